@@ -12,10 +12,13 @@ foreach(label IN ITEMS fast fast-threads slow slow-threads)
   if(NOT count MATCHES "^[0-9]+$" OR error)
     message(FATAL_ERROR "${PROGRAM} cannot list its tests: ${count}\n${error}")
   endif()
+  if(names MATCHES ";")
+    message(FATAL_ERROR "The name of a test must not hold a semicolon:\n${names}")
+  endif()
   string(REGEX MATCHALL "[^\n]+" names "${names}")
   foreach(name IN LISTS names)
     string(REGEX REPLACE "([][,\\])" "\\\\\\1" filter "${name}")
-    string(APPEND script "add_test([==[${ROOM}: ${name}]==] [==[${PROGRAM}]==] [==[${filter}]==])\n"
+    string(APPEND script "add_test([==[${ROOM}: ${name}]==] [==[${PROGRAM}]==] [==[${filter}]==] -w NoTests)\n"
            "set_tests_properties([==[${ROOM}: ${name}]==] PROPERTIES LABELS ${label} TIMEOUT 600 "
            "ENVIRONMENT OMP_WAIT_POLICY=passive)\n")
   endforeach()
