@@ -1,0 +1,366 @@
+#include <cotangent/autograd/engine.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include <cotangent/autograd/modes_internal.hpp>
+#include <cotangent/autograd/node.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+// The backward pass visits nodes from the newest to the oldest. A node's order is larger than that of all nodes it depends
+// on, so when it comes up, everything that uses it has been visited and its gradient is complete. A heap of the nodes that
+// have received a gradient is all the state there is; nothing is recursive.
+
+namespace cotangent {
+namespace detail {
+
+/// One backward pass.
+struct Pass {
+  /// A tensor whose gradient was asked for by name.
+  struct Capture {
+    Node* node;
+    int output;
+    size_t index;  // among the inputs of the call
+    bool operator<(const Capture& other) const {
+      return node != other.node ? node < other.node : output < other.output;
+    }
+  };
+  uint64_t id;
+  bool create_graph;
+  bool retain_graph;
+  bool filtered;                  // only what leads to a capture is visited
+  std::vector<Capture> captures;  // sorted
+  Tensors captured;
+
+  bool captures_of(const Node* node, size_t& first) const {
+    first = static_cast<size_t>(
+        std::lower_bound(captures.begin(), captures.end(), node, [](const Capture& c, const Node* n) { return c.node < n; }) -
+        captures.begin());
+    return first < captures.size() && captures[first].node == node;
+  }
+  bool wants(const Node* node) const {
+    if (!filtered) return true;
+    size_t first;
+    return node->is_leaf() ? captures_of(node, first) : node->pass == id && node->wanted;
+  }
+};
+
+namespace {
+
+std::atomic<uint64_t> g_pass{0};
+thread_local std::vector<Node*> t_heap;  // shared by nested passes, each above the part of the one around it
+
+bool older(const Node* a, const Node* b) { return a->order < b->order; }
+
+// Marks the nodes that lead to a capture. Nodes older than every capture can't.
+void mark_wanted(Pass& pass, const std::vector<Node*>& roots) {
+  uint64_t oldest = ~uint64_t{0};
+  for (const Pass::Capture& c : pass.captures) oldest = std::min(oldest, c.node->order);
+  std::vector<Node*> reached, stack;
+  auto visit = [&](Node* node) {
+    if (!node || node->is_leaf() || node->order < oldest || node->pass == pass.id) return;
+    node->pass = pass.id, node->wanted = false, node->queued = false;
+    reached.push_back(node), stack.push_back(node);
+  };
+  for (Node* root : roots) visit(root);
+  while (!stack.empty()) {
+    Node* node = stack.back();
+    stack.pop_back();
+    for (int i = 0; i < node->edge_count; ++i) visit(node->edges()[i].node);
+  }
+  std::sort(reached.begin(), reached.end(), older);
+  for (Node* node : reached) {
+    size_t first;
+    node->wanted = pass.captures_of(node, first);
+    for (int i = 0; i < node->edge_count && !node->wanted; ++i) {
+      const Node* parent = node->edges()[i].node;
+      node->wanted = parent && pass.wants(parent);
+    }
+  }
+}
+
+class Lock {
+ public:
+  explicit Lock(int32_t& flag) : flag_(flag) {
+    while (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE)) {
+    }
+  }
+  ~Lock() { __atomic_store_n(&flag_, 0, __ATOMIC_RELEASE); }
+
+ private:
+  int32_t& flag_;
+};
+
+// leaf.grad() += gradient: takes over the first one if nobody else holds it, and adds in place from then on.
+void accumulate_leaf(Node* leaf, Tensor gradient, bool create_graph) {
+  Lock lock(leaf->lock);
+  Tensor& into = leaf->grad;
+  if (create_graph) {
+    accumulate(into, std::move(gradient));
+  } else if (!into.defined()) {
+    into = is_sole_owner(gradient) && gradient.get()->contiguous && !gradient.requires_grad() ? std::move(gradient)
+                                                                                             : raw::clone(gradient);
+  } else if (into.requires_grad()) {
+    into = raw::binary("accumulate", raw::Binary::add, into, gradient);
+  } else {
+    raw::binary_into("accumulate", raw::Binary::add, into, gradient, into);
+    bump_version(into);
+  }
+}
+
+void retain_gradient(Node* node, int output, const Tensor& gradient) {
+  for (auto& [of, into] : node->extras->retained)
+    if (of == output) {
+      Tensor copy = gradient;
+      accumulate(into, std::move(copy));
+    }
+}
+
+struct Runner {
+  Pass& pass;
+  size_t bottom = t_heap.size();
+  Node* running = nullptr;
+
+  explicit Runner(Pass& p) : pass(p) {}
+  // also after an exception: no gradient may stay behind in a node
+  ~Runner() {
+    if (running) clear(running);
+    for (size_t i = bottom; i < t_heap.size(); ++i) clear(t_heap[i]);
+    t_heap.resize(bottom);
+  }
+  static void clear(Node* node) {
+    node->queued = false;
+    for (int i = 0; i < node->slot_count; ++i) node->slots()[i].grad = Tensor();
+  }
+
+  void deliver(Node* node, int output, Tensor gradient) {
+    if (node->is_leaf() && !node->extras) {
+      size_t first;
+      if (!pass.filtered) accumulate_leaf(node, std::move(gradient), pass.create_graph);
+      else if (pass.captures_of(node, first)) accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
+      return;
+    }
+    if (!node->queued) {
+      if (!pass.filtered || node->is_leaf()) node->pass = pass.id;
+      node->queued = true;
+      t_heap.push_back(node);
+      std::push_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
+    } else if (node->pass != pass.id) {
+      fail<GradError>(
+          "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after another",
+          node->op);
+    }
+    accumulate(node->slots()[output].grad, std::move(gradient));
+  }
+
+  // The gradients of a node's outputs are complete: hooks, retained gradients and captures.
+  void finish_slots(Node* node) {
+    size_t first;
+    if (node->extras)
+      for (int i = 0; i < node->slot_count; ++i) {
+        Tensor& g = node->slots()[i].grad;
+        if (!g.defined()) continue;
+        g = node->extras->run_hooks(i, g);
+        retain_gradient(node, i, g);
+      }
+    if (pass.filtered && pass.captures_of(node, first))
+      for (size_t c = first; c < pass.captures.size() && pass.captures[c].node == node; ++c)
+        pass.captured[pass.captures[c].index] = node->slots()[pass.captures[c].output].grad;
+  }
+
+  void visit(Node* node) {
+    finish_slots(node);
+    if (node->is_leaf()) {
+      if (!pass.filtered) accumulate_leaf(node, std::move(node->slots()[0].grad), pass.create_graph);
+      return;
+    }
+    bool goes_on = false;
+    for (int i = 0; i < node->edge_count && !goes_on; ++i)
+      goes_on = node->edges()[i].node && pass.wants(node->edges()[i].node);
+    if (!goes_on) return;
+    if (node->released && node->saved_count > 0)
+      fail<GradError>(
+          "[{}] what it saved was freed by an earlier backward pass over this graph; pass retain_graph = true to that one", node->op);
+    {
+      Gradients gradients = node->rule(Backward(node, pass), node->attributes());
+      if (!pass.retain_graph) node->release_saved();
+      clear(node);
+      if (gradients.size() != node->edge_count)
+        fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, gradients.size(), node->edge_count);
+      for (int i = 0; i < node->edge_count; ++i) {
+        const Edge& edge = node->edges()[i];
+        if (!edge.node || !gradients[i].defined() || !pass.wants(edge.node)) continue;
+        check_gradient(node, i, edge, gradients[i]);
+        deliver(edge.node, edge.output, std::move(gradients[i]));
+      }
+    }
+  }
+
+  static void check_gradient(const Node* node, int i, const Edge& edge, const Tensor& gradient) {
+    const Slot& slot = edge.node->slots()[edge.output];
+    if (gradient.shape() != slot.shape || gradient.dtype() != slot.dtype)
+      fail<GradError>("[{}] its rule gives a gradient of {} {} for input {}, which is {} {}; they must be the same", node->op,
+                      gradient.dtype(), gradient.shape(), i, slot.dtype, slot.shape);
+    if (t_detect_anomaly) {
+      try {
+        check_result(node->op, gradient);
+      } catch (const ValueError&) {
+        fail<ValueError>("[{}] its rule gives a gradient for input {} that is not finite", node->op, i);
+      }
+    }
+  }
+
+  void run() {
+    while (t_heap.size() > bottom) {
+      std::pop_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
+      running = t_heap.back();
+      t_heap.pop_back();
+      visit(running);
+      clear(running);
+      running = nullptr;
+    }
+  }
+};
+
+Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gradient) {
+  if (!output.requires_grad() && !(output.defined() && history(output)))
+    fail<GradError>("[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside NoGrad",
+                    op, output.shape());
+  if (gradient.defined()) {
+    if (gradient.shape() != output.shape() || gradient.dtype() != output.dtype())
+      fail<GradError>("[{}] the gradient is {} {}; it must be {} {}, as the tensor itself", op, gradient.dtype(), gradient.shape(),
+                      output.dtype(), output.shape());
+    return gradient;
+  }
+  if (output.numel() != 1)
+    fail<GradError>("[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
+                    output.shape(), output.numel());
+  if (std::isnan(output.item()))
+    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one", op);
+  Tensor one = make_tensor(output.shape(), output.dtype());
+  raw::fill_into(one, 1);
+  return one;
+}
+
+// Keeps the nodes of the roots alive for the pass, whatever hooks do to the tensors.
+struct Roots {
+  std::vector<Node*> nodes;
+  ~Roots() {
+    for (Node* n : nodes) release(n);
+  }
+  void add(Node* n) {
+    retain(n);
+    nodes.push_back(n);
+  }
+};
+
+void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::span<const Tensor> gradients,
+              const Tensors& inputs) {
+  pass.id = g_pass.fetch_add(1, std::memory_order_relaxed) + 1;
+  pass.captured.resize(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined() || !history(inputs[i]))
+      fail<GradError>("[{}] input {} does not require a gradient; call requires_grad_() before computing the outputs", op, i);
+    pass.captures.push_back({inputs[i].impl()->node, inputs[i].impl()->output, i});
+  }
+  std::stable_sort(pass.captures.begin(), pass.captures.end());
+  for (size_t i = 1; i < pass.captures.size(); ++i)
+    if (!(pass.captures[i - 1] < pass.captures[i]))
+      fail<GradError>("[{}] inputs {} and {} are the same tensor; name each once", op, pass.captures[i - 1].index,
+                      pass.captures[i].index);
+  if (outputs.size() == 1 && !pass.filtered) {  // the common case, without a list of roots
+    Tensor gradient = checked_cotangent(op, outputs[0], gradients.empty() ? Tensor() : gradients[0]);
+    Tensor root = outputs[0];
+    Node* node = root.impl()->node;
+    const int output = root.impl()->output;
+    retain(node);
+    struct Release {
+      Node* node;
+      ~Release() { release(node); }
+    } keep{node};
+    const Modes before = set_modes({pass.create_graph, false});
+    struct Restore {
+      Modes modes;
+      ~Restore() { set_modes(modes); }
+    } restore{before};
+    Runner runner(pass);
+    runner.deliver(node, output, std::move(gradient));
+    runner.run();
+    return;
+  }
+  Roots roots;
+  Tensors cotangents;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    cotangents.push_back(checked_cotangent(op, outputs[i], i < gradients.size() ? gradients[i] : Tensor()));
+    roots.add(outputs[i].impl()->node);
+  }
+  if (pass.filtered) mark_wanted(pass, roots.nodes);
+  const Modes before = set_modes({pass.create_graph, false});
+  struct Restore {
+    Modes modes;
+    ~Restore() { set_modes(modes); }
+  } restore{before};
+  Runner runner(pass);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (pass.wants(roots.nodes[i])) runner.deliver(roots.nodes[i], outputs[i].impl()->output, std::move(cotangents[i]));
+  runner.run();
+}
+
+}  // namespace
+}  // namespace detail
+
+bool Backward::creates_graph() const { return pass_.create_graph; }
+bool Backward::needs(int i) const {
+  const Node* parent = node_->edges()[i].node;
+  return parent && pass_.wants(parent);
+}
+
+Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& options) {
+  if (!options.gradients.empty() && options.gradients.size() != outputs.size())
+    fail<GradError>("[grad] {} gradients for {} outputs; give one for each, or none", options.gradients.size(), outputs.size());
+  detail::Pass pass{};
+  pass.create_graph = options.create_graph;
+  pass.retain_graph = options.retain_graph || options.create_graph;
+  pass.filtered = true;
+  detail::run_pass(pass, "grad", outputs, options.gradients, inputs);
+  if (!options.allow_unused)
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (!pass.captured[i].defined())
+        fail<GradError>("[grad] the outputs do not depend on input {} of shape {}; pass allow_unused = true for an undefined gradient",
+                        i, inputs[i].shape());
+  return std::move(pass.captured);
+}
+
+void Tensor::backward() const {
+  detail::Pass pass{};
+  detail::run_pass(pass, "backward", std::span(this, 1), {}, {});
+}
+
+void Tensor::backward(const Tensor& gradient) const {
+  detail::Pass pass{};
+  detail::run_pass(pass, "backward", std::span(this, 1), std::span(&gradient, 1), {});
+}
+
+void Tensor::backward(const BackwardOptions& options) const {
+  detail::Pass pass{};
+  pass.create_graph = options.create_graph;
+  pass.retain_graph = options.retain_graph || options.create_graph;
+  pass.filtered = !options.inputs.empty();
+  detail::run_pass(pass, "backward", std::span(this, 1), std::span(&options.gradient, 1), options.inputs);
+  for (size_t i = 0; i < options.inputs.size(); ++i) {
+    const Tensor& x = options.inputs[i];
+    if (!pass.captured[i].defined()) continue;
+    Node* node = x.impl()->node;
+    if (node->is_leaf()) {
+      detail::accumulate_leaf(node, std::move(pass.captured[i]), pass.create_graph);
+    } else {
+      x.retain_grad();
+      NoGrad guard;
+      detail::retain_gradient(node, x.impl()->output, pass.captured[i]);
+    }
+  }
+}
+
+}  // namespace cotangent

@@ -1,0 +1,88 @@
+// The members of Tensor that concern its place in a graph: leaves, gradients, hooks.
+#include <cotangent/autograd/node.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+const Tensor kUndefined;
+
+Node* history_of(const char* op, const Tensor& x) {
+  if (Node* node = detail::history(x)) return node;
+  fail<GradError>("[{}] the tensor of shape {} does not require a gradient; call requires_grad_() first", op, x.shape());
+}
+}  // namespace
+
+bool Tensor::is_leaf() const noexcept { return !impl_ || !impl_->node || impl_->node->is_leaf(); }
+
+Tensor& Tensor::requires_grad_(bool wanted) {
+  detail::TensorImpl* impl = get();
+  if (!is_leaf())
+    fail<GradError>("[requires_grad_] the tensor is the result of {}, not a leaf; use detach() to cut it off", impl->node->op);
+  if (wanted == (impl->node != nullptr)) return *this;
+  if (wanted) {
+    if (!is_floating())
+      fail<DTypeError>("[requires_grad_] a {} tensor has no gradient; convert it with to(float32) or to(float64)", dtype());
+    if (impl->inference) fail<GradError>("[requires_grad_] the tensor was made in inference mode; clone() it outside");
+    if (impl->base) {  // a leaf stands on its own
+      detail::TensorImpl* base = impl->base;
+      impl->base = nullptr;
+      if (base->refs.drop()) detail::release(base);
+    }
+    impl->node = Node::make_leaf(impl->shape, impl->dtype);
+    impl->output = 0;
+  } else {
+    detail::release(impl->node);
+    impl->node = nullptr;
+  }
+  return *this;
+}
+
+const Tensor& Tensor::grad() const {
+  const Node* node = get()->node;
+  if (!node) return kUndefined;
+  if (node->is_leaf()) return node->grad;
+  if (node->extras)
+    for (const auto& [output, gradient] : node->extras->retained)
+      if (output == impl_->output) return gradient;
+  return kUndefined;
+}
+
+void Tensor::set_grad(const Tensor& gradient) const {
+  Node* node = history_of("set_grad", *this);
+  if (!node->is_leaf()) fail<GradError>("[set_grad] the tensor is the result of {}; only a leaf's gradient can be set", node->op);
+  if (gradient.defined() && (gradient.shape() != shape() || gradient.dtype() != dtype()))
+    fail<GradError>("[set_grad] the gradient is {} {}; it must be {} {}, as the tensor", gradient.dtype(), gradient.shape(), dtype(),
+                    shape());
+  node->grad = gradient;
+}
+
+void Tensor::retain_grad() const {
+  Node* node = history_of("retain_grad", *this);
+  if (node->is_leaf()) return;
+  NodeExtras& extras = node->make_extras();
+  for (const auto& [output, gradient] : extras.retained)
+    if (output == impl_->output) return;
+  extras.retained.emplace_back(impl_->output, Tensor());
+}
+
+Tensor Tensor::detach() const { return detail::make_view(*this, shape(), strides(), 0); }
+
+int Tensor::add_hook(HookFunction hook) const {
+  NodeExtras& extras = history_of("register_hook", *this)->make_extras();
+  extras.hooks.push_back({extras.next_key, impl_->output, hook});
+  return extras.next_key++;
+}
+
+void Tensor::remove_hook(int key) const {
+  Node* node = history_of("remove_hook", *this);
+  if (node->extras)
+    for (auto it = node->extras->hooks.begin(); it != node->extras->hooks.end(); ++it)
+      if (it->key == key) {
+        it->hook.destroy(it->hook.state);
+        node->extras->hooks.erase(it);
+        return;
+      }
+  fail<ValueError>("[remove_hook] the tensor has no hook with key {}; register_hook returns it", key);
+}
+
+}  // namespace cotangent

@@ -1,0 +1,285 @@
+#include <cotangent/autograd/node.hpp>
+
+#include <atomic>
+#include <bit>
+#include <new>
+
+#include <cotangent/autograd/modes_internal.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+
+constinit thread_local uint64_t t_order = 0;  // of the newest node of this thread
+std::atomic<void (*)(const char*)> g_observer{nullptr};
+
+void destroy(Node* node) noexcept {
+  node->release_saved();
+  if (node->destroy_attributes) node->destroy_attributes(node->attributes());
+  for (int i = 0; i < node->slot_count; ++i) node->slots()[i].~Slot();
+  delete node->extras;
+  const size_t bytes = node->bytes;
+  node->~Node();
+  detail::deallocate(node, bytes);
+}
+
+constexpr size_t round_up(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
+
+Node* new_node(size_t edges, size_t slots, size_t saved, size_t attribute_bytes) {
+  const size_t bytes =
+      sizeof(Node) + edges * sizeof(Edge) + slots * sizeof(Slot) + saved * sizeof(Saved) + round_up(attribute_bytes);
+  Node* node = new (detail::allocate(bytes)) Node;
+  node->bytes = static_cast<uint32_t>(bytes);
+  node->edge_count = static_cast<uint16_t>(edges);
+  node->slot_count = static_cast<uint16_t>(slots);
+  node->saved_count = static_cast<uint16_t>(saved);
+  return node;
+}
+
+// Forgets the node's parents and frees those that nobody else owns: with a list of its own, since a recursion over 10^6
+// nodes would need a deep stack. `order` is free in a node without owners, and serves as the link.
+void release_chain(Node* first) noexcept {
+  Node* dead = first;
+  dead->order = 0;
+  while (dead) {
+    Node* node = dead;
+    dead = reinterpret_cast<Node*>(node->order);
+    // saved tensors may own nodes themselves: hand those over to the list
+    if (!node->released)
+      for (int i = 0; i < node->saved_count; ++i) {
+        Tensor& t = node->saved()[i].tensor;
+        if (!t.impl() || !t.impl()->refs.unique()) continue;
+        detail::TensorImpl* base = t.impl()->base;
+        for (detail::TensorImpl* impl : {t.impl(), base && base->refs.unique() ? base : nullptr})
+          if (impl && impl->node) {
+            if (impl->node->refs.drop()) impl->node->order = reinterpret_cast<uint64_t>(dead), dead = impl->node;
+            impl->node = nullptr;
+          }
+      }
+    for (int i = 0; i < node->edge_count; ++i) {
+      Node* parent = node->edges()[i].node;
+      if (parent && parent->refs.drop()) parent->order = reinterpret_cast<uint64_t>(dead), dead = parent;
+    }
+    destroy(node);
+  }
+}
+
+}  // namespace
+
+namespace detail {
+
+void retain(Node* node) noexcept { node->refs.add(); }
+void release(Node* node) noexcept {
+  if (node->refs.drop()) release_chain(node);
+}
+
+void set_record_observer(void (*observer)(const char*)) { g_observer = observer; }
+
+bool should_record(const TensorRef* inputs, size_t count) noexcept {
+  if (!t_modes.grad) return false;
+  for (size_t i = 0; i < count; ++i)
+    if (const TensorImpl* impl = inputs[i].tensor->impl())
+      if (impl->node || (impl->base && impl->base->node && impl->base_generation != impl->base->generation)) return true;
+  return false;
+}
+
+Tensor alias(const Tensor& x) {
+  const TensorImpl* from = x.get();
+  Tensor y = make_view(x, from->shape, from->strides, 0);
+  TensorImpl* impl = y.impl();
+  impl->node = from->node;
+  if (impl->node) impl->node->refs.add();
+  impl->output = from->output;
+  return y;
+}
+
+// A view's history is out of date when a recorded write has replaced its base's: it is then taken from the base anew.
+Node* history(const Tensor& x) {
+  TensorImpl* impl = x.impl();
+  if (impl->base && impl->base_generation != impl->base->generation) {
+    impl->base->refs.add();
+    const Tensor base(impl->base);
+    const int64_t offset = (impl->data - base.impl()->data) / item_size(impl->dtype);
+    EnableGrad guard;
+    Tensor fresh = as_strided(base, impl->shape, impl->strides, offset);
+    std::swap(impl->node, fresh.impl()->node);
+    std::swap(impl->output, fresh.impl()->output);
+    impl->base_generation = impl->base->generation;
+  }
+  return impl->node;
+}
+
+void mark_view(const Tensor& x, Tensor& y) {
+  TensorImpl* impl = y.impl();
+  if (t_modes.inference || impl->base || impl->storage != x.impl()->storage || impl == x.impl()) return;
+  impl->base = x.impl()->base ? x.impl()->base : x.impl();
+  impl->base->refs.add();
+  impl->base_generation = impl->base->generation;
+}
+
+void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count, Keep keep,
+            RunRule rule, AttributeBlock attributes) {
+  if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
+  bool any = false;
+  for (size_t i = 0; i < output_count; ++i) any |= outputs[i].is_floating();
+  if (!any) return;
+  if (t_detect_anomaly)
+    for (size_t i = 0; i < output_count; ++i) check_result(op, outputs[i]);
+
+  for (size_t i = 0; i < input_count; ++i)
+    if (inputs[i].tensor->defined() && inputs[i].tensor->impl()->inference)
+      fail<GradError>("[{}] input {} was made in inference mode and can't take part in differentiation; clone() it outside", op, i);
+
+  const uint64_t bits = keep.bits();
+  Node* node = new_node(input_count, output_count, static_cast<size_t>(std::popcount(bits)), attributes.size);
+  node->op = op;
+  node->rule = rule;
+  node->keep = bits;
+  node->destroy_attributes = attributes.destroy;
+  uint64_t order = t_order;
+  for (size_t i = 0; i < input_count; ++i) {
+    Edge& edge = node->edges()[i];
+    edge = {nullptr, 0};
+    const Tensor& x = *inputs[i].tensor;
+    if (!x.defined()) continue;
+    if (Node* parent = history(x)) {
+      parent->refs.add();
+      edge = {parent, x.impl()->output};
+      order = std::max(order, parent->order);
+    }
+  }
+  node->order = t_order = order + 1;
+  for (size_t i = 0; i < output_count; ++i)
+    new (node->slots() + i) Slot{outputs[i].shape(), outputs[i].dtype(), Tensor()};
+  Saved* saved = node->saved();
+  for (uint64_t rest = bits; rest; rest &= rest - 1) {
+    const int bit = std::countr_zero(rest);
+    if (bit < Keep::kMaxInputs) {
+      const Tensor& x = *inputs[bit].tensor;
+      new (saved++) Saved{x, x.defined() ? x.version() : 0};
+    } else {
+      const Tensor& y = outputs[bit - Keep::kMaxInputs];
+      new (saved++) Saved{make_view(y, y.shape(), y.strides(), 0), y.version()};
+    }
+  }
+  if (attributes.size) attributes.move(node->attributes(), attributes.value);
+  // the outputs own the node; the first reference is the one it was made with
+  bool owned = false;
+  for (size_t i = 0; i < output_count; ++i) {
+    if (!outputs[i].is_floating()) continue;
+    if (outputs[i].impl()->node) outputs[i] = make_view(outputs[i], outputs[i].shape(), outputs[i].strides(), 0);
+    TensorImpl* impl = outputs[i].impl();
+    if (owned) node->refs.add();
+    owned = true;
+    impl->node = node;
+    impl->output = static_cast<uint16_t>(i);
+  }
+}
+
+void check_result(const char* op, const Tensor& y) {
+  if (!y.is_floating()) return;
+  NoGrad guard;
+  const Tensor finite = raw::contiguous(raw::unary("is_finite", raw::Unary::is_finite, y));
+  const bool* p = finite.data<bool>();
+  for (int64_t i = 0; i < finite.numel(); ++i)
+    if (!p[i]) {
+      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look", op, i,
+                       y.shape());
+    }
+}
+
+void accumulate(Tensor& into, Tensor gradient) {
+  if (!into.defined()) {
+    into = std::move(gradient);
+  } else if (!t_modes.grad && is_sole_owner(into) && into.get()->contiguous) {
+    raw::binary_into("accumulate", raw::Binary::add, into, gradient, into);
+  } else if (!t_modes.grad) {
+    into = raw::binary("accumulate", raw::Binary::add, into, gradient);
+  } else {
+    into = into + gradient;
+  }
+}
+
+}  // namespace detail
+
+NodeExtras::~NodeExtras() {
+  for (Entry& e : hooks) e.hook.destroy(e.hook.state);
+}
+
+Tensor NodeExtras::run_hooks(int output, Tensor gradient) const {
+  for (size_t i = 0; i < hooks.size(); ++i)
+    if (hooks[i].output == output) {
+      Tensor replaced = hooks[i].hook.call(hooks[i].hook.state, gradient);
+      if (!replaced.defined()) continue;
+      if (replaced.shape() != gradient.shape() || replaced.dtype() != gradient.dtype())
+        fail<GradError>("[hook] the replacement of a gradient is {} of shape {}; it must be {} of shape {}", replaced.dtype(),
+                        replaced.shape(), gradient.dtype(), gradient.shape());
+      gradient = std::move(replaced);
+    }
+  return gradient;
+}
+
+Node* Node::make_leaf(const Shape& shape, Dtype dtype) {
+  Node* node = new_node(0, 1, 0, 0);
+  node->op = "leaf";
+  node->rule = nullptr;
+  node->order = 0;
+  node->keep = 0;
+  node->destroy_attributes = nullptr;
+  new (node->slots()) Slot{shape, dtype, Tensor()};
+  return node;
+}
+
+void Node::release_saved() {
+  if (released) return;
+  released = true;
+  for (int i = 0; i < saved_count; ++i) saved()[i].~Saved();
+}
+
+const Tensor& Node::unpack(int bit) {
+  if (!(keep >> bit & 1u))
+    fail<GradError>("[{}] the rule reads {} {} which was not declared; add it to the op's Keep", op,
+                    bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs);
+  Saved& s = saved()[std::popcount(keep & ((uint64_t{1} << bit) - 1))];
+  if (s.tensor.defined() && s.tensor.version() != s.version)
+    fail<GradError>(
+        "[{}] {} {} of shape {} was written in place after it was saved for the backward pass (version {}, saved at {}); write "
+        "to a clone(), or after backward()",
+        op, bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs,
+        s.tensor.shape(), s.tensor.version(), s.version);
+  return s.tensor;
+}
+
+const Tensor& Backward::grad(int i) const {
+  Slot& slot = node_->slots()[i];
+  if (!slot.grad.defined()) {
+    slot.grad = detail::make_tensor(slot.shape, slot.dtype);
+    raw::fill_into(slot.grad, 0);
+  }
+  return slot.grad;
+}
+bool Backward::has_grad(int i) const { return node_->slots()[i].grad.defined(); }
+const Tensor& Backward::input(int i) const { return node_->unpack(i); }
+Tensor Backward::output(int i) const {
+  const Tensor& kept = node_->unpack(Keep::kMaxInputs + i);
+  if (!creates_graph()) return kept;
+  Tensor y = detail::make_view(kept, kept.shape(), kept.strides(), 0);
+  node_->refs.add();
+  y.impl()->node = node_;
+  y.impl()->output = static_cast<uint16_t>(i);
+  return y;
+}
+const Shape& Backward::shape(int i) const {
+  const Edge& e = node_->edges()[i];
+  return e.node->slots()[e.output].shape;
+}
+Dtype Backward::dtype(int i) const {
+  const Edge& e = node_->edges()[i];
+  return e.node->slots()[e.output].dtype;
+}
+int Backward::inputs() const { return node_->edge_count; }
+
+}  // namespace cotangent

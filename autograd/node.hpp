@@ -1,0 +1,88 @@
+#pragma once
+// The tape: what the history of a tensor is made of. Only the library includes this.
+#include <cotangent/autograd/record.hpp>
+
+namespace cotangent {
+
+/// Where the gradient of an input goes: an output of the node that made it. No node: the input needs no gradient.
+struct Edge {
+  Node* node;
+  int32_t output;
+};
+
+/// A kept tensor and the version its memory had. An output is kept as an alias without history, or it would own itself.
+struct Saved {
+  Tensor tensor;
+  uint32_t version;
+};
+
+/// One output of a node: what its gradient must look like, and what has arrived of it in the running pass.
+struct Slot {
+  Shape shape;
+  Dtype dtype;
+  Tensor grad;
+};
+
+/// Hooks and retained gradients: few nodes have them.
+struct NodeExtras {
+  struct Entry {
+    int key;
+    int output;
+    Tensor::HookFunction hook;
+  };
+  std::vector<Entry> hooks;
+  int next_key = 0;
+  std::vector<std::pair<int, Tensor>> retained;  // output, gradient
+  Tensor run_hooks(int output, Tensor gradient) const;
+  ~NodeExtras();
+};
+
+/// A recorded op, or a leaf (without a rule). It owns the nodes of its inputs, and never its outputs. Edges, slots, saved
+/// tensors and attributes lie behind it in the same block of pooled memory.
+struct Node {
+  detail::RefCount refs;
+  uint16_t edge_count;
+  uint16_t slot_count;
+  uint16_t saved_count;
+  bool released = false;    // saved tensors were freed by a backward pass
+  bool wanted = false;      // in the running pass: an input of it is asked for
+  bool queued = false;      // in the running pass: waits in the heap
+  const char* op;
+  uint64_t order;           // larger than that of every node it depends on
+  uint64_t pass = 0;        // the pass that `wanted` and `queued` belong to
+  uint64_t keep;
+  detail::RunRule rule;
+  void (*destroy_attributes)(void*);
+  NodeExtras* extras = nullptr;
+  Tensor grad;              // of a leaf: what backward() has accumulated
+  int32_t lock = 0;         // of a leaf: held while accumulating, for backward passes in several threads
+  uint32_t bytes;
+
+  bool is_leaf() const { return rule == nullptr; }
+  Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
+  Slot* slots() { return reinterpret_cast<Slot*>(edges() + edge_count); }
+  Saved* saved() { return reinterpret_cast<Saved*>(slots() + slot_count); }
+  void* attributes() { return saved() + saved_count; }
+  /// The kept tensor of this bit of `keep`; throws a GradError when it is not there or was written in place.
+  const Tensor& unpack(int bit);
+  /// Frees the saved tensors and attributes.
+  void release_saved();
+  NodeExtras& make_extras() { return extras ? *extras : *(extras = new NodeExtras); }
+
+  static Node* make_leaf(const Shape& shape, Dtype dtype);
+};
+
+namespace detail {
+
+/// The node of x's history, brought up to date if x is a view whose base was written in place since.
+Node* history(const Tensor& x);
+/// A second handle to the same memory and history.
+Tensor alias(const Tensor& x);
+/// Adds to a gradient, in place when nothing else refers to it.
+void accumulate(Tensor& into, Tensor gradient);
+
+/// Called with the name of every op that is recorded, on every thread; nullptr turns it off. For the tests of the op table.
+void set_record_observer(void (*observer)(const char* op));
+
+}  // namespace detail
+}  // namespace cotangent

@@ -1,0 +1,85 @@
+#pragma once
+// The op table: what the tests, the gradient checks and the documentation know of each differentiable function.
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent {
+
+/// How a sample's input is made.
+struct InputSpec {
+  enum class Fill : uint8_t { normal, uniform, integers, distinct, booleans, values };
+  Shape shape;
+  Fill fill = Fill::normal;
+  double low = 0, high = 1;         // of uniform and integers (high exclusive)
+  std::vector<double> values = {};  // of values
+  Dtype dtype = float64;
+  bool differentiable = true;
+};
+
+/// Standard normal values.
+inline InputSpec normal(Shape shape) { return {.shape = shape}; }
+/// Uniform in [low, high): to stay inside a domain or away from a kink.
+inline InputSpec uniform(Shape shape, double low, double high) {
+  return {.shape = shape, .fill = InputSpec::Fill::uniform, .low = low, .high = high};
+}
+/// A random order of well separated values around 0: for max, sort, relu and others with kinks where values meet or vanish.
+inline InputSpec distinct(Shape shape) { return {.shape = shape, .fill = InputSpec::Fill::distinct}; }
+/// int64 values in [low, high).
+inline InputSpec integers(Shape shape, int64_t low, int64_t high) {
+  return {.shape = shape, .fill = InputSpec::Fill::integers, .low = double(low), .high = double(high), .dtype = int64,
+          .differentiable = false};
+}
+inline InputSpec booleans(Shape shape) {
+  return {.shape = shape, .fill = InputSpec::Fill::booleans, .dtype = boolean, .differentiable = false};
+}
+/// Exactly these values.
+inline InputSpec values(Shape shape, std::vector<double> v, Dtype dtype = float64) {
+  return {.shape = shape, .fill = InputSpec::Fill::values, .values = std::move(v), .dtype = dtype,
+          .differentiable = cotangent::is_floating(dtype)};
+}
+/// The same values without a gradient.
+inline InputSpec constant(InputSpec spec) {
+  spec.differentiable = false;
+  return spec;
+}
+
+/// The tensors of a sample, made from its specs in order.
+using Arguments = std::span<const Tensor>;
+
+/// What a call gives: one tensor or several.
+struct Results : Tensors {
+  Results(Tensor y) : Tensors{std::move(y)} {}
+  Results(Tensors ys) : Tensors(std::move(ys)) {}
+};
+
+/// One way to call an op. `reference` is the same in another form (a composite, a naive loop in float64), to compare values
+/// with; it must not call the op itself.
+struct Sample {
+  std::vector<InputSpec> inputs;
+  Results (*call)(Arguments x);
+  Results (*reference)(Arguments x) = nullptr;
+};
+
+/// A call that must throw a message that contains `message`.
+struct ErrorSample {
+  std::vector<InputSpec> inputs;
+  Results (*call)(Arguments x);
+  const char* message;
+};
+
+struct OpInfo {
+  const char* name;  ///< of the public function
+  std::vector<Sample> samples;
+  std::vector<ErrorSample> errors = {};
+  int orders = 2;            ///< derivatives that are checked: 0 for ops without a gradient
+  double tolerance = 1e-6;   ///< relative, of the gradient checks
+  bool low_precision = true; ///< works in bfloat16 and float16 too
+  std::vector<const char*> recorded_as = {};  ///< the names it records, where they are not `name`
+};
+
+/// One function a family, at the end of its .cpp. A static registry would be dropped by linkers.
+using OpFamily = std::vector<OpInfo> (*)();
+
+/// All ops, family by family: autograd/op_table.cpp.
+const std::vector<OpInfo>& op_table();
+
+}  // namespace cotangent

@@ -1,0 +1,22 @@
+#include <cotangent/autograd/op_info.hpp>
+
+namespace cotangent {
+
+// The table of each family, which stands at the end of its .cpp.
+#define COTANGENT_OP_FAMILIES(X) X(math)
+
+#define COTANGENT_DECLARE(family) std::vector<OpInfo> family##_ops();
+COTANGENT_OP_FAMILIES(COTANGENT_DECLARE)
+
+const std::vector<OpInfo>& op_table() {
+  static const std::vector<OpInfo> table = [] {
+    std::vector<OpInfo> all;
+#define COTANGENT_APPEND(family) \
+  for (OpInfo& info : family##_ops()) all.push_back(std::move(info));
+    COTANGENT_OP_FAMILIES(COTANGENT_APPEND)
+    return all;
+  }();
+  return table;
+}
+
+}  // namespace cotangent

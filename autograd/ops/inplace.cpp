@@ -1,0 +1,172 @@
+// In-place writes. Where nothing is recorded they go straight to memory. Where a history is involved, the result is computed
+// by the op itself, with its rule, and then takes the place of the tensor: its values move into the memory, its history
+// becomes the tensor's. A write to a view is also a write to a part of its base, whose history is replaced in the same way;
+// other views of that base then take theirs from it anew (detail::history).
+#include <algorithm>
+
+#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/views.hpp>
+
+namespace cotangent {
+namespace {
+
+using detail::TensorImpl;
+using raw::Binary;
+
+void adopt_history(TensorImpl* into, const Tensor& from) {
+  Node* node = from.impl()->node;
+  if (node) node->refs.add();
+  std::swap(into->node, node);
+  into->output = from.impl()->output;
+  ++into->generation;
+  if (node) detail::release(node);
+}
+
+// `base` with the part (shape, strides, offset in elements) replaced by `values`, where base is contiguous.
+struct Part {
+  Shape shape;
+  Strides strides;
+  int64_t offset;
+};
+Tensor replace_part(const Tensor& base, const Tensor& values, const Part& part) {
+  Tensor y = raw::clone(base);
+  raw::copy_into("replace_part", values, detail::make_view(y, part.shape, part.strides, part.offset));
+  return record("replace_part", {base, values}, y, Keep::nothing(), part, [](const Backward& b, const Part& p) -> Gradients {
+    const Tensor g = contiguous(b.grad());
+    return {b.needs(0) ? replace_part(g, zeros(p.shape, g.dtype()), p) : Tensor(),
+            b.needs(1) ? as_strided(g, p.shape, p.strides, p.offset) : Tensor()};
+  });
+}
+
+Dims memory_order(const Tensor& x) {
+  Dims order = Dims::filled(x.rank(), 0);
+  for (int d = 0; d < x.rank(); ++d) order[d] = d;
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x.strides()[int(a)] > x.strides()[int(b)]; });
+  return order;
+}
+
+// The history of a base whose part at `written` now holds `values`.
+Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const Tensor& values) {
+  const Dims order = memory_order(base);
+  Dims inverse = order;
+  for (int d = 0; d < base.rank(); ++d) inverse[static_cast<int>(order[d])] = d;
+  const Tensor dense = permute(detail::alias(base), order);
+  if (!dense.is_contiguous())
+    fail<GradError>("[{}] the base of this view, of shape {} with strides {}, is not dense; clone() it before writing to views of it", op,
+                    base.shape(), base.strides());
+  const int64_t offset = (written.impl()->data - base.impl()->data) / item_size(base.dtype());
+  return permute(replace_part(dense, values, {written.shape(), written.strides(), offset}), inverse);
+}
+
+bool has_history(const Tensor& x) { return x.defined() && (detail::history(x) || (x.impl()->base && x.impl()->base->node)); }
+
+void check_writable(const char* op, const Tensor& x) {
+  const TensorImpl* impl = x.get();
+  if (raw::overlaps(x))
+    fail<ValueError>("[{}] several elements of this tensor of shape {} share memory (strides {}); clone() it before writing to it", op,
+                     x.shape(), x.strides());
+  if (!grad_enabled()) return;
+  const TensorImpl* base = impl->base;
+  if ((impl->node && impl->node->is_leaf()) || (base && base->node && base->node->is_leaf()))
+    fail<GradError>("[{}] {} that requires a gradient can't be written in place while ops are recorded; do it under a NoGrad guard, or on a clone()",
+                    op, impl->node && impl->node->is_leaf() ? "a leaf" : "a view of a leaf");
+}
+
+// Writes `direct()` into x, or, with history, the result of `recorded(old)`, where old is x as it was.
+template <class Direct, class Recorded>
+Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, Recorded recorded) {
+  check_writable(op, x);
+  if (!grad_enabled() || !(has_history(x) || has_history(operand))) {
+    direct();
+    detail::bump_version(x);
+    return x;
+  }
+  if (!x.is_floating())
+    fail<GradError>("[{}] a {} tensor can't take on a history; write a detach()ed value", op, x.dtype());
+  if (x.impl()->inference) fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
+  const Tensor result = to(expand(recorded(detail::alias(x)), x.shape()), x.dtype());
+  TensorImpl* base = x.impl()->base;
+  Tensor new_base;
+  if (base) {
+    base->refs.add();
+    new_base = rebased(op, Tensor(base), x, result);
+  }
+  raw::copy_into(op, result, x);
+  detail::bump_version(x);
+  adopt_history(x.impl(), result);
+  if (base) {
+    adopt_history(base, new_base);
+    x.impl()->base_generation = base->generation;
+  }
+  return x;
+}
+
+void check_broadcasts(const char* op, const Tensor& x, const Tensor& other) {
+  if (broadcast_shapes(op, x.shape(), other.shape()) != x.shape())
+    fail<ShapeError>("[{}] an operand of shape {} does not broadcast to the tensor's shape {}; an in-place op keeps its shape", op,
+                     other.shape(), x.shape());
+}
+
+// The operand itself, or a copy where it is another view of the memory that is about to be written.
+Tensor apart_from(const Tensor& x, const Tensor& operand) {
+  const bool same = operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
+  return operand.shares_storage(x) && !same ? clone(operand) : operand;
+}
+
+Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand, Tensor (*recorded)(const Tensor&, const Tensor&)) {
+  check_broadcasts(op, x, operand);
+  const Tensor other = apart_from(x, operand);
+  if (f == Binary::div && !x.is_floating())
+    fail<DTypeError>("[{}] the quotient does not fit into a {} tensor; convert it with to(float32)", op, x.dtype());
+  return write(
+      op, x, other, [&] { raw::binary_into(op, f, x, other.dtype() == x.dtype() ? other : raw::cast(other, x.dtype()), x); },
+      [&](const Tensor& old) { return recorded(old, other); });
+}
+
+Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other, Tensor (*recorded)(const Tensor&, const Scalar&)) {
+  if (!x.is_floating() && (f == Binary::div || other.dtype() == float64))
+    fail<DTypeError>("[{}] the result is floating and does not fit into a {} tensor; convert it with to(float32)", op, x.dtype());
+  return write(
+      op, x, Tensor(), [&] { raw::binary_into(op, f, x, other, x); }, [&](const Tensor& old) { return recorded(old, other); });
+}
+
+}  // namespace
+
+Tensor& Tensor::add_(const Tensor& other, const Scalar& alpha) {
+  if (alpha.to<double>() == 1) return arithmetic("add_", Binary::add, *this, other, add);
+  return arithmetic("add_", Binary::add, *this, mul(other, alpha), add);
+}
+Tensor& Tensor::sub_(const Tensor& other) { return arithmetic("sub_", Binary::sub, *this, other, sub); }
+Tensor& Tensor::mul_(const Tensor& other) { return arithmetic("mul_", Binary::mul, *this, other, mul); }
+Tensor& Tensor::div_(const Tensor& other) { return arithmetic("div_", Binary::div, *this, other, div); }
+Tensor& Tensor::add_(const Scalar& other) { return arithmetic("add_", Binary::add, *this, other, add); }
+Tensor& Tensor::sub_(const Scalar& other) { return arithmetic("sub_", Binary::sub, *this, other, sub); }
+Tensor& Tensor::mul_(const Scalar& other) { return arithmetic("mul_", Binary::mul, *this, other, mul); }
+Tensor& Tensor::div_(const Scalar& other) { return arithmetic("div_", Binary::div, *this, other, div); }
+
+Tensor& Tensor::copy_(const Tensor& values) {
+  check_broadcasts("copy_", *this, values);
+  const Tensor from = apart_from(*this, values);
+  return write(
+      "copy_", *this, from, [&] { raw::copy_into("copy_", from, *this); }, [&](const Tensor&) { return from; });
+}
+
+Tensor& Tensor::fill_(const Scalar& value) {
+  return write(
+      "fill_", *this, Tensor(), [&] { raw::fill_into(*this, value); },
+      [&](const Tensor& old) {  // keeps its place in the graph, with a gradient of 0
+        return record("fill", {old}, full_like(old, value), Keep::nothing(), NoAttributes{},
+                      [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+      });
+}
+
+Tensor& Tensor::operator=(const Tensor& values) && { return copy_(values); }
+Tensor& Tensor::operator=(const Scalar& value) && { return fill_(value); }
+
+}  // namespace cotangent

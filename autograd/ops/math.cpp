@@ -1,0 +1,160 @@
+#include <cotangent/autograd/ops/math.hpp>
+
+#include <cmath>
+#include <numbers>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+
+namespace cotangent {
+namespace {
+
+using raw::Unary;
+
+/// y = f(x) for a floating x.
+template <class Rule>
+Tensor apply(const char* op, Unary f, const Tensor& x, Keep keep, Rule rule) {
+  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
+  return record(op, {in}, raw::unary(op, f, in), keep, NoAttributes{}, rule);
+}
+
+/// y = f(x) with a gradient of 0 everywhere; integers stay as they are.
+Tensor apply_flat(const char* op, Unary f, const Tensor& x) {
+  if (!x.is_floating()) return x;
+  return record(op, {x}, raw::unary(op, f, x), Keep::nothing(), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+}
+
+}  // namespace
+
+Tensor exp(const Tensor& x) {
+  return apply("exp", Unary::exp, x, Keep::output(),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.output()}; });
+}
+
+Tensor expm1(const Tensor& x) {
+  return apply("expm1", Unary::expm1, x, Keep::output(),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * (b.output() + 1)}; });
+}
+
+Tensor log(const Tensor& x) {
+  return apply("log", Unary::log, x, Keep::input(0),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / b.input(0)}; });
+}
+
+Tensor log1p(const Tensor& x) {
+  return apply("log1p", Unary::log1p, x, Keep::input(0),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / (b.input(0) + 1)}; });
+}
+
+Tensor sqrt(const Tensor& x) {
+  return apply("sqrt", Unary::sqrt, x, Keep::output(),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / (b.output() * 2)}; });
+}
+
+Tensor rsqrt(const Tensor& x) {
+  return apply("rsqrt", Unary::rsqrt, x, Keep::output(),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * pow(b.output(), 3) * -0.5}; });
+}
+
+Tensor reciprocal(const Tensor& x) {
+  return apply("reciprocal", Unary::reciprocal, x, Keep::output(),
+               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.grad() * square(b.output()))}; });
+}
+
+Tensor square(const Tensor& x) {
+  return record("square", {x}, raw::unary("square", Unary::square, x), Keep::input(0), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.input(0) * 2}; });
+}
+
+Tensor sin(const Tensor& x) {
+  return apply("sin", Unary::sin, x, Keep::input(0),
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * cos(b.input(0))}; });
+}
+
+Tensor cos(const Tensor& x) {
+  return apply("cos", Unary::cos, x, Keep::input(0),
+               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.grad() * sin(b.input(0)))}; });
+}
+
+Tensor tanh(const Tensor& x) {
+  return apply("tanh", Unary::tanh, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
+    if (!b.creates_graph()) return {raw::binary("tanh", raw::Binary::tanh_backward, b.grad(), b.output())};
+    return {b.grad() * (1 - square(b.output()))};
+  });
+}
+
+Tensor sigmoid(const Tensor& x) {
+  return apply("sigmoid", Unary::sigmoid, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
+    if (!b.creates_graph()) return {raw::binary("sigmoid", raw::Binary::sigmoid_backward, b.grad(), b.output())};
+    const Tensor y = b.output();
+    return {b.grad() * y * (1 - y)};
+  });
+}
+
+Tensor erf(const Tensor& x) {
+  return apply("erf", Unary::erf, x, Keep::input(0), [](const Backward& b, NoAttributes) -> Gradients {
+    return {b.grad() * exp(neg(square(b.input(0)))) * (2 * std::numbers::inv_sqrtpi)};
+  });
+}
+
+Tensor abs(const Tensor& x) {
+  return record("abs", {x}, raw::unary("abs", Unary::abs, x), Keep::input(0), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * sign(b.input(0))}; });
+}
+
+Tensor sign(const Tensor& x) {
+  return record("sign", {x}, raw::unary("sign", Unary::sign, x), Keep::nothing(), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+}
+
+Tensor floor(const Tensor& x) { return apply_flat("floor", Unary::floor, x); }
+Tensor ceil(const Tensor& x) { return apply_flat("ceil", Unary::ceil, x); }
+Tensor round(const Tensor& x) { return apply_flat("round", Unary::round, x); }
+Tensor trunc(const Tensor& x) { return apply_flat("trunc", Unary::trunc, x); }
+
+// ---- op table ----
+
+namespace {
+template <Tensor (*F)(const Tensor&)>
+Results call(Arguments x) {
+  return F(x[0]);
+}
+/// The same function of <cmath>, element by element.
+template <auto F>
+Results by_element(Arguments x) {
+  const Tensor y = clone(contiguous(x[0].detach()));
+  double* p = y.data<double>();
+  for (int64_t i = 0; i < y.numel(); ++i) p[i] = F(p[i]);
+  return y;
+}
+}  // namespace
+
+std::vector<OpInfo> math_ops() {
+  return {
+      {"exp", {{{normal({2, 3})}, call<exp>, by_element<[](double v) { return std::exp(v); }>}}},
+      {"expm1", {{{normal({2, 3})}, call<expm1>, by_element<[](double v) { return std::expm1(v); }>}}},
+      {"log", {{{uniform({2, 3}, 0.1, 3)}, call<log>, by_element<[](double v) { return std::log(v); }>}}},
+      {"log1p", {{{uniform({2, 3}, -0.9, 3)}, call<log1p>, by_element<[](double v) { return std::log1p(v); }>}}},
+      {"sqrt", {{{uniform({2, 3}, 0.1, 3)}, call<sqrt>, by_element<[](double v) { return std::sqrt(v); }>}}},
+      {"rsqrt", {{{uniform({2, 3}, 0.1, 3)}, call<rsqrt>, by_element<[](double v) { return 1 / std::sqrt(v); }>}}},
+      {"reciprocal", {{{uniform({2, 3}, 0.3, 3)}, call<reciprocal>, by_element<[](double v) { return 1 / v; }>}}},
+      {"square", {{{normal({2, 3})}, call<square>, by_element<[](double v) { return v * v; }>}}},
+      {"sin", {{{normal({2, 3})}, call<sin>, by_element<[](double v) { return std::sin(v); }>}}},
+      {"cos", {{{normal({2, 3})}, call<cos>, by_element<[](double v) { return std::cos(v); }>}}},
+      {"tanh", {{{normal({2, 3})}, call<tanh>, by_element<[](double v) { return std::tanh(v); }>}}},
+      {"sigmoid", {{{normal({2, 3})}, call<sigmoid>, by_element<[](double v) { return 1 / (1 + std::exp(-v)); }>}}},
+      {"erf", {{{normal({2, 3})}, call<erf>, by_element<[](double v) { return std::erf(v); }>}}},
+      {"abs", {{{distinct({2, 3})}, call<abs>, by_element<[](double v) { return std::fabs(v); }>}}},
+      {"sign", {{{distinct({2, 3})}, call<sign>, by_element<[](double v) { return double((v > 0) - (v < 0)); }>}}},
+      {"floor", {{{uniform({2, 3}, 0.1, 0.9)}, call<floor>, by_element<[](double v) { return std::floor(v); }>}}},
+      {"ceil", {{{uniform({2, 3}, 0.1, 0.9)}, call<ceil>, by_element<[](double v) { return std::ceil(v); }>}}},
+      {"round", {{{uniform({2, 3}, 0.6, 1.4)}, call<round>, by_element<[](double v) { return std::rint(v); }>}}},
+      {"trunc", {{{uniform({2, 3}, -0.9, -0.1)}, call<trunc>, by_element<[](double v) { return std::trunc(v); }>}}},
+  };
+}
+
+}  // namespace cotangent

@@ -1,0 +1,164 @@
+#pragma once
+// How an op gets its gradient: compute the result, then `record` it with a rule. See CONTRIBUTING.md for a worked example.
+#include <cotangent/autograd/modes.hpp>
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent {
+
+namespace detail {
+struct Pass;  // autograd/engine.cpp
+}
+
+/// Which of an op's tensors its rule reads. They stay alive until the backward pass, and an in-place write to one of them
+/// before that is an error.
+class Keep {
+ public:
+  static constexpr Keep nothing() { return Keep(0); }
+  static constexpr Keep input(int i) { return Keep(uint64_t{1} << i); }
+  static constexpr Keep inputs(int count) { return Keep((uint64_t{1} << count) - 1); }
+  static constexpr Keep output(int i = 0) { return Keep(uint64_t{1} << (kMaxInputs + i)); }
+  constexpr Keep operator|(Keep other) const { return Keep(bits_ | other.bits_); }
+  constexpr uint64_t bits() const { return bits_; }
+  /// Inputs beyond this count (of cat, stack) can't be kept.
+  static constexpr int kMaxInputs = 48;
+
+ private:
+  explicit constexpr Keep(uint64_t bits) : bits_(bits) {}
+  uint64_t bits_;
+};
+
+/// What a rule returns: the gradient of each input in order. An undefined tensor means zero, or that nobody needs it.
+class Gradients {
+ public:
+  template <class... T>
+    requires(sizeof...(T) <= 4 && (std::is_convertible_v<T &&, Tensor> && ...))
+  Gradients(T&&... gradients) : size_(sizeof...(T)) {
+    int i = 0;
+    ((few_[i++] = Tensor(std::forward<T>(gradients))), ...);
+  }
+  Gradients(Tensors gradients) : size_(static_cast<int>(gradients.size())), many_(std::move(gradients)) {}
+
+  int size() const { return size_; }
+  Tensor& operator[](int i) { return many_.empty() ? few_[i] : many_[static_cast<size_t>(i)]; }
+
+ private:
+  int size_;
+  Tensor few_[4];
+  Tensors many_;
+};
+
+/// What a rule reads: the gradients of the outputs, and what was kept.
+class Backward {
+ public:
+  /// dL/d(output i); zeros when nothing used that output.
+  const Tensor& grad(int i = 0) const;
+  bool has_grad(int i) const;
+  /// Input i, if the op declared Keep::input(i). A GradError names the op when it was written in place since.
+  const Tensor& input(int i) const;
+  /// Output i, if the op declared Keep::output(i), with its history.
+  Tensor output(int i = 0) const;
+  /// Whether the gradient of input i is wanted. A rule should skip the work otherwise.
+  bool needs(int i) const;
+  /// Shape and dtype of an input that needs a gradient, kept or not.
+  const Shape& shape(int i) const;
+  Dtype dtype(int i) const;
+  int inputs() const;
+  /// Whether the rule is itself being recorded. A rule that calls a kernel must then take a differentiable way.
+  bool creates_graph() const;
+  /// That way, for a fused op with a composite form f(inputs): the vector-Jacobian product through f, recorded. All inputs
+  /// must be kept.
+  Gradients through(Tensor (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;
+
+  Backward(Node* node, const detail::Pass& pass) : node_(node), pass_(pass) {}
+
+ private:
+  Node* node_;
+  const detail::Pass& pass_;
+};
+
+/// For rules without parameters.
+struct NoAttributes {};
+
+/// A reference to an input, which may be an undefined tensor (an optional input that was left out).
+struct TensorRef {
+  TensorRef(const Tensor& x) : tensor(&x) {}
+  const Tensor* tensor;
+};
+
+namespace detail {
+
+using RunRule = Gradients (*)(const Backward& backward, const void* attributes);
+
+/// The attributes of an op as the node holds them.
+struct AttributeBlock {
+  size_t size;
+  void (*move)(void* to, void* from);
+  void (*destroy)(void* attributes);  // nullptr when trivial
+  void* value;
+};
+
+bool should_record(const TensorRef* inputs, size_t count) noexcept;
+/// Makes a node and attaches it to the outputs (those that are floating).
+void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count, Keep keep,
+            RunRule rule, AttributeBlock attributes);
+/// Under DetectAnomaly: throws if a result is not finite.
+void check_result(const char* op, const Tensor& y);
+/// Makes y known as a view of x, so that in-place writes through either reach the other's history.
+void mark_view(const Tensor& x, Tensor& y);
+
+template <class Attributes, class Rule>
+void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tensor* outputs, size_t output_count, Keep keep,
+                    Attributes& attributes) {
+  static_assert(std::is_empty_v<Rule>, "a rule captures nothing: declare what it reads with Keep, or pass attributes");
+  attach(
+      op, inputs, count, outputs, output_count, keep,
+      [](const Backward& b, const void* a) -> Gradients { return Rule{}(b, *static_cast<const Attributes*>(a)); },
+      {std::is_empty_v<Attributes> ? 0 : sizeof(Attributes),
+       [](void* to, void* from) { new (to) Attributes(std::move(*static_cast<Attributes*>(from))); },
+       std::is_trivially_destructible_v<Attributes> ? nullptr
+                                                    : +[](void* a) { static_cast<Attributes*>(a)->~Attributes(); },
+       &attributes});
+}
+
+}  // namespace detail
+
+/// Gives the result y of `op` its history, if recording is on and an input requires a gradient; returns y.
+///
+///     return record("exp", {x}, y, Keep::output(), NoAttributes{},
+///                   [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.output()}; });
+///
+/// `op` must be a string literal. The rule is a lambda without captures, written in differentiable ops.
+template <class Attributes, class Rule>
+Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y, Keep keep, Attributes attributes, Rule) {
+  if (detail::should_record(inputs.begin(), inputs.size()))
+    detail::record_outputs<Attributes, Rule>(op, inputs.begin(), inputs.size(), &y, 1, keep, attributes);
+  return y;
+}
+
+/// The same for a list of inputs (cat, einsum).
+template <class Attributes, class Rule>
+Tensor record(const char* op, std::span<const Tensor> inputs, Tensor y, Keep keep, Attributes attributes, Rule) {
+  const std::vector<TensorRef> refs(inputs.begin(), inputs.end());
+  if (detail::should_record(refs.data(), refs.size()))
+    detail::record_outputs<Attributes, Rule>(op, refs.data(), refs.size(), &y, 1, keep, attributes);
+  return y;
+}
+
+/// The same for several outputs: record_all("sort", {x}, outputs, ...). Outputs that are not floating get no
+/// history; grad(i) and output(i) count all of them.
+template <class Attributes, class Rule>
+void record_all(const char* op, std::initializer_list<TensorRef> inputs, std::span<Tensor> outputs, Keep keep,
+                Attributes attributes, Rule) {
+  if (detail::should_record(inputs.begin(), inputs.size()))
+    detail::record_outputs<Attributes, Rule>(op, inputs.begin(), inputs.size(), outputs.data(), outputs.size(), keep,
+                                             attributes);
+}
+
+/// record for a view y of x: also makes in-place writes through x and y reach each other's history.
+template <class Attributes, class Rule>
+Tensor record_view(const char* op, const Tensor& x, Tensor y, Attributes attributes, Rule rule) {
+  detail::mark_view(x, y);
+  return record(op, {x}, std::move(y), Keep::nothing(), attributes, rule);
+}
+
+}  // namespace cotangent

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace cotangent {
+
+/// What the caching allocator has done so far, over all threads.
+struct MemoryStats {
+  int64_t current_bytes;       ///< handed out now
+  int64_t peak_bytes;          ///< the most that was ever handed out at once; exact to 64 KiB a thread
+  int64_t cached_bytes;        ///< kept for reuse
+  int64_t allocations;         ///< requests served
+  int64_t system_allocations;  ///< requests that went to the operating system; a warmed-up training step makes none
+};
+MemoryStats memory_stats();
+
+/// Starts a new measurement of the peak from what is handed out now.
+void reset_peak_memory();
+
+/// Gives cached large blocks back to the operating system. Blocks below 64 KiB are cut from slabs and stay.
+void empty_cache();
+
+namespace detail {
+
+/// 64-byte aligned memory from thread-local and global free lists, one a size class. The contents are undefined.
+/// A ValueError names the size when the system has no memory left.
+void* allocate(size_t bytes);
+/// `bytes` must be what was asked for.
+void deallocate(void* pointer, size_t bytes) noexcept;
+
+}  // namespace detail
+}  // namespace cotangent

@@ -1,0 +1,137 @@
+#include <cotangent/tensor/create.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+
+namespace cotangent {
+
+using detail::make_tensor;
+
+NestedList::NestedList(std::initializer_list<NestedList> parts) : dtype_(float64) {
+  shape_ = Shape{static_cast<int64_t>(parts.size())};
+  if (parts.size() == 0) return;
+  const NestedList& first = *parts.begin();
+  for (int64_t size : first.shape_) shape_.push_back(size);
+  dtype_ = first.dtype_;
+  for (const NestedList& part : parts) {
+    if (part.shape_ != first.shape_)
+      fail<ShapeError>("[tensor] nested lists of shapes {} and {} stand side by side; all must have one shape", first.shape_,
+                       part.shape_);
+    dtype_ = promote(dtype_, part.dtype_);
+    values_.insert(values_.end(), part.values_.begin(), part.values_.end());
+  }
+}
+
+Tensor tensor(const NestedList& values) {
+  return tensor(values, values.dtype() == float64 ? default_dtype() : values.dtype());
+}
+
+Tensor tensor(const NestedList& values, Dtype dtype) {
+  const Tensor x = make_tensor(values.shape(), dtype);
+  dispatch(dtype, [&]<class T> {
+    T* p = x.data<T>();
+    for (const Scalar& v : values.values()) *p++ = v.to<T>();
+  });
+  return x;
+}
+
+template <class T>
+Tensor from_span(std::span<const T> values, const Shape& shape) {
+  if (static_cast<int64_t>(values.size()) != shape.product())
+    fail<ShapeError>("[from_span] {} values for shape {}; it takes {}", values.size(), shape, shape.product());
+  const Tensor x = make_tensor(shape, dtype_of<T>);
+  std::copy(values.begin(), values.end(), x.data<T>());
+  return x;
+}
+template Tensor from_span(std::span<const float>, const Shape&);
+template Tensor from_span(std::span<const double>, const Shape&);
+template Tensor from_span(std::span<const BFloat16>, const Shape&);
+template Tensor from_span(std::span<const Half>, const Shape&);
+template Tensor from_span(std::span<const int64_t>, const Shape&);
+template Tensor from_span(std::span<const int32_t>, const Shape&);
+template Tensor from_span(std::span<const uint8_t>, const Shape&);
+template Tensor from_span(std::span<const bool>, const Shape&);
+
+Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void*), void* owner) {
+  Tensor x = make_tensor({}, dtype);
+  auto* storage = new (detail::allocate(sizeof(detail::Storage))) detail::Storage;
+  storage->bytes = shape.product() * item_size(dtype);
+  storage->data = static_cast<char*>(data);
+  storage->release = release ? release : [](void*) {};
+  storage->owner = owner;
+  detail::TensorImpl* impl = x.impl();
+  detail::release(impl->storage);
+  impl->storage = storage;
+  impl->data = storage->data;
+  impl->shape = shape;
+  impl->strides = contiguous_strides(shape);
+  impl->numel = shape.product();
+  return x;
+}
+
+Tensor empty(const Shape& shape, Dtype dtype) { return make_tensor(shape, dtype); }
+
+Tensor full(const Shape& shape, const Scalar& value, Dtype dtype) {
+  Tensor x = make_tensor(shape, dtype);
+  raw::fill_into(x, value);
+  return x;
+}
+Tensor zeros(const Shape& shape, Dtype dtype) { return full(shape, 0, dtype); }
+Tensor ones(const Shape& shape, Dtype dtype) { return full(shape, 1, dtype); }
+Tensor empty_like(const Tensor& x) { return raw::empty_like(x, x.dtype()); }
+Tensor full_like(const Tensor& x, const Scalar& value) {
+  Tensor y = empty_like(x);
+  raw::fill_into(y, value);
+  return y;
+}
+Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
+Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
+
+Tensor arange(const Scalar& stop) { return arange(0, stop, 1); }
+
+Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step) {
+  const bool floating = start.dtype() == float64 || stop.dtype() == float64 || step.dtype() == float64;
+  return arange(start, stop, step, floating ? default_dtype() : int64);
+}
+
+Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype dtype) {
+  const double first = start.to<double>(), last = stop.to<double>(), by = step.to<double>();
+  if (by == 0 || !std::isfinite(first) || !std::isfinite(last) || !std::isfinite(by))
+    fail<ValueError>("[arange] from {} to {} by {}: bounds must be finite and the step not 0", first, last, by);
+  if ((last - first) * by < 0)
+    fail<ValueError>("[arange] from {} to {} by {}: the step leads away from the end", first, last, by);
+  const Tensor x = make_tensor({static_cast<int64_t>(std::ceil((last - first) / by))}, dtype);
+  dispatch(dtype, [&]<class T> {
+    T* p = x.data<T>();
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      if constexpr (std::is_same_v<T, int64_t>) p[i] = start.to<int64_t>() + i * step.to<int64_t>();
+      else p[i] = Scalar(first + static_cast<double>(i) * by).to<T>();
+    }
+  });
+  return x;
+}
+
+Tensor linspace(double start, double stop, int64_t count, Dtype dtype) {
+  if (count < 0) fail<ValueError>("[linspace] {} values; the number must be 0 or more", count);
+  const Tensor x = make_tensor({count}, dtype);
+  dispatch(dtype, [&]<class T> {
+    T* p = x.data<T>();
+    const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
+    for (int64_t i = 0; i < count; ++i)  // from the nearer end, so that both are exact
+      p[i] = Scalar(i < count - i ? start + static_cast<double>(i) * step : stop - static_cast<double>(count - 1 - i) * step).to<T>();
+  });
+  return x;
+}
+
+Tensor eye(int64_t rows, int64_t columns, Dtype dtype) {
+  if (columns == -1) columns = rows;
+  const Tensor x = zeros({rows, columns}, dtype);
+  raw::fill_into(detail::make_view(x, {std::min(rows, columns)}, {columns + 1}, 0), 1);
+  return x;
+}
+
+}  // namespace cotangent

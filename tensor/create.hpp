@@ -1,0 +1,59 @@
+#pragma once
+// Making tensors. Random ones are in tensor/random.hpp.
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent {
+
+/// Nested brackets of numbers: what `tensor({{1, 2}, {3, 4}})` is called with.
+class NestedList {
+ public:
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  NestedList(T value) : dtype_(Scalar(value).dtype()), values_{Scalar(value)} {}
+  /// A ShapeError if the parts differ in shape.
+  NestedList(std::initializer_list<NestedList> parts);
+  const Shape& shape() const { return shape_; }
+  Dtype dtype() const { return dtype_; }
+  const std::vector<Scalar>& values() const { return values_; }
+
+ private:
+  Shape shape_;
+  Dtype dtype_;
+  std::vector<Scalar> values_;
+};
+
+/// The numbers as they are nested. Floating-point numbers give default_dtype(), integers int64, booleans bool.
+Tensor tensor(const NestedList& values);
+Tensor tensor(const NestedList& values, Dtype dtype);
+
+/// A copy of a span in row-major order. A ShapeError if the shape has another number of elements.
+template <class T>
+Tensor from_span(std::span<const T> values, const Shape& shape);
+template <class T>
+Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
+  return from_span(std::span<const T>(values), shape);
+}
+/// Someone else's memory as a tensor, without a copy. `release(owner)` is called when the last view of it has gone.
+Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void* owner) = nullptr, void* owner = nullptr);
+
+/// Uninitialised.
+Tensor empty(const Shape& shape, Dtype dtype = default_dtype());
+Tensor zeros(const Shape& shape, Dtype dtype = default_dtype());
+Tensor ones(const Shape& shape, Dtype dtype = default_dtype());
+Tensor full(const Shape& shape, const Scalar& value, Dtype dtype = default_dtype());
+/// The same with x's shape and dtype.
+Tensor empty_like(const Tensor& x);
+Tensor zeros_like(const Tensor& x);
+Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, const Scalar& value);
+
+/// start, start + step, ... below (for a negative step: above) stop: int64 for integers, else default_dtype().
+Tensor arange(const Scalar& stop);
+Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step = 1);
+Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype dtype);
+/// `count` values from start to stop, both included.
+Tensor linspace(double start, double stop, int64_t count, Dtype dtype = default_dtype());
+/// The (rows, columns) matrix with ones on the diagonal; square when `columns` is left out.
+Tensor eye(int64_t rows, int64_t columns = -1, Dtype dtype = default_dtype());
+
+}  // namespace cotangent

@@ -1,0 +1,391 @@
+#include <cotangent/tensor/elementwise.hpp>
+
+#include <cstring>
+
+#include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/strided.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+using detail::make_tensor;
+using kernels::kernels;
+using kernels::Layout;
+
+constexpr int64_t kBlock = 512;  // elements that are gathered or converted at once
+
+bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
+Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
+
+template <class T>
+void gather(const void* from, void* to, int64_t n, int64_t stride) {
+  const T* x = static_cast<const T*>(from);
+  T* y = static_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i * stride];
+}
+template <class T>
+void scatter(const void* from, void* to, int64_t n, int64_t stride) {
+  const T* x = static_cast<const T*>(from);
+  T* y = static_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) y[i * stride] = x[i];
+}
+using Move = void (*)(const void*, void*, int64_t, int64_t);
+Move gather_of(int64_t bytes) {
+  return bytes == 8 ? gather<uint64_t> : bytes == 4 ? gather<uint32_t> : bytes == 2 ? gather<uint16_t> : gather<uint8_t>;
+}
+Move scatter_of(int64_t bytes) {
+  return bytes == 8 ? scatter<uint64_t> : bytes == 4 ? scatter<uint32_t> : bytes == 2 ? scatter<uint16_t> : scatter<uint8_t>;
+}
+
+/// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
+struct Source {
+  Source(const Tensor& x, int64_t inner_stride, Dtype wanted, bool spread_ = false)
+      : data(static_cast<const char*>(x.raw_data())), stride(inner_stride), bytes(item_size(x.dtype())), spread(spread_),
+        convert(x.dtype() == wanted ? nullptr : kernels().convert[int(x.dtype())][int(wanted)]) {}
+
+  bool direct() const { return !convert && stride == 1; }
+  /// n elements from `at` + first strides. With stride 0 that is one element, unless it is to be spread over the block.
+  const void* load(int64_t at, int64_t first, int64_t n, void* scratch) const {
+    const char* p = data + (at + first * stride) * bytes;
+    if (stride == 0 && !spread) n = 1;
+    if (n > 1 && stride != 1) {
+      char* space = static_cast<char*>(scratch) + (convert ? kBlock * 8 : 0);
+      gather_of(bytes)(p, space, n, stride);
+      p = space;
+    }
+    if (!convert) return p;
+    convert(p, scratch, n);
+    return scratch;
+  }
+
+  const char* data;
+  int64_t stride, bytes;
+  bool spread;
+  kernels::ConvertLoop convert;
+};
+
+/// The result of a loop: blocks are written in place, or to scratch and then converted and scattered.
+struct Sink {
+  Sink(const Tensor& y, int64_t inner_stride, Dtype computed)
+      : data(static_cast<char*>(y.raw_data())), stride(inner_stride), bytes(item_size(y.dtype())),
+        convert(y.dtype() == computed ? nullptr : kernels().convert[int(computed)][int(y.dtype())]) {}
+
+  bool direct() const { return !convert && stride == 1; }
+  void* place(int64_t at, int64_t first, void* scratch) const {
+    return direct() ? data + (at + first) * bytes : scratch;
+  }
+  void store(int64_t at, int64_t first, int64_t n, void* scratch) const {
+    if (direct()) return;
+    char* p = data + (at + first * stride) * bytes;
+    if (convert && stride == 1) {
+      convert(scratch, p, n);
+      return;
+    }
+    void* from = scratch;
+    if (convert) convert(scratch, from = static_cast<char*>(scratch) + kBlock * 8, n);
+    scatter_of(bytes)(from, p, n, stride);
+  }
+
+  char* data;
+  int64_t stride, bytes;
+  kernels::ConvertLoop convert;
+};
+
+struct Scratch {
+  alignas(64) char bytes[kBlock * 16];
+};
+
+[[noreturn]] void unsupported(const char* op, Dtype dtype) {
+  fail<DTypeError>("[{}] is not defined for {}; convert with to(float32) or another dtype", op, dtype);
+}
+
+/// Strides of x seen as `shape`: 0 where it is repeated.
+Strides broadcast_strides(const char* op, const Tensor& x, const Shape& shape) {
+  const Shape& from = x.shape();
+  const int skip = shape.rank() - from.rank();
+  bool fits = skip >= 0;
+  Strides strides = Dims::filled(shape.rank(), 0);
+  for (int d = 0; fits && d < from.rank(); ++d) {
+    if (from[d] == shape[skip + d]) strides[skip + d] = x.strides()[d];
+    else fits = from[d] == 1;
+  }
+  if (!fits) fail<ShapeError>("[{}] shape {} does not broadcast to {}", op, from, shape);
+  return strides;
+}
+
+Layout layout_of(const Source& a, const Source& b) {
+  return b.stride == 0 ? Layout::array_scalar : a.stride == 0 ? Layout::scalar_array : Layout::both;
+}
+
+// The operands are dense, alike and need no conversion: one call a thread.
+bool simple(const Tensor& x, const Tensor& y) { return x.get()->contiguous && x.shape() == y.shape(); }
+
+void check_integer_operands(const char* op, Binary f, const Tensor& b) {
+  if (f != Binary::remainder && f != Binary::floor_divide && f != Binary::pow) return;
+  const Tensor dense = contiguous(b);
+  dispatch(b.dtype(), [&]<class T> {
+    if constexpr (std::is_integral_v<T>) {
+      const T* p = dense.data<T>();
+      for (int64_t i = 0; i < dense.numel(); ++i) {
+        if (f == Binary::pow && p[i] < T(0))
+          fail<ValueError>("[{}] an integer is raised to the negative power {}; convert the base with to(float32)", op, p[i]);
+        if (f != Binary::pow && p[i] == T(0)) fail<ValueError>("[{}] integer division by zero, at element {}", op, i);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p, double q) {
+  const Dtype dtype = compute_dtype(x.dtype());
+  const Dtype result = kernels::is_predicate(f) ? boolean : dtype;
+  const kernels::UnaryLoop loop = kernels().unary[int(f)][int(dtype)];
+  if (!loop) unsupported(op, x.dtype());
+  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result) {
+    const char* in = x.get()->data;
+    char* out = y.get()->data;
+    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
+      loop(in + first * item_size(dtype), out + first * item_size(result), last - first, p, q);
+    });
+    return;
+  }
+  const Strides x_strides = broadcast_strides(op, x, y.shape());
+  const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
+  const Source source(x, walk.inner_stride(1), dtype, true);
+  const Sink sink(y, walk.inner_stride(0), result);
+  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    Scratch in, out;
+    const int64_t step = source.direct() && sink.direct() ? n : kBlock;
+    for (int64_t i = 0; i < n; i += step) {
+      const int64_t m = std::min(step, n - i);
+      const void* block = source.load(at[1], i, m, in.bytes);
+      loop(block, sink.place(at[0], i, out.bytes), m, p, q);
+      sink.store(at[0], i, m, out.bytes);
+    }
+  });
+}
+
+void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
+  if (a.dtype() != b.dtype())
+    fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, a.dtype(), b.dtype());
+  const Dtype dtype = compute_dtype(a.dtype());
+  const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
+  const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
+  if (!loop) unsupported(op, a.dtype());
+  if (!is_floating(dtype)) check_integer_operands(op, f, b);
+  if (a.dtype() == dtype && y.dtype() == result && y.get()->contiguous) {
+    const bool one_a = a.numel() == 1, one_b = b.numel() == 1;
+    if ((one_b || simple(b, y)) && (one_a || simple(a, y)) && !(one_a && one_b && y.numel() != 1)) {
+      const char *pa = a.get()->data, *pb = b.get()->data;
+      char* py = y.get()->data;
+      const int64_t size = item_size(dtype), n = y.numel();
+      const Layout layout = one_b && n != 1 ? Layout::array_scalar : one_a && n != 1 ? Layout::scalar_array : Layout::both;
+      if (n <= kElementGrain) {
+        loop(pa, pb, py, n, layout, p, q);
+        return;
+      }
+      parallel_for(0, n, kElementGrain, [&](int64_t first, int64_t last) {
+        loop(one_a ? pa : pa + first * size, one_b ? pb : pb + first * size, py + first * item_size(result), last - first,
+             layout, p, q);
+      });
+      return;
+    }
+  }
+  const Strides a_strides = broadcast_strides(op, a, y.shape()), b_strides = broadcast_strides(op, b, y.shape());
+  const StridedWalk<3> walk(y.shape(), {&y.strides(), &a_strides, &b_strides});
+  const Source source_a(a, walk.inner_stride(1), dtype), source_b(b, walk.inner_stride(2), dtype);
+  const Sink sink(y, walk.inner_stride(0), result);
+  const bool direct = (source_a.direct() || source_a.stride == 0) && (source_b.direct() || source_b.stride == 0) && sink.direct();
+  const bool both_repeat = source_a.stride == 0 && source_b.stride == 0;
+  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    Scratch in_a, in_b, out;
+    const int64_t step = both_repeat ? 1 : direct ? n : kBlock;
+    for (int64_t i = 0; i < n; i += step) {
+      const int64_t m = std::min(step, n - i);
+      const void* block_a = source_a.load(at[1], i, m, in_a.bytes);
+      const void* block_b = source_b.load(at[2], i, m, in_b.bytes);
+      loop(block_a, block_b, sink.place(at[0], i, out.bytes), m, both_repeat ? Layout::both : layout_of(source_a, source_b), p, q);
+      sink.store(at[0], i, m, out.bytes);
+    }
+  });
+}
+
+Tensor empty_like(const Tensor& x, Dtype dtype) {
+  if (x.get()->contiguous) return make_tensor(x.shape(), dtype);
+  // keep the order of dimensions of a dense tensor: channels-last stays channels-last
+  const StridedWalk<1> walk(x.shape(), {&x.strides()});
+  if (walk.inner_size() != x.numel() || walk.inner_stride(0) != 1) return make_tensor(x.shape(), dtype);
+  const Tensor flat = make_tensor({x.numel()}, dtype);
+  return detail::make_view(flat, x.shape(), x.strides(), 0);
+}
+
+Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
+  const Tensor y = empty_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
+  unary_into(op, f, x, y, p, q);
+  return y;
+}
+
+Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
+  const Dtype dtype = kernels::is_comparison(f) ? boolean : a.dtype();
+  Tensor y;
+  if (a.shape() == b.shape()) y = a.strides() == b.strides() ? empty_like(a, dtype) : make_tensor(a.shape(), dtype);
+  else if (b.numel() == 1 && b.rank() <= a.rank()) y = empty_like(a, dtype);
+  else y = make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
+  binary_into(op, f, a, b, y, p, q);
+  return y;
+}
+
+namespace {
+// The scalar as a tensor of one element on the stack costs an allocation; this runs the loop with a pointer to it instead.
+void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y, bool scalar_first) {
+  const Dtype dtype = compute_dtype(x.dtype());
+  const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
+  const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
+  if (!loop) unsupported(op, x.dtype());
+  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && is_floating(dtype)) {
+    const float s4 = s.to<float>();
+    const double s8 = s.to<double>();
+    const void* ps = dtype == float32 ? static_cast<const void*>(&s4) : &s8;
+    const char* px = x.get()->data;
+    char* py = y.get()->data;
+    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
+      const char* part = px + first * item_size(dtype);
+      char* to = py + first * item_size(result);
+      if (scalar_first) loop(ps, part, to, last - first, Layout::scalar_array, 0, 0);
+      else loop(part, ps, to, last - first, Layout::array_scalar, 0, 0);
+    });
+    return;
+  }
+  const Tensor one = make_tensor({}, x.dtype());
+  fill_into(one, s);
+  if (scalar_first) binary_into(op, f, one, x, y);
+  else binary_into(op, f, x, one, y);
+}
+}  // namespace
+
+Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s) {
+  const Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  scalar_into(op, f, x, s, y, false);
+  return y;
+}
+
+Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x) {
+  const Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  scalar_into(op, f, x, s, y, true);
+  return y;
+}
+
+void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y) {
+  scalar_into(op, f, x, s, y, false);
+}
+
+Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Tensor& b) {
+  if (condition.dtype() != boolean)
+    fail<DTypeError>("[{}] the condition must be bool, got {}; compare it first, as in x != 0", op, condition.dtype());
+  if (a.dtype() != b.dtype())
+    fail<DTypeError>("[{}] both choices must have one dtype, got {} and {}", op, a.dtype(), b.dtype());
+  const Shape shape = broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape()));
+  const Tensor y = make_tensor(shape, a.dtype());
+  const Strides sc = broadcast_strides(op, condition, shape), sa = broadcast_strides(op, a, shape),
+                sb = broadcast_strides(op, b, shape);
+  const StridedWalk<4> walk(shape, {&y.strides(), &sc, &sa, &sb});
+  const Source from_c(condition, walk.inner_stride(1), boolean, true), from_a(a, walk.inner_stride(2), a.dtype()),
+      from_b(b, walk.inner_stride(3), b.dtype());
+  const int64_t bytes = item_size(a.dtype());
+  const auto loop = kernels().where[bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0];
+  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    Scratch in_c, in_a, in_b;
+    for (int64_t i = 0; i < n; i += kBlock) {
+      const int64_t m = std::min(kBlock, n - i);
+      const void* c = from_c.load(at[1], i, m, in_c.bytes);
+      loop(static_cast<const bool*>(c), from_a.load(at[2], i, m, in_a.bytes), from_b.load(at[3], i, m, in_b.bytes),
+           y.get()->data + (at[0] + i) * bytes, m, from_a.stride != 0, from_b.stride != 0);
+    }
+  });
+  return y;
+}
+
+void copy_into(const char* op, const Tensor& x, const Tensor& y) {
+  if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
+    const int64_t bytes = item_size(x.dtype());
+    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
+      std::memmove(y.get()->data + first * bytes, x.get()->data + first * bytes, static_cast<size_t>((last - first) * bytes));
+    });
+    return;
+  }
+  const Strides x_strides = broadcast_strides(op, x, y.shape());
+  const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
+  const Source source(x, walk.inner_stride(1), y.dtype());
+  const Sink sink(y, walk.inner_stride(0), y.dtype());
+  const int64_t bytes = item_size(y.dtype());
+  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    Scratch in;
+    for (int64_t i = 0; i < n; i += kBlock) {
+      const int64_t m = std::min(kBlock, n - i);
+      const void* block = source.load(at[1], i, m, in.bytes);
+      char* to = sink.data + (at[0] + i * sink.stride) * bytes;
+      if (source.stride == 0) {
+        for (int64_t j = 0; j < m; ++j) std::memcpy(to + j * sink.stride * bytes, block, static_cast<size_t>(bytes));
+      } else if (sink.direct()) {
+        std::memmove(to, block, static_cast<size_t>(m * bytes));
+      } else {
+        scatter_of(bytes)(block, to, m, sink.stride);
+      }
+    }
+  });
+}
+
+Tensor cast(const Tensor& x, Dtype dtype) {
+  const Tensor y = empty_like(x, dtype);
+  if (x.get()->contiguous && x.dtype() != dtype) {
+    const auto loop = kernels().convert[int(x.dtype())][int(dtype)];
+    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
+      loop(x.get()->data + first * item_size(x.dtype()), y.get()->data + first * item_size(dtype), last - first);
+    });
+  } else {
+    copy_into("to", x, y);
+  }
+  return y;
+}
+
+void fill_into(const Tensor& y, const Scalar& value) {
+  dispatch(y.dtype(), [&]<class T> {
+    const T v = value.to<T>();
+    const StridedWalk<1> walk(y.shape(), {&y.strides()});
+    const int64_t stride = walk.inner_stride(0);
+    T* data = y.data<T>();
+    walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+      T* p = data + at[0];
+      if (stride == 1) std::fill(p, p + n, v);
+      else
+        for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
+    });
+  });
+}
+
+Tensor contiguous(const Tensor& x, MemoryFormat format) {
+  if (x.is_contiguous(format)) return x;
+  Tensor y;
+  if (format == MemoryFormat::contiguous) {
+    y = make_tensor(x.shape(), x.dtype());
+  } else {
+    const Shape& s = x.shape();
+    if (s.rank() != 4)
+      fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", s);
+    const Tensor flat = make_tensor({s[0], s[2], s[3], s[1]}, x.dtype());
+    y = detail::make_view(flat, s, {s[1] * s[2] * s[3], 1, s[1] * s[3], s[1]}, 0);
+  }
+  copy_into("contiguous", x, y);
+  return y;
+}
+
+Tensor clone(const Tensor& x) {
+  const Tensor y = empty_like(x, x.dtype());
+  copy_into("clone", x, y);
+  return y;
+}
+
+Tensor to_floating(const Tensor& x) { return x.is_floating() ? x : cast(x, default_dtype()); }
+
+}  // namespace cotangent::raw

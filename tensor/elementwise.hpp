@@ -1,0 +1,42 @@
+#pragma once
+// Elementwise functions without history. Shapes must agree or broadcast; see autograd/ops/elementwise.hpp for the
+// differentiable functions.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::raw {
+
+using kernels::Binary;
+using kernels::Unary;
+
+/// y = f(x) with x's dtype (bool for predicates). A DTypeError names `op` when the dtype has no such function.
+/// The result has x's layout when x is dense.
+Tensor unary(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
+/// y = f(a, b) for operands of one dtype; bool for comparisons. Broadcasts.
+Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p = 0, double q = 0);
+/// y = f(x, s) or f(s, x). The scalar is cast to x's dtype.
+Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
+Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
+/// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
+void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
+void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0, double q = 0);
+void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y);
+
+/// condition ? a : b, with a bool condition and a, b of one dtype. Broadcasts.
+Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Tensor& b);
+
+/// x as another dtype: always a new dense tensor. Floats to integers truncate; to bool is x != 0.
+Tensor cast(const Tensor& x, Dtype dtype);
+/// Copies x, broadcast and cast, into y.
+void copy_into(const char* op, const Tensor& x, const Tensor& y);
+void fill_into(const Tensor& y, const Scalar& value);
+/// A dense copy in row-major or channels-last order; x itself when it lies so already.
+Tensor contiguous(const Tensor& x, MemoryFormat format = MemoryFormat::contiguous);
+Tensor clone(const Tensor& x);
+/// An uninitialised tensor with x's shape and, where x is dense, its order of dimensions in memory.
+Tensor empty_like(const Tensor& x, Dtype dtype);
+
+/// x in the dtype that transcendental functions work on: itself when floating, else the default dtype.
+Tensor to_floating(const Tensor& x);
+
+}  // namespace cotangent::raw

@@ -1,0 +1,150 @@
+// y = f(a, b) over contiguous spans, where either operand may be one repeated element.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+// A function object for each op: `a` and `b` are the elements, `p` and `q` the parameters.
+#define COTANGENT_BINARY(Name, expression)                                              \
+  template <class T>                                                                    \
+  struct Name {                                                                         \
+    T p, q;                                                                             \
+    auto operator()([[maybe_unused]] T a, [[maybe_unused]] T b) const { return expression; } \
+  };
+
+COTANGENT_BINARY(Add, static_cast<T>(a + b))
+COTANGENT_BINARY(Sub, static_cast<T>(a - b))
+COTANGENT_BINARY(Mul, static_cast<T>(a * b))
+COTANGENT_BINARY(Div, a / b)
+COTANGENT_BINARY(Pow, m_pow(a, b))
+COTANGENT_BINARY(Minimum, (a < b || a != a) ? a : b)
+COTANGENT_BINARY(Maximum, (a > b || a != a) ? a : b)
+COTANGENT_BINARY(Remainder, a - m_floor(a / b) * b)
+COTANGENT_BINARY(FloorDivide, m_floor(a / b))
+
+// Integer division rounds down, as in Python; the caller has checked that b is not 0.
+template <class T>
+T floor_division(T a, T b) {
+  if (b == T(-1)) return static_cast<T>(-static_cast<uint64_t>(a));
+  const T quotient = static_cast<T>(a / b);
+  return static_cast<T>(quotient - ((a % b != 0) && ((a < 0) != (b < 0))));
+}
+COTANGENT_BINARY(IntFloorDivide, floor_division(a, b))
+COTANGENT_BINARY(IntRemainder, static_cast<T>(a - floor_division(a, b) * b))
+template <class T>
+T integer_power(T base, T exponent) {  // the caller has checked that the exponent is not negative
+  T result = 1;
+  for (; exponent > 0; exponent = static_cast<T>(exponent >> 1), base = static_cast<T>(base * base))
+    if (exponent & 1) result = static_cast<T>(result * base);
+  return result;
+}
+COTANGENT_BINARY(IntPow, integer_power(a, b))
+
+// Gradients: a is dL/dy, b is the output y or the input x, as named.
+COTANGENT_BINARY(TanhBackward, a * (T(1) - b * b))              // y
+COTANGENT_BINARY(SigmoidBackward, a * b * (T(1) - b))           // y
+COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)            // y
+COTANGENT_BINARY(ClampBackward, b < p || b > q ? T(0) : a)      // x
+COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)       // x
+COTANGENT_BINARY(SoftplusBackward, b * p > q ? a : a * m_sigmoid(b * p))  // x
+template <class T>
+T gelu_slope(T x) {
+  return T(0.5) * (T(1) + m_erf(x * T(kSqrtHalf))) + x * T(kInvSqrt2Pi) * m_exp(T(-0.5) * x * x);
+}
+COTANGENT_BINARY(GeluBackward, a * gelu_slope(b))               // x
+template <class T>
+T gelu_tanh_slope(T x) {
+  const T t = m_tanh(T(kSqrt2OverPi) * (x + T(kGeluCubic) * x * x * x));
+  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * T(kSqrt2OverPi) * (T(1) + T(3 * kGeluCubic) * x * x);
+}
+COTANGENT_BINARY(GeluTanhBackward, a * gelu_tanh_slope(b))      // x
+template <class T>
+T silu_slope(T x) {
+  const T s = m_sigmoid(x);
+  return s * (T(1) + x * (T(1) - s));
+}
+COTANGENT_BINARY(SiluBackward, a * silu_slope(b))               // x
+
+COTANGENT_BINARY(Eq, a == b)
+COTANGENT_BINARY(Ne, a != b)
+COTANGENT_BINARY(Lt, a < b)
+COTANGENT_BINARY(Le, a <= b)
+COTANGENT_BINARY(Gt, a > b)
+COTANGENT_BINARY(Ge, a >= b)
+COTANGENT_BINARY(LogicalAnd, a != T(0) && b != T(0))
+COTANGENT_BINARY(LogicalOr, a != T(0) || b != T(0))
+COTANGENT_BINARY(LogicalXor, (a != T(0)) != (b != T(0)))
+
+template <class F, class T>
+void loop(const void* pa, const void* pb, void* py, int64_t n, Layout layout, double p, double q) {
+  const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb);
+  const F f{static_cast<T>(p), static_cast<T>(q)};
+  using Result = decltype(f(a[0], b[0]));
+  Result* y = static_cast<Result*>(py);
+  if (layout == Layout::both) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+  } else if (layout == Layout::array_scalar) {
+    const T s = b[0];
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = f(a[i], s);
+  } else {
+    const T s = a[0];
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = f(s, b[i]);
+  }
+}
+
+template <template <class> class F>
+void floats(Table& t, Binary op) {
+  t.binary[int(op)][0] = loop<F<float>, float>;
+  t.binary[int(op)][1] = loop<F<double>, double>;
+}
+template <template <class> class F>
+void integers(Table& t, Binary op) {
+  t.binary[int(op)][4] = loop<F<int64_t>, int64_t>;
+  t.binary[int(op)][5] = loop<F<int32_t>, int32_t>;
+  t.binary[int(op)][6] = loop<F<uint8_t>, uint8_t>;
+}
+template <template <class> class F>
+void all(Table& t, Binary op) {
+  floats<F>(t, op);
+  integers<F>(t, op);
+  t.binary[int(op)][7] = loop<F<bool>, bool>;
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_binary(Table& t) {
+  all<Add>(t, Binary::add);
+  floats<Sub>(t, Binary::sub), integers<Sub>(t, Binary::sub);
+  all<Mul>(t, Binary::mul);
+  floats<Div>(t, Binary::div);
+  floats<Pow>(t, Binary::pow), integers<IntPow>(t, Binary::pow);
+  all<Minimum>(t, Binary::minimum);
+  all<Maximum>(t, Binary::maximum);
+  floats<Remainder>(t, Binary::remainder), integers<IntRemainder>(t, Binary::remainder);
+  floats<FloorDivide>(t, Binary::floor_divide), integers<IntFloorDivide>(t, Binary::floor_divide);
+  floats<TanhBackward>(t, Binary::tanh_backward);
+  floats<SigmoidBackward>(t, Binary::sigmoid_backward);
+  floats<ReluBackward>(t, Binary::relu_backward);
+  floats<ClampBackward>(t, Binary::clamp_backward);
+  floats<LeakyReluBackward>(t, Binary::leaky_relu_backward);
+  floats<GeluBackward>(t, Binary::gelu_backward);
+  floats<GeluTanhBackward>(t, Binary::gelu_tanh_backward);
+  floats<SiluBackward>(t, Binary::silu_backward);
+  floats<SoftplusBackward>(t, Binary::softplus_backward);
+  all<Eq>(t, Binary::eq);
+  all<Ne>(t, Binary::ne);
+  all<Lt>(t, Binary::lt);
+  all<Le>(t, Binary::le);
+  all<Gt>(t, Binary::gt);
+  all<Ge>(t, Binary::ge);
+  all<LogicalAnd>(t, Binary::logical_and);
+  all<LogicalOr>(t, Binary::logical_or);
+  all<LogicalXor>(t, Binary::logical_xor);
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

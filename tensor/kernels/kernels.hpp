@@ -1,0 +1,53 @@
+#pragma once
+// What the kernels folder offers: loops over contiguous spans, compiled once per instruction set (COTANGENT_ISA) into a
+// table of function pointers each. kernels() is the best table that this processor runs.
+//
+// Rules for the folder's .cpp files: everything in them has internal linkage except one `fill` function a file, in the
+// namespace of the instruction set; they include no library code that is inline, since the linker may keep the copy that
+// was built for the newest instruction set.
+#include <cstdint>
+
+namespace cotangent::kernels {
+
+/// y = f(x). p and q are parameters: the slope of leaky_relu, the bounds of clamp, the exponent of power.
+enum class Unary : uint8_t {
+  copy, neg, abs, sign, square, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf, relu, clamp,
+  leaky_relu, gelu, gelu_tanh, silu, softplus, log_sigmoid, power, floor, ceil, round, trunc, is_nan, is_finite,
+  logical_not, count
+};
+
+/// y = f(a, b), where either may be one repeated element. The `_backward` ones take the gradient first, then what the rule
+/// keeps (the output y or the input x), and give the gradient of the input.
+enum class Binary : uint8_t {
+  add, sub, mul, div, pow, minimum, maximum, remainder, floor_divide,
+  tanh_backward, sigmoid_backward, relu_backward, clamp_backward, leaky_relu_backward, gelu_backward, gelu_tanh_backward,
+  silu_backward, softplus_backward,
+  eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, count
+};
+inline bool is_comparison(Binary op) { return op >= Binary::eq; }
+inline bool is_predicate(Unary op) { return op >= Unary::is_nan; }
+
+/// Which operands of a Binary are arrays: both, the first (the second is one element), the second.
+enum class Layout : uint8_t { both, array_scalar, scalar_array };
+
+using UnaryLoop = void (*)(const void* x, void* y, int64_t n, double p, double q);
+using BinaryLoop = void (*)(const void* a, const void* b, void* y, int64_t n, Layout layout, double p, double q);
+using ConvertLoop = void (*)(const void* x, void* y, int64_t n);
+
+/// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
+/// converted to float32 by the caller and have no loops of their own.
+struct Table {
+  UnaryLoop unary[static_cast<int>(Unary::count)][8];
+  BinaryLoop binary[static_cast<int>(Binary::count)][8];
+  ConvertLoop convert[8][8];
+  /// y = condition ? a : b over n elements of 1, 2, 4 or 8 bytes, by log2 of the size. Steps are 0 or 1.
+  void (*where[4])(const bool* condition, const void* a, const void* b, void* y, int64_t n, int step_a, int step_b);
+  /// y += alpha * x, for float32 and float64.
+  void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
+};
+
+const Table& kernels();
+/// "v4", "v3", "v2" or "portable": what kernels() picked. COTANGENT_ISA in the environment asks for a lesser one.
+const char* instruction_set();
+
+}  // namespace cotangent::kernels

@@ -1,0 +1,51 @@
+#pragma once
+#include <cstdint>
+#include <type_traits>
+
+namespace cotangent {
+
+/// How many threads kernels use: the cores of the machine (or OMP_NUM_THREADS) unless set.
+int num_threads();
+/// A ValueError below 1. Results do not depend on it, bit for bit.
+void set_num_threads(int count);
+
+namespace detail {
+/// Runs task(context, i) for each i in [0, count), on several threads when called outside a parallel region.
+void run_tasks(int64_t count, void (*task)(void* context, int64_t i), void* context);
+/// How many tasks it pays to cut `work` into, at `grain` each: 1 inside a parallel region.
+int64_t task_count(int64_t work, int64_t grain);
+}  // namespace detail
+
+/// Calls body(first, last) on parts of [begin, end) of at least `grain` each, at once. For work whose parts do not meet:
+/// where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
+template <class Body>
+void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
+  const int64_t tasks = detail::task_count(end - begin, grain);
+  if (tasks <= 1) {
+    if (begin < end) body(begin, end);
+    return;
+  }
+  struct Context {
+    Body& body;
+    int64_t begin, end, tasks;
+  } context{body, begin, end, tasks};
+  detail::run_tasks(
+      tasks,
+      [](void* p, int64_t i) {
+        const Context& c = *static_cast<Context*>(p);
+        const int64_t n = c.end - c.begin;
+        c.body(c.begin + n * i / c.tasks, c.begin + n * (i + 1) / c.tasks);
+      },
+      &context);
+}
+
+/// Calls body(chunk) for each chunk in [0, chunks), at once. The caller fixes the chunks by the size of the work alone and
+/// combines their results in order: so a reduction is bitwise the same for any number of threads.
+template <class Body>
+void parallel_chunks(int64_t chunks, Body&& body) {
+  detail::run_tasks(
+      chunks, [](void* p, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(p))(i); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+}  // namespace cotangent
