@@ -2,6 +2,7 @@
 // The whole library. `namespace ct = cotangent;` is the usual alias.
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>

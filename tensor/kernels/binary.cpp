@@ -46,6 +46,7 @@ COTANGENT_BINARY(TanhBackward, a * (T(1) - b * b))              // y
 COTANGENT_BINARY(SigmoidBackward, a * b * (T(1) - b))           // y
 COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)            // y
 COTANGENT_BINARY(ClampBackward, b < p || b > q ? T(0) : a)      // x
+COTANGENT_BINARY(HardtanhBackward, b <= p || b >= q ? T(0) : a) // y or x
 COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)       // x
 COTANGENT_BINARY(SoftplusBackward, b * p > q ? a : a * m_sigmoid(b * p))  // x
 template <class T>
@@ -131,6 +132,7 @@ void fill_binary(Table& t) {
   floats<SigmoidBackward>(t, Binary::sigmoid_backward);
   floats<ReluBackward>(t, Binary::relu_backward);
   floats<ClampBackward>(t, Binary::clamp_backward);
+  floats<HardtanhBackward>(t, Binary::hardtanh_backward);
   floats<LeakyReluBackward>(t, Binary::leaky_relu_backward);
   floats<GeluBackward>(t, Binary::gelu_backward);
   floats<GeluTanhBackward>(t, Binary::gelu_tanh_backward);

@@ -20,7 +20,7 @@ enum class Unary : uint8_t {
 /// keeps (the output y or the input x), and give the gradient of the input.
 enum class Binary : uint8_t {
   add, sub, mul, div, pow, minimum, maximum, remainder, floor_divide,
-  tanh_backward, sigmoid_backward, relu_backward, clamp_backward, leaky_relu_backward, gelu_backward, gelu_tanh_backward,
+  tanh_backward, sigmoid_backward, relu_backward, clamp_backward, hardtanh_backward, leaky_relu_backward, gelu_backward, gelu_tanh_backward,
   silu_backward, softplus_backward,
   eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, count
 };
