@@ -9,9 +9,9 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
-// The backward pass visits nodes from the newest to the oldest. A node's order is larger than that of all nodes it depends
-// on, so when it comes up, everything that uses it has been visited and its gradient is complete. A heap of the nodes that
-// have received a gradient is all the state there is; nothing is recursive.
+// The backward pass visits nodes from the newest to the oldest. A node's order is larger than that of all nodes it
+// depends on, so when it comes up, everything that uses it has been visited and its gradient is complete. A heap of the
+// nodes that have received a gradient is all the state there is; nothing is recursive.
 
 namespace cotangent {
 namespace detail {
@@ -35,9 +35,9 @@ struct Pass {
   Tensors captured;
 
   bool captures_of(const Node* node, size_t& first) const {
-    first = static_cast<size_t>(
-        std::lower_bound(captures.begin(), captures.end(), node, [](const Capture& c, const Node* n) { return c.node < n; }) -
-        captures.begin());
+    first = static_cast<size_t>(std::lower_bound(captures.begin(), captures.end(), node,
+                                                 [](const Capture& c, const Node* n) { return c.node < n; }) -
+                                captures.begin());
     return first < captures.size() && captures[first].node == node;
   }
   bool wants(const Node* node) const {
@@ -101,7 +101,7 @@ void accumulate_leaf(Node* leaf, Tensor gradient, bool create_graph) {
     accumulate(into, std::move(gradient));
   } else if (!into.defined()) {
     into = is_sole_owner(gradient) && gradient.get()->contiguous && !gradient.requires_grad() ? std::move(gradient)
-                                                                                             : raw::clone(gradient);
+                                                                                              : raw::clone(gradient);
   } else if (into.requires_grad()) {
     into = raw::binary("accumulate", raw::Binary::add, into, gradient);
   } else {
@@ -138,8 +138,10 @@ struct Runner {
   void deliver(Node* node, int output, Tensor gradient) {
     if (node->is_leaf() && !node->extras) {
       size_t first;
-      if (!pass.filtered) accumulate_leaf(node, std::move(gradient), pass.create_graph);
-      else if (pass.captures_of(node, first)) accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
+      if (!pass.filtered)
+        accumulate_leaf(node, std::move(gradient), pass.create_graph);
+      else if (pass.captures_of(node, first))
+        accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
       return;
     }
     if (!node->queued) {
@@ -149,7 +151,8 @@ struct Runner {
       std::push_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
     } else if (node->pass != pass.id) {
       fail<GradError>(
-          "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after another",
+          "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after "
+          "another",
           node->op);
     }
     accumulate(node->slots()[output].grad, std::move(gradient));
@@ -182,13 +185,16 @@ struct Runner {
     if (!goes_on) return;
     if (node->released && node->saved_count > 0)
       fail<GradError>(
-          "[{}] what it saved was freed by an earlier backward pass over this graph; pass retain_graph = true to that one", node->op);
+          "[{}] what it saved was freed by an earlier backward pass over this graph; pass retain_graph = true to that "
+          "one",
+          node->op);
     {
       Gradients gradients = node->rule(Backward(node, pass), node->attributes());
       if (!pass.retain_graph) node->release_saved();
       clear(node);
       if (gradients.size() != node->edge_count)
-        fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, gradients.size(), node->edge_count);
+        fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, gradients.size(),
+                        node->edge_count);
       for (int i = 0; i < node->edge_count; ++i) {
         const Edge& edge = node->edges()[i];
         if (!edge.node || !gradients[i].defined() || !pass.wants(edge.node)) continue;
@@ -201,8 +207,8 @@ struct Runner {
   static void check_gradient(const Node* node, int i, const Edge& edge, const Tensor& gradient) {
     const Slot& slot = edge.node->slots()[edge.output];
     if (gradient.shape() != slot.shape || gradient.dtype() != slot.dtype)
-      fail<GradError>("[{}] its rule gives a gradient of {} {} for input {}, which is {} {}; they must be the same", node->op,
-                      gradient.dtype(), gradient.shape(), i, slot.dtype, slot.shape);
+      fail<GradError>("[{}] its rule gives a gradient of {} {} for input {}, which is {} {}; they must be the same",
+                      node->op, gradient.dtype(), gradient.shape(), i, slot.dtype, slot.shape);
     if (t_detect_anomaly) {
       try {
         check_result(node->op, gradient);
@@ -226,19 +232,23 @@ struct Runner {
 
 Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gradient) {
   if (!output.requires_grad() && !(output.defined() && history(output)))
-    fail<GradError>("[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside NoGrad",
-                    op, output.shape());
+    fail<GradError>(
+        "[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside "
+        "NoGrad",
+        op, output.shape());
   if (gradient.defined()) {
     if (gradient.shape() != output.shape() || gradient.dtype() != output.dtype())
-      fail<GradError>("[{}] the gradient is {} {}; it must be {} {}, as the tensor itself", op, gradient.dtype(), gradient.shape(),
-                      output.dtype(), output.shape());
+      fail<GradError>("[{}] the gradient is {} {}; it must be {} {}, as the tensor itself", op, gradient.dtype(),
+                      gradient.shape(), output.dtype(), output.shape());
     return gradient;
   }
   if (output.numel() != 1)
-    fail<GradError>("[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
-                    output.shape(), output.numel());
+    fail<GradError>(
+        "[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
+        output.shape(), output.numel());
   if (std::isnan(output.item()))
-    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one", op);
+    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one",
+                    op);
   Tensor one = make_tensor(output.shape(), output.dtype());
   raw::fill_into(one, 1);
   return one;
@@ -262,7 +272,8 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
   pass.captured.resize(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined() || !history(inputs[i]))
-      fail<GradError>("[{}] input {} does not require a gradient; call requires_grad_() before computing the outputs", op, i);
+      fail<GradError>("[{}] input {} does not require a gradient; call requires_grad_() before computing the outputs",
+                      op, i);
     pass.captures.push_back({inputs[i].impl()->node, inputs[i].impl()->output, i});
   }
   std::stable_sort(pass.captures.begin(), pass.captures.end());
@@ -319,7 +330,8 @@ bool Backward::needs(int i) const {
 
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& options) {
   if (!options.gradients.empty() && options.gradients.size() != outputs.size())
-    fail<GradError>("[grad] {} gradients for {} outputs; give one for each, or none", options.gradients.size(), outputs.size());
+    fail<GradError>("[grad] {} gradients for {} outputs; give one for each, or none", options.gradients.size(),
+                    outputs.size());
   detail::Pass pass{};
   pass.create_graph = options.create_graph;
   pass.retain_graph = options.retain_graph || options.create_graph;
@@ -328,8 +340,10 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& o
   if (!options.allow_unused)
     for (size_t i = 0; i < inputs.size(); ++i)
       if (!pass.captured[i].defined())
-        fail<GradError>("[grad] the outputs do not depend on input {} of shape {}; pass allow_unused = true for an undefined gradient",
-                        i, inputs[i].shape());
+        fail<GradError>(
+            "[grad] the outputs do not depend on input {} of shape {}; pass allow_unused = true for an undefined "
+            "gradient",
+            i, inputs[i].shape());
   return std::move(pass.captured);
 }
 

@@ -13,7 +13,7 @@ struct BackwardOptions {
 
 /// Options of grad.
 struct GradOptions {
-  Tensors gradients = {};     ///< one cotangent an output; may be left out (or undefined) for outputs of one element
+  Tensors gradients = {};  ///< one cotangent an output; may be left out (or undefined) for outputs of one element
   bool retain_graph = false;
   bool create_graph = false;
   bool allow_unused = false;  ///< give an undefined tensor for an input that the outputs do not depend on, not an error

@@ -8,7 +8,8 @@ const Tensor kUndefined;
 
 Node* history_of(const char* op, const Tensor& x) {
   if (Node* node = detail::history(x)) return node;
-  fail<GradError>("[{}] the tensor of shape {} does not require a gradient; call requires_grad_() first", op, x.shape());
+  fail<GradError>("[{}] the tensor of shape {} does not require a gradient; call requires_grad_() first", op,
+                  x.shape());
 }
 }  // namespace
 
@@ -17,11 +18,13 @@ bool Tensor::is_leaf() const noexcept { return !impl_ || !impl_->node || impl_->
 Tensor& Tensor::requires_grad_(bool wanted) {
   detail::TensorImpl* impl = get();
   if (!is_leaf())
-    fail<GradError>("[requires_grad_] the tensor is the result of {}, not a leaf; use detach() to cut it off", impl->node->op);
+    fail<GradError>("[requires_grad_] the tensor is the result of {}, not a leaf; use detach() to cut it off",
+                    impl->node->op);
   if (wanted == (impl->node != nullptr)) return *this;
   if (wanted) {
     if (!is_floating())
-      fail<DTypeError>("[requires_grad_] a {} tensor has no gradient; convert it with to(float32) or to(float64)", dtype());
+      fail<DTypeError>("[requires_grad_] a {} tensor has no gradient; convert it with to(float32) or to(float64)",
+                       dtype());
     if (impl->inference) fail<GradError>("[requires_grad_] the tensor was made in inference mode; clone() it outside");
     if (impl->base) {  // a leaf stands on its own
       detail::TensorImpl* base = impl->base;
@@ -49,10 +52,11 @@ const Tensor& Tensor::grad() const {
 
 void Tensor::set_grad(const Tensor& gradient) const {
   Node* node = history_of("set_grad", *this);
-  if (!node->is_leaf()) fail<GradError>("[set_grad] the tensor is the result of {}; only a leaf's gradient can be set", node->op);
+  if (!node->is_leaf())
+    fail<GradError>("[set_grad] the tensor is the result of {}; only a leaf's gradient can be set", node->op);
   if (gradient.defined() && (gradient.shape() != shape() || gradient.dtype() != dtype()))
-    fail<GradError>("[set_grad] the gradient is {} {}; it must be {} {}, as the tensor", gradient.dtype(), gradient.shape(), dtype(),
-                    shape());
+    fail<GradError>("[set_grad] the gradient is {} {}; it must be {} {}, as the tensor", gradient.dtype(),
+                    gradient.shape(), dtype(), shape());
   node->grad = gradient;
 }
 

@@ -1,7 +1,7 @@
 #include <cotangent/autograd/modes.hpp>
 
-#include <cotangent/autograd/node.hpp>
 #include <cotangent/autograd/modes_internal.hpp>
+#include <cotangent/autograd/node.hpp>
 
 namespace cotangent {
 namespace detail {

@@ -41,7 +41,8 @@ class EnableGrad {
   detail::Modes before_;
 };
 
-/// As NoGrad, and the results can never take part in a recorded op: a GradError says so. Skips the book-keeping of views.
+/// As NoGrad, and the results can never take part in a recorded op: a GradError says so. Skips the book-keeping of
+/// views.
 class InferenceMode {
  public:
   InferenceMode() : before_(detail::set_modes({false, true})) {}
@@ -53,8 +54,8 @@ class InferenceMode {
   detail::Modes before_;
 };
 
-/// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN and infinity:
-/// a ValueError names the op that made the first one. Slow; for finding where a loss went NaN.
+/// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN and
+/// infinity: a ValueError names the op that made the first one. Slow; for finding where a loss went NaN.
 class DetectAnomaly {
  public:
   DetectAnomaly();

@@ -7,6 +7,7 @@
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/allocator_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -21,9 +22,16 @@ void destroy(Node* node) noexcept {
   if (node->destroy_attributes) node->destroy_attributes(node->attributes());
   for (int i = 0; i < node->slot_count; ++i) node->slots()[i].~Slot();
   delete node->extras;
-  const size_t bytes = node->bytes;
+  const int size_class = node->size_class;
   node->~Node();
-  detail::deallocate(node, bytes);
+  detail::deallocate_class(node, size_class);
+}
+
+// std::popcount is a call on processors without the instruction, and few bits are set
+int count_bits(uint64_t bits) {
+  int n = 0;
+  for (; bits; bits &= bits - 1) ++n;
+  return n;
 }
 
 constexpr size_t round_up(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
@@ -31,8 +39,9 @@ constexpr size_t round_up(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
 Node* new_node(size_t edges, size_t slots, size_t saved, size_t attribute_bytes) {
   const size_t bytes =
       sizeof(Node) + edges * sizeof(Edge) + slots * sizeof(Slot) + saved * sizeof(Saved) + round_up(attribute_bytes);
-  Node* node = new (detail::allocate(bytes)) Node;
-  node->bytes = static_cast<uint32_t>(bytes);
+  const int size_class = detail::size_class(bytes);
+  Node* node = new (detail::allocate_class(size_class)) Node;
+  node->size_class = size_class;
   node->edge_count = static_cast<uint16_t>(edges);
   node->slot_count = static_cast<uint16_t>(slots);
   node->saved_count = static_cast<uint16_t>(saved);
@@ -82,7 +91,8 @@ bool should_record(const TensorRef* inputs, size_t count) noexcept {
   if (!t_modes.grad) return false;
   for (size_t i = 0; i < count; ++i)
     if (const TensorImpl* impl = inputs[i].tensor->impl())
-      if (impl->node || (impl->base && impl->base->node && impl->base_generation != impl->base->generation)) return true;
+      if (impl->node || (impl->base && impl->base->node && impl->base_generation != impl->base->generation))
+        return true;
   return false;
 }
 
@@ -120,8 +130,8 @@ void mark_view(const Tensor& x, Tensor& y) {
   impl->base_generation = impl->base->generation;
 }
 
-void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count, Keep keep,
-            RunRule rule, AttributeBlock attributes) {
+void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
+            Keep keep, RunRule rule, AttributeBlock attributes) {
   if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
   bool any = false;
   for (size_t i = 0; i < output_count; ++i) any |= outputs[i].is_floating();
@@ -131,10 +141,11 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
 
   for (size_t i = 0; i < input_count; ++i)
     if (inputs[i].tensor->defined() && inputs[i].tensor->impl()->inference)
-      fail<GradError>("[{}] input {} was made in inference mode and can't take part in differentiation; clone() it outside", op, i);
+      fail<GradError>(
+          "[{}] input {} was made in inference mode and can't take part in differentiation; clone() it outside", op, i);
 
   const uint64_t bits = keep.bits();
-  Node* node = new_node(input_count, output_count, static_cast<size_t>(std::popcount(bits)), attributes.size);
+  Node* node = new_node(input_count, output_count, static_cast<size_t>(count_bits(bits)), attributes.size);
   node->op = op;
   node->rule = rule;
   node->keep = bits;
@@ -186,8 +197,8 @@ void check_result(const char* op, const Tensor& y) {
   const bool* p = finite.data<bool>();
   for (int64_t i = 0; i < finite.numel(); ++i)
     if (!p[i]) {
-      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look", op, i,
-                       y.shape());
+      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look",
+                       op, i, y.shape());
     }
 }
 
@@ -215,8 +226,8 @@ Tensor NodeExtras::run_hooks(int output, Tensor gradient) const {
       Tensor replaced = hooks[i].hook.call(hooks[i].hook.state, gradient);
       if (!replaced.defined()) continue;
       if (replaced.shape() != gradient.shape() || replaced.dtype() != gradient.dtype())
-        fail<GradError>("[hook] the replacement of a gradient is {} of shape {}; it must be {} of shape {}", replaced.dtype(),
-                        replaced.shape(), gradient.dtype(), gradient.shape());
+        fail<GradError>("[hook] the replacement of a gradient is {} of shape {}; it must be {} of shape {}",
+                        replaced.dtype(), replaced.shape(), gradient.dtype(), gradient.shape());
       gradient = std::move(replaced);
     }
   return gradient;
@@ -243,10 +254,11 @@ const Tensor& Node::unpack(int bit) {
   if (!(keep >> bit & 1u))
     fail<GradError>("[{}] the rule reads {} {} which was not declared; add it to the op's Keep", op,
                     bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs);
-  Saved& s = saved()[std::popcount(keep & ((uint64_t{1} << bit) - 1))];
+  Saved& s = saved()[count_bits(keep & ((uint64_t{1} << bit) - 1))];
   if (s.tensor.defined() && s.tensor.version() != s.version)
     fail<GradError>(
-        "[{}] {} {} of shape {} was written in place after it was saved for the backward pass (version {}, saved at {}); write "
+        "[{}] {} {} of shape {} was written in place after it was saved for the backward pass (version {}, saved at "
+        "{}); write "
         "to a clone(), or after backward()",
         op, bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs,
         s.tensor.shape(), s.tensor.version(), s.version);

@@ -37,26 +37,26 @@ struct NodeExtras {
   ~NodeExtras();
 };
 
-/// A recorded op, or a leaf (without a rule). It owns the nodes of its inputs, and never its outputs. Edges, slots, saved
-/// tensors and attributes lie behind it in the same block of pooled memory.
+/// A recorded op, or a leaf (without a rule). It owns the nodes of its inputs, and never its outputs. Edges, slots,
+/// saved tensors and attributes lie behind it in the same block of pooled memory.
 struct Node {
   detail::RefCount refs;
   uint16_t edge_count;
   uint16_t slot_count;
   uint16_t saved_count;
-  bool released = false;    // saved tensors were freed by a backward pass
-  bool wanted = false;      // in the running pass: an input of it is asked for
-  bool queued = false;      // in the running pass: waits in the heap
+  bool released = false;  // saved tensors were freed by a backward pass
+  bool wanted = false;    // in the running pass: an input of it is asked for
+  bool queued = false;    // in the running pass: waits in the heap
   const char* op;
-  uint64_t order;           // larger than that of every node it depends on
-  uint64_t pass = 0;        // the pass that `wanted` and `queued` belong to
+  uint64_t order;     // larger than that of every node it depends on
+  uint64_t pass = 0;  // the pass that `wanted` and `queued` belong to
   uint64_t keep;
   detail::RunRule rule;
   void (*destroy_attributes)(void*);
   NodeExtras* extras = nullptr;
-  Tensor grad;              // of a leaf: what backward() has accumulated
-  int32_t lock = 0;         // of a leaf: held while accumulating, for backward passes in several threads
-  uint32_t bytes;
+  Tensor grad;       // of a leaf: what backward() has accumulated
+  int32_t lock = 0;  // of a leaf: held while accumulating, for backward passes in several threads
+  int size_class;    // of the block
 
   bool is_leaf() const { return rule == nullptr; }
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
@@ -81,7 +81,8 @@ Tensor alias(const Tensor& x);
 /// Adds to a gradient, in place when nothing else refers to it.
 void accumulate(Tensor& into, Tensor gradient);
 
-/// Called with the name of every op that is recorded, on every thread; nullptr turns it off. For the tests of the op table.
+/// Called with the name of every op that is recorded, on every thread; nullptr turns it off. For the tests of the op
+/// table.
 void set_record_observer(void (*observer)(const char* op));
 
 }  // namespace detail

@@ -21,11 +21,16 @@ inline InputSpec normal(Shape shape) { return {.shape = shape}; }
 inline InputSpec uniform(Shape shape, double low, double high) {
   return {.shape = shape, .fill = InputSpec::Fill::uniform, .low = low, .high = high};
 }
-/// A random order of well separated values around 0: for max, sort, relu and others with kinks where values meet or vanish.
+/// A random order of well separated values around 0: for max, sort, relu and others with kinks where values meet or
+/// vanish.
 inline InputSpec distinct(Shape shape) { return {.shape = shape, .fill = InputSpec::Fill::distinct}; }
 /// int64 values in [low, high).
 inline InputSpec integers(Shape shape, int64_t low, int64_t high) {
-  return {.shape = shape, .fill = InputSpec::Fill::integers, .low = double(low), .high = double(high), .dtype = int64,
+  return {.shape = shape,
+          .fill = InputSpec::Fill::integers,
+          .low = double(low),
+          .high = double(high),
+          .dtype = int64,
           .differentiable = false};
 }
 inline InputSpec booleans(Shape shape) {
@@ -33,7 +38,10 @@ inline InputSpec booleans(Shape shape) {
 }
 /// Exactly these values.
 inline InputSpec values(Shape shape, std::vector<double> v, Dtype dtype = float64) {
-  return {.shape = shape, .fill = InputSpec::Fill::values, .values = std::move(v), .dtype = dtype,
+  return {.shape = shape,
+          .fill = InputSpec::Fill::values,
+          .values = std::move(v),
+          .dtype = dtype,
           .differentiable = cotangent::is_floating(dtype)};
 }
 /// The same values without a gradient.
@@ -51,8 +59,8 @@ struct Results : Tensors {
   Results(Tensors ys) : Tensors(std::move(ys)) {}
 };
 
-/// One way to call an op. `reference` is the same in another form (a composite, a naive loop in float64), to compare values
-/// with; it must not call the op itself.
+/// One way to call an op. `reference` is the same in another form (a composite, a naive loop in float64), to compare
+/// values with; it must not call the op itself.
 struct Sample {
   std::vector<InputSpec> inputs;
   Results (*call)(Arguments x);
@@ -70,9 +78,9 @@ struct OpInfo {
   const char* name;  ///< of the public function
   std::vector<Sample> samples;
   std::vector<ErrorSample> errors = {};
-  int orders = 2;            ///< derivatives that are checked: 0 for ops without a gradient
-  double tolerance = 1e-6;   ///< relative, of the gradient checks
-  bool low_precision = true; ///< works in bfloat16 and float16 too
+  int orders = 2;                             ///< derivatives that are checked: 0 for ops without a gradient
+  double tolerance = 1e-6;                    ///< relative, of the gradient checks
+  bool low_precision = true;                  ///< works in bfloat16 and float16 too
   std::vector<const char*> recorded_as = {};  ///< the names it records, where they are not `name`
 };
 

@@ -12,7 +12,7 @@ const std::vector<OpInfo>& op_table() {
   static const std::vector<OpInfo> table = [] {
     std::vector<OpInfo> all;
 #define COTANGENT_APPEND(family) \
-  for (OpInfo& info : family##_ops()) all.push_back(std::move(info));
+  for (OpInfo & info : family##_ops()) all.push_back(std::move(info));
     COTANGENT_OP_FAMILIES(COTANGENT_APPEND)
     return all;
   }();

@@ -1,5 +1,6 @@
 #pragma once
-// How an op gets its gradient: compute the result, then `record` it with a rule. See CONTRIBUTING.md for a worked example.
+// How an op gets its gradient: compute the result, then `record` it with a rule. See CONTRIBUTING.md for a worked
+// example.
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
@@ -9,8 +10,8 @@ namespace detail {
 struct Pass;  // autograd/engine.cpp
 }
 
-/// Which of an op's tensors its rule reads. They stay alive until the backward pass, and an in-place write to one of them
-/// before that is an error.
+/// Which of an op's tensors its rule reads. They stay alive until the backward pass, and an in-place write to one of
+/// them before that is an error.
 class Keep {
  public:
   static constexpr Keep nothing() { return Keep(0); }
@@ -31,8 +32,8 @@ class Keep {
 class Gradients {
  public:
   template <class... T>
-    requires(sizeof...(T) <= 4 && (std::is_convertible_v<T &&, Tensor> && ...))
-  Gradients(T&&... gradients) : size_(sizeof...(T)) {
+  requires(sizeof...(T) <= 4 && (std::is_convertible_v<T&&, Tensor> && ...)) Gradients(T&&... gradients)
+      : size_(sizeof...(T)) {
     int i = 0;
     ((few_[i++] = Tensor(std::forward<T>(gradients))), ...);
   }
@@ -65,8 +66,8 @@ class Backward {
   int inputs() const;
   /// Whether the rule is itself being recorded. A rule that calls a kernel must then take a differentiable way.
   bool creates_graph() const;
-  /// That way, for a fused op with a composite form f(inputs): the vector-Jacobian product through f, recorded. All inputs
-  /// must be kept.
+  /// That way, for a fused op with a composite form f(inputs): the vector-Jacobian product through f, recorded. All
+  /// inputs must be kept.
   Gradients through(Tensor (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;
 
   Backward(Node* node, const detail::Pass& pass) : node_(node), pass_(pass) {}
@@ -99,25 +100,24 @@ struct AttributeBlock {
 
 bool should_record(const TensorRef* inputs, size_t count) noexcept;
 /// Makes a node and attaches it to the outputs (those that are floating).
-void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count, Keep keep,
-            RunRule rule, AttributeBlock attributes);
+void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
+            Keep keep, RunRule rule, AttributeBlock attributes);
 /// Under DetectAnomaly: throws if a result is not finite.
 void check_result(const char* op, const Tensor& y);
 /// Makes y known as a view of x, so that in-place writes through either reach the other's history.
 void mark_view(const Tensor& x, Tensor& y);
 
 template <class Attributes, class Rule>
-void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tensor* outputs, size_t output_count, Keep keep,
-                    Attributes& attributes) {
+void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tensor* outputs, size_t output_count,
+                    Keep keep, Attributes& attributes) {
   static_assert(std::is_empty_v<Rule>, "a rule captures nothing: declare what it reads with Keep, or pass attributes");
-  attach(
-      op, inputs, count, outputs, output_count, keep,
-      [](const Backward& b, const void* a) -> Gradients { return Rule{}(b, *static_cast<const Attributes*>(a)); },
-      {std::is_empty_v<Attributes> ? 0 : sizeof(Attributes),
-       [](void* to, void* from) { new (to) Attributes(std::move(*static_cast<Attributes*>(from))); },
-       std::is_trivially_destructible_v<Attributes> ? nullptr
-                                                    : +[](void* a) { static_cast<Attributes*>(a)->~Attributes(); },
-       &attributes});
+  attach(op, inputs, count, outputs, output_count, keep,
+         [](const Backward& b, const void* a) -> Gradients { return Rule{}(b, *static_cast<const Attributes*>(a)); },
+         {std::is_empty_v<Attributes> ? 0 : sizeof(Attributes),
+          [](void* to, void* from) { new (to) Attributes(std::move(*static_cast<Attributes*>(from))); },
+          std::is_trivially_destructible_v<Attributes> ? nullptr
+                                                       : +[](void* a) { static_cast<Attributes*>(a)->~Attributes(); },
+          &attributes});
 }
 
 }  // namespace detail
@@ -129,7 +129,8 @@ void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tenso
 ///
 /// `op` must be a string literal. The rule is a lambda without captures, written in differentiable ops.
 template <class Attributes, class Rule>
-Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y, Keep keep, Attributes attributes, Rule) {
+Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y, Keep keep, Attributes attributes,
+              Rule) {
   if (detail::should_record(inputs.begin(), inputs.size()))
     detail::record_outputs<Attributes, Rule>(op, inputs.begin(), inputs.size(), &y, 1, keep, attributes);
   return y;

@@ -1,61 +1,37 @@
-#include <cotangent/tensor/allocator.hpp>
+#include <cotangent/tensor/allocator_internal.hpp>
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <mutex>
 
 #include <cotangent/tensor/format_internal.hpp>
 
-// Memory comes in size classes: multiples of 64 bytes up to 1 KiB, then four classes to each doubling. Classes up to 64 KiB
-// are cut from slabs, and each thread keeps a list of free blocks of each; larger ones are mapped one by one. Nothing is
-// returned to the system before empty_cache(), so that a training step which repeats itself finds every block it needs.
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COTANGENT_PLAIN_MALLOC 1  // so that the sanitizer sees each allocation
-#endif
+// Memory comes in size classes: multiples of 64 bytes up to 1 KiB, then four classes to each doubling. Classes up to 64
+// KiB are cut from slabs, and each thread keeps a list of free blocks of each; larger ones are mapped one by one.
+// Nothing is returned to the system before empty_cache(), so that a training step which repeats itself finds every
+// block it needs.
 
 namespace cotangent {
 namespace {
 
-constexpr size_t kUnit = 64;
-constexpr size_t kSmall = 64 * 1024;            // the largest block that is cut from a slab
-constexpr size_t kSlab = 1024 * 1024;           // taken from the system at once
+using detail::Block;
+using detail::class_bytes;
+using detail::kClasses;
+using detail::kSmallClasses;
+using detail::t_cache;
+using detail::ThreadCache;
+
+constexpr size_t kSmall = 64 * 1024;   // the largest block that is cut from a slab
+constexpr size_t kSlab = 1024 * 1024;  // taken from the system at once
 constexpr size_t kHugePage = 2 * 1024 * 1024;
-constexpr int64_t kFlush = 64 * 1024;           // bytes a thread may count on its own
-constexpr size_t kThreadBytes = 4 * 1024 * 1024;  // free bytes of a class that a thread keeps for itself
-constexpr int kClasses = 160;
-constexpr int kSmallClasses = 16 + 6 * 4;
 
-constexpr int class_of(size_t bytes) {
-  const size_t units = bytes == 0 ? 1 : (bytes + kUnit - 1) / kUnit;
-  if (units <= 16) return static_cast<int>(units) - 1;
-  const int shift = std::bit_width(units - 1) - 3;
-  return 16 + (shift - 2) * 4 + static_cast<int>((units - 1) >> shift) - 4;
-}
-constexpr size_t class_bytes(int c) {
-  if (c < 16) return static_cast<size_t>(c + 1) * kUnit;
-  const int shift = (c - 16) / 4 + 2;
-  return static_cast<size_t>((c - 16) % 4 + 5) * kUnit << shift;
-}
-static_assert(class_bytes(class_of(1024)) == 1024 && class_bytes(class_of(1025)) == 1280);
-static_assert(class_of(kSmall) == kSmallClasses - 1 && class_bytes(kSmallClasses - 1) == kSmall);
-
-struct Block {
-  Block* next;
-};
+static_assert(class_bytes(detail::size_class(1024)) == 1024 && class_bytes(detail::size_class(1025)) == 1280);
+static_assert(detail::size_class(kSmall) == kSmallClasses - 1 && class_bytes(kSmallClasses - 1) == kSmall);
 
 std::atomic<int64_t> g_current, g_peak, g_allocations, g_system, g_cached;
-
-struct ThreadCache {
-  Block* lists[kSmallClasses];
-  uint32_t counts[kSmallClasses];
-  int64_t delta, allocations;  // not yet added to the global counters
-  bool registered;
-};
-constinit thread_local ThreadCache t_cache{};
 
 struct Global {
   std::mutex mutex;
@@ -64,22 +40,6 @@ struct Global {
   size_t slab_left;
 };
 constinit Global g_memory{};
-
-void flush_counters() {
-  ThreadCache& cache = t_cache;
-  const int64_t current = g_current.fetch_add(cache.delta, std::memory_order_relaxed) + cache.delta;
-  g_allocations.fetch_add(cache.allocations, std::memory_order_relaxed);
-  cache.delta = cache.allocations = 0;
-  int64_t peak = g_peak.load(std::memory_order_relaxed);
-  while (current > peak && !g_peak.compare_exchange_weak(peak, current, std::memory_order_relaxed)) {
-  }
-}
-
-inline void count(int64_t bytes) {
-  ThreadCache& cache = t_cache;
-  cache.delta += bytes;
-  if (cache.delta >= kFlush || cache.delta <= -kFlush) flush_counters();
-}
 
 [[noreturn]] void out_of_memory(size_t bytes) {
   fail<ValueError>("[allocate] the system has no memory for a block of {} bytes; {} are in use (memory_stats())", bytes,
@@ -99,7 +59,7 @@ void* map(size_t bytes) {
 // Hands a thread's free blocks over when the thread ends.
 struct ThreadExit {
   ~ThreadExit() {
-    flush_counters();
+    detail::flush_counters();
     std::lock_guard lock(g_memory.mutex);
     for (int c = 0; c < kSmallClasses; ++c)
       while (Block* b = t_cache.lists[c]) {
@@ -190,12 +150,12 @@ void* allocate_large(int c) {
 }  // namespace
 
 MemoryStats memory_stats() {
-  flush_counters();
+  detail::flush_counters();
   return {g_current, g_peak, g_cached, g_allocations, g_system};
 }
 
 void reset_peak_memory() {
-  flush_counters();
+  detail::flush_counters();
   g_peak = g_current.load();
 }
 
@@ -213,47 +173,42 @@ void empty_cache() {
 
 namespace detail {
 
-void* allocate(size_t bytes) {
-  if (bytes > (size_t{1} << 46)) out_of_memory(bytes);
-  const int c = class_of(bytes);
+constinit thread_local ThreadCache t_cache{};
+
+void flush_counters() noexcept {
   ThreadCache& cache = t_cache;
-  ++cache.allocations;
-#ifdef COTANGENT_PLAIN_MALLOC
-  void* p = std::aligned_alloc(kUnit, class_bytes(c));
-  if (!p) out_of_memory(bytes);
-  count(static_cast<int64_t>(class_bytes(c)));
-  g_system.fetch_add(1, std::memory_order_relaxed);
-  return p;
-#else
-  void* p;
-  if (c < kSmallClasses) {
-    if (Block* b = cache.lists[c]) {
-      cache.lists[c] = b->next;
-      --cache.counts[c];
-      p = b;
-    } else if (!(p = refill(c))) {
-      out_of_memory(bytes);
-    }
-  } else if (!(p = allocate_large(c))) {
-    out_of_memory(bytes);
+  const int64_t current = g_current.fetch_add(cache.delta, std::memory_order_relaxed) + cache.delta;
+  g_allocations.fetch_add(cache.allocations, std::memory_order_relaxed);
+  cache.delta = cache.allocations = 0;
+  int64_t peak = g_peak.load(std::memory_order_relaxed);
+  while (current > peak && !g_peak.compare_exchange_weak(peak, current, std::memory_order_relaxed)) {
   }
-  count(static_cast<int64_t>(class_bytes(c)));
-  return p;
-#endif
 }
 
-void deallocate(void* pointer, size_t bytes) noexcept {
-  const int c = class_of(bytes);
-  count(-static_cast<int64_t>(class_bytes(c)));
+void* allocate_slow(int c) {
+#ifdef COTANGENT_PLAIN_MALLOC
+  void* p = std::aligned_alloc(kUnit, class_bytes(c));
+  g_system.fetch_add(1, std::memory_order_relaxed);
+#else
+  void* p = c < kSmallClasses ? refill(c) : allocate_large(c);
+#endif
+  if (!p) out_of_memory(class_bytes(c));
+  ++t_cache.allocations;
+  count_bytes(t_cache, static_cast<int64_t>(class_bytes(c)));
+  return p;
+}
+
+void deallocate_slow(void* pointer, int c) noexcept {
+  count_bytes(t_cache, -static_cast<int64_t>(class_bytes(c)));
 #ifdef COTANGENT_PLAIN_MALLOC
   std::free(pointer);
 #else
   Block* b = static_cast<Block*>(pointer);
   if (c < kSmallClasses) {
-    ThreadCache& cache = t_cache;
-    b->next = cache.lists[c];
-    cache.lists[c] = b;
-    if (++cache.counts[c] * class_bytes(c) > kThreadBytes) spill(c);
+    spill(c);
+    b->next = t_cache.lists[c];
+    t_cache.lists[c] = b;
+    ++t_cache.counts[c];
   } else {
     std::lock_guard lock(g_memory.mutex);
     b->next = g_memory.lists[c];
@@ -262,6 +217,12 @@ void deallocate(void* pointer, size_t bytes) noexcept {
   }
 #endif
 }
+
+void* allocate(size_t bytes) {
+  if (bytes > (size_t{1} << 46)) out_of_memory(bytes);
+  return allocate_class(size_class(bytes));
+}
+void deallocate(void* pointer, size_t bytes) noexcept { deallocate_class(pointer, size_class(bytes)); }
 
 }  // namespace detail
 }  // namespace cotangent

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include <cotangent/tensor/allocator_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
@@ -19,8 +20,8 @@ NestedList::NestedList(std::initializer_list<NestedList> parts) : dtype_(float64
   dtype_ = first.dtype_;
   for (const NestedList& part : parts) {
     if (part.shape_ != first.shape_)
-      fail<ShapeError>("[tensor] nested lists of shapes {} and {} stand side by side; all must have one shape", first.shape_,
-                       part.shape_);
+      fail<ShapeError>("[tensor] nested lists of shapes {} and {} stand side by side; all must have one shape",
+                       first.shape_, part.shape_);
     dtype_ = promote(dtype_, part.dtype_);
     values_.insert(values_.end(), part.values_.begin(), part.values_.end());
   }
@@ -58,7 +59,9 @@ template Tensor from_span(std::span<const bool>, const Shape&);
 
 Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void*), void* owner) {
   Tensor x = make_tensor({}, dtype);
-  auto* storage = new (detail::allocate(sizeof(detail::Storage))) detail::Storage;
+  const int size_class = detail::size_class(sizeof(detail::Storage));
+  auto* storage = new (detail::allocate_class(size_class)) detail::Storage;
+  storage->size_class = size_class;
   storage->bytes = shape.product() * item_size(dtype);
   storage->data = static_cast<char*>(data);
   storage->release = release ? release : [](void*) {};
@@ -108,8 +111,10 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) {
-      if constexpr (std::is_same_v<T, int64_t>) p[i] = start.to<int64_t>() + i * step.to<int64_t>();
-      else p[i] = Scalar(first + static_cast<double>(i) * by).to<T>();
+      if constexpr (std::is_same_v<T, int64_t>)
+        p[i] = start.to<int64_t>() + i * step.to<int64_t>();
+      else
+        p[i] = Scalar(first + static_cast<double>(i) * by).to<T>();
     }
   });
   return x;
@@ -122,7 +127,9 @@ Tensor linspace(double start, double stop, int64_t count, Dtype dtype) {
     T* p = x.data<T>();
     const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
     for (int64_t i = 0; i < count; ++i)  // from the nearer end, so that both are exact
-      p[i] = Scalar(i < count - i ? start + static_cast<double>(i) * step : stop - static_cast<double>(count - 1 - i) * step).to<T>();
+      p[i] = Scalar(i < count - i ? start + static_cast<double>(i) * step
+                                  : stop - static_cast<double>(count - 1 - i) * step)
+                 .to<T>();
   });
   return x;
 }

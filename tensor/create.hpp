@@ -8,8 +8,7 @@ namespace cotangent {
 class NestedList {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  NestedList(T value) : dtype_(Scalar(value).dtype()), values_{Scalar(value)} {}
+  requires std::is_arithmetic_v<T> NestedList(T value) : dtype_(Scalar(value).dtype()), values_{Scalar(value)} {}
   /// A ShapeError if the parts differ in shape.
   NestedList(std::initializer_list<NestedList> parts);
   const Shape& shape() const { return shape_; }
@@ -34,7 +33,8 @@ Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
   return from_span(std::span<const T>(values), shape);
 }
 /// Someone else's memory as a tensor, without a copy. `release(owner)` is called when the last view of it has gone.
-Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void* owner) = nullptr, void* owner = nullptr);
+Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void* owner) = nullptr,
+                   void* owner = nullptr);
 
 /// Uninitialised.
 Tensor empty(const Shape& shape, Dtype dtype = default_dtype());

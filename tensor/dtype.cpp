@@ -69,7 +69,8 @@ Dtype promote(Dtype tensor, const Scalar& scalar) {
 Dtype default_dtype() { return g_default.load(std::memory_order_relaxed); }
 
 void set_default_dtype(Dtype dtype) {
-  if (!is_floating(dtype)) fail<DTypeError>("[set_default_dtype] {} is not a floating dtype; use float32 or float64", dtype);
+  if (!is_floating(dtype))
+    fail<DTypeError>("[set_default_dtype] {} is not a floating dtype; use float32 or float64", dtype);
   g_default = dtype;
 }
 

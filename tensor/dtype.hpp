@@ -55,18 +55,47 @@ Dtype promote(Dtype a, Dtype b);
 Dtype default_dtype();
 void set_default_dtype(Dtype dtype);
 
-template <class T> struct dtype_of_t;
-template <> struct dtype_of_t<float> { static constexpr Dtype value = float32; };
-template <> struct dtype_of_t<double> { static constexpr Dtype value = float64; };
-template <> struct dtype_of_t<BFloat16> { static constexpr Dtype value = bfloat16; };
-template <> struct dtype_of_t<Half> { static constexpr Dtype value = float16; };
-template <> struct dtype_of_t<int64_t> { static constexpr Dtype value = int64; };
-template <> struct dtype_of_t<long long> { static constexpr Dtype value = int64; };
-template <> struct dtype_of_t<int32_t> { static constexpr Dtype value = int32; };
-template <> struct dtype_of_t<uint8_t> { static constexpr Dtype value = uint8; };
-template <> struct dtype_of_t<bool> { static constexpr Dtype value = boolean; };
+template <class T>
+struct dtype_of_t;
+template <>
+struct dtype_of_t<float> {
+  static constexpr Dtype value = float32;
+};
+template <>
+struct dtype_of_t<double> {
+  static constexpr Dtype value = float64;
+};
+template <>
+struct dtype_of_t<BFloat16> {
+  static constexpr Dtype value = bfloat16;
+};
+template <>
+struct dtype_of_t<Half> {
+  static constexpr Dtype value = float16;
+};
+template <>
+struct dtype_of_t<int64_t> {
+  static constexpr Dtype value = int64;
+};
+template <>
+struct dtype_of_t<long long> {
+  static constexpr Dtype value = int64;
+};
+template <>
+struct dtype_of_t<int32_t> {
+  static constexpr Dtype value = int32;
+};
+template <>
+struct dtype_of_t<uint8_t> {
+  static constexpr Dtype value = uint8;
+};
+template <>
+struct dtype_of_t<bool> {
+  static constexpr Dtype value = boolean;
+};
 /// The dtype whose elements are T.
-template <class T> inline constexpr Dtype dtype_of = dtype_of_t<std::remove_cv_t<T>>::value;
+template <class T>
+inline constexpr Dtype dtype_of = dtype_of_t<std::remove_cv_t<T>>::value;
 
 inline BFloat16::BFloat16(float value) {
   uint32_t u;

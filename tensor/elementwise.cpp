@@ -31,16 +31,25 @@ void scatter(const void* from, void* to, int64_t n, int64_t stride) {
 }
 using Move = void (*)(const void*, void*, int64_t, int64_t);
 Move gather_of(int64_t bytes) {
-  return bytes == 8 ? gather<uint64_t> : bytes == 4 ? gather<uint32_t> : bytes == 2 ? gather<uint16_t> : gather<uint8_t>;
+  return bytes == 8   ? gather<uint64_t>
+         : bytes == 4 ? gather<uint32_t>
+         : bytes == 2 ? gather<uint16_t>
+                      : gather<uint8_t>;
 }
 Move scatter_of(int64_t bytes) {
-  return bytes == 8 ? scatter<uint64_t> : bytes == 4 ? scatter<uint32_t> : bytes == 2 ? scatter<uint16_t> : scatter<uint8_t>;
+  return bytes == 8   ? scatter<uint64_t>
+         : bytes == 4 ? scatter<uint32_t>
+         : bytes == 2 ? scatter<uint16_t>
+                      : scatter<uint8_t>;
 }
 
 /// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
 struct Source {
   Source(const Tensor& x, int64_t inner_stride, Dtype wanted, bool spread_ = false)
-      : data(static_cast<const char*>(x.raw_data())), stride(inner_stride), bytes(item_size(x.dtype())), spread(spread_),
+      : data(static_cast<const char*>(x.raw_data())),
+        stride(inner_stride),
+        bytes(item_size(x.dtype())),
+        spread(spread_),
         convert(x.dtype() == wanted ? nullptr : kernels().convert[int(x.dtype())][int(wanted)]) {}
 
   bool direct() const { return !convert && stride == 1; }
@@ -67,7 +76,9 @@ struct Source {
 /// The result of a loop: blocks are written in place, or to scratch and then converted and scattered.
 struct Sink {
   Sink(const Tensor& y, int64_t inner_stride, Dtype computed)
-      : data(static_cast<char*>(y.raw_data())), stride(inner_stride), bytes(item_size(y.dtype())),
+      : data(static_cast<char*>(y.raw_data())),
+        stride(inner_stride),
+        bytes(item_size(y.dtype())),
         convert(y.dtype() == computed ? nullptr : kernels().convert[int(computed)][int(y.dtype())]) {}
 
   bool direct() const { return !convert && stride == 1; }
@@ -106,8 +117,10 @@ Strides broadcast_strides(const char* op, const Tensor& x, const Shape& shape) {
   bool fits = skip >= 0;
   Strides strides = Dims::filled(shape.rank(), 0);
   for (int d = 0; fits && d < from.rank(); ++d) {
-    if (from[d] == shape[skip + d]) strides[skip + d] = x.strides()[d];
-    else fits = from[d] == 1;
+    if (from[d] == shape[skip + d])
+      strides[skip + d] = x.strides()[d];
+    else
+      fits = from[d] == 1;
   }
   if (!fits) fail<ShapeError>("[{}] shape {} does not broadcast to {}", op, from, shape);
   return strides;
@@ -120,6 +133,9 @@ Layout layout_of(const Source& a, const Source& b) {
 // The operands are dense, alike and need no conversion: one call a thread.
 bool simple(const Tensor& x, const Tensor& y) { return x.get()->contiguous && x.shape() == y.shape(); }
 
+// The common case of everything below: small dense operands of one shape, of a dtype that kernels compute in.
+bool is_plain(const detail::TensorImpl* x) { return x->contiguous && x->numel <= kElementGrain && x->dtype <= float64; }
+
 void check_integer_operands(const char* op, Binary f, const Tensor& b) {
   if (f != Binary::remainder && f != Binary::floor_divide && f != Binary::pow) return;
   const Tensor dense = contiguous(b);
@@ -128,7 +144,8 @@ void check_integer_operands(const char* op, Binary f, const Tensor& b) {
       const T* p = dense.data<T>();
       for (int64_t i = 0; i < dense.numel(); ++i) {
         if (f == Binary::pow && p[i] < T(0))
-          fail<ValueError>("[{}] an integer is raised to the negative power {}; convert the base with to(float32)", op, p[i]);
+          fail<ValueError>("[{}] an integer is raised to the negative power {}; convert the base with to(float32)", op,
+                           p[i]);
         if (f != Binary::pow && p[i] == T(0)) fail<ValueError>("[{}] integer division by zero, at element {}", op, i);
       }
     }
@@ -167,8 +184,15 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
 }
 
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
+  const detail::TensorImpl *ia = a.get(), *ib = b.get(), *iy = y.get();
+  if (is_plain(ia) && ib->contiguous && iy->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape &&
+      ia->shape == iy->shape && iy->dtype == (kernels::is_comparison(f) ? boolean : ia->dtype)) {
+    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, iy->data, ia->numel, Layout::both, p, q);
+    return;
+  }
   if (a.dtype() != b.dtype())
-    fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, a.dtype(), b.dtype());
+    fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, a.dtype(),
+                     b.dtype());
   const Dtype dtype = compute_dtype(a.dtype());
   const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
   const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
@@ -180,14 +204,16 @@ void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, con
       const char *pa = a.get()->data, *pb = b.get()->data;
       char* py = y.get()->data;
       const int64_t size = item_size(dtype), n = y.numel();
-      const Layout layout = one_b && n != 1 ? Layout::array_scalar : one_a && n != 1 ? Layout::scalar_array : Layout::both;
+      const Layout layout = one_b && n != 1   ? Layout::array_scalar
+                            : one_a && n != 1 ? Layout::scalar_array
+                                              : Layout::both;
       if (n <= kElementGrain) {
         loop(pa, pb, py, n, layout, p, q);
         return;
       }
       parallel_for(0, n, kElementGrain, [&](int64_t first, int64_t last) {
-        loop(one_a ? pa : pa + first * size, one_b ? pb : pb + first * size, py + first * item_size(result), last - first,
-             layout, p, q);
+        loop(one_a ? pa : pa + first * size, one_b ? pb : pb + first * size, py + first * item_size(result),
+             last - first, layout, p, q);
       });
       return;
     }
@@ -196,7 +222,8 @@ void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, con
   const StridedWalk<3> walk(y.shape(), {&y.strides(), &a_strides, &b_strides});
   const Source source_a(a, walk.inner_stride(1), dtype), source_b(b, walk.inner_stride(2), dtype);
   const Sink sink(y, walk.inner_stride(0), result);
-  const bool direct = (source_a.direct() || source_a.stride == 0) && (source_b.direct() || source_b.stride == 0) && sink.direct();
+  const bool direct =
+      (source_a.direct() || source_a.stride == 0) && (source_b.direct() || source_b.stride == 0) && sink.direct();
   const bool both_repeat = source_a.stride == 0 && source_b.stride == 0;
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in_a, in_b, out;
@@ -205,14 +232,15 @@ void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, con
       const int64_t m = std::min(step, n - i);
       const void* block_a = source_a.load(at[1], i, m, in_a.bytes);
       const void* block_b = source_b.load(at[2], i, m, in_b.bytes);
-      loop(block_a, block_b, sink.place(at[0], i, out.bytes), m, both_repeat ? Layout::both : layout_of(source_a, source_b), p, q);
+      loop(block_a, block_b, sink.place(at[0], i, out.bytes), m,
+           both_repeat ? Layout::both : layout_of(source_a, source_b), p, q);
       sink.store(at[0], i, m, out.bytes);
     }
   });
 }
 
 Tensor empty_like(const Tensor& x, Dtype dtype) {
-  if (x.get()->contiguous) return make_tensor(x.shape(), dtype);
+  if (x.get()->contiguous) return detail::make_like(x, dtype);
   // keep the order of dimensions of a dense tensor: channels-last stays channels-last
   const StridedWalk<1> walk(x.shape(), {&x.strides()});
   if (walk.inner_size() != x.numel() || walk.inner_stride(0) != 1) return make_tensor(x.shape(), dtype);
@@ -221,23 +249,40 @@ Tensor empty_like(const Tensor& x, Dtype dtype) {
 }
 
 Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
+  if (is_plain(x.get())) {
+    const Tensor y = detail::make_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
+    if (const auto loop = kernels().unary[int(f)][int(x.dtype())]) {
+      loop(x.impl()->data, y.impl()->data, x.numel(), p, q);
+      return y;
+    }
+  }
   const Tensor y = empty_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
   unary_into(op, f, x, y, p, q);
   return y;
 }
 
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
+  const detail::TensorImpl *ia = a.get(), *ib = b.get();
+  if (is_plain(ia) && ib->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape) {
+    const Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
+    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
+    return y;
+  }
   const Dtype dtype = kernels::is_comparison(f) ? boolean : a.dtype();
   Tensor y;
-  if (a.shape() == b.shape()) y = a.strides() == b.strides() ? empty_like(a, dtype) : make_tensor(a.shape(), dtype);
-  else if (b.numel() == 1 && b.rank() <= a.rank()) y = empty_like(a, dtype);
-  else y = make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
+  if (a.shape() == b.shape())
+    y = a.strides() == b.strides() ? empty_like(a, dtype) : make_tensor(a.shape(), dtype);
+  else if (b.numel() == 1 && b.rank() <= a.rank())
+    y = empty_like(a, dtype);
+  else
+    y = make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
   binary_into(op, f, a, b, y, p, q);
   return y;
 }
 
 namespace {
-// The scalar as a tensor of one element on the stack costs an allocation; this runs the loop with a pointer to it instead.
+// The scalar as a tensor of one element on the stack costs an allocation; this runs the loop with a pointer to it
+// instead.
 void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y, bool scalar_first) {
   const Dtype dtype = compute_dtype(x.dtype());
   const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
@@ -252,15 +297,19 @@ void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
       const char* part = px + first * item_size(dtype);
       char* to = py + first * item_size(result);
-      if (scalar_first) loop(ps, part, to, last - first, Layout::scalar_array, 0, 0);
-      else loop(part, ps, to, last - first, Layout::array_scalar, 0, 0);
+      if (scalar_first)
+        loop(ps, part, to, last - first, Layout::scalar_array, 0, 0);
+      else
+        loop(part, ps, to, last - first, Layout::array_scalar, 0, 0);
     });
     return;
   }
   const Tensor one = make_tensor({}, x.dtype());
   fill_into(one, s);
-  if (scalar_first) binary_into(op, f, one, x, y);
-  else binary_into(op, f, x, one, y);
+  if (scalar_first)
+    binary_into(op, f, one, x, y);
+  else
+    binary_into(op, f, x, one, y);
 }
 }  // namespace
 
@@ -310,7 +359,8 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
     const int64_t bytes = item_size(x.dtype());
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      std::memmove(y.get()->data + first * bytes, x.get()->data + first * bytes, static_cast<size_t>((last - first) * bytes));
+      std::memmove(y.get()->data + first * bytes, x.get()->data + first * bytes,
+                   static_cast<size_t>((last - first) * bytes));
     });
     return;
   }
@@ -357,7 +407,8 @@ void fill_into(const Tensor& y, const Scalar& value) {
     T* data = y.data<T>();
     walk.run(kElementGrain, [&](const auto& at, int64_t n) {
       T* p = data + at[0];
-      if (stride == 1) std::fill(p, p + n, v);
+      if (stride == 1)
+        std::fill(p, p + n, v);
       else
         for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
     });
@@ -371,8 +422,7 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
     y = make_tensor(x.shape(), x.dtype());
   } else {
     const Shape& s = x.shape();
-    if (s.rank() != 4)
-      fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", s);
+    if (s.rank() != 4) fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", s);
     const Tensor flat = make_tensor({s[0], s[2], s[3], s[1]}, x.dtype());
     y = detail::make_view(flat, s, {s[1] * s[2] * s[3], 1, s[1] * s[3], s[1]}, 0);
   }

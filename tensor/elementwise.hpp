@@ -19,7 +19,8 @@ Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
-void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0, double q = 0);
+void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0,
+                 double q = 0);
 void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y);
 
 /// condition ? a : b, with a bool condition and a, b of one dtype. Broadcasts.

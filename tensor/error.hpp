@@ -22,16 +22,28 @@ class Error : public std::exception {
 };
 
 /// Shapes that do not fit together, or a rank that an op does not take.
-struct ShapeError : Error { using Error::Error; };
+struct ShapeError : Error {
+  using Error::Error;
+};
 /// A dtype that an op does not take.
-struct DTypeError : Error { using Error::Error; };
+struct DTypeError : Error {
+  using Error::Error;
+};
 /// An index or a dimension out of range.
-struct IndexError : Error { using Error::Error; };
+struct IndexError : Error {
+  using Error::Error;
+};
 /// Differentiation that is not possible: no history, freed history, an in-place write on a saved tensor.
-struct GradError : Error { using Error::Error; };
+struct GradError : Error {
+  using Error::Error;
+};
 /// A file that is missing, truncated or corrupt.
-struct IOError : Error { using Error::Error; };
+struct IOError : Error {
+  using Error::Error;
+};
 /// Any other argument outside its domain.
-struct ValueError : Error { using Error::Error; };
+struct ValueError : Error {
+  using Error::Error;
+};
 
 }  // namespace cotangent

@@ -11,12 +11,10 @@ namespace cotangent::kernels {
 
 #define COTANGENT_DECLARE(file) void fill_##file(Table& table);
 #define COTANGENT_CALL(file) fill_##file(table);
-#define COTANGENT_INSTRUCTION_SET(isa)          \
-  namespace isa {                               \
-  COTANGENT_KERNEL_FILES(COTANGENT_DECLARE)     \
-  static void fill(Table& table) {              \
-    COTANGENT_KERNEL_FILES(COTANGENT_CALL)      \
-  }                                             \
+#define COTANGENT_INSTRUCTION_SET(isa)                                      \
+  namespace isa {                                                           \
+  COTANGENT_KERNEL_FILES(COTANGENT_DECLARE)                                 \
+  static void fill(Table& table) { COTANGENT_KERNEL_FILES(COTANGENT_CALL) } \
   }
 
 #ifdef COTANGENT_KERNELS_X86
@@ -39,7 +37,8 @@ struct Choice {
     const char* asked = std::getenv("COTANGENT_ISA");
     const bool v3_only = asked && std::strcmp(asked, "v3") == 0;
     const bool v2_only = asked && std::strcmp(asked, "v2") == 0;
-    const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    const bool has_v3 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512cd");

@@ -16,8 +16,8 @@ void run_tasks(int64_t count, void (*task)(void* context, int64_t i), void* cont
 int64_t task_count(int64_t work, int64_t grain);
 }  // namespace detail
 
-/// Calls body(first, last) on parts of [begin, end) of at least `grain` each, at once. For work whose parts do not meet:
-/// where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
+/// Calls body(first, last) on parts of [begin, end) of at least `grain` each, at once. For work whose parts do not
+/// meet: where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
 template <class Body>
 void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
   const int64_t tasks = detail::task_count(end - begin, grain);
@@ -39,8 +39,8 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
       &context);
 }
 
-/// Calls body(chunk) for each chunk in [0, chunks), at once. The caller fixes the chunks by the size of the work alone and
-/// combines their results in order: so a reduction is bitwise the same for any number of threads.
+/// Calls body(chunk) for each chunk in [0, chunks), at once. The caller fixes the chunks by the size of the work alone
+/// and combines their results in order: so a reduction is bitwise the same for any number of threads.
 template <class Body>
 void parallel_chunks(int64_t chunks, Body&& body) {
   detail::run_tasks(

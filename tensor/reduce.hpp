@@ -4,8 +4,8 @@
 
 namespace cotangent::raw {
 
-/// In chunks that depend on the shape alone, so that the result is the same for any number of threads. Integers and bools
-/// give int64.
+/// In chunks that depend on the shape alone, so that the result is the same for any number of threads. Integers and
+/// bools give int64.
 Tensor sum(const char* op, const Tensor& x, uint32_t dims);
 
 }  // namespace cotangent::raw

@@ -5,12 +5,14 @@
 namespace cotangent {
 
 Dims::Dims(const int64_t* values, size_t count) : size_(static_cast<int32_t>(count)) {
-  if (count > kMaxRank) fail<ShapeError>("[shape] rank {} is too large; tensors have at most {} dimensions", count, kMaxRank);
+  if (count > kMaxRank)
+    fail<ShapeError>("[shape] rank {} is too large; tensors have at most {} dimensions", count, kMaxRank);
   for (size_t i = 0; i < count; ++i) values_[i] = values[i];
 }
 
 Dims Dims::filled(int rank, int64_t value) {
-  if (rank > kMaxRank) fail<ShapeError>("[shape] rank {} is too large; tensors have at most {} dimensions", rank, kMaxRank);
+  if (rank > kMaxRank)
+    fail<ShapeError>("[shape] rank {} is too large; tensors have at most {} dimensions", rank, kMaxRank);
   Dims d;
   d.size_ = rank;
   for (int i = 0; i < rank; ++i) d.values_[i] = value;
@@ -53,8 +55,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
     if (size == shorter[d] || shorter[d] == 1) continue;
     if (size != 1)
       fail<ShapeError>(
-          "[{}] shapes {} and {} do not broadcast: dimension {} from the right is {} and {}; sizes must be equal or 1", op, a,
-          b, shorter.rank() - d, a[a.rank() - (shorter.rank() - d)], b[b.rank() - (shorter.rank() - d)]);
+          "[{}] shapes {} and {} do not broadcast: dimension {} from the right is {} and {}; sizes must be equal or 1",
+          op, a, b, shorter.rank() - d, a[a.rank() - (shorter.rank() - d)], b[b.rank() - (shorter.rank() - d)]);
     size = shorter[d];
   }
   return result;
@@ -63,8 +65,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 int checked_dim(const char* op, int64_t dim, int rank) {
   const int64_t limit = std::max(rank, 1);
   if (dim < -limit || dim >= limit)
-    fail<IndexError>("[{}] dimension {} is out of range for a tensor of rank {}; it must be from {} to {}", op, dim, rank,
-                     -limit, limit - 1);
+    fail<IndexError>("[{}] dimension {} is out of range for a tensor of rank {}; it must be from {} to {}", op, dim,
+                     rank, -limit, limit - 1);
   return static_cast<int>(dim < 0 ? dim + limit : dim);
 }
 

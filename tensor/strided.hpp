@@ -11,8 +11,9 @@ namespace cotangent {
 /// Elements that one thread should have at least, for cheap elementwise work.
 inline constexpr int64_t kElementGrain = 32768;
 
-/// Visits the elements of N operands that share a shape but not their strides. Dimensions are ordered by the strides of the
-/// first operand (the output), and merged where all operands allow it, so that the inner runs are as long as they can be:
+/// Visits the elements of N operands that share a shape but not their strides. Dimensions are ordered by the strides of
+/// the first operand (the output), and merged where all operands allow it, so that the inner runs are as long as they
+/// can be:
 ///
 ///     StridedWalk<2> walk(shape, {&y.strides(), &x.strides()});
 ///     walk.run(kElementGrain, [&](const auto& at, int64_t n) { ... y + at[0], x + at[1], n elements ... });

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include <cotangent/tensor/allocator_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
@@ -10,27 +11,32 @@ namespace detail {
 
 constinit thread_local bool t_inference = false;  // set by the guards of autograd/modes.hpp
 
-void release(Storage* storage) noexcept {
-  if (storage->release) {
-    storage->release(storage->owner);
-    deallocate(storage, sizeof(Storage));
-  } else {
-    deallocate(storage, sizeof(Storage) + static_cast<size_t>(storage->bytes));
-  }
-}
-
-void release(TensorImpl* impl) noexcept {
-  if (impl->node) release(impl->node);
-  if (impl->base && impl->base->refs.drop()) release(impl->base);
-  if (impl->storage->refs.drop()) release(impl->storage);
-  deallocate(impl, sizeof(TensorImpl));
-}
-
 namespace {
+
+constexpr int kImplClass = size_class(sizeof(TensorImpl));
+
 TensorImpl* new_impl() {
-  TensorImpl* impl = new (allocate(sizeof(TensorImpl))) TensorImpl;
+  TensorImpl* impl = new (allocate_class(kImplClass)) TensorImpl;
   impl->inference = t_inference;
   return impl;
+}
+
+// Memory for the elements, with its header in front. Frees the impl if there is none.
+void attach_storage(TensorImpl* impl, int64_t bytes) {
+  const int c = size_class(sizeof(Storage) + static_cast<size_t>(bytes));
+  void* block;
+  try {
+    block = allocate_class(c);
+  } catch (...) {
+    deallocate_class(impl, kImplClass);
+    throw;
+  }
+  Storage* storage = new (block) Storage;
+  storage->bytes = bytes;
+  storage->size_class = c;
+  storage->data = static_cast<char*>(block) + sizeof(Storage);
+  impl->storage = storage;
+  impl->data = storage->data;
 }
 
 bool dense_row_major(const Shape& shape, const Strides& strides) {
@@ -44,6 +50,18 @@ bool dense_row_major(const Shape& shape, const Strides& strides) {
 }
 }  // namespace
 
+void release(Storage* storage) noexcept {
+  if (storage->release) storage->release(storage->owner);
+  deallocate_class(storage, storage->size_class);
+}
+
+void release(TensorImpl* impl) noexcept {
+  if (impl->node) release(impl->node);
+  if (impl->base && impl->base->refs.drop()) release(impl->base);
+  if (impl->storage->refs.drop()) release(impl->storage);
+  deallocate_class(impl, kImplClass);
+}
+
 Tensor make_tensor(const Shape& shape, Dtype dtype) {
   TensorImpl* impl = new_impl();
   impl->dtype = dtype;
@@ -54,7 +72,7 @@ Tensor make_tensor(const Shape& shape, Dtype dtype) {
   bool too_large = false;
   for (int d = shape.rank() - 1; d >= 0; --d) {
     if (shape[d] < 0) {
-      deallocate(impl, sizeof(TensorImpl));
+      deallocate_class(impl, kImplClass);
       fail<ShapeError>("[empty] shape {} has a negative size; sizes must be 0 or more", shape);
     }
     strides[d] = numel;
@@ -64,23 +82,25 @@ Tensor make_tensor(const Shape& shape, Dtype dtype) {
   int64_t bytes = 0;
   too_large |= __builtin_mul_overflow(numel, item_size(dtype), &bytes) || bytes > int64_t{1} << 46;
   if (too_large) {
-    deallocate(impl, sizeof(TensorImpl));
+    deallocate_class(impl, kImplClass);
     fail<ShapeError>("[empty] a {} tensor of shape {} is too large for this machine's memory", dtype, shape);
   }
   impl->shape = shape;
   impl->numel = numel;
-  void* block;
-  try {
-    block = allocate(sizeof(Storage) + static_cast<size_t>(bytes));
-  } catch (...) {
-    deallocate(impl, sizeof(TensorImpl));
-    throw;
-  }
-  Storage* storage = new (block) Storage;
-  storage->bytes = bytes;
-  storage->data = static_cast<char*>(block) + sizeof(Storage);
-  impl->storage = storage;
-  impl->data = storage->data;
+  attach_storage(impl, bytes);
+  return Tensor(impl);
+}
+
+Tensor make_like(const Tensor& x, Dtype dtype) {
+  const TensorImpl* from = x.get();
+  if (!from->contiguous) return make_tensor(from->shape, dtype);
+  TensorImpl* impl = new_impl();
+  impl->dtype = dtype;
+  impl->contiguous = true;
+  impl->shape = from->shape;
+  impl->strides = from->strides;
+  impl->numel = from->numel;
+  attach_storage(impl, from->numel * item_size(dtype));
   return Tensor(impl);
 }
 
@@ -129,11 +149,14 @@ void Tensor::wrong_dtype(Dtype asked) const {
 }
 
 Scalar Tensor::item_scalar() const {
-  if (numel() != 1) fail<ShapeError>("[item] shape {} has {} elements; item() takes a tensor with one", shape(), numel());
+  if (numel() != 1)
+    fail<ShapeError>("[item] shape {} has {} elements; item() takes a tensor with one", shape(), numel());
   return dispatch(dtype(), [&]<class T>() -> Scalar {
     const T value = *data<T>();
-    if constexpr (std::is_arithmetic_v<T>) return value;
-    else return static_cast<float>(value);
+    if constexpr (std::is_arithmetic_v<T>)
+      return value;
+    else
+      return static_cast<float>(value);
   });
 }
 

@@ -12,7 +12,7 @@
 
 namespace cotangent {
 
-class Index;             // tensor/indexing.hpp
+class Index;  // tensor/indexing.hpp
 class Tensor;
 struct BackwardOptions;  // autograd/engine.hpp
 struct Node;             // autograd/node.hpp: the history of a tensor, opaque here
@@ -41,6 +41,7 @@ struct alignas(64) Storage {
   RefCount refs;
   uint32_t version = 0;  ///< grows with each in-place write
   int64_t bytes = 0;
+  int size_class = 0;  ///< of the block
   char* data = nullptr;
   void (*release)(void* owner) = nullptr;
   void* owner = nullptr;
@@ -50,18 +51,18 @@ struct alignas(64) Storage {
 struct TensorImpl {
   RefCount refs;
   Dtype dtype;
-  bool contiguous;            ///< dense and row-major
-  bool inference;             ///< made in inference mode: takes no part in differentiation
-  uint16_t output = 0;        ///< which output of `node` this is
-  uint32_t generation = 0;    ///< how often an in-place write that was recorded has replaced `node`
+  bool contiguous;               ///< dense and row-major
+  bool inference;                ///< made in inference mode: takes no part in differentiation
+  uint16_t output = 0;           ///< which output of `node` this is
+  uint32_t generation = 0;       ///< how often an in-place write that was recorded has replaced `node`
   uint32_t base_generation = 0;  ///< of a view: the base's generation that `node` refers to
   int64_t numel;
-  char* data;                 ///< the first element
+  char* data;  ///< the first element
   Storage* storage;
-  Node* node = nullptr;       ///< history; also set for a leaf that requires a gradient
-  TensorImpl* base = nullptr; ///< of a view: the tensor that it was taken from (never a view itself)
+  Node* node = nullptr;        ///< history; also set for a leaf that requires a gradient
+  TensorImpl* base = nullptr;  ///< of a view: the tensor that it was taken from (never a view itself)
   Shape shape;
-  Strides strides;            ///< in elements
+  Strides strides;  ///< in elements
 };
 
 void release(TensorImpl* impl) noexcept;
@@ -73,8 +74,8 @@ void release(Node* node) noexcept;  // defined in autograd/node.cpp
 
 /// A strided, typed, n-dimensional array with an optional history for differentiation.
 ///
-/// A Tensor is a handle: copying it shares the elements. Views (slice, permute, expand, ...) share them too; `clone()` is a
-/// copy. A default-constructed Tensor is undefined and stands for "none".
+/// A Tensor is a handle: copying it shares the elements. Views (slice, permute, expand, ...) share them too; `clone()`
+/// is a copy. A default-constructed Tensor is undefined and stands for "none".
 class Tensor {
  public:
   Tensor() noexcept = default;
@@ -167,9 +168,9 @@ class Tensor {
   Tensor mean() const;
 
   // ---- in place: autograd/ops/inplace.cpp ----
-  /// Each writes into this tensor's memory and returns it. Operands are broadcast to its shape and cast to its dtype. With a
-  /// history the write is recorded: gradients are those of the same op out of place. A leaf that requires a gradient takes
-  /// such a write only under no_grad (a GradError otherwise).
+  /// Each writes into this tensor's memory and returns it. Operands are broadcast to its shape and cast to its dtype.
+  /// With a history the write is recorded: gradients are those of the same op out of place. A leaf that requires a
+  /// gradient takes such a write only under no_grad (a GradError otherwise).
   Tensor& copy_(const Tensor& values);
   Tensor& fill_(const Scalar& value);
   Tensor& zero_() { return fill_(0); }
@@ -209,8 +210,8 @@ class Tensor {
   void backward() const;
   void backward(const Tensor& gradient) const;
   void backward(const BackwardOptions& options) const;
-  /// Calls `f(gradient)` when the gradient of this tensor is complete. f returns its replacement, an undefined tensor for
-  /// "as it is", or nothing. Returns a key for remove_hook.
+  /// Calls `f(gradient)` when the gradient of this tensor is complete. f returns its replacement, an undefined tensor
+  /// for "as it is", or nothing. Returns a key for remove_hook.
   template <class F>
   int register_hook(F f) const;
   void remove_hook(int key) const;
@@ -263,6 +264,8 @@ namespace detail {
 
 /// A tensor with its own uninitialised memory.
 Tensor make_tensor(const Shape& shape, Dtype dtype);
+/// The same with x's shape, in row-major order.
+Tensor make_like(const Tensor& x, Dtype dtype);
 /// A tensor of the same memory with another geometry, without history. `offset` is in elements from x's first one.
 Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset);
 inline void bump_version(const Tensor& x) { ++x.get()->storage->version; }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {
@@ -13,23 +13,26 @@ using detail::make_view;
 Tensor expand(const char* op, const Tensor& x, const Shape& shape) {
   const int skip = shape.rank() - x.rank();
   if (skip < 0)
-    fail<ShapeError>("[{}] shape {} has more dimensions than the target {}; it must have as many at least", op, x.shape(), shape);
+    fail<ShapeError>("[{}] shape {} has more dimensions than the target {}; it must have as many at least", op,
+                     x.shape(), shape);
   Shape result = shape;
   Strides strides = Dims::filled(shape.rank(), 0);
   for (int d = 0; d < shape.rank(); ++d) {
     const int64_t size = d < skip ? 1 : x.shape()[d - skip];
     if (result[d] == -1 && d >= skip) result[d] = size;
-    if (size == result[d]) strides[d] = d < skip ? 0 : x.strides()[d - skip];
+    if (size == result[d])
+      strides[d] = d < skip ? 0 : x.strides()[d - skip];
     else if (size != 1 || result[d] < 0)
-      fail<ShapeError>("[{}] shape {} can't be expanded to {}: dimension {} is {}; only a size of 1 can be repeated", op,
-                       x.shape(), shape, d, size);
+      fail<ShapeError>("[{}] shape {} can't be expanded to {}: dimension {} is {}; only a size of 1 can be repeated",
+                       op, x.shape(), shape, d, size);
   }
   return make_view(x, result, strides, 0);
 }
 
 Tensor permute(const char* op, const Tensor& x, std::span<const int64_t> dims) {
   if (static_cast<int>(dims.size()) != x.rank())
-    fail<ShapeError>("[{}] {} dimensions are given for shape {}; every dimension must be named once", op, dims.size(), x.shape());
+    fail<ShapeError>("[{}] {} dimensions are given for shape {}; every dimension must be named once", op, dims.size(),
+                     x.shape());
   if (!dims.empty()) checked_dims(op, dims, x.rank());
   Shape shape = x.shape();
   Strides strides = x.strides();
@@ -53,8 +56,8 @@ Tensor select(const char* op, const Tensor& x, int64_t dim, int64_t index) {
   const int d = checked_dim(op, dim, x.rank());
   const int64_t size = x.shape()[d];
   if (index < -size || index >= size)
-    fail<IndexError>("[{}] index {} is out of range for dimension {} of shape {}; it must be from {} to {}", op, index, d,
-                     x.shape(), -size, size - 1);
+    fail<IndexError>("[{}] index {} is out of range for dimension {} of shape {}; it must be from {} to {}", op, index,
+                     d, x.shape(), -size, size - 1);
   Shape shape = x.shape();
   Strides strides = x.strides();
   const int64_t offset = (index < 0 ? index + size : index) * strides[d];
@@ -101,24 +104,28 @@ Shape infer_size(const char* op, const Tensor& x, const Shape& shape) {
   int unknown = -1;
   int64_t known = 1;
   for (int d = 0; d < shape.rank(); ++d) {
-    if (shape[d] == -1 && unknown >= 0) fail<ShapeError>("[{}] shape {} has two sizes of -1; one can be inferred", op, shape);
+    if (shape[d] == -1 && unknown >= 0)
+      fail<ShapeError>("[{}] shape {} has two sizes of -1; one can be inferred", op, shape);
     if (shape[d] < -1) fail<ShapeError>("[{}] shape {} has a negative size; only -1 (inferred) is allowed", op, shape);
-    if (shape[d] == -1) unknown = d;
-    else known *= shape[d];
+    if (shape[d] == -1)
+      unknown = d;
+    else
+      known *= shape[d];
   }
   if (unknown >= 0) {
     if (known == 0 || x.numel() % known != 0)
-      fail<ShapeError>("[{}] shape {} with {} elements can't become {}; {} does not divide {}", op, x.shape(), x.numel(), shape,
-                       known, x.numel());
+      fail<ShapeError>("[{}] shape {} with {} elements can't become {}; {} does not divide {}", op, x.shape(),
+                       x.numel(), shape, known, x.numel());
     result[unknown] = x.numel() / known;
   } else if (known != x.numel()) {
-    fail<ShapeError>("[{}] shape {} with {} elements can't become {} with {}; the number must stay the same", op, x.shape(),
-                     x.numel(), shape, known);
+    fail<ShapeError>("[{}] shape {} with {} elements can't become {} with {}; the number must stay the same", op,
+                     x.shape(), x.numel(), shape, known);
   }
   return result;
 }
 
-// Strides of the same memory for another shape; false where a group of old dimensions that a new one spans is not dense.
+// Strides of the same memory for another shape; false where a group of old dimensions that a new one spans is not
+// dense.
 bool view_strides(const Tensor& x, const Shape& shape, Strides& strides) {
   strides = contiguous_strides(shape);
   if (x.get()->contiguous || x.numel() == 0) return true;
@@ -169,9 +176,11 @@ Tensor reshape(const char* op, const Tensor& x, const Shape& shape) {
 
 Tensor diagonal(const char* op, const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
   const int a = checked_dim(op, dim1, x.rank()), b = checked_dim(op, dim2, x.rank());
-  if (a == b || x.rank() < 2) fail<ShapeError>("[{}] needs two different dimensions, got {} and {} of shape {}", op, dim1, dim2, x.shape());
+  if (a == b || x.rank() < 2)
+    fail<ShapeError>("[{}] needs two different dimensions, got {} and {} of shape {}", op, dim1, dim2, x.shape());
   const int64_t rows = x.shape()[a], columns = x.shape()[b];
-  const int64_t length = std::max<int64_t>(0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
+  const int64_t length =
+      std::max<int64_t>(0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
   Shape shape;
   Strides strides;
   for (int d = 0; d < x.rank(); ++d)
@@ -186,8 +195,8 @@ Tensor unfold(const char* op, const Tensor& x, int64_t dim, int64_t size, int64_
   if (x.rank() == 0) fail<ShapeError>("[{}] a tensor of rank 0 has no windows", op);
   const int d = checked_dim(op, dim, x.rank());
   if (size < 1 || size > x.shape()[d])
-    fail<ValueError>("[{}] a window of {} does not fit dimension {} of shape {}; it must be from 1 to {}", op, size, d, x.shape(),
-                     x.shape()[d]);
+    fail<ValueError>("[{}] a window of {} does not fit dimension {} of shape {}; it must be from 1 to {}", op, size, d,
+                     x.shape(), x.shape()[d]);
   if (step < 1) fail<ValueError>("[{}] step {} is not positive", op, step);
   Shape shape = x.shape();
   Strides strides = x.strides();
@@ -201,7 +210,8 @@ Tensor unfold(const char* op, const Tensor& x, int64_t dim, int64_t size, int64_
 bool overlaps(const Tensor& x) {
   Dims order = Dims::filled(x.rank(), 0);
   for (int d = 0; d < x.rank(); ++d) order[d] = d;
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x.strides()[int(a)] < x.strides()[int(b)]; });
+  std::sort(order.begin(), order.end(),
+            [&](int64_t a, int64_t b) { return x.strides()[int(a)] < x.strides()[int(b)]; });
   int64_t reach = 0;  // of the smaller dimensions together
   for (int64_t d : order) {
     const int64_t size = x.shape()[int(d)], stride = x.strides()[int(d)];

@@ -48,7 +48,9 @@ Tensor add(const Tensor& a, const Tensor& b) {
     return add(o.x, o.y);
   }
   return record("add", {a, b}, raw::binary("add", Binary::add, a, b), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {back.grad(), back.grad()}; });
+                [](const Backward& back, NoAttributes) -> Gradients {
+                  return {back.grad(), back.grad()};
+                });
 }
 
 Tensor add(const Tensor& a, const Scalar& b) {
@@ -85,10 +87,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
     const Operands o("mul", a, b);
     return mul(o.x, o.y);
   }
-  return record("mul", {a, b}, raw::binary("mul", Binary::mul, a, b), Keep::inputs(2), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  return {back.needs(0) ? back.grad() * back.input(1) : none, back.needs(1) ? back.grad() * back.input(0) : none};
-                });
+  return record(
+      "mul", {a, b}, raw::binary("mul", Binary::mul, a, b), Keep::inputs(2), NoAttributes{},
+      [](const Backward& back, NoAttributes) -> Gradients {
+        return {back.needs(0) ? back.grad() * back.input(1) : none, back.needs(1) ? back.grad() * back.input(0) : none};
+      });
 }
 
 Tensor mul(const Tensor& a, const Scalar& b) {
@@ -118,7 +121,9 @@ Tensor div(const Tensor& a, const Scalar& b) {
 Tensor div(const Scalar& a, const Tensor& b) {
   const Tensor x = number_operand(b, a, true);
   return record("div", {x}, raw::binary("div", Binary::div, a, x), Keep::input(0) | Keep::output(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.grad() * back.output() / back.input(0))}; });
+                [](const Backward& back, NoAttributes) -> Gradients {
+                  return {neg(back.grad() * back.output() / back.input(0))};
+                });
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
@@ -169,7 +174,8 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
 namespace {
 // The share of dy that goes to the operand that wins; both get half where they are equal.
 Gradients split_by(const Backward& back, const Tensor& first_wins) {
-  const Tensor share = to(first_wins, back.grad().dtype()) + to(back.input(0) == back.input(1), back.grad().dtype()) * 0.5;
+  const Tensor share =
+      to(first_wins, back.grad().dtype()) + to(back.input(0) == back.input(1), back.grad().dtype()) * 0.5;
   return {back.needs(0) ? back.grad() * share : none, back.needs(1) ? back.grad() * (1 - share) : none};
 }
 }  // namespace
@@ -215,8 +221,10 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
   if (mask.dtype() != boolean)
     fail<DTypeError>("[masked_fill] the mask must be bool, got {}; compare it first, as in mask != 0", mask.dtype());
   const Tensor m = expand(mask, x.shape());
-  return record("masked_fill", {x, m}, raw::where("masked_fill", m, constant_of(value, x.dtype()), x), Keep::input(1), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {masked_fill(back.grad(), back.input(1), 0), none}; });
+  return record("masked_fill", {x, m}, raw::where("masked_fill", m, constant_of(value, x.dtype()), x), Keep::input(1),
+                NoAttributes{}, [](const Backward& back, NoAttributes) -> Gradients {
+                  return {masked_fill(back.grad(), back.input(1), 0), none};
+                });
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {
@@ -228,12 +236,13 @@ Tensor clamp(const Tensor& x, double low, double high) {
     const Tensor y = std::isinf(low) ? x : maximum(x, constant_of(low, x.dtype()));
     return std::isinf(high) ? y : minimum(y, constant_of(high, x.dtype()));
   }
-  return record("clamp", {x}, raw::unary("clamp", raw::Unary::clamp, x, low, high), Keep::input(0), Bounds{low, high},
-                [](const Backward& back, Bounds bounds) -> Gradients {
-                  if (!back.creates_graph())
-                    return {raw::binary("clamp", Binary::clamp_backward, back.grad(), back.input(0), bounds.low, bounds.high)};
-                  return {masked_fill(back.grad(), back.input(0) < bounds.low || back.input(0) > bounds.high, 0)};
-                });
+  return record(
+      "clamp", {x}, raw::unary("clamp", raw::Unary::clamp, x, low, high), Keep::input(0), Bounds{low, high},
+      [](const Backward& back, Bounds bounds) -> Gradients {
+        if (!back.creates_graph())
+          return {raw::binary("clamp", Binary::clamp_backward, back.grad(), back.input(0), bounds.low, bounds.high)};
+        return {masked_fill(back.grad(), back.input(0) < bounds.low || back.input(0) > bounds.high, 0)};
+      });
 }
 
 namespace {

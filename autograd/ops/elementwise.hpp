@@ -1,7 +1,7 @@
 #pragma once
-// Arithmetic, comparisons and selection, element by element. Operands broadcast by NumPy's rule and are promoted to a common
-// dtype; a plain number keeps the tensor's dtype. A gradient is summed over the dimensions along which its operand was
-// repeated. dy is the gradient of the result.
+// Arithmetic, comparisons and selection, element by element. Operands broadcast by NumPy's rule and are promoted to a
+// common dtype; a plain number keeps the tensor's dtype. A gradient is summed over the dimensions along which its
+// operand was repeated. dy is the gradient of the result.
 #include <limits>
 
 #include <cotangent/tensor/tensor.hpp>
@@ -32,8 +32,8 @@ Tensor remainder(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);
 
-/// condition ? a : b with a bool condition.   da = dy where the condition holds, else 0; db the other way round. A NaN in the
-/// branch that is not taken does not reach the gradient of the one that is.
+/// condition ? a : b with a bool condition.   da = dy where the condition holds, else 0; db the other way round. A NaN
+/// in the branch that is not taken does not reach the gradient of the one that is.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b);
 Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
@@ -62,7 +62,8 @@ Tensor logical_or(const Tensor& a, const Tensor& b);
 Tensor logical_xor(const Tensor& a, const Tensor& b);
 Tensor isnan(const Tensor& x);
 Tensor isfinite(const Tensor& x);
-/// Whether all elements of both are equal (NaN is not equal to itself), in dtype-promoted comparison; false for other shapes.
+/// Whether all elements of both are equal (NaN is not equal to itself), in dtype-promoted comparison; false for other
+/// shapes.
 bool equal(const Tensor& a, const Tensor& b);
 /// Whether |a - b| <= atol + rtol * |b| for all elements; false for other shapes.
 bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8);

@@ -1,7 +1,7 @@
-// In-place writes. Where nothing is recorded they go straight to memory. Where a history is involved, the result is computed
-// by the op itself, with its rule, and then takes the place of the tensor: its values move into the memory, its history
-// becomes the tensor's. A write to a view is also a write to a part of its base, whose history is replaced in the same way;
-// other views of that base then take theirs from it anew (detail::history).
+// In-place writes. Where nothing is recorded they go straight to memory. Where a history is involved, the result is
+// computed by the op itself, with its rule, and then takes the place of the tensor: its values move into the memory,
+// its history becomes the tensor's. A write to a view is also a write to a part of its base, whose history is replaced
+// in the same way; other views of that base then take theirs from it anew (detail::history).
 #include <algorithm>
 
 #include <cotangent/autograd/node.hpp>
@@ -37,17 +37,19 @@ struct Part {
 Tensor replace_part(const Tensor& base, const Tensor& values, const Part& part) {
   Tensor y = raw::clone(base);
   raw::copy_into("replace_part", values, detail::make_view(y, part.shape, part.strides, part.offset));
-  return record("replace_part", {base, values}, y, Keep::nothing(), part, [](const Backward& b, const Part& p) -> Gradients {
-    const Tensor g = contiguous(b.grad());
-    return {b.needs(0) ? replace_part(g, zeros(p.shape, g.dtype()), p) : Tensor(),
-            b.needs(1) ? as_strided(g, p.shape, p.strides, p.offset) : Tensor()};
-  });
+  return record("replace_part", {base, values}, y, Keep::nothing(), part,
+                [](const Backward& b, const Part& p) -> Gradients {
+                  const Tensor g = contiguous(b.grad());
+                  return {b.needs(0) ? replace_part(g, zeros(p.shape, g.dtype()), p) : Tensor(),
+                          b.needs(1) ? as_strided(g, p.shape, p.strides, p.offset) : Tensor()};
+                });
 }
 
 Dims memory_order(const Tensor& x) {
   Dims order = Dims::filled(x.rank(), 0);
   for (int d = 0; d < x.rank(); ++d) order[d] = d;
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x.strides()[int(a)] > x.strides()[int(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return x.strides()[int(a)] > x.strides()[int(b)]; });
   return order;
 }
 
@@ -58,24 +60,31 @@ Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const 
   for (int d = 0; d < base.rank(); ++d) inverse[static_cast<int>(order[d])] = d;
   const Tensor dense = permute(detail::alias(base), order);
   if (!dense.is_contiguous())
-    fail<GradError>("[{}] the base of this view, of shape {} with strides {}, is not dense; clone() it before writing to views of it", op,
-                    base.shape(), base.strides());
+    fail<GradError>(
+        "[{}] the base of this view, of shape {} with strides {}, is not dense; clone() it before writing to views of "
+        "it",
+        op, base.shape(), base.strides());
   const int64_t offset = (written.impl()->data - base.impl()->data) / item_size(base.dtype());
   return permute(replace_part(dense, values, {written.shape(), written.strides(), offset}), inverse);
 }
 
-bool has_history(const Tensor& x) { return x.defined() && (detail::history(x) || (x.impl()->base && x.impl()->base->node)); }
+bool has_history(const Tensor& x) {
+  return x.defined() && (detail::history(x) || (x.impl()->base && x.impl()->base->node));
+}
 
 void check_writable(const char* op, const Tensor& x) {
   const TensorImpl* impl = x.get();
   if (raw::overlaps(x))
-    fail<ValueError>("[{}] several elements of this tensor of shape {} share memory (strides {}); clone() it before writing to it", op,
-                     x.shape(), x.strides());
+    fail<ValueError>(
+        "[{}] several elements of this tensor of shape {} share memory (strides {}); clone() it before writing to it",
+        op, x.shape(), x.strides());
   if (!grad_enabled()) return;
   const TensorImpl* base = impl->base;
   if ((impl->node && impl->node->is_leaf()) || (base && base->node && base->node->is_leaf()))
-    fail<GradError>("[{}] {} that requires a gradient can't be written in place while ops are recorded; do it under a NoGrad guard, or on a clone()",
-                    op, impl->node && impl->node->is_leaf() ? "a leaf" : "a view of a leaf");
+    fail<GradError>(
+        "[{}] {} that requires a gradient can't be written in place while ops are recorded; do it under a NoGrad "
+        "guard, or on a clone()",
+        op, impl->node && impl->node->is_leaf() ? "a leaf" : "a view of a leaf");
 }
 
 // Writes `direct()` into x, or, with history, the result of `recorded(old)`, where old is x as it was.
@@ -89,7 +98,8 @@ Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, R
   }
   if (!x.is_floating())
     fail<GradError>("[{}] a {} tensor can't take on a history; write a detach()ed value", op, x.dtype());
-  if (x.impl()->inference) fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
+  if (x.impl()->inference)
+    fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
   const Tensor result = to(expand(recorded(detail::alias(x)), x.shape()), x.dtype());
   TensorImpl* base = x.impl()->base;
   Tensor new_base;
@@ -109,31 +119,38 @@ Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, R
 
 void check_broadcasts(const char* op, const Tensor& x, const Tensor& other) {
   if (broadcast_shapes(op, x.shape(), other.shape()) != x.shape())
-    fail<ShapeError>("[{}] an operand of shape {} does not broadcast to the tensor's shape {}; an in-place op keeps its shape", op,
-                     other.shape(), x.shape());
+    fail<ShapeError>(
+        "[{}] an operand of shape {} does not broadcast to the tensor's shape {}; an in-place op keeps its shape", op,
+        other.shape(), x.shape());
 }
 
 // The operand itself, or a copy where it is another view of the memory that is about to be written.
 Tensor apart_from(const Tensor& x, const Tensor& operand) {
-  const bool same = operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
+  const bool same =
+      operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
   return operand.shares_storage(x) && !same ? clone(operand) : operand;
 }
 
-Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand, Tensor (*recorded)(const Tensor&, const Tensor&)) {
+Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
+                   Tensor (*recorded)(const Tensor&, const Tensor&)) {
   check_broadcasts(op, x, operand);
   const Tensor other = apart_from(x, operand);
   if (f == Binary::div && !x.is_floating())
     fail<DTypeError>("[{}] the quotient does not fit into a {} tensor; convert it with to(float32)", op, x.dtype());
   return write(
-      op, x, other, [&] { raw::binary_into(op, f, x, other.dtype() == x.dtype() ? other : raw::cast(other, x.dtype()), x); },
+      op, x, other,
+      [&] { raw::binary_into(op, f, x, other.dtype() == x.dtype() ? other : raw::cast(other, x.dtype()), x); },
       [&](const Tensor& old) { return recorded(old, other); });
 }
 
-Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other, Tensor (*recorded)(const Tensor&, const Scalar&)) {
+Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other,
+                   Tensor (*recorded)(const Tensor&, const Scalar&)) {
   if (!x.is_floating() && (f == Binary::div || other.dtype() == float64))
-    fail<DTypeError>("[{}] the result is floating and does not fit into a {} tensor; convert it with to(float32)", op, x.dtype());
+    fail<DTypeError>("[{}] the result is floating and does not fit into a {} tensor; convert it with to(float32)", op,
+                     x.dtype());
   return write(
-      op, x, Tensor(), [&] { raw::binary_into(op, f, x, other, x); }, [&](const Tensor& old) { return recorded(old, other); });
+      op, x, Tensor(), [&] { raw::binary_into(op, f, x, other, x); },
+      [&](const Tensor& old) { return recorded(old, other); });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// Mathematical functions, element by element. Integers and bools are converted to default_dtype() first, except by abs, sign,
-// square and the rounding functions, which keep them. y is the result and dy its gradient.
+// Mathematical functions, element by element. Integers and bools are converted to default_dtype() first, except by abs,
+// sign, square and the rounding functions, which keep them. y is the result and dy its gradient.
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {

@@ -18,7 +18,9 @@ Shape without(const Shape& shape, uint32_t dims) {
   return result;
 }
 
-Tensor finish(const Tensor& y, uint32_t dims, bool keepdim) { return keepdim ? y : reshape(y, without(y.shape(), dims)); }
+Tensor finish(const Tensor& y, uint32_t dims, bool keepdim) {
+  return keepdim ? y : reshape(y, without(y.shape(), dims));
+}
 
 }  // namespace
 
@@ -30,7 +32,8 @@ Tensor sum(const Tensor& x, const DimList& dims, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const DimList& dims, bool keepdim) {
-  if (!x.is_floating()) fail<DTypeError>("[mean] takes a floating tensor, got {}; convert it with to(float32)", x.dtype());
+  if (!x.is_floating())
+    fail<DTypeError>("[mean] takes a floating tensor, got {}; convert it with to(float32)", x.dtype());
   const Tensor y = sum(x, dims, keepdim);
   return y / (static_cast<double>(x.numel()) / static_cast<double>(y.numel()));
 }

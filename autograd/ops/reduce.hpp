@@ -22,7 +22,8 @@ class DimList {
 Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 /// The mean of a floating tensor.   dx = dy / n, repeated
 Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
-/// x summed over the dimensions along which `shape` would be repeated to give x's: the adjoint of expand.   dx = dy, repeated
+/// x summed over the dimensions along which `shape` would be repeated to give x's: the adjoint of expand.   dx = dy,
+/// repeated
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
 }  // namespace cotangent

@@ -39,7 +39,8 @@ Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
 
 Tensor t(const Tensor& x) {
   if (x.rank() > 2)
-    fail<ShapeError>("[t] shape {} has {} dimensions; t() is for matrices, use transpose(-2, -1) or permute", x.shape(), x.rank());
+    fail<ShapeError>("[t] shape {} has {} dimensions; t() is for matrices, use transpose(-2, -1) or permute", x.shape(),
+                     x.rank());
   return x.rank() < 2 ? x : transpose(x, 0, 1);
 }
 
@@ -54,7 +55,9 @@ Tensor squeeze(const Tensor& x) { return record_reshape("squeeze", x, raw::squee
 Tensor squeeze(const Tensor& x, int64_t dim) {
   return record_reshape("squeeze", x, raw::squeeze("squeeze", x, 1u << checked_dim("squeeze", dim, x.rank())));
 }
-Tensor unsqueeze(const Tensor& x, int64_t dim) { return record_reshape("unsqueeze", x, raw::unsqueeze("unsqueeze", x, dim)); }
+Tensor unsqueeze(const Tensor& x, int64_t dim) {
+  return record_reshape("unsqueeze", x, raw::unsqueeze("unsqueeze", x, dim));
+}
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   Tensor y = raw::try_view("reshape", x, shape);
@@ -66,8 +69,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 Tensor view(const Tensor& x, const Shape& shape) {
   Tensor y = raw::try_view("view", x, shape);
   if (!y.defined())
-    fail<ShapeError>("[view] a tensor of shape {} with strides {} can't be seen as {} without a copy; use reshape", x.shape(),
-                     x.strides(), shape);
+    fail<ShapeError>("[view] a tensor of shape {} with strides {} can't be seen as {} without a copy; use reshape",
+                     x.shape(), x.strides(), shape);
   return record_reshape("view", x, std::move(y));
 }
 
@@ -89,7 +92,8 @@ Tensor unflatten(const Tensor& x, int64_t dim, const Shape& sizes) {
   for (int64_t size : sizes) known *= size == -1 ? 1 : size;
   for (int64_t size : sizes) shape.push_back(size == -1 && known > 0 ? x.shape()[d] / known : size);
   if (shape.product() != x.numel())
-    fail<ShapeError>("[unflatten] dimension {} of shape {} has size {}, which {} do not multiply to", d, x.shape(), x.shape()[d], sizes);
+    fail<ShapeError>("[unflatten] dimension {} of shape {} has size {}, which {} do not multiply to", d, x.shape(),
+                     x.shape()[d], sizes);
   for (int rest = d + 1; rest < x.rank(); ++rest) shape.push_back(x.shape()[rest]);
   return reshape(x, shape);
 }
@@ -109,8 +113,9 @@ struct PartView {
 Tensor embed(const Tensor& g, const Shape& shape, const PartView& part);
 
 Tensor part_view(const char* op, const Tensor& x, const PartView& part) {
-  return record_view(op, x, part.take(op, x, part), part,
-                     [](const Backward& b, const PartView& p) -> Gradients { return {embed(b.grad(), b.shape(0), p)}; });
+  return record_view(op, x, part.take(op, x, part), part, [](const Backward& b, const PartView& p) -> Gradients {
+    return {embed(b.grad(), b.shape(0), p)};
+  });
 }
 
 // The adjoint of the view: zeros of x's shape with g added to the part.
@@ -118,8 +123,10 @@ Tensor embed(const Tensor& g, const Shape& shape, const PartView& part) {
   Tensor y = detail::make_tensor(shape, g.dtype());
   raw::fill_into(y, 0);
   const Tensor place = part.take("embed", y, part);
-  if (raw::overlaps(place)) raw::add_overlapping(g, place);
-  else raw::copy_into("embed", g, place);
+  if (raw::overlaps(place))
+    raw::add_overlapping(g, place);
+  else
+    raw::copy_into("embed", g, place);
   return record("embed", {g}, y, Keep::nothing(), part,
                 [](const Backward& b, const PartView& p) -> Gradients { return {part_view("part", b.grad(), p)}; });
 }
@@ -127,64 +134,86 @@ Tensor embed(const Tensor& g, const Shape& shape, const PartView& part) {
 }  // namespace
 
 Tensor select(const Tensor& x, int64_t dim, int64_t index) {
-  return part_view("select", x, {[](const char* op, const Tensor& v, const PartView& p) { return raw::select(op, v, p.args[0], p.args[1]); },
-                                 {dim, index}, {}, {}});
+  return part_view(
+      "select", x,
+      {[](const char* op, const Tensor& v, const PartView& p) { return raw::select(op, v, p.args[0], p.args[1]); },
+       {dim, index},
+       {},
+       {}});
 }
 
 Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t stop, int64_t step) {
-  return part_view("slice", x, {[](const char* op, const Tensor& v, const PartView& p) {
-                                  return raw::slice(op, v, p.args[0], p.args[1], p.args[2], p.args[3]);
-                                },
-                                {dim, start, stop, step}, {}, {}});
+  return part_view("slice", x,
+                   {[](const char* op, const Tensor& v, const PartView& p) {
+                      return raw::slice(op, v, p.args[0], p.args[1], p.args[2], p.args[3]);
+                    },
+                    {dim, start, stop, step},
+                    {},
+                    {}});
 }
 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
   const int d = checked_dim("narrow", dim, x.rank());
   const int64_t size = x.rank() ? x.shape()[d] : 0, first = start < 0 ? start + size : start;
   if (first < 0 || length < 0 || first + length > size)
-    fail<IndexError>("[narrow] {} elements from {} do not lie in dimension {} of shape {}", length, start, d, x.shape());
+    fail<IndexError>("[narrow] {} elements from {} do not lie in dimension {} of shape {}", length, start, d,
+                     x.shape());
   return slice(x, d, first, first + length);
 }
 
 Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
-  return part_view("diagonal", x, {[](const char* op, const Tensor& v, const PartView& p) {
-                                     return raw::diagonal(op, v, p.args[0], p.args[1], p.args[2]);
-                                   },
-                                   {offset, dim1, dim2}, {}, {}});
+  return part_view("diagonal", x,
+                   {[](const char* op, const Tensor& v, const PartView& p) {
+                      return raw::diagonal(op, v, p.args[0], p.args[1], p.args[2]);
+                    },
+                    {offset, dim1, dim2},
+                    {},
+                    {}});
 }
 
 Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step) {
-  return part_view("unfold", x, {[](const char* op, const Tensor& v, const PartView& p) {
-                                   return raw::unfold(op, v, p.args[0], p.args[1], p.args[2]);
-                                 },
-                                 {dim, size, step}, {}, {}});
+  return part_view("unfold", x,
+                   {[](const char* op, const Tensor& v, const PartView& p) {
+                      return raw::unfold(op, v, p.args[0], p.args[1], p.args[2]);
+                    },
+                    {dim, size, step},
+                    {},
+                    {}});
 }
 
 Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
   int64_t low = offset, high = offset;
-  for (int d = 0; d < shape.rank(); ++d) (strides[d] < 0 ? low : high) += strides[d] * std::max<int64_t>(shape[d] - 1, 0);
+  for (int d = 0; d < shape.rank(); ++d)
+    (strides[d] < 0 ? low : high) += strides[d] * std::max<int64_t>(shape[d] - 1, 0);
   if (shape.product() > 0 && (low < 0 || high >= x.numel()))
-    fail<IndexError>("[as_strided] shape {} with strides {} from {} reaches outside the {} elements of the tensor", shape, strides,
-                     offset, x.numel());
+    fail<IndexError>("[as_strided] shape {} with strides {} from {} reaches outside the {} elements of the tensor",
+                     shape, strides, offset, x.numel());
   // in the order of memory a dense tensor is contiguous, and so will its gradient be
   Dims order = Dims::filled(x.rank(), 0);
   for (int d = 0; d < x.rank(); ++d) order[d] = d;
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x.strides()[int(a)] > x.strides()[int(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return x.strides()[int(a)] > x.strides()[int(b)]; });
   const Tensor dense = x.is_contiguous() ? x : permute(x, order);
   if (!dense.is_contiguous())
-    fail<GradError>("[as_strided] the tensor of shape {} with strides {} is not dense; clone() it before writing to views of it",
-                    x.shape(), x.strides());
-  return part_view("as_strided", dense, {[](const char*, const Tensor& v, const PartView& p) {
-                                           return detail::make_view(v, p.shape, p.strides, p.args[0]);
-                                         },
-                                         {offset}, shape, strides});
+    fail<GradError>(
+        "[as_strided] the tensor of shape {} with strides {} is not dense; clone() it before writing to views of it",
+        x.shape(), x.strides());
+  return part_view("as_strided", dense,
+                   {[](const char*, const Tensor& v, const PartView& p) {
+                      return detail::make_view(v, p.shape, p.strides, p.args[0]);
+                    },
+                    {offset},
+                    shape,
+                    strides});
 }
 
 // ---- members ----
 
 Tensor Tensor::reshape(const Shape& shape) const { return cotangent::reshape(*this, shape); }
 Tensor Tensor::view(const Shape& shape) const { return cotangent::view(*this, shape); }
-Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const { return cotangent::flatten(*this, start_dim, end_dim); }
+Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
+  return cotangent::flatten(*this, start_dim, end_dim);
+}
 Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const { return cotangent::unflatten(*this, dim, sizes); }
 Tensor Tensor::permute(std::initializer_list<int64_t> dims) const { return cotangent::permute(*this, dims); }
 Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const { return cotangent::transpose(*this, dim0, dim1); }
@@ -197,7 +226,9 @@ Tensor Tensor::select(int64_t dim, int64_t index) const { return cotangent::sele
 Tensor Tensor::slice(int64_t dim, int64_t start, int64_t stop, int64_t step) const {
   return cotangent::slice(*this, dim, start, stop, step);
 }
-Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const { return cotangent::narrow(*this, dim, start, length); }
+Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const {
+  return cotangent::narrow(*this, dim, start, length);
+}
 Tensor Tensor::operator[](int64_t index) const { return cotangent::select(*this, 0, index); }
 
 }  // namespace cotangent

@@ -1,11 +1,13 @@
 #pragma once
-// Views: other geometries of the same memory. All are differentiable, and in-place writes through a view reach its base.
+// Views: other geometries of the same memory. All are differentiable, and in-place writes through a view reach its
+// base.
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
 
 /// x repeated along dimensions of size 1, and along new ones in front. -1 keeps a size.
-///   x (.., 1, ..) -> (.., n, ..);   dx = dy summed over the repeated dimensions. A ShapeError if a size is neither 1 nor n.
+///   x (.., 1, ..) -> (.., n, ..);   dx = dy summed over the repeated dimensions. A ShapeError if a size is neither 1
+///   nor n.
 Tensor expand(const Tensor& x, const Shape& shape);
 /// The same under NumPy's name.
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
@@ -26,8 +28,8 @@ Tensor squeeze(const Tensor& x, int64_t dim);
 /// With a new dimension of size 1 at `dim`.
 Tensor unsqueeze(const Tensor& x, int64_t dim);
 
-/// The same elements in row-major order under another shape; one size may be -1. A view where the strides allow it, else a
-/// view of a copy.   dx = dy in x's shape. A ShapeError if the number of elements differs.
+/// The same elements in row-major order under another shape; one size may be -1. A view where the strides allow it,
+/// else a view of a copy.   dx = dy in x's shape. A ShapeError if the number of elements differs.
 Tensor reshape(const Tensor& x, const Shape& shape);
 /// reshape that is a view or a ShapeError, never a copy.
 Tensor view(const Tensor& x, const Shape& shape);
@@ -45,12 +47,13 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t stop, int64_t 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length);
 /// The diagonal of dimensions dim1 and dim2 as a new last dimension; offset > 0 lies above the main one.
 Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1);
-/// Windows of `size` every `step` along `dim`, as a new last dimension: (.., n, ..) -> (.., (n - size)/step + 1, .., size).
+/// Windows of `size` every `step` along `dim`, as a new last dimension: (.., n, ..) -> (.., (n - size)/step + 1, ..,
+/// size).
 ///   dx = the sum over the windows that hold an element
 Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step);
 
-/// The elements at x[offset + sum(i * strides)] of a dense tensor's memory. For the library: views are made by the functions
-/// above.   dx = the sum over the places that refer to an element
+/// The elements at x[offset + sum(i * strides)] of a dense tensor's memory. For the library: views are made by the
+/// functions above.   dx = the sum over the places that refer to an element
 Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset);
 
 }  // namespace cotangent

@@ -1,12 +1,12 @@
 #pragma once
-// Scalar maths that vectorises. glibc's libmvec holds SIMD versions of these functions (4 ulp at most); declaring them with
-// the simd attribute lets the compiler call them from a plain loop, without -ffast-math.
+// Scalar maths that vectorises. glibc's libmvec holds SIMD versions of these functions (4 ulp at most); declaring them
+// with the simd attribute lets the compiler call them from a plain loop, without -ffast-math.
+#include <features.h>
 #include <cmath>
 #include <cstdint>
-#include <features.h>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
-#define COTANGENT_SIMD_FUNCTION(name)                                                \
+#define COTANGENT_SIMD_FUNCTION(name)                                                   \
   extern "C" __attribute__((simd("notinbranch"), const)) float name##f(float) noexcept; \
   extern "C" __attribute__((simd("notinbranch"), const)) double name(double) noexcept;
 COTANGENT_SIMD_FUNCTION(exp)
@@ -25,7 +25,7 @@ extern "C" __attribute__((simd("notinbranch"), const)) double pow(double, double
 namespace cotangent::kernels {
 namespace {
 
-#define COTANGENT_OVERLOAD(name)                               \
+#define COTANGENT_OVERLOAD(name)                                           \
   [[maybe_unused]] inline float m_##name(float x) { return ::name##f(x); } \
   [[maybe_unused]] inline double m_##name(double x) { return ::name(x); }
 COTANGENT_OVERLOAD(exp)
@@ -55,9 +55,9 @@ template <class T>
   return (x > T(0) ? x : T(0)) + m_log1p(m_exp(-m_fabs(x)));
 }
 
-constexpr double kSqrtHalf = 0.70710678118654752440;       // 1/sqrt(2)
-constexpr double kInvSqrt2Pi = 0.39894228040143267794;     // 1/sqrt(2 pi)
-constexpr double kSqrt2OverPi = 0.79788456080286535588;    // sqrt(2/pi)
+constexpr double kSqrtHalf = 0.70710678118654752440;     // 1/sqrt(2)
+constexpr double kInvSqrt2Pi = 0.39894228040143267794;   // 1/sqrt(2 pi)
+constexpr double kSqrt2OverPi = 0.79788456080286535588;  // sqrt(2/pi)
 constexpr double kGeluCubic = 0.044715;
 
 }  // namespace

@@ -6,10 +6,10 @@ namespace cotangent::kernels {
 namespace {
 
 // A function object for each op: `x` is the element, `p` and `q` the parameters.
-#define COTANGENT_UNARY(Name, expression)             \
-  template <class T>                                  \
-  struct Name {                                       \
-    T p, q;                                           \
+#define COTANGENT_UNARY(Name, expression)                              \
+  template <class T>                                                   \
+  struct Name {                                                        \
+    T p, q;                                                            \
     auto operator()([[maybe_unused]] T x) const { return expression; } \
   };
 
@@ -18,7 +18,7 @@ COTANGENT_UNARY(Abs, static_cast<T>(x < T(0) ? -x : x))
 COTANGENT_UNARY(FloatAbs, m_fabs(x))
 COTANGENT_UNARY(Sign, static_cast<T>((x > T(0)) - (x < T(0))))
 COTANGENT_UNARY(FloatSign, x != x ? x : static_cast<T>((x > T(0)) - (x < T(0))))
-COTANGENT_UNARY(Square, static_cast<T>(x * x))
+COTANGENT_UNARY(Square, static_cast<T>(x* x))
 COTANGENT_UNARY(Sqrt, m_sqrt(x))
 COTANGENT_UNARY(Rsqrt, T(1) / m_sqrt(x))
 COTANGENT_UNARY(Reciprocal, T(1) / x)
@@ -36,8 +36,8 @@ COTANGENT_UNARY(Clamp, x < p ? p : (x > q ? q : x))
 COTANGENT_UNARY(LeakyRelu, x < T(0) ? p * x : x)
 COTANGENT_UNARY(Gelu, T(0.5) * x * (T(1) + m_erf(x * T(kSqrtHalf))))
 COTANGENT_UNARY(GeluTanh, T(0.5) * x * (T(1) + m_tanh(T(kSqrt2OverPi) * (x + T(kGeluCubic) * x * x * x))))
-COTANGENT_UNARY(Silu, x * m_sigmoid(x))
-COTANGENT_UNARY(Softplus, x * p > q ? x : m_softplus(x * p) / p)
+COTANGENT_UNARY(Silu, x* m_sigmoid(x))
+COTANGENT_UNARY(Softplus, x* p > q ? x : m_softplus(x * p) / p)
 COTANGENT_UNARY(LogSigmoid, -m_softplus(-x))
 COTANGENT_UNARY(Power, m_pow(x, p))
 COTANGENT_UNARY(Floor, m_floor(x))
