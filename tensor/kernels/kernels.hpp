@@ -34,6 +34,18 @@ using UnaryLoop = void (*)(const void* x, void* y, int64_t n, double p, double q
 using BinaryLoop = void (*)(const void* a, const void* b, void* y, int64_t n, Layout layout, double p, double q);
 using ConvertLoop = void (*)(const void* x, void* y, int64_t n);
 
+/// Random words and what is made of them; [0] is float32, [1] float64, which takes two words a number.
+struct RandomLoops {
+  /// Blocks of 4 words of the Philox 4x32-10 stream of this key.
+  void (*philox)(uint64_t key, uint64_t first_block, int64_t blocks, uint32_t* words);
+  /// In [low, high), at most `below`.
+  void (*uniform[2])(const uint32_t* words, void* y, int64_t n, double low, double high, double below);
+  /// n must be even.
+  void (*normal[2])(const uint32_t* words, void* y, int64_t n, double mean, double std);
+  /// y = x * scale where the word (one a number) is at most `last`, else 0.
+  void (*keep_below[2])(const uint32_t* words, uint32_t last, const void* x, void* y, int64_t n, double scale);
+};
+
 /// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
 /// converted to float32 by the caller and have no loops of their own.
 struct Table {
@@ -44,6 +56,7 @@ struct Table {
   void (*where[4])(const bool* condition, const void* a, const void* b, void* y, int64_t n, int step_a, int step_b);
   /// y += alpha * x, for float32 and float64.
   void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
+  RandomLoops random;
 };
 
 const Table& kernels();
