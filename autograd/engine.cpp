@@ -362,18 +362,13 @@ void Tensor::backward(const BackwardOptions& options) const {
   pass.create_graph = options.create_graph;
   pass.retain_graph = options.retain_graph || options.create_graph;
   pass.filtered = !options.inputs.empty();
+  for (const Tensor& x : options.inputs)
+    if (x.requires_grad()) x.retain_grad();  // the pass itself accumulates into results
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&options.gradient, 1), options.inputs);
   for (size_t i = 0; i < options.inputs.size(); ++i) {
-    const Tensor& x = options.inputs[i];
-    if (!pass.captured[i].defined()) continue;
-    Node* node = x.impl()->node;
-    if (node->is_leaf()) {
+    Node* node = options.inputs[i].impl()->node;
+    if (node->is_leaf() && pass.captured[i].defined())
       detail::accumulate_leaf(node, std::move(pass.captured[i]), pass.create_graph);
-    } else {
-      x.retain_grad();
-      NoGrad guard;
-      detail::retain_gradient(node, x.impl()->output, pass.captured[i]);
-    }
   }
 }
 

@@ -13,7 +13,10 @@ Node* history_of(const char* op, const Tensor& x) {
 }
 }  // namespace
 
-bool Tensor::is_leaf() const noexcept { return !impl_ || !impl_->node || impl_->node->is_leaf(); }
+bool Tensor::is_leaf() const {
+  const Node* node = impl_ ? detail::history(*this) : nullptr;
+  return !node || node->is_leaf();
+}
 
 Tensor& Tensor::requires_grad_(bool wanted) {
   detail::TensorImpl* impl = get();
@@ -41,7 +44,8 @@ Tensor& Tensor::requires_grad_(bool wanted) {
 }
 
 const Tensor& Tensor::grad() const {
-  const Node* node = get()->node;
+  get();
+  const Node* node = detail::history(*this);
   if (!node) return kUndefined;
   if (node->is_leaf()) return node->grad;
   if (node->extras)

@@ -192,12 +192,14 @@ class Tensor {
   Tensor& operator/=(const Scalar& other) { return div_(other); }
 
   // ---- differentiation: autograd/engine.hpp, autograd/leaf.cpp ----
-  bool requires_grad() const noexcept { return impl_ && impl_->node; }
+  bool requires_grad() const noexcept {
+    return impl_ && (impl_->node || (impl_->base && impl_->base->node && impl_->base_generation != impl_->base->generation));
+  }
   /// Makes this a leaf whose gradient is wanted, or turns that off. A GradError for a dtype that is not floating, or a
   /// tensor with a history.
   Tensor& requires_grad_(bool wanted = true);
   /// Not the result of a recorded op.
-  bool is_leaf() const noexcept;
+  bool is_leaf() const;
   /// What backward() has accumulated for this leaf (or, after retain_grad(), for this result): undefined before.
   const Tensor& grad() const;
   /// Replaces the gradient; an undefined tensor clears it.

@@ -153,7 +153,7 @@ Tensor pow(const Tensor& a, const Scalar& b) {
                    : e == -1  ? raw::unary("pow", raw::Unary::reciprocal, x)
                               : raw::unary("pow", raw::Unary::power, x, e);
   return record("pow", {x}, y, Keep::input(0), e, [](const Backward& back, double n) -> Gradients {
-    return {n == 0   ? back.grad() * 0
+    return {n == 0   ? zeros_like(back.grad())
             : n == 1 ? back.grad()
             : n == 2 ? back.grad() * back.input(0) * 2
                      : back.grad() * pow(back.input(0), n - 1) * n};

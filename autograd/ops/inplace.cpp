@@ -179,7 +179,7 @@ Tensor& Tensor::fill_(const Scalar& value) {
       "fill_", *this, Tensor(), [&] { raw::fill_into(*this, value); },
       [&](const Tensor& old) {  // keeps its place in the graph, with a gradient of 0
         return record("fill", {old}, full_like(old, value), Keep::nothing(), NoAttributes{},
-                      [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+                      [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
       });
 }
 

@@ -7,6 +7,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
 namespace cotangent {
@@ -25,7 +26,7 @@ Tensor apply(const char* op, Unary f, const Tensor& x, Keep keep, Rule rule) {
 Tensor apply_flat(const char* op, Unary f, const Tensor& x) {
   if (!x.is_floating()) return x;
   return record(op, {x}, raw::unary(op, f, x), Keep::nothing(), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+                [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
 }
 
 }  // namespace
@@ -108,7 +109,7 @@ Tensor abs(const Tensor& x) {
 
 Tensor sign(const Tensor& x) {
   return record("sign", {x}, raw::unary("sign", Unary::sign, x), Keep::nothing(), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * 0}; });
+                [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
 }
 
 Tensor floor(const Tensor& x) { return apply_flat("floor", Unary::floor, x); }
