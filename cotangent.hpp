@@ -1,6 +1,7 @@
 #pragma once
 // The whole library. `namespace ct = cotangent;` is the usual alias.
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/gradcheck/gradcheck.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
