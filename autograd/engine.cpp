@@ -283,7 +283,7 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
                       pass.captures[i].index);
   if (outputs.size() == 1 && !pass.filtered) {  // the common case, without a list of roots
     Tensor gradient = checked_cotangent(op, outputs[0], gradients.empty() ? Tensor() : gradients[0]);
-    Tensor root = outputs[0];
+    const Tensor& root = outputs[0];
     Node* node = root.impl()->node;
     const int output = root.impl()->output;
     retain(node);
