@@ -16,16 +16,16 @@ struct InputSpec {
 };
 
 /// Standard normal values.
-inline InputSpec normal(Shape shape) { return {.shape = shape}; }
+inline InputSpec normal(const Shape& shape) { return {.shape = shape}; }
 /// Uniform in [low, high): to stay inside a domain or away from a kink.
-inline InputSpec uniform(Shape shape, double low, double high) {
+inline InputSpec uniform(const Shape& shape, double low, double high) {
   return {.shape = shape, .fill = InputSpec::Fill::uniform, .low = low, .high = high};
 }
 /// A random order of well separated values around 0: for max, sort, relu and others with kinks where values meet or
 /// vanish.
-inline InputSpec distinct(Shape shape) { return {.shape = shape, .fill = InputSpec::Fill::distinct}; }
+inline InputSpec distinct(const Shape& shape) { return {.shape = shape, .fill = InputSpec::Fill::distinct}; }
 /// int64 values in [low, high).
-inline InputSpec integers(Shape shape, int64_t low, int64_t high) {
+inline InputSpec integers(const Shape& shape, int64_t low, int64_t high) {
   return {.shape = shape,
           .fill = InputSpec::Fill::integers,
           .low = double(low),
@@ -33,11 +33,11 @@ inline InputSpec integers(Shape shape, int64_t low, int64_t high) {
           .dtype = int64,
           .differentiable = false};
 }
-inline InputSpec booleans(Shape shape) {
+inline InputSpec booleans(const Shape& shape) {
   return {.shape = shape, .fill = InputSpec::Fill::booleans, .dtype = boolean, .differentiable = false};
 }
 /// Exactly these values.
-inline InputSpec values(Shape shape, std::vector<double> v, Dtype dtype = float64) {
+inline InputSpec values(const Shape& shape, std::vector<double> v, Dtype dtype = float64) {
   return {.shape = shape,
           .fill = InputSpec::Fill::values,
           .values = std::move(v),
