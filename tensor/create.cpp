@@ -32,7 +32,7 @@ Tensor tensor(const NestedList& values) {
 }
 
 Tensor tensor(const NestedList& values, Dtype dtype) {
-  const Tensor x = make_tensor(values.shape(), dtype);
+  Tensor x = make_tensor(values.shape(), dtype);
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     for (const Scalar& v : values.values()) *p++ = v.to<T>();
@@ -44,7 +44,7 @@ template <class T>
 Tensor from_span(std::span<const T> values, const Shape& shape) {
   if (static_cast<int64_t>(values.size()) != shape.product())
     fail<ShapeError>("[from_span] {} values for shape {}; it takes {}", values.size(), shape, shape.product());
-  const Tensor x = make_tensor(shape, dtype_of<T>);
+  Tensor x = make_tensor(shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), x.data<T>());
   return x;
 }
@@ -107,7 +107,7 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
     fail<ValueError>("[arange] from {} to {} by {}: bounds must be finite and the step not 0", first, last, by);
   if ((last - first) * by < 0)
     fail<ValueError>("[arange] from {} to {} by {}: the step leads away from the end", first, last, by);
-  const Tensor x = make_tensor({static_cast<int64_t>(std::ceil((last - first) / by))}, dtype);
+  Tensor x = make_tensor({static_cast<int64_t>(std::ceil((last - first) / by))}, dtype);
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) {
@@ -122,7 +122,7 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
 
 Tensor linspace(double start, double stop, int64_t count, Dtype dtype) {
   if (count < 0) fail<ValueError>("[linspace] {} values; the number must be 0 or more", count);
-  const Tensor x = make_tensor({count}, dtype);
+  Tensor x = make_tensor({count}, dtype);
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
@@ -136,7 +136,7 @@ Tensor linspace(double start, double stop, int64_t count, Dtype dtype) {
 
 Tensor eye(int64_t rows, int64_t columns, Dtype dtype) {
   if (columns == -1) columns = rows;
-  const Tensor x = zeros({rows, columns}, dtype);
+  Tensor x = zeros({rows, columns}, dtype);
   raw::fill_into(detail::make_view(x, {std::min(rows, columns)}, {columns + 1}, 0), 1);
   return x;
 }

@@ -250,13 +250,13 @@ Tensor empty_like(const Tensor& x, Dtype dtype) {
 
 Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
   if (is_plain(x.get())) {
-    const Tensor y = detail::make_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
+    Tensor y = detail::make_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
     if (const auto loop = kernels().unary[int(f)][int(x.dtype())]) {
       loop(x.impl()->data, y.impl()->data, x.numel(), p, q);
       return y;
     }
   }
-  const Tensor y = empty_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
   unary_into(op, f, x, y, p, q);
   return y;
 }
@@ -264,7 +264,7 @@ Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
   const detail::TensorImpl *ia = a.get(), *ib = b.get();
   if (is_plain(ia) && ib->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape) {
-    const Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
+    Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
     kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
     return y;
   }
@@ -314,13 +314,13 @@ void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
 }  // namespace
 
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s) {
-  const Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
   scalar_into(op, f, x, s, y, false);
   return y;
 }
 
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x) {
-  const Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
   scalar_into(op, f, x, s, y, true);
   return y;
 }
@@ -335,7 +335,7 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   if (a.dtype() != b.dtype())
     fail<DTypeError>("[{}] both choices must have one dtype, got {} and {}", op, a.dtype(), b.dtype());
   const Shape shape = broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape()));
-  const Tensor y = make_tensor(shape, a.dtype());
+  Tensor y = make_tensor(shape, a.dtype());
   const Strides sc = broadcast_strides(op, condition, shape), sa = broadcast_strides(op, a, shape),
                 sb = broadcast_strides(op, b, shape);
   const StridedWalk<4> walk(shape, {&y.strides(), &sc, &sa, &sb});
@@ -387,7 +387,7 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
 }
 
 Tensor cast(const Tensor& x, Dtype dtype) {
-  const Tensor y = empty_like(x, dtype);
+  Tensor y = empty_like(x, dtype);
   if (x.get()->contiguous && x.dtype() != dtype) {
     const auto loop = kernels().convert[int(x.dtype())][int(dtype)];
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
@@ -431,7 +431,7 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
 }
 
 Tensor clone(const Tensor& x) {
-  const Tensor y = empty_like(x, x.dtype());
+  Tensor y = empty_like(x, x.dtype());
   copy_into("clone", x, y);
   return y;
 }

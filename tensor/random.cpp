@@ -141,19 +141,19 @@ Generator& default_generator() {
 void manual_seed(uint64_t seed) { default_generator().manual_seed(seed); }
 
 Tensor rand(const Shape& shape, Dtype dtype, Generator& generator) {
-  const Tensor y = make_floating("rand", shape, dtype);
+  Tensor y = make_floating("rand", shape, dtype);
   fill_uniform("rand", y, 0, 1, generator);
   return y;
 }
 
 Tensor uniform(const Shape& shape, double low, double high, Dtype dtype, Generator& generator) {
-  const Tensor y = make_floating("uniform", shape, dtype);
+  Tensor y = make_floating("uniform", shape, dtype);
   fill_uniform("uniform", y, low, high, generator);
   return y;
 }
 
 Tensor randn(const Shape& shape, Dtype dtype, Generator& generator) {
-  const Tensor y = make_floating("randn", shape, dtype);
+  Tensor y = make_floating("randn", shape, dtype);
   fill_normal("randn", y, 0, 1, generator);
   return y;
 }
@@ -168,7 +168,7 @@ const Tensor& normal_(const Tensor& x, double mean, double std, Generator& gener
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype, Generator& generator) {
   if (low >= high) fail<ValueError>("[randint] from {} to {}: the range is empty; high must be above low", low, high);
-  const Tensor y = make_tensor(shape, dtype);
+  Tensor y = make_tensor(shape, dtype);
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   dispatch(dtype, [&]<class T> {
     if constexpr (std::is_integral_v<T>) {
@@ -204,7 +204,7 @@ Tensor randperm(int64_t n, Dtype dtype, Generator& generator) {
 
 Tensor bernoulli(const Shape& shape, double p, Dtype dtype, Generator& generator) {
   check_probability("bernoulli", p);
-  const Tensor y = make_tensor(shape, dtype);
+  Tensor y = make_tensor(shape, dtype);
   const uint64_t threshold = static_cast<uint64_t>(std::llround(p * 0x1p32));
   dispatch(dtype, [&]<class T> {
     T* out = y.data<T>();
@@ -218,7 +218,7 @@ Tensor bernoulli(const Shape& shape, double p, Dtype dtype, Generator& generator
 
 Tensor bernoulli(const Tensor& p, Generator& generator) {
   if (!p.is_floating()) fail<DTypeError>("[bernoulli] probabilities must be floating, got {}", p.dtype());
-  const Tensor y = make_tensor(p.shape(), p.dtype()), dense = raw::contiguous(p);
+  Tensor y = make_tensor(p.shape(), p.dtype()), dense = raw::contiguous(p);
   dispatch(p.dtype(), [&]<class T> {
     if constexpr (!std::is_integral_v<T>) {
       const T* in = dense.data<T>();
@@ -297,7 +297,7 @@ Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Gener
   if (count < 1) fail<ValueError>("[multinomial] {} draws; there must be 1 or more", count);
   const int64_t k = weights.shape().back(), rows = weights.rank() == 2 ? weights.shape()[0] : 1;
   const Tensor p = raw::contiguous(raw::cast(weights, float64));
-  const Tensor y = make_tensor(weights.rank() == 2 ? Shape{rows, count} : Shape{count}, int64);
+  Tensor y = make_tensor(weights.rank() == 2 ? Shape{rows, count} : Shape{count}, int64);
   for (int64_t row = 0; row < rows; ++row) {
     const double* w = p.data<double>() + row * k;
     const double total = checked_total(w, k, count, replacement, row);

@@ -11,7 +11,7 @@ Tensor sum(const char*, const Tensor& x, uint32_t dims) {
   Shape shape = x.shape();
   for (int d = 0; d < x.rank(); ++d)
     if (dims >> d & 1u) shape[d] = 1;
-  const Tensor y = detail::make_tensor(shape, x.is_floating() ? x.dtype() : int64);
+  Tensor y = detail::make_tensor(shape, x.is_floating() ? x.dtype() : int64);
   fill_into(y, 0);
   Strides strides = y.strides();
   for (int d = 0; d < x.rank(); ++d)

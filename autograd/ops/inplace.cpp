@@ -169,7 +169,7 @@ Tensor& Tensor::div_(const Scalar& other) { return arithmetic("div_", Binary::di
 
 Tensor& Tensor::copy_(const Tensor& values) {
   check_broadcasts("copy_", *this, values);
-  const Tensor from = apart_from(*this, values);
+  Tensor from = apart_from(*this, values);
   return write(
       "copy_", *this, from, [&] { raw::copy_into("copy_", from, *this); }, [&](const Tensor&) { return from; });
 }

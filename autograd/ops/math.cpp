@@ -127,7 +127,7 @@ Results call(Arguments x) {
 /// The same function of <cmath>, element by element.
 template <auto F>
 Results by_element(Arguments x) {
-  const Tensor y = clone(contiguous(x[0].detach()));
+  Tensor y = clone(contiguous(x[0].detach()));
   double* p = y.data<double>();
   for (int64_t i = 0; i < y.numel(); ++i) p[i] = F(p[i]);
   return y;
