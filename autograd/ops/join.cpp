@@ -1,0 +1,316 @@
+#include <cotangent/autograd/ops/join.hpp>
+
+#include <algorithm>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/join.hpp>
+#include <cotangent/tensor/views.hpp>
+
+namespace cotangent {
+namespace {
+
+constexpr size_t kMaxParts = 65535;  // outputs or inputs of one op
+
+/// The tensors in their common dtype: themselves where they have it already.
+class Promoted {
+ public:
+  explicit Promoted(std::span<const Tensor> xs) : parts_(xs) {
+    if (xs.empty()) return;
+    Dtype dtype = xs[0].dtype();
+    bool alike = true;
+    for (const Tensor& x : xs) alike &= x.dtype() == xs[0].dtype(), dtype = promote(dtype, x.dtype());
+    if (alike) return;
+    for (const Tensor& x : xs) converted_.push_back(to(x, dtype));
+    parts_ = converted_;
+  }
+  operator std::span<const Tensor>() const { return parts_; }
+
+ private:
+  Tensors converted_;
+  std::span<const Tensor> parts_;
+};
+
+void check_count(const char* op, size_t count) {
+  if (count > kMaxParts)
+    fail<ValueError>("[{}] {} parts; one op takes {} at most, so do it in steps", op, count, kMaxParts);
+}
+
+struct Parts {
+  int dim;
+  std::vector<int64_t> sizes;
+};
+
+}  // namespace
+
+Tensor cat(std::span<const Tensor> xs, int64_t dim) {
+  check_count("cat", xs.size());
+  const Promoted promoted(xs);
+  const std::span<const Tensor> in = promoted;
+  const Tensor y = raw::cat("cat", in, dim);
+  Parts parts{checked_dim("cat", dim, y.rank()), {}};
+  for (const Tensor& x : in) parts.sizes.push_back(x.shape()[parts.dim]);
+  return record("cat", in, y, Keep::nothing(), std::move(parts), [](const Backward& b, const Parts& p) -> Gradients {
+    Tensors dx(p.sizes.size());
+    int64_t start = 0;
+    for (size_t i = 0; i < dx.size(); start += p.sizes[i++])
+      if (b.needs(static_cast<int>(i))) dx[i] = narrow(b.grad(), p.dim, start, p.sizes[i]);
+    return dx;
+  });
+}
+
+Tensor stack(std::span<const Tensor> xs, int64_t dim) {
+  check_count("stack", xs.size());
+  const Promoted promoted(xs);
+  const std::span<const Tensor> in = promoted;
+  const Tensor y = raw::stack("stack", in, dim);
+  return record("stack", in, y, Keep::nothing(), checked_dim("stack", dim, y.rank()),
+                [](const Backward& b, int d) -> Gradients {
+                  Tensors dx(static_cast<size_t>(b.inputs()));
+                  for (int i = 0; i < b.inputs(); ++i)
+                    if (b.needs(i)) dx[static_cast<size_t>(i)] = select(b.grad(), d, i);
+                  return dx;
+                });
+}
+
+namespace {
+
+// Views of x as the outputs of one op, so that the gradient of x is written once.
+template <class Rule>
+Tensors views_of(const char* op, const Tensor& x, Tensors parts, int dim, Rule rule) {
+  check_count(op, parts.size());
+  for (Tensor& part : parts) detail::mark_view(x, part);
+  record_all(op, {x}, parts, Keep::nothing(), Parts{dim, std::vector<int64_t>(parts.size())}, rule);
+  return parts;
+}
+
+Tensors all_gradients(const Backward& b, const Parts& p) {
+  Tensors g;
+  for (size_t i = 0; i < p.sizes.size(); ++i) g.push_back(b.grad(static_cast<int>(i)));
+  return g;
+}
+
+}  // namespace
+
+Tensors split(const Tensor& x, std::span<const int64_t> sizes, int64_t dim) {
+  if (x.rank() == 0) fail<ShapeError>("[split] a tensor of rank 0 can't be cut up");
+  const int d = checked_dim("split", dim, x.rank());
+  int64_t total = 0, smallest = 0;
+  for (int64_t size : sizes) total += size, smallest = std::min(smallest, size);
+  if (smallest < 0 || total != x.shape()[d] || sizes.empty())
+    fail<ShapeError>("[split] {} sizes with sum {} (the smallest {}) for dimension {} of shape {}; they must sum to {}",
+                     sizes.size(), total, sizes.empty() ? 0 : *std::min_element(sizes.begin(), sizes.end()), d,
+                     x.shape(), x.shape()[d]);
+  Tensors parts;
+  int64_t start = 0;
+  for (int64_t size : sizes) {
+    parts.push_back(raw::slice("split", x, d, start, start + size, 1));
+    start += size;
+  }
+  return views_of("split", x, std::move(parts), d,
+                  [](const Backward& b, const Parts& p) -> Gradients { return {cat(all_gradients(b, p), p.dim)}; });
+}
+
+Tensors split(const Tensor& x, int64_t size, int64_t dim) {
+  const int64_t length = x.rank() ? x.size(dim) : 0;
+  if (size < 0 || (size == 0 && length > 0))
+    fail<ValueError>("[split] parts of size {} for dimension {} of shape {}; the size must be 1 or more", size, dim,
+                     x.shape());
+  std::vector<int64_t> sizes;
+  for (int64_t start = 0; start < length || sizes.empty(); start += size)
+    sizes.push_back(std::min(size, length - start));
+  return split(x, std::span<const int64_t>(sizes), dim);
+}
+
+Tensors chunk(const Tensor& x, int64_t count, int64_t dim) {
+  if (count < 1) fail<ValueError>("[chunk] {} parts; there must be 1 or more", count);
+  const int64_t length = x.rank() ? x.size(dim) : 0;
+  if (length > 0) return split(x, (length + count - 1) / count, dim);
+  return split(x, std::vector<int64_t>(static_cast<size_t>(count), 0), dim);
+}
+
+Tensors unbind(const Tensor& x, int64_t dim) {
+  if (x.rank() == 0) fail<ShapeError>("[unbind] a tensor of rank 0 can't be cut up");
+  const int d = checked_dim("unbind", dim, x.rank());
+  Tensors parts;
+  for (int64_t i = 0; i < x.shape()[d]; ++i) parts.push_back(raw::select("unbind", x, d, i));
+  if (parts.empty()) return parts;
+  return views_of("unbind", x, std::move(parts), d,
+                  [](const Backward& b, const Parts& p) -> Gradients { return {stack(all_gradients(b, p), p.dim)}; });
+}
+
+Tensor flip(const Tensor& x, std::span<const int64_t> dims) {
+  const uint32_t mask = dims.empty() ? 0 : checked_dims("flip", dims, x.rank());
+  return record("flip", {x}, raw::flip(x, mask), Keep::nothing(), Dims(dims),
+                [](const Backward& b, const Dims& back) -> Gradients { return {flip(b.grad(), back)}; });
+}
+
+// ---- op table ----
+
+namespace {
+
+// Independent forms: whole tensors put together from selected elements.
+Tensor elements(const Shape& shape, double (*at)(Arguments x, const Dims& index), Arguments x) {
+  const Tensor y = detail::make_tensor(shape, float64);
+  Dims index = Dims::filled(shape.rank(), 0);
+  for (int64_t i = 0; i < y.numel(); ++i) {
+    y.data<double>()[i] = at(x, index);
+    for (int d = shape.rank() - 1; d >= 0 && ++index[d] == shape[d]; --d) index[d] = 0;
+  }
+  return y;
+}
+double element(const Tensor& x, const Dims& index) {
+  int64_t at = 0;
+  for (int d = 0; d < x.rank(); ++d) at += index[d] * x.strides()[d];
+  return x.data<double>()[at];
+}
+
+}  // namespace
+
+std::vector<OpInfo> join_ops() {
+  return {
+      {"cat",
+       {{{normal({2, 3}), normal({2, 1})},
+         [](Arguments x) -> Results {
+           return cat({x[0], x[1]}, 1);
+         },
+         [](Arguments x) -> Results {
+           return elements(
+               {2, 4},
+               [](Arguments v, const Dims& i) {
+                 return i[1] < 3 ? element(v[0], i) : element(v[1], {i[0], 0});
+               },
+               x);
+         }},
+        {{normal({1, 2, 2}), normal({2, 2, 2}), normal({0, 2, 2})},
+         [](Arguments x) -> Results {
+           return cat({x[0], x[1], x[2]}, -3);
+         },
+         [](Arguments x) -> Results {
+           return elements(
+               {3, 2, 2},
+               [](Arguments v, const Dims& i) {
+                 return i[0] < 1 ? element(v[0], i) : element(v[1], {i[0] - 1, i[1], i[2]});
+               },
+               x);
+         }},
+        {{normal({3})},
+         [](Arguments x) -> Results {
+           return cat({x[0], x[0]});
+         }}},
+       {{{normal({2, 3}), normal({3, 3})},
+         [](Arguments x) -> Results {
+           return cat({x[0], x[1]}, 1);
+         },
+         "shapes (2, 3) (tensor 0) and (3, 3) (tensor 1) don't fit; they may differ in dimension 1 only"},
+        {{normal({2})}, [](Arguments) -> Results { return cat({}); }, "no tensors are given"},
+        {{normal({})},
+         [](Arguments x) -> Results {
+           return cat({x[0], x[0]});
+         },
+         "rank 0"}}},
+      {"stack",
+       {{{normal({2, 3}), normal({2, 3})},
+         [](Arguments x) -> Results {
+           return stack({x[0], x[1]}, 1);
+         },
+         [](Arguments x) -> Results {
+           return cat({unsqueeze(x[0], 1), unsqueeze(x[1], 1)}, 1);
+         }},
+        {{normal({2, 2}), normal({2, 2})},
+         [](Arguments x) -> Results {
+           return stack({x[0], x[1]}, -1);
+         },
+         [](Arguments x) -> Results {
+           return cat({unsqueeze(x[0], 2), unsqueeze(x[1], 2)}, 2);
+         }},
+        {{normal({}), normal({})},
+         [](Arguments x) -> Results {
+           return stack({x[0], x[1]});
+         }}},
+       {{{normal({2}), normal({3})},
+         [](Arguments x) -> Results {
+           return stack({x[0], x[1]});
+         },
+         "differ; all must be the same"}}},
+      {"split",
+       {{{normal({5, 2})},
+         [](Arguments x) -> Results { return split(x[0], 2); },
+         [](Arguments x) -> Results {
+           return Tensors{slice(x[0], 0, 0, 2), slice(x[0], 0, 2, 4), slice(x[0], 0, 4, 5)};
+         }},
+        {{normal({2, 4})},
+         [](Arguments x) -> Results {
+           return split(x[0], {1, 0, 3}, -1);
+         },
+         [](Arguments x) -> Results {
+           return Tensors{slice(x[0], 1, 0, 1), slice(x[0], 1, 1, 1), slice(x[0], 1, 1, 4)};
+         }}},
+       {{{normal({5})},
+         [](Arguments x) -> Results {
+           return split(x[0], {2, 2});
+         },
+         "they must sum to 5"},
+        {{normal({5})}, [](Arguments x) -> Results { return split(x[0], 0); }, "the size must be 1 or more"},
+        {{normal({})}, [](Arguments x) -> Results { return split(x[0], 1); }, "rank 0"}}},
+      {.name = "chunk",
+       .samples = {{{normal({5, 2})},
+                    [](Arguments x) -> Results { return chunk(x[0], 3); },
+                    [](Arguments x) -> Results {
+                      return Tensors{slice(x[0], 0, 0, 2), slice(x[0], 0, 2, 4), slice(x[0], 0, 4, 5)};
+                    }},
+                   {{normal({2, 4})},
+                    [](Arguments x) -> Results { return chunk(x[0], 3, 1); },
+                    [](Arguments x) -> Results {
+                      return Tensors{slice(x[0], 1, 0, 2), slice(x[0], 1, 2, 4)};
+                    }}},
+       .errors = {{{normal({5})}, [](Arguments x) -> Results { return chunk(x[0], 0); }, "there must be 1 or more"}},
+       .recorded_as = {"split"}},
+      {"unbind",
+       {{{normal({2, 3})},
+         [](Arguments x) -> Results { return unbind(x[0], 1); },
+         [](Arguments x) -> Results {
+           return Tensors{select(x[0], 1, 0), select(x[0], 1, 1), select(x[0], 1, 2)};
+         }},
+        {{normal({2})},
+         [](Arguments x) -> Results { return unbind(x[0]); },
+         [](Arguments x) -> Results {
+           return Tensors{x[0][0], x[0][1]};
+         }}},
+       {{{normal({})}, [](Arguments x) -> Results { return unbind(x[0]); }, "rank 0"}}},
+      {"flip",
+       {{{normal({2, 3})},
+         [](Arguments x) -> Results { return flip(x[0], -1); },
+         [](Arguments x) -> Results {
+           return elements(
+               {2, 3},
+               [](Arguments v, const Dims& i) {
+                 return element(v[0], {i[0], 2 - i[1]});
+               },
+               x);
+         }},
+        {{normal({2, 2, 3})},
+         [](Arguments x) -> Results {
+           return flip(x[0], {0, 2});
+         },
+         [](Arguments x) -> Results {
+           return elements(
+               {2, 2, 3},
+               [](Arguments v, const Dims& i) {
+                 return element(v[0], {1 - i[0], i[1], 2 - i[2]});
+               },
+               x);
+         }},
+        {{normal({1})},
+         [](Arguments x) -> Results { return flip(x[0], 0); },
+         [](Arguments x) -> Results { return x[0] * 1; }}},
+       {{{normal({2})}, [](Arguments x) -> Results { return flip(x[0], 1); }, "flip"}}},
+  };
+}
+
+}  // namespace cotangent
