@@ -103,9 +103,8 @@ Tensors split(const Tensor& x, std::span<const int64_t> sizes, int64_t dim) {
   int64_t total = 0, smallest = 0;
   for (int64_t size : sizes) total += size, smallest = std::min(smallest, size);
   if (smallest < 0 || total != x.shape()[d] || sizes.empty())
-    fail<ShapeError>("[split] {} sizes with sum {} (the smallest {}) for dimension {} of shape {}; they must sum to {}",
-                     sizes.size(), total, sizes.empty() ? 0 : *std::min_element(sizes.begin(), sizes.end()), d,
-                     x.shape(), x.shape()[d]);
+    fail<ShapeError>("[split] {} sizes with sum {} for dimension {} of shape {}; they must be 0 or more and sum to {}",
+                     sizes.size(), total, d, x.shape(), x.shape()[d]);
   Tensors parts;
   int64_t start = 0;
   for (int64_t size : sizes) {
@@ -255,7 +254,7 @@ std::vector<OpInfo> join_ops() {
          [](Arguments x) -> Results {
            return split(x[0], {2, 2});
          },
-         "they must sum to 5"},
+         "2 sizes with sum 4 for dimension 0 of shape (5,); they must be 0 or more and sum to 5"},
         {{normal({5})}, [](Arguments x) -> Results { return split(x[0], 0); }, "the size must be 1 or more"},
         {{normal({})}, [](Arguments x) -> Results { return split(x[0], 1); }, "rank 0"}}},
       {.name = "chunk",

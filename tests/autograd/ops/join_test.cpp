@@ -1,0 +1,66 @@
+#include <cotangent/autograd/ops/join.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/tensor/create.hpp>
+
+using namespace cotangent;
+
+TEST_CASE("cat and stack promote to the common dtype, and gradients come back in each one's own") {
+  Tensor a = ones({2}, float32), b = ones({3}, float64);
+  a.requires_grad_(), b.requires_grad_();
+  const Tensor y = cat({a, arange(1), b});
+  CHECK(y.dtype() == float64);
+  sum(y * arange(1, 7)).backward();
+  CHECK(a.grad().dtype() == float32);
+  CHECK(a.grad().to_vector<float>() == std::vector<float>{1, 2});
+  CHECK(b.grad().to_vector<double>() == std::vector<double>{4, 5, 6});
+  CHECK(stack({tensor({1, 2}), tensor({true, false})}).to_vector<int64_t>() == std::vector<int64_t>{1, 2, 1, 0});
+}
+
+TEST_CASE("the same tensor may be joined twice") {
+  Tensor x = ones({2, 2});
+  x.requires_grad_();
+  sum(stack({x, x * 2, x}, 2)).backward();
+  CHECK(x.grad().to_vector<float>() == std::vector<float>(4, 4.0f));
+}
+
+TEST_CASE("split, chunk and unbind are views, and one unused part has a gradient of zero") {
+  Tensor x = arange(6.0).reshape({3, 2});
+  const Tensors rows = unbind(x);
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[1].shares_storage(x));
+  Tensor row = rows[1];
+  row.fill_(9);
+  CHECK(x.to_vector<double>() == std::vector<double>{0, 1, 9, 9, 4, 5});
+
+  Tensor w = ones({5, 2});
+  w.requires_grad_();
+  const Tensors parts = split(w, 2);
+  REQUIRE(parts.size() == 3);
+  CHECK(parts[2].shape() == Shape{1, 2});
+  sum(parts[0] * 2 + parts[2]).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{2, 2, 2, 2, 0, 0, 0, 0, 2, 2});
+  CHECK(chunk(ones({0, 2}), 3).size() == 3);
+  CHECK(unbind(ones({0, 2})).empty());
+}
+
+TEST_CASE("an in-place write on a part reaches its base and the other parts") {
+  Tensor w = ones({4});
+  w.requires_grad_();
+  const Tensor x = w * 1;
+  Tensors parts = split(x, 2);
+  parts[0] *= 3;
+  sum(x * x).backward();  // (3w)^2 and w^2
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{18, 18, 2, 2});
+
+  w.set_grad(Tensor());
+  Tensor y = w * 1;
+  const Tensors halves = chunk(y, 2);
+  y *= 5;
+  sum(halves[1]).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{0, 0, 5, 5});
+}
