@@ -82,6 +82,7 @@ struct OpInfo {
   double tolerance = 1e-6;                    ///< relative, of the gradient checks
   bool low_precision = true;                  ///< works in bfloat16 and float16 too
   std::vector<const char*> recorded_as = {};  ///< the names it records, where they are not `name`
+  bool zero_gradient = false;                 ///< its gradient is 0 everywhere, as floor's
 };
 
 /// One function a family, at the end of its .cpp. A static registry would be dropped by linkers.

@@ -1,4 +1,4 @@
-#include <cotangent/autograd/gradcheck/diagnosis.hpp>
+#include <cotangent/autograd/gradcheck/diagnosis_internal.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include <cotangent/autograd/engine.hpp>
-#include <cotangent/autograd/gradcheck/diagnosis.hpp>
+#include <cotangent/autograd/gradcheck/diagnosis_internal.hpp>
 #include <cotangent/autograd/gradcheck/numeric.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/tensor/elementwise.hpp>

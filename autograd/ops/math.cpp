@@ -150,11 +150,11 @@ std::vector<OpInfo> math_ops() {
       {"sigmoid", {{{normal({2, 3})}, call<sigmoid>, by_element<[](double v) { return 1 / (1 + std::exp(-v)); }>}}},
       {"erf", {{{normal({2, 3})}, call<erf>, by_element<[](double v) { return std::erf(v); }>}}},
       {"abs", {{{distinct({2, 3})}, call<abs>, by_element<[](double v) { return std::fabs(v); }>}}},
-      {"sign", {{{distinct({2, 3})}, call<sign>, by_element<[](double v) { return double((v > 0) - (v < 0)); }>}}},
-      {"floor", {{{uniform({2, 3}, 0.1, 0.9)}, call<floor>, by_element<[](double v) { return std::floor(v); }>}}},
-      {"ceil", {{{uniform({2, 3}, 0.1, 0.9)}, call<ceil>, by_element<[](double v) { return std::ceil(v); }>}}},
-      {"round", {{{uniform({2, 3}, 0.6, 1.4)}, call<round>, by_element<[](double v) { return std::rint(v); }>}}},
-      {"trunc", {{{uniform({2, 3}, -0.9, -0.1)}, call<trunc>, by_element<[](double v) { return std::trunc(v); }>}}},
+      {.name = "sign", .samples = {{{distinct({2, 3})}, call<sign>, by_element<[](double v) { return double((v > 0) - (v < 0)); }>}}, .zero_gradient = true},
+      {.name = "floor", .samples = {{{uniform({2, 3}, 0.1, 0.9)}, call<floor>, by_element<[](double v) { return std::floor(v); }>}}, .zero_gradient = true},
+      {.name = "ceil", .samples = {{{uniform({2, 3}, 0.1, 0.9)}, call<ceil>, by_element<[](double v) { return std::ceil(v); }>}}, .zero_gradient = true},
+      {.name = "round", .samples = {{{uniform({2, 3}, 0.6, 1.4)}, call<round>, by_element<[](double v) { return std::rint(v); }>}}, .zero_gradient = true},
+      {.name = "trunc", .samples = {{{uniform({2, 3}, -0.9, -0.1)}, call<trunc>, by_element<[](double v) { return std::trunc(v); }>}}, .zero_gradient = true},
   };
 }
 

@@ -1,0 +1,262 @@
+// What the op table says of every op holds: values, gradients, layouts, dtypes, errors. And every op is in the table.
+#include <cotangent/tests/check_gradients.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <regex>
+#include <set>
+
+#include <cotangent/autograd/node.hpp>
+
+#include "op_samples.hpp"
+
+using namespace cotangent;
+
+namespace {
+
+/// Calls f(op, sample, where) for each sample; what it throws is a failure that names the op.
+template <class F>
+void for_each_sample(F f) {
+  for (const OpInfo& op : op_table())
+    for (size_t i = 0; i < op.samples.size(); ++i) {
+      const std::string where = std::string(op.name) + ", sample " + std::to_string(i);
+      INFO(where);
+      try {
+        f(op, op.samples[i], where);
+      } catch (const std::exception& error) {
+        FAIL_CHECK(where << " throws: " << error.what());
+      }
+    }
+}
+
+bool has_differentiable(const Sample& sample) {
+  return std::any_of(sample.inputs.begin(), sample.inputs.end(), [](const InputSpec& s) { return s.differentiable; });
+}
+
+int64_t count_elements(const Tensors& xs) {
+  int64_t n = 0;
+  for (const Tensor& x : xs) n += x.defined() ? x.numel() : 0;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("op table: values equal the reference") {
+  int samples = 0, with_reference = 0;
+  for_each_sample([&](const OpInfo&, const Sample& sample, const std::string& where) {
+    const Tensors inputs = make_inputs(sample.inputs);
+    const Results y = sample.call(inputs);
+    ++samples;
+    if (!sample.reference) return;
+    ++with_reference;
+    const Results expected = sample.reference(inputs);
+    const std::string text = difference(y, expected, 1e-10);
+    if (!text.empty()) FAIL_CHECK(where << ": value and reference: " << text);
+  });
+  std::printf("op table: %d of %d samples are compared with a reference\n", with_reference, samples);
+}
+
+TEST_CASE("op table: gradients of first and second order") {
+  int ops = 0, samples = 0, first = 0, second = 0;
+  std::map<std::string, bool> moves;  // the ops with a gradient: whether it is other than 0 in some sample
+  const char* last = nullptr;
+  for_each_sample([&](const OpInfo& op, const Sample& sample, const std::string& where) {
+    ++samples;
+    ops += op.name != last;
+    last = op.name;
+    if (op.orders == 0 || !has_differentiable(sample)) return;
+    Tensors inputs = make_inputs(sample.inputs), checked;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (sample.inputs[i].differentiable) checked.push_back(inputs[i]), places.push_back(i);
+    const auto f = [&]() -> Tensors { return sample.call(inputs); };
+    const bool nothing = count_elements(checked) == 0 || count_elements(sample.call(inputs)) == 0;
+    const GradcheckReport report =
+        gradcheck(f, checked, {.rtol = op.tolerance, .order = op.orders, .allow_zero = op.zero_gradient || nothing});
+    first += 1;
+    second += op.orders >= 2;
+    const bool vacuous =
+        report.bad_elements == 0 && report.problems.size() == 1 && report.problems[0].find("vacuous") == 0;
+    moves[op.name] |= op.zero_gradient || nothing || !vacuous;
+    if (!report.ok() && !vacuous) FAIL_CHECK(where << "\n" << report.to_string());
+  });
+  for (const auto& [op, any] : moves)
+    if (!any) FAIL_CHECK(op << ": the gradient is 0 in every sample; set zero_gradient if that is right");
+  std::printf("op table: %d ops, %d samples, %d checked to first order, %d to second\n", ops, samples, first, second);
+}
+
+TEST_CASE("op table: the layout of the inputs does not matter") {
+  int compared = 0;
+  for_each_sample([&](const OpInfo&, const Sample& sample, const std::string& where) {
+    const Tensors dense = make_inputs(sample.inputs);
+    const Evaluation expected = evaluate(sample, dense);
+    const auto compare = [&](const Evaluation& want, const Tensors& inputs, const std::string& kind) {
+      ++compared;
+      const Evaluation got = evaluate(sample, inputs);
+      std::string text = difference(got.outputs, want.outputs, 1e-12);
+      if (!text.empty()) FAIL_CHECK(where << ", " << kind << ": outputs: " << text);
+      text = difference(got.gradients, want.gradients, 1e-12);
+      if (!text.empty()) FAIL_CHECK(where << ", " << kind << ": gradients: " << text);
+    };
+    for (int kind = 0; kind < kLayouts; ++kind) {
+      Tensors inputs;
+      for (const Tensor& x : dense) inputs.push_back(with_layout(x, kind));
+      compare(expected, inputs, "layout " + std::to_string(kind));
+    }
+    for (size_t i = 0; i < dense.size(); ++i)
+      for (int d = 0; d < dense[i].rank(); ++d) {
+        if (dense[i].shape()[d] < 2) continue;
+        Tensors inputs = dense, copied = dense;
+        inputs[i] = repeated(dense[i], d);
+        copied[i] = clone(contiguous(inputs[i]));
+        REQUIRE(copied[i].is_contiguous());
+        Evaluation want;
+        try {
+          want = evaluate(sample, copied);
+        } catch (const Error&) {  // for instance a matrix that is now singular
+          CHECK_THROWS_AS(evaluate(sample, inputs), Error);
+          continue;
+        }
+        compare(want, inputs, "input " + std::to_string(i) + " repeated along " + std::to_string(d));
+      }
+  });
+  std::printf("op table: %d other layouts are compared\n", compared);
+}
+
+TEST_CASE("op table: empty inputs give a result or an Error") {
+  int results = 0, errors = 0;
+  for_each_sample([&](const OpInfo&, const Sample& sample, const std::string& where) {
+    const Tensors full = make_inputs(sample.inputs);
+    const auto attempt = [&](const Tensors& inputs, const std::string& kind) {
+      INFO(where << ", " << kind);
+      try {
+        const Evaluation got = evaluate(sample, inputs);
+        ++results;
+        for (size_t i = 0; i < inputs.size(); ++i)
+          if (got.gradients[i].defined()) CHECK(got.gradients[i].shape() == inputs[i].shape());
+      } catch (const Error& error) {
+        ++errors;
+        CHECK_THAT(error.what(), Catch::StartsWith("["));
+      } catch (const std::exception& error) {
+        FAIL_CHECK(where << ", " << kind << " throws what is no Error: " << error.what());
+      }
+    };
+    const auto emptied = [](const Tensor& x, int d) { return clone(narrow(x, d, 0, 0).detach()); };
+    for (int d : {0, -1}) {
+      Tensors inputs = full;
+      for (Tensor& x : inputs)
+        if (x.rank() > 0) x = emptied(x, d < 0 ? x.rank() - 1 : 0);
+      attempt(inputs, d == 0 ? "all first dimensions 0" : "all last dimensions 0");
+    }
+    for (size_t i = 0; i < full.size(); ++i)
+      for (int d = 0; d < full[i].rank(); ++d) {
+        Tensors inputs = full;
+        inputs[i] = emptied(full[i], d);
+        attempt(inputs, "input " + std::to_string(i) + " with dimension " + std::to_string(d) + " of 0");
+      }
+  });
+  std::printf("op table: of the samples made empty %d give a result and %d an Error\n", results, errors);
+}
+
+TEST_CASE("op table: float32 and the low-precision dtypes agree with float64") {
+  int compared = 0;
+  for (const auto& [dtype, epsilon] :
+       {std::pair(float32, 1.2e-7), std::pair(bfloat16, 0.0079), std::pair(float16, 0.00098)})
+    for_each_sample([&, d = dtype, eps = epsilon](const OpInfo& op, const Sample& sample, const std::string& where) {
+      if (d != float32 && !op.low_precision) return;
+      Tensors low = make_inputs(sample.inputs), high;
+      bool any = false;
+      for (Tensor& x : low) {
+        const bool floating = x.is_floating();
+        any |= floating;
+        if (floating) x = to(x, d);
+        high.push_back(floating ? to(x, float64) : x);
+      }
+      if (!any) return;
+      ++compared;
+      const Evaluation expected = evaluate(sample, high), got = evaluate(sample, low);
+      for (size_t i = 0; i < got.outputs.size(); ++i)
+        if (expected.outputs[i].dtype() == float64 && got.outputs[i].dtype() != d)
+          FAIL_CHECK(where << " in " << name(d) << ": output " << i << " is " << name(got.outputs[i].dtype()));
+      std::string text = difference(got.outputs, expected.outputs, 4 * eps, 0.01 * eps, false);
+      if (!text.empty()) FAIL_CHECK(where << " in " << name(d) << " and float64: outputs: " << text);
+      text = difference(got.gradients, expected.gradients, 10 * eps, 0.01 * eps, false);
+      if (!text.empty()) FAIL_CHECK(where << " in " << name(d) << " and float64: gradients: " << text);
+    });
+  std::printf("op table: %d samples are compared in other dtypes\n", compared);
+}
+
+TEST_CASE("op table: errors say what is wrong") {
+  int errors = 0;
+  for (const OpInfo& op : op_table())
+    for (size_t i = 0; i < op.errors.size(); ++i) {
+      const std::string where = std::string(op.name) + ", error " + std::to_string(i);
+      INFO(where);
+      ++errors;
+      try {
+        Tensors inputs = make_inputs(op.errors[i].inputs);
+        for (size_t k = 0; k < inputs.size(); ++k)
+          if (op.errors[i].inputs[k].differentiable && inputs[k].is_floating()) inputs[k].requires_grad_();
+        op.errors[i].call(inputs);
+        FAIL_CHECK(where << " throws nothing; expected: " << op.errors[i].message);
+      } catch (const Error& error) {
+        CHECK_THAT(error.what(), Catch::Contains(op.errors[i].message));
+        CHECK_THAT(error.what(), Catch::StartsWith("["));
+      } catch (const std::exception& error) {
+        FAIL_CHECK(where << " throws what is no Error: " << error.what());
+      }
+    }
+  std::printf("op table: %d errors\n", errors);
+}
+
+namespace {
+std::mutex g_mutex;
+std::set<std::string> g_recorded;
+}  // namespace
+
+TEST_CASE("op table: every public function and every recorded op is listed") {
+  std::set<std::string> functions, recorded;
+  for (const OpInfo& op : op_table()) {
+    INFO(op.name);
+    functions.insert(op.name);
+    CHECK(!op.samples.empty());
+    for (const Sample& sample : op.samples) CHECK(sample.call);
+    recorded.insert(op.name);
+    for (const char* other : op.recorded_as) recorded.insert(other);
+  }
+
+  g_recorded.clear();
+  detail::set_record_observer([](const char* op) {
+    std::lock_guard lock(g_mutex);
+    g_recorded.insert(op);
+  });
+  for_each_sample([&](const OpInfo& op, const Sample& sample, const std::string&) {
+    if (op.orders > 0) evaluate(sample, make_inputs(sample.inputs), op.orders >= 2);
+  });
+  detail::set_record_observer(nullptr);
+  std::string missing;
+  for (const std::string& op : g_recorded)
+    if (!recorded.count(op)) missing += " " + op;
+  if (!missing.empty()) FAIL_CHECK("recorded, but neither a name nor in recorded_as of the op table:" << missing);
+
+  // declarations at the start of a line: `Tensor name(`, `SortResult name(`
+  const std::regex declaration(R"(^(?:inline )?[A-Z]\w* ([a-z]\w*)\()");
+  missing.clear();
+  for (const auto& entry : std::filesystem::directory_iterator(COTANGENT_SOURCE_DIR "/autograd/ops")) {
+    const std::string file = entry.path().filename();
+    if (entry.path().extension() != ".hpp" || file.find("_internal") != std::string::npos) continue;
+    std::ifstream in(entry.path());
+    std::set<std::string> names;
+    for (std::string line; std::getline(in, line);)
+      if (std::smatch match; std::regex_search(line, match, declaration)) names.insert(match[1]);
+    std::string of_file;
+    for (const std::string& n : names)
+      if (!functions.count(n)) of_file += " " + n;
+    if (!of_file.empty()) missing += "\n  " + file + ":" + of_file;
+  }
+  if (!missing.empty()) FAIL_CHECK("declared in autograd/ops, but not in the op table:" << missing);
+}
