@@ -7,9 +7,11 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>

@@ -5,7 +5,7 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 // One entry for each .cpp file of the kernels folder: its `fill_NAME` function.
-#define COTANGENT_KERNEL_FILES(X) X(unary) X(binary) X(convert) X(random)
+#define COTANGENT_KERNEL_FILES(X) X(unary) X(binary) X(convert) X(random) X(softmax) X(loss)
 
 namespace cotangent::kernels {
 

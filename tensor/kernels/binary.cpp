@@ -67,6 +67,11 @@ T silu_slope(T x) {
 }
 COTANGENT_BINARY(SiluBackward, a * silu_slope(b))               // x
 
+// Losses: a is what the model gives, b the target.
+COTANGENT_BINARY(ScaledSub, (a - b) * p)
+COTANGENT_BINARY(BceWithLogits, (a > T(0) ? a : T(0)) - a * b + m_log1p(m_exp(-m_fabs(a))))
+COTANGENT_BINARY(BceWithLogitsSlope, m_sigmoid(a) - b)
+
 COTANGENT_BINARY(Eq, a == b)
 COTANGENT_BINARY(Ne, a != b)
 COTANGENT_BINARY(Lt, a < b)
@@ -138,6 +143,9 @@ void fill_binary(Table& t) {
   floats<GeluTanhBackward>(t, Binary::gelu_tanh_backward);
   floats<SiluBackward>(t, Binary::silu_backward);
   floats<SoftplusBackward>(t, Binary::softplus_backward);
+  floats<ScaledSub>(t, Binary::scaled_sub);
+  floats<BceWithLogits>(t, Binary::bce_with_logits);
+  floats<BceWithLogitsSlope>(t, Binary::bce_with_logits_slope);
   all<Eq>(t, Binary::eq);
   all<Ne>(t, Binary::ne);
   all<Lt>(t, Binary::lt);

@@ -21,7 +21,7 @@ enum class Unary : uint8_t {
 enum class Binary : uint8_t {
   add, sub, mul, div, pow, minimum, maximum, remainder, floor_divide,
   tanh_backward, sigmoid_backward, relu_backward, clamp_backward, hardtanh_backward, leaky_relu_backward, gelu_backward, gelu_tanh_backward,
-  silu_backward, softplus_backward,
+  silu_backward, softplus_backward, scaled_sub, bce_with_logits, bce_with_logits_slope,
   eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, count
 };
 inline bool is_comparison(Binary op) { return op >= Binary::eq; }
@@ -46,6 +46,42 @@ struct RandomLoops {
   void (*keep_below[2])(const uint32_t* words, uint32_t last, const void* x, void* y, int64_t n, double scale);
 };
 
+/// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
+inline constexpr int64_t kColumns = 128;
+
+/// Softmax along rows of n elements, one row after another; and along columns, where consecutive elements of a column lie
+/// `stride` apart and there are at most kColumns columns.
+struct SoftmaxLoops {
+  void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
+  void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);
+  void (*rows_backward)(const void* dy, const void* y, void* dx, int64_t rows, int64_t n);
+  void (*columns_backward)(const void* dy, const void* y, void* dx, int64_t n, int64_t stride, int64_t columns);
+};
+
+/// What the cross entropy of logits (outer, classes, inner) with class indices (outer, inner) reads and writes.
+struct CrossEntropy {
+  const void* logits;
+  const int64_t* target;  ///< each in [0, classes) or ignore_index
+  const void* weight;     ///< (classes), or nullptr for ones
+  double weight_sum;
+  double smoothing;
+  int64_t ignore_index, classes, inner;
+  void *shift, *log_sum;  ///< (outer, inner): the maximum of the logits and log(sum(exp(logits - maximum)))
+  void* loss;             ///< (outer, inner), by forward
+  const void* grad;       ///< of the losses, `grad_step` (0 or 1) apart and to be multiplied by grad_scale
+  int64_t grad_step;
+  double grad_scale;
+  void* d_logits;         ///< by backward
+};
+
+/// Units of work are rows when inner is 1, else blocks of kColumns columns.
+struct LossLoops {
+  void (*cross_entropy)(const CrossEntropy& arguments, int64_t first, int64_t last);
+  void (*cross_entropy_backward)(const CrossEntropy& arguments, int64_t first, int64_t last);
+  /// The sum of (x - y)^2; of a few thousand elements, since it is summed in their type.
+  double (*squared_distance)(const void* x, const void* y, int64_t n);
+};
+
 /// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
 /// converted to float32 by the caller and have no loops of their own.
 struct Table {
@@ -57,6 +93,8 @@ struct Table {
   /// y += alpha * x, for float32 and float64.
   void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
   RandomLoops random;
+  SoftmaxLoops softmax[2], log_softmax[2];  // float32, float64
+  LossLoops loss[2];
 };
 
 const Table& kernels();

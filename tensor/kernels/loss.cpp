@@ -1,0 +1,180 @@
+// Cross entropy of class indices, fused with the softmax of the logits: forward keeps two numbers a row, backward
+// writes the gradient of the logits in one pass.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+/// The arguments of a row: its target class (or -1 where ignored) and the weights of its terms
+///     loss = hit * -log p[target] + smooth * sum over c of w[c] * -log p[c]
+template <class T>
+struct Row {
+  Row(const CrossEntropy& a, int64_t i) : target(a.target[i] == a.ignore_index ? -1 : a.target[i]), hit(0), smooth(0) {
+    if (target < 0) return;
+    hit = static_cast<T>(1 - a.smoothing) * (a.weight ? static_cast<const T*>(a.weight)[target] : T(1));
+    smooth = static_cast<T>(a.smoothing / static_cast<double>(a.classes));
+  }
+  int64_t target;
+  T hit, smooth;
+};
+
+// ---- classes lie one after another ----
+
+template <class T>
+void forward_row(const CrossEntropy& a, int64_t i) {
+  const int64_t n = a.classes;
+  const T *x = static_cast<const T*>(a.logits) + i * n, *w = static_cast<const T*>(a.weight);
+  const Row<T> row(a, i);
+  T* loss = static_cast<T*>(a.loss) + i;
+  if (row.target < 0) {
+    *loss = 0;
+    return;
+  }
+  T m = x[0];
+#pragma omp simd reduction(max : m)
+  for (int64_t c = 0; c < n; ++c) m = x[c] > m ? x[c] : m;
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < n; ++c) sum += m_exp(x[c] - m);
+  const T log_sum = m_log(sum);
+  static_cast<T*>(a.shift)[i] = m;
+  static_cast<T*>(a.log_sum)[i] = log_sum;
+  *loss = row.hit * (log_sum - (x[row.target] - m));
+  if (row.smooth == T(0)) return;
+  T total = 0;
+  if (w) {
+#pragma omp simd reduction(+ : total)
+    for (int64_t c = 0; c < n; ++c) total += w[c] * (log_sum - (x[c] - m));
+  } else {
+#pragma omp simd reduction(+ : total)
+    for (int64_t c = 0; c < n; ++c) total += log_sum - (x[c] - m);
+  }
+  *loss += row.smooth * total;
+}
+
+template <class T>
+void backward_row(const CrossEntropy& a, int64_t i) {
+  const int64_t n = a.classes;
+  const T *x = static_cast<const T*>(a.logits) + i * n, *w = static_cast<const T*>(a.weight);
+  T* dx = static_cast<T*>(a.d_logits) + i * n;
+  const Row<T> row(a, i);
+  if (row.target < 0) {
+    for (int64_t c = 0; c < n; ++c) dx[c] = 0;
+    return;
+  }
+  const T g = static_cast<const T*>(a.grad)[i * a.grad_step] * static_cast<T>(a.grad_scale);
+  const T m = static_cast<const T*>(a.shift)[i], log_sum = static_cast<const T*>(a.log_sum)[i];
+  const T scale = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth = g * row.smooth;
+  if (w && smooth != T(0)) {
+#pragma omp simd
+    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_exp(x[c] - m - log_sum) - smooth * w[c];
+  } else {
+#pragma omp simd
+    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_exp(x[c] - m - log_sum) - smooth;
+  }
+  dx[row.target] -= g * row.hit;
+}
+
+// ---- classes lie `inner` apart: columns [first, first + count) of the matrix of sample o ----
+
+template <class T>
+void forward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t count) {
+  const int64_t n = a.classes, at = o * a.inner + first;
+  const T *x = static_cast<const T*>(a.logits) + o * n * a.inner + first, *w = static_cast<const T*>(a.weight);
+  T *m = static_cast<T*>(a.shift) + at, *log_sum = static_cast<T*>(a.log_sum) + at,
+    *loss = static_cast<T*>(a.loss) + at;
+  T sum[kColumns], total[kColumns];
+  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0, total[j] = 0;
+  for (int64_t c = 1; c < n; ++c) {
+    const T* row = x + c * a.inner;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
+  }
+  for (int64_t c = 0; c < n; ++c) {
+    const T* row = x + c * a.inner;
+    const T weight = w ? w[c] : T(1);
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) {
+      sum[j] += m_exp(row[j] - m[j]);
+      total[j] += weight * (row[j] - m[j]);
+    }
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    const Row<T> row(a, at + j);
+    log_sum[j] = m_log(sum[j]);
+    loss[j] = row.target < 0 ? T(0) : row.hit * (log_sum[j] - (x[row.target * a.inner + j] - m[j]));
+    if (row.smooth != T(0)) loss[j] += row.smooth * (static_cast<T>(a.weight_sum) * log_sum[j] - total[j]);
+  }
+}
+
+template <class T>
+void backward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t count) {
+  const int64_t n = a.classes, at = o * a.inner + first;
+  const T *x = static_cast<const T*>(a.logits) + o * n * a.inner + first, *w = static_cast<const T*>(a.weight);
+  T* dx = static_cast<T*>(a.d_logits) + o * n * a.inner + first;
+  const T *m = static_cast<const T*>(a.shift) + at, *log_sum = static_cast<const T*>(a.log_sum) + at;
+  T scale[kColumns], smooth[kColumns], hit[kColumns];
+  for (int64_t j = 0; j < count; ++j) {
+    const Row<T> row(a, at + j);
+    const T g =
+        row.target < 0 ? T(0) : static_cast<const T*>(a.grad)[(at + j) * a.grad_step] * static_cast<T>(a.grad_scale);
+    scale[j] = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth[j] = g * row.smooth,
+    hit[j] = g * row.hit;
+  }
+  for (int64_t c = 0; c < n; ++c) {
+    const T* row = x + c * a.inner;
+    T* to = dx + c * a.inner;
+    const T weight = w ? w[c] : T(1);
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) to[j] = scale[j] * m_exp(row[j] - m[j] - log_sum[j]) - smooth[j] * weight;
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    const int64_t target = a.target[at + j];
+    if (target != a.ignore_index)
+      dx[target * a.inner + j] -= hit[j];
+    else
+      for (int64_t c = 0; c < n; ++c) dx[c * a.inner + j] = 0;
+  }
+}
+
+template <class T, void (*row)(const CrossEntropy&, int64_t),
+          void (*columns)(const CrossEntropy&, int64_t, int64_t, int64_t)>
+void run(const CrossEntropy& a, int64_t first, int64_t last) {
+  const int64_t blocks = (a.inner + kColumns - 1) / kColumns;
+  for (int64_t i = first; i < last; ++i) {
+    if (a.inner == 1) {
+      row(a, i);
+    } else {
+      const int64_t column = i % blocks * kColumns;
+      columns(a, i / blocks, column, a.inner - column < kColumns ? a.inner - column : kColumns);
+    }
+  }
+}
+
+// ---- squared error ----
+
+template <class T>
+double squared_distance(const void* px, const void* py, int64_t n) {
+  const T *x = static_cast<const T*>(px), *y = static_cast<const T*>(py);
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += (x[i] - y[i]) * (x[i] - y[i]);
+  return static_cast<double>(sum);
+}
+
+template <class T>
+LossLoops loops() {
+  return {run<T, forward_row<T>, forward_columns<T>>, run<T, backward_row<T>, backward_columns<T>>,
+          squared_distance<T>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_loss(Table& t) {
+  t.loss[0] = loops<float>();
+  t.loss[1] = loops<double>();
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

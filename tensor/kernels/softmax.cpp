@@ -1,0 +1,122 @@
+// Softmax and its logarithm along contiguous rows, or along the columns of a matrix, kColumns at a time.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+template <class T>
+T maximum(const T* x, int64_t n) {
+  T m = x[0];
+#pragma omp simd reduction(max : m)
+  for (int64_t i = 0; i < n; ++i) m = x[i] > m ? x[i] : m;
+  return m;
+}
+
+template <class T>
+void softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    const T m = maximum(x, n);
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; ++i) sum += y[i] = m_exp(x[i] - m);
+    const T scale = T(1) / sum;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+  }
+}
+
+template <class T>
+void log_softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    const T m = maximum(x, n);
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; ++i) sum += m_exp(x[i] - m);
+    const T log_sum = m_log(sum);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] - m - log_sum;
+  }
+}
+
+template <class T, bool kLog>
+void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  T m[kColumns], sum[kColumns];
+  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
+  for (int64_t i = 1; i < n; ++i) {
+    const T* row = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + i * stride;
+    T* out = y + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) {
+      const T e = m_exp(row[j] - m[j]);
+      sum[j] += e;
+      out[j] = kLog ? row[j] - m[j] : e;
+    }
+  }
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) sum[j] = kLog ? m_log(sum[j]) : T(1) / sum[j];
+  for (int64_t i = 0; i < n; ++i) {
+    T* out = y + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) out[j] = kLog ? out[j] - sum[j] : out[j] * sum[j];
+  }
+}
+
+template <class T, bool kLog>
+void rows_backward(const void* pg, const void* py, void* px, int64_t rows, int64_t n) {
+  const T *dy = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
+  T* dx = static_cast<T*>(px);
+  for (int64_t r = 0; r < rows; ++r, dy += n, y += n, dx += n) {
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; ++i) sum += kLog ? dy[i] : dy[i] * y[i];
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_exp(y[i]) * sum : y[i] * (dy[i] - sum);
+  }
+}
+
+template <class T, bool kLog>
+void columns_backward(const void* pg, const void* py, void* px, int64_t n, int64_t stride, int64_t count) {
+  const T *dy = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
+  T* dx = static_cast<T*>(px);
+  T sum[kColumns];
+  for (int64_t j = 0; j < count; ++j) sum[j] = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const T *g = dy + i * stride, *out = y + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) sum[j] += kLog ? g[j] : g[j] * out[j];
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T *g = dy + i * stride, *out = y + i * stride;
+    T* to = dx + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) to[j] = kLog ? g[j] - m_exp(out[j]) * sum[j] : out[j] * (g[j] - sum[j]);
+  }
+}
+
+template <class T>
+void fill(Table& t, int dtype) {
+  t.softmax[dtype] = {softmax_rows<T>, columns<T, false>, rows_backward<T, false>, columns_backward<T, false>};
+  t.log_softmax[dtype] = {log_softmax_rows<T>, columns<T, true>, rows_backward<T, true>, columns_backward<T, true>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_softmax(Table& t) {
+  fill<float>(t, 0);
+  fill<double>(t, 1);
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

@@ -1,0 +1,86 @@
+#include <cotangent/tensor/softmax.hpp>
+
+#include <algorithm>
+
+#include <cotangent/tensor/axis_internal.hpp>
+#include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/parallel.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+using kernels::kernels;
+using kernels::SoftmaxLoops;
+
+constexpr int64_t kGrain = 4096;  // elements a thread: each costs an exponential
+
+bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
+
+Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
+  if (is_low_precision(x)) return cast(forward(op, cast(x, float32), dim, log), x.dtype());
+  const Tensor in = contiguous(x), y = detail::make_tensor(x.shape(), x.dtype());
+  const Axis axis(x.shape(), dim);
+  if (x.numel() == 0) return y;
+  dispatch_compute(op, x.dtype(), [&]<class T> {
+    const SoftmaxLoops& loops = (log ? kernels().log_softmax : kernels().softmax)[std::is_same_v<T, double>];
+    const T* from = in.data<T>();
+    T* to = y.data<T>();
+    if (axis.inner == 1) {
+      parallel_for(0, axis.outer, std::max<int64_t>(1, kGrain / axis.size), [&](int64_t first, int64_t last) {
+        loops.rows(from + first * axis.size, to + first * axis.size, last - first, axis.size);
+      });
+      return;
+    }
+    const int64_t blocks = (axis.inner + kernels::kColumns - 1) / kernels::kColumns;
+    parallel_for(0, axis.outer * blocks, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t column = i % blocks * kernels::kColumns, at = i / blocks * axis.size * axis.inner + column;
+        loops.columns(from + at, to + at, axis.size, axis.inner, std::min(kernels::kColumns, axis.inner - column));
+      }
+    });
+  });
+  return y;
+}
+
+Tensor backward(const char* op, const Tensor& dy, const Tensor& y, int dim, bool log) {
+  if (is_low_precision(y)) return cast(backward(op, cast(dy, float32), cast(y, float32), dim, log), y.dtype());
+  const Tensor g = contiguous(dy), out = contiguous(y), dx = detail::make_tensor(y.shape(), y.dtype());
+  const Axis axis(y.shape(), dim);
+  if (y.numel() == 0) return dx;
+  dispatch_compute(op, y.dtype(), [&]<class T> {
+    const SoftmaxLoops& loops = (log ? kernels().log_softmax : kernels().softmax)[std::is_same_v<T, double>];
+    const T *pg = g.data<T>(), *py = out.data<T>();
+    T* px = dx.data<T>();
+    if (axis.inner == 1) {
+      parallel_for(0, axis.outer, std::max<int64_t>(1, kGrain / axis.size), [&](int64_t first, int64_t last) {
+        const int64_t at = first * axis.size;
+        loops.rows_backward(pg + at, py + at, px + at, last - first, axis.size);
+      });
+      return;
+    }
+    const int64_t blocks = (axis.inner + kernels::kColumns - 1) / kernels::kColumns;
+    parallel_for(0, axis.outer * blocks, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t column = i % blocks * kernels::kColumns, at = i / blocks * axis.size * axis.inner + column;
+        const int64_t columns = std::min(kernels::kColumns, axis.inner - column);
+        loops.columns_backward(pg + at, py + at, px + at, axis.size, axis.inner, columns);
+      }
+    });
+  });
+  return dx;
+}
+
+}  // namespace
+
+Tensor softmax(const char* op, const Tensor& x, int dim) { return forward(op, x, dim, false); }
+Tensor log_softmax(const char* op, const Tensor& x, int dim) { return forward(op, x, dim, true); }
+Tensor softmax_backward(const char* op, const Tensor& dy, const Tensor& y, int dim) {
+  return backward(op, dy, y, dim, false);
+}
+Tensor log_softmax_backward(const char* op, const Tensor& dy, const Tensor& y, int dim) {
+  return backward(op, dy, y, dim, true);
+}
+
+}  // namespace cotangent::raw
