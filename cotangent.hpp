@@ -11,6 +11,7 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/resize.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/allocator.hpp>

@@ -90,6 +90,9 @@ struct Table {
   ConvertLoop convert[8][8];
   /// y = condition ? a : b over n elements of 1, 2, 4 or 8 bytes, by log2 of the size. Steps are 0 or 1.
   void (*where[4])(const bool* condition, const void* a, const void* b, void* y, int64_t n, int step_a, int step_b);
+  /// y[o, :] = sum over k < width of weights[o, k] * x[first[o] + k, :], for float32 and float64.
+  void (*resample[2])(const void* x, void* y, int64_t outputs, int64_t inner, const int64_t* first, const void* weights,
+                      int64_t width);
   /// y += alpha * x, for float32 and float64.
   void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
   RandomLoops random;
