@@ -1,0 +1,14 @@
+// Private: the two ops that all indexing is made of, and their names in the history.
+#pragma once
+#include <cotangent/tensor/index.hpp>
+
+namespace cotangent::detail {
+
+/// raw::pick with its rule, for an index that raw::checked_index has passed. `skip` gets no gradient.
+Tensor pick(const char* op, const Tensor& x, raw::IndexedDims at, const Tensor& index, const Shape& index_shape,
+            int64_t skip = -1);
+/// Its adjoint, recorded as "index_sum": zeros of `shape` with g added at the indices.
+Tensor pick_sum(const Tensor& g, const Shape& shape, raw::IndexedDims at, const Tensor& index, const Shape& index_shape,
+                int64_t skip = -1);
+
+}  // namespace cotangent::detail
