@@ -33,6 +33,13 @@ static_assert(detail::size_class(kSmall) == kSmallClasses - 1 && class_bytes(kSm
 
 std::atomic<int64_t> g_current, g_peak, g_allocations, g_system, g_cached;
 
+[[noreturn]] void out_of_memory(size_t bytes) {
+  fail<ValueError>("[allocate] the system has no memory for a block of {} bytes; {} are in use (memory_stats())", bytes,
+                   g_current.load());
+}
+
+#ifndef COTANGENT_PLAIN_MALLOC
+
 struct Global {
   std::mutex mutex;
   Block* lists[kClasses];
@@ -40,13 +47,6 @@ struct Global {
   size_t slab_left;
 };
 constinit Global g_memory{};
-
-[[noreturn]] void out_of_memory(size_t bytes) {
-  fail<ValueError>("[allocate] the system has no memory for a block of {} bytes; {} are in use (memory_stats())", bytes,
-                   g_current.load());
-}
-
-#ifndef COTANGENT_PLAIN_MALLOC
 
 void* map(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
