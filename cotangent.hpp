@@ -15,6 +15,16 @@
 #include <cotangent/autograd/ops/resize.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/activation.hpp>
+#include <cotangent/nn/container.hpp>
+#include <cotangent/nn/dropout.hpp>
+#include <cotangent/nn/init.hpp>
+#include <cotangent/nn/module.hpp>
+#include <cotangent/nn/state_dict.hpp>
+#include <cotangent/optim/adam.hpp>
+#include <cotangent/optim/clip.hpp>
+#include <cotangent/optim/optimizer.hpp>
+#include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/indexing.hpp>

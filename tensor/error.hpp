@@ -11,14 +11,31 @@ namespace cotangent {
 /// and gains ` (in blocks.2.attention)` when it passes through a named module.
 class Error : public std::exception {
  public:
-  explicit Error(std::string message) : message_(std::move(message)) {}
+  explicit Error(std::string message) : message_(std::move(message)), length_(message_.size()) {}
   const char* what() const noexcept override { return message_.c_str(); }
 
-  /// Appends text, for instance the path of the module that was running.
-  void append(const std::string& text) { message_ += text; }
+  /// Adds text to the message.
+  void append(const std::string& text) {
+    message_.insert(length_, text);
+    length_ += text.size();
+  }
+  /// Notes that the error leaves `module`, in which the module that it left before is called `name` (empty: nobody
+  /// knows).
+  void leave(const void* module, const std::string& name) {
+    module_ = module;
+    if (name.empty()) return;
+    path_ = path_.empty() ? name : name + "." + path_;
+    message_.resize(length_);
+    message_ += " (in " + path_ + ")";
+  }
+  /// The module that the error left last.
+  const void* module() const noexcept { return module_; }
 
  private:
   std::string message_;
+  size_t length_;  // of the message without the path
+  std::string path_;
+  const void* module_ = nullptr;
 };
 
 /// Shapes that do not fit together, or a rank that an op does not take.

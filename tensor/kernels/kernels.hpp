@@ -34,6 +34,23 @@ using UnaryLoop = void (*)(const void* x, void* y, int64_t n, double p, double q
 using BinaryLoop = void (*)(const void* a, const void* b, void* y, int64_t n, Layout layout, double p, double q);
 using ConvertLoop = void (*)(const void* x, void* y, int64_t n);
 
+/// One step of SGD: d = sign * gradient + weight_decay * parameter is what the parameter, or its velocity, follows.
+struct SgdStep {
+  double lr, momentum, fresh, weight_decay, sign;  // velocity = momentum * velocity + fresh * d
+  bool nesterov;
+};
+/// One step of Adam. parameter = shrink * parameter - step_size * first / (scale * sqrt(second) + eps).
+struct AdamStep {
+  double beta1, beta2, eps, weight_decay, sign, shrink, step_size, scale;
+};
+/// Of tensor/optim.hpp; float32 and float64.
+struct OptimLoops {
+  void (*sgd[2])(int64_t n, const SgdStep& step, void* parameter, const void* gradient, void* velocity);
+  void (*adam[2])(int64_t n, const AdamStep& step, void* parameter, const void* gradient, void* first, void* second,
+                  void* largest);
+  double (*sum_of_squares[2])(int64_t n, const void* x);
+};
+
 /// Random words and what is made of them; [0] is float32, [1] float64, which takes two words a number.
 struct RandomLoops {
   /// Blocks of 4 words of the Philox 4x32-10 stream of this key.
@@ -98,6 +115,7 @@ struct Table {
   RandomLoops random;
   SoftmaxLoops softmax[2], log_softmax[2];  // float32, float64
   LossLoops loss[2];
+  OptimLoops optim;
 };
 
 const Table& kernels();

@@ -1,0 +1,13 @@
+#include <cotangent/nn/activation.hpp>
+
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::nn {
+
+std::string LeakyReLU::settings() const { return fmt::format("{}", slope); }
+std::string GELU::settings() const { return form == Gelu::tanh ? "tanh" : ""; }
+std::string Softplus::settings() const {
+  return beta == 1 && threshold == 20 ? "" : fmt::format("{}, {}", beta, threshold);
+}
+
+}  // namespace cotangent::nn

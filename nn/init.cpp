@@ -1,0 +1,110 @@
+#include <cotangent/nn/init.hpp>
+
+#include <cmath>
+
+#include <cotangent/autograd/modes.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::nn::init {
+
+const Tensor& constant_(const Tensor& x, double value) {
+  raw::fill_into(x, value);
+  cotangent::detail::bump_version(x);
+  return x;
+}
+const Tensor& zeros_(const Tensor& x) { return constant_(x, 0); }
+const Tensor& ones_(const Tensor& x) { return constant_(x, 1); }
+
+const Tensor& trunc_normal_(const Tensor& x, double mean, double std, double low, double high, Generator& generator) {
+  if (!(low < high)) fail<ValueError>("[trunc_normal_] the range {} to {} is empty", low, high);
+  // the normal distribution function and its inverse would be exact; drawing again is too, and plain
+  const double z_low = (low - mean) / std, z_high = (high - mean) / std;
+  if (z_low > 4 || z_high < -4)
+    fail<ValueError>("[trunc_normal_] the range {} to {} is more than 4 deviations {} away from the mean {}", low, high,
+                     std, mean);
+  Tensor values = randn({x.numel()}, float64, generator);
+  double* v = values.data<double>();
+  for (int64_t i = 0; i < x.numel(); ++i)
+    while (!(v[i] >= z_low && v[i] <= z_high)) v[i] = randn({}, float64, generator).item();
+  for (int64_t i = 0; i < x.numel(); ++i) v[i] = mean + std * v[i];
+  raw::copy_into("trunc_normal_", cotangent::detail::make_view(values, x.shape(), contiguous_strides(x.shape()), 0), x);
+  cotangent::detail::bump_version(x);
+  return x;
+}
+
+Fans fans(const Tensor& weight) {
+  const Shape& s = weight.shape();
+  if (s.rank() < 2)
+    fail<ShapeError>(
+        "[init] a weight of shape {} has no fan-in and fan-out; it must have rank 2 or more: (out, in, kernel...)", s);
+  const int64_t receptive = s.slice(2, s.rank()).product();
+  return {s[1] * receptive, s[0] * receptive};
+}
+
+double gain(Nonlinearity f, double slope) {
+  switch (f) {
+    case Nonlinearity::tanh: return 5.0 / 3;
+    case Nonlinearity::relu: return std::sqrt(2.0);
+    case Nonlinearity::leaky_relu: return std::sqrt(2 / (1 + slope * slope));
+    case Nonlinearity::selu: return 0.75;
+    default: return 1;
+  }
+}
+
+const Tensor& xavier_uniform_(const Tensor& weight, double gain, Generator& generator) {
+  const Fans f = fans(weight);
+  const double bound = gain * std::sqrt(6.0 / static_cast<double>(f.in + f.out));
+  return uniform_(weight, -bound, bound, generator);
+}
+const Tensor& xavier_normal_(const Tensor& weight, double gain, Generator& generator) {
+  const Fans f = fans(weight);
+  return normal_(weight, 0, gain * std::sqrt(2.0 / static_cast<double>(f.in + f.out)), generator);
+}
+
+namespace {
+double kaiming_std(const Tensor& weight, const KaimingOptions& o) {
+  const Fans f = fans(weight);
+  return gain(o.nonlinearity, o.slope) / std::sqrt(static_cast<double>(o.fan == Fan::in ? f.in : f.out));
+}
+}  // namespace
+
+const Tensor& kaiming_uniform_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  const double bound = std::sqrt(3.0) * kaiming_std(weight, options);
+  return uniform_(weight, -bound, bound, generator);
+}
+const Tensor& kaiming_normal_(const Tensor& weight, const KaimingOptions& options, Generator& generator) {
+  return normal_(weight, 0, kaiming_std(weight, options), generator);
+}
+
+const Tensor& orthogonal_(const Tensor& weight, double gain, Generator& generator) {
+  const Fans f = fans(weight);  // checks the rank
+  if (weight.numel() == 0 || f.in == 0) return weight;
+  const int64_t rows = weight.shape()[0], columns = weight.numel() / rows;
+  const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
+  const Tensor vectors = randn({count, length}, float64, generator);
+  double* v = vectors.data<double>();
+  for (int64_t i = 0; i < count; ++i) {
+    double* a = v + i * length;
+    for (int pass = 0; pass < 2; ++pass)  // Gram and Schmidt's method, twice for accuracy
+      for (int64_t j = 0; j < i; ++j) {
+        const double* b = v + j * length;
+        double dot = 0;
+        for (int64_t k = 0; k < length; ++k) dot += a[k] * b[k];
+        for (int64_t k = 0; k < length; ++k) a[k] -= dot * b[k];
+      }
+    double norm = 0;
+    for (int64_t k = 0; k < length; ++k) norm += a[k] * a[k];
+    norm = std::sqrt(norm);
+    for (int64_t k = 0; k < length; ++k) a[k] /= norm;
+  }
+  for (int64_t i = 0; i < vectors.numel(); ++i) v[i] *= gain;
+  const Strides strides = rows <= columns ? Strides{columns, 1} : Strides{1, rows};
+  const Tensor matrix = raw::contiguous(cotangent::detail::make_view(vectors, {rows, columns}, strides, 0));
+  raw::copy_into("orthogonal_",
+                 cotangent::detail::make_view(matrix, weight.shape(), contiguous_strides(weight.shape()), 0), weight);
+  cotangent::detail::bump_version(weight);
+  return weight;
+}
+
+}  // namespace cotangent::nn::init

@@ -1,0 +1,53 @@
+#pragma once
+// How weights start. Each function fills a tensor in place, without recording it, and returns it; it may be a
+// parameter.
+#include <cotangent/tensor/random.hpp>
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::nn::init {
+
+using cotangent::normal_;   // (x, mean = 0, std = 1)
+using cotangent::uniform_;  // (x, low = 0, high = 1)
+
+const Tensor& constant_(const Tensor& x, double value);
+const Tensor& zeros_(const Tensor& x);
+const Tensor& ones_(const Tensor& x);
+/// Normal, drawn again until it lies in [low, high].
+const Tensor& trunc_normal_(const Tensor& x, double mean = 0, double std = 1, double low = -2, double high = 2,
+                            Generator& generator = default_generator());
+
+/// How many inputs an output of a weight (out, in, kernel...) is computed from, and how many outputs an input goes to.
+struct Fans {
+  int64_t in, out;
+};
+/// A ShapeError below rank 2.
+Fans fans(const Tensor& weight);
+
+/// What a layer's output goes through.
+enum class Nonlinearity : uint8_t { linear, sigmoid, tanh, relu, leaky_relu, selu };
+/// The factor by which weights must be larger because the function shrinks its input: sqrt(2) for relu. `slope` is of
+/// leaky_relu.
+double gain(Nonlinearity f, double slope = 0.01);
+
+/// Keeps the variance of both signals and gradients: variance gain^2 * 2 / (fan_in + fan_out).
+/// (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010)
+const Tensor& xavier_uniform_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+const Tensor& xavier_normal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+
+enum class Fan : uint8_t { in, out };
+struct KaimingOptions {
+  double slope = 0;   ///< of leaky_relu
+  Fan fan = Fan::in;  ///< in keeps the variance of the signals, out that of the gradients
+  Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
+};
+/// Keeps the variance through rectifiers: variance gain^2 / fan. (He et al., "Delving deep into rectifiers", 2015)
+const Tensor& kaiming_uniform_(const Tensor& weight, const KaimingOptions& options = {},
+                               Generator& generator = default_generator());
+const Tensor& kaiming_normal_(const Tensor& weight, const KaimingOptions& options = {},
+                              Generator& generator = default_generator());
+
+/// A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`; dimensions after the first
+/// count as one. (Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning", 2014)
+const Tensor& orthogonal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+
+}  // namespace cotangent::nn::init

@@ -1,0 +1,44 @@
+#pragma once
+#include <string_view>
+
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::nn {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+/// Tensors by name, in order: what is saved of a model or an optimizer. The tensors share the memory of what they were
+/// taken from; clone() gives a snapshot.
+///
+///     for (const auto& [name, tensor] : model.state_dict()) ...
+class StateDict {
+ public:
+  StateDict() = default;
+  StateDict(std::initializer_list<NamedTensor> entries) : entries_(entries) {}
+
+  /// A ValueError when the name is there already.
+  void add(std::string name, Tensor tensor);
+  bool contains(std::string_view name) const { return find(name) != nullptr; }
+  /// An undefined tensor when there is none of that name.
+  const Tensor& get(std::string_view name) const;
+  /// An IndexError, with the nearest name, when there is none.
+  const Tensor& operator[](std::string_view name) const;
+  size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  std::vector<NamedTensor>::const_iterator begin() const { return entries_.begin(); }
+  std::vector<NamedTensor>::const_iterator end() const { return entries_.end(); }
+  /// The same with memory of its own.
+  StateDict clone() const;
+
+ private:
+  const NamedTensor* find(std::string_view name) const;
+  std::vector<NamedTensor> entries_;
+};
+
+/// Of `candidates` the name that a reader may have meant by `name`: the nearest by edits, if it is near; else empty.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace cotangent::nn

@@ -1,0 +1,52 @@
+#include <cotangent/optim/adam.hpp>
+
+#include <cmath>
+
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/optim.hpp>
+
+namespace cotangent::optim {
+namespace {
+
+template <class Options>
+constexpr const char* name_of = std::is_same_v<Options, AdamOptions> ? "Adam" : "AdamW";
+
+template <class Options>
+void check(const Options& o) {
+  const char* name = name_of<Options>;
+  if (!(o.lr >= 0)) fail<ValueError>("[{}] lr is {}; it must be 0 or more", name, o.lr);
+  for (double beta : o.betas)
+    if (!(beta >= 0 && beta < 1)) fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", name, beta);
+  if (!(o.eps >= 0)) fail<ValueError>("[{}] eps is {}; it must be 0 or more", name, o.eps);
+  if (!(o.weight_decay >= 0)) fail<ValueError>("[{}] weight_decay is {}; it must be 0 or more", name, o.weight_decay);
+}
+
+template <class Options>
+void update(const Tensor& p, const Tensor& g, AdamState& state, const Options& o) {
+  constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
+  if (!state.exp_avg.defined()) {
+    state.exp_avg = detail::state_like(p);
+    state.exp_avg_sq = detail::state_like(p);
+  }
+  if (o.amsgrad && !state.max_exp_avg_sq.defined()) state.max_exp_avg_sq = detail::state_like(p);
+  const double t = static_cast<double>(++state.step);
+  raw::adam_step({.beta1 = o.betas[0],
+                  .beta2 = o.betas[1],
+                  .eps = o.eps,
+                  .weight_decay = decoupled ? 0 : o.weight_decay,
+                  .sign = o.maximize ? -1.0 : 1.0,
+                  .shrink = decoupled ? 1 - o.lr * o.weight_decay : 1,
+                  .step_size = o.lr / (1 - std::pow(o.betas[0], t)),
+                  .scale = 1 / std::sqrt(1 - std::pow(o.betas[1], t))},
+                 p, g, state.exp_avg, state.exp_avg_sq, o.amsgrad ? state.max_exp_avg_sq : Tensor());
+}
+
+}  // namespace
+
+Adam::Adam(std::vector<Group<AdamOptions>> groups) : GroupedOptimizer("Adam", check, std::move(groups)) {}
+void Adam::step() { for_each(update<AdamOptions>); }
+
+AdamW::AdamW(std::vector<Group<AdamWOptions>> groups) : GroupedOptimizer("AdamW", check, std::move(groups)) {}
+void AdamW::step() { for_each(update<AdamWOptions>); }
+
+}  // namespace cotangent::optim

@@ -1,0 +1,85 @@
+#include <cotangent/optim/optimizer.hpp>
+
+#include <algorithm>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::optim {
+
+void Optimizer::zero_grad() {
+  for (const Tensor& p : parameters_)
+    if (p.requires_grad()) p.set_grad(Tensor());
+}
+
+void Optimizer::take(const char* name, const Tensors& parameters) {
+  for (const Tensor& p : parameters) {
+    if (!p.defined()) fail<ValueError>("[{}] parameter {} is undefined; leave it out", name, parameters_.size());
+    if (!p.is_floating())
+      fail<DTypeError>("[{}] parameter {} is {}; only floating tensors are trained", name, parameters_.size(),
+                       p.dtype());
+    if (!p.is_leaf())
+      fail<GradError>("[{}] parameter {}, of shape {}, is the result of an op; give the leaf that it was computed from",
+                      name, parameters_.size(), p.shape());
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      if (parameters_[i].impl() == p.impl())
+        fail<ValueError>("[{}] parameters {} and {} are the same tensor; name each once", name, i, parameters_.size());
+    parameters_.push_back(p);
+  }
+  if (parameters_.empty()) fail<ValueError>("[{}] there are no parameters; pass model.parameters()", name);
+}
+
+namespace detail {
+
+std::string_view Fields::next_name(const char*& names) {
+  while (*names == ' ' || *names == ',') ++names;
+  const char* first = names;
+  while (*names && *names != ',' && *names != ' ') ++names;
+  return {first, static_cast<size_t>(names - first)};
+}
+
+void Fields::field(std::string_view name, Tensor& value) {
+  const std::string key = prefix_ + std::string(name);
+  if (into_) {
+    if (value.defined()) into_->add(key, value);
+    return;
+  }
+  const Tensor& saved = from_->get(key);
+  if (!saved.defined()) return;
+  if (saved.shape() != shape_)
+    fail<ValueError>("[load_state_dict] {} is {}, and its parameter is {}; the state belongs to another model", key,
+                     saved.shape(), shape_);
+  value = raw::clone(saved);
+  ++count_;
+}
+
+void Fields::numbers(std::string_view name, double* values, int64_t count) {
+  const std::string key = prefix_ + std::string(name);
+  const Shape shape = count == 1 ? Shape{} : Shape{count};
+  if (into_) {
+    into_->add(key, from_span(std::span<const double>(values, static_cast<size_t>(count)), shape));
+    return;
+  }
+  const Tensor& saved = from_->get(key);
+  if (!saved.defined()) return;
+  if (saved.shape() != shape) fail<ValueError>("[load_state_dict] {} is {}; it must be {}", key, saved.shape(), shape);
+  const std::vector<double> numbers = saved.to_vector<double>();
+  std::copy(numbers.begin(), numbers.end(), values);
+  ++count_;
+}
+
+Tensor state_like(const Tensor& p) {
+  const Tensor state = raw::empty_like(p, p.dtype() == float64 ? float64 : float32);
+  raw::fill_into(state, 0);
+  return state;
+}
+
+void state_of_another(const char* name, size_t read, size_t present) {
+  fail<ValueError>(
+      "[load_state_dict] {} of {} entries belong to this {}; load what state_dict() of the same optimizer gave", read,
+      present, name);
+}
+
+}  // namespace detail
+}  // namespace cotangent::optim

@@ -1,0 +1,191 @@
+#pragma once
+// What optimizers have in common. One is made from a list of parameters with options, or from groups of parameters with
+// options of their own:
+//
+//     optim::AdamW optimizer(model.parameters(), {.lr = 3e-4, .weight_decay = 0.1});
+//
+//     optimizer.zero_grad();
+//     loss.backward();
+//     optimizer.step();
+#include <cotangent/nn/state_dict.hpp>
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::optim {
+
+/// Parameters that are updated alike.
+template <class Options>
+struct Group {
+  Tensors parameters;
+  Options options;
+};
+
+/// The base of all optimizers. step() reads the gradients and never writes them; a parameter without one stays as it
+/// is.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  /// Updates all parameters by their gradients.
+  virtual void step() = 0;
+  /// Forgets the gradients: grad() is undefined until the next backward().
+  void zero_grad();
+
+  /// The learning rate of a group, to read and to set (schedules).
+  virtual double& lr(size_t group = 0) = 0;
+  virtual size_t group_count() const = 0;
+
+  /// What is needed to go on where this optimizer is: "state.0.exp_avg" is of the first parameter, "param_groups.0.lr"
+  /// an option of the first group. The tensors share the optimizer's memory.
+  virtual nn::StateDict state_dict() const = 0;
+  /// A ValueError when the state belongs to another kind of optimizer or to other parameters.
+  virtual void load_state_dict(const nn::StateDict& state) = 0;
+
+ protected:
+  Optimizer() = default;
+  Optimizer(Optimizer&&) = default;
+  Optimizer& operator=(Optimizer&&) = default;
+  /// Takes over parameters after checking them: defined floating leaves, each once. `name` is the optimizer's, for
+  /// errors.
+  void take(const char* name, const Tensors& parameters);
+
+  Tensors parameters_;  // of all groups
+};
+
+namespace detail {
+
+/// Turns named fields into entries of a state_dict and back.
+class Fields {
+ public:
+  Fields(nn::StateDict& into, std::string prefix) : into_(&into), prefix_(std::move(prefix)) {}
+  Fields(const nn::StateDict& from, std::string prefix, const Shape& shape)
+      : from_(&from), prefix_(std::move(prefix)), shape_(shape) {}
+  /// `names` as they stand in COTANGENT_FIELDS.
+  template <class... T>
+  void list(const char* names, T&... fields) {
+    (field(next_name(names), fields), ...);
+  }
+  /// How many entries of `from` were read.
+  size_t count() const { return count_; }
+
+ private:
+  void field(std::string_view name, Tensor& value);
+  void field(std::string_view name, double& value) { numbers(name, &value, 1); }
+  void field(std::string_view name, double (&values)[2]) { numbers(name, values, 2); }
+  template <class T>
+  void field(std::string_view name, T& value) {
+    double number = static_cast<double>(value);
+    numbers(name, &number, 1);
+    value = static_cast<T>(number);
+  }
+  void numbers(std::string_view name, double* values, int64_t count);
+  static std::string_view next_name(const char*& names);
+
+  nn::StateDict* into_ = nullptr;
+  const nn::StateDict* from_ = nullptr;
+  std::string prefix_;
+  Shape shape_;
+  size_t count_ = 0;
+};
+
+/// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
+Tensor state_like(const Tensor& p);
+[[noreturn]] void state_of_another(const char* name, size_t read, size_t present);
+
+}  // namespace detail
+
+/// Lists the fields of options or of a state, for state_dict().
+#define COTANGENT_FIELDS(...) \
+  void fields(::cotangent::optim::detail::Fields& f) { f.list(#__VA_ARGS__, __VA_ARGS__); }
+
+/// The groups of an optimizer, and a state for each parameter.
+template <class Options, class State>
+class GroupedOptimizer : public Optimizer {
+ public:
+  /// The groups' options may be changed between steps.
+  std::vector<Group<Options>>& groups() { return groups_; }
+  /// Adds parameters, for instance of a layer that was frozen so far.
+  void add_group(Group<Options> group) {
+    check_(group.options);
+    take(name_, group.parameters);
+    states_.emplace_back(group.parameters.size());
+    groups_.push_back(std::move(group));
+  }
+
+  double& lr(size_t group = 0) final { return groups_.at(group).options.lr; }
+  size_t group_count() const final { return groups_.size(); }
+
+  nn::StateDict state_dict() const final {
+    nn::StateDict result;
+    auto& self = const_cast<GroupedOptimizer&>(*this);
+    for_each_state(self, [&](size_t index, State& state, const Tensor&) {
+      detail::Fields f(result, "state." + std::to_string(index) + ".");
+      state.fields(f);
+    });
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      detail::Fields f(result, "param_groups." + std::to_string(g) + ".");
+      self.groups_[g].options.fields(f);
+    }
+    return result;
+  }
+
+  void load_state_dict(const nn::StateDict& from) final {
+    std::vector<Group<Options>> groups = groups_;  // nothing changes unless everything fits
+    std::vector<std::vector<State>> states = states_;
+    std::swap(states, states_);
+    size_t read = 0;
+    try {
+      for_each_state(*this, [&](size_t index, State& state, const Tensor& parameter) {
+        detail::Fields f(from, "state." + std::to_string(index) + ".", parameter.shape());
+        state = State();
+        state.fields(f);
+        read += f.count();
+      });
+      for (size_t g = 0; g < groups.size(); ++g) {
+        detail::Fields f(from, "param_groups." + std::to_string(g) + ".", {});
+        groups[g].options.fields(f);
+        check_(groups[g].options);
+        if (f.count() == 0) detail::state_of_another(name_, read, from.size());
+        read += f.count();
+      }
+      if (read != from.size()) detail::state_of_another(name_, read, from.size());
+    } catch (...) {
+      std::swap(states, states_);
+      throw;
+    }
+    groups_ = std::move(groups);
+  }
+
+ protected:
+  GroupedOptimizer(const char* name, void (*check_options)(const Options&), std::vector<Group<Options>> groups)
+      : name_(name), check_(check_options) {
+    for (Group<Options>& group : groups) add_group(std::move(group));
+    take(name_, {});
+  }
+  /// Calls update(parameter, gradient, state, options) for each parameter that has a gradient.
+  template <class F>
+  void for_each(F&& update) {
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      check_(groups_[g].options);
+      for (size_t i = 0; i < states_[g].size(); ++i) {
+        const Tensor& parameter = groups_[g].parameters[i];
+        const Tensor& gradient = parameter.grad();
+        if (gradient.defined()) update(parameter, gradient, states_[g][i], groups_[g].options);
+      }
+    }
+  }
+
+ private:
+  template <class F>
+  static void for_each_state(GroupedOptimizer& self, F&& f) {
+    size_t index = 0;
+    for (size_t g = 0; g < self.groups_.size(); ++g)
+      for (size_t i = 0; i < self.states_[g].size(); ++i) f(index++, self.states_[g][i], self.groups_[g].parameters[i]);
+  }
+
+  const char* name_;
+  void (*check_)(const Options&);
+  std::vector<Group<Options>> groups_;
+  std::vector<std::vector<State>> states_;
+};
+
+}  // namespace cotangent::optim

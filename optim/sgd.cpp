@@ -1,0 +1,38 @@
+#include <cotangent/optim/sgd.hpp>
+
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/optim.hpp>
+
+namespace cotangent::optim {
+namespace {
+
+void check(const SGDOptions& o) {
+  if (!(o.lr >= 0)) fail<ValueError>("[SGD] lr is {}; it must be 0 or more", o.lr);
+  if (!(o.momentum >= 0)) fail<ValueError>("[SGD] momentum is {}; it must be 0 or more", o.momentum);
+  if (!(o.weight_decay >= 0)) fail<ValueError>("[SGD] weight_decay is {}; it must be 0 or more", o.weight_decay);
+  if (o.nesterov && (o.momentum == 0 || o.dampening != 0))
+    fail<ValueError>("[SGD] nesterov with momentum {} and dampening {}; it needs momentum above 0 and dampening 0",
+                     o.momentum, o.dampening);
+}
+
+}  // namespace
+
+SGD::SGD(std::vector<Group<SGDOptions>> groups) : GroupedOptimizer("SGD", check, std::move(groups)) {}
+
+void SGD::step() {
+  for_each([](const Tensor& p, const Tensor& g, SGDState& state, const SGDOptions& o) {
+    raw::SgdStep step{.lr = o.lr,
+                      .momentum = o.momentum,
+                      .fresh = 1 - o.dampening,
+                      .weight_decay = o.weight_decay,
+                      .sign = o.maximize ? -1.0 : 1.0,
+                      .nesterov = o.nesterov};
+    if (o.momentum != 0 && !state.momentum_buffer.defined()) {
+      state.momentum_buffer = detail::state_like(p);
+      step.fresh = 1;
+    }
+    raw::sgd_step(step, p, g, o.momentum != 0 ? state.momentum_buffer : Tensor());
+  });
+}
+
+}  // namespace cotangent::optim

@@ -1,0 +1,37 @@
+#pragma once
+#include <cotangent/optim/optimizer.hpp>
+
+namespace cotangent::optim {
+
+struct SGDOptions {
+  double lr = 1e-3;
+  double momentum = 0;      ///< how much of the velocity stays
+  double dampening = 0;     ///< how much of a new gradient is left out of the velocity
+  double weight_decay = 0;  ///< adds weight_decay * p to the gradient
+  bool nesterov = false;    ///< looks ahead along the velocity
+  bool maximize = false;    ///< goes up instead of down
+  COTANGENT_FIELDS(lr, momentum, dampening, weight_decay, nesterov, maximize)
+};
+struct SGDState {
+  Tensor momentum_buffer;  // v
+  COTANGENT_FIELDS(momentum_buffer)
+};
+
+/// Gradient descent with momentum. With g the gradient of p (its negative under `maximize`):
+///
+///     d = g + weight_decay * p
+///     v = momentum * v + (1 - dampening) * d          v = d in the first step
+///     p = p - lr * v                                  Nesterov: p - lr * (d + momentum * v)
+///
+/// (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013; here, as in PyTorch,
+/// the learning rate multiplies the velocity and is no part of it.) A ValueError for options out of range, and for
+/// Nesterov without momentum or with dampening.
+class SGD : public GroupedOptimizer<SGDOptions, SGDState> {
+ public:
+  explicit SGD(const Tensors& parameters, const SGDOptions& options = {})
+      : SGD(std::vector{Group<SGDOptions>{parameters, options}}) {}
+  explicit SGD(std::vector<Group<SGDOptions>> groups);
+  void step() override;
+};
+
+}  // namespace cotangent::optim
