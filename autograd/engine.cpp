@@ -231,7 +231,7 @@ struct Runner {
 };
 
 Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gradient) {
-  if (!output.requires_grad() && !(output.defined() && history(output)))
+  if (!output.defined() || !history(output))
     fail<GradError>(
         "[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside "
         "NoGrad",

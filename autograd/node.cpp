@@ -130,6 +130,13 @@ void mark_view(const Tensor& x, Tensor& y) {
   impl->base_generation = impl->base->generation;
 }
 
+// An input as the node keeps it. An in-place write may give the tensor a history that contains this node: an alias
+// keeps the present one, and no cycle of owners arises. A leaf takes no such write.
+static Tensor kept_input(const Tensor& x) {
+  if (!x.defined() || (x.impl()->node && x.impl()->node->is_leaf())) return x;
+  return alias(x);
+}
+
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes) {
   if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
@@ -170,7 +177,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     const int bit = std::countr_zero(rest);
     if (bit < Keep::kMaxInputs) {
       const Tensor& x = *inputs[bit].tensor;
-      new (saved++) Saved{x, x.defined() ? x.version() : 0};
+      new (saved++) Saved{kept_input(x), x.defined() ? x.version() : 0};
     } else {
       const Tensor& y = outputs[bit - Keep::kMaxInputs];
       new (saved++) Saved{make_view(y, y.shape(), y.strides(), 0), y.version()};

@@ -34,15 +34,19 @@ struct Part {
   Strides strides;
   int64_t offset;
 };
-Tensor replace_part(const Tensor& base, const Tensor& values, const Part& part) {
-  Tensor y = raw::clone(base);
-  raw::copy_into("replace_part", values, detail::make_view(y, part.shape, part.strides, part.offset));
-  return record("replace_part", {base, values}, y, Keep::nothing(), part,
+Tensor replace_part(const Tensor& base, const Tensor& values, const Part& part);
+Tensor record_part(const Tensor& base, const Tensor& values, Tensor y, const Part& part) {
+  return record("replace_part", {base, values}, std::move(y), Keep::nothing(), part,
                 [](const Backward& b, const Part& p) -> Gradients {
                   const Tensor g = contiguous(b.grad());
                   return {b.needs(0) ? replace_part(g, zeros(p.shape, g.dtype()), p) : Tensor(),
                           b.needs(1) ? as_strided(g, p.shape, p.strides, p.offset) : Tensor()};
                 });
+}
+Tensor replace_part(const Tensor& base, const Tensor& values, const Part& part) {
+  const Tensor y = raw::clone(base);
+  raw::copy_into("replace_part", values, detail::make_view(y, part.shape, part.strides, part.offset));
+  return record_part(base, values, y, part);
 }
 
 Dims memory_order(const Tensor& x) {
@@ -53,7 +57,8 @@ Dims memory_order(const Tensor& x) {
   return order;
 }
 
-// The history of a base whose part at `written` now holds `values`.
+// The history of a base whose part at `written` is about to hold `values`. The result stands for that history alone:
+// its elements are still the old ones.
 Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const Tensor& values) {
   const Dims order = memory_order(base);
   Dims inverse = order;
@@ -65,7 +70,8 @@ Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const 
         "it",
         op, base.shape(), base.strides());
   const int64_t offset = (written.impl()->data - base.impl()->data) / item_size(base.dtype());
-  return permute(replace_part(dense, values, {written.shape(), written.strides(), offset}), inverse);
+  Tensor y = detail::make_view(dense, dense.shape(), dense.strides(), 0);
+  return permute(record_part(dense, values, std::move(y), {written.shape(), written.strides(), offset}), inverse);
 }
 
 bool has_history(const Tensor& x) {
@@ -100,8 +106,12 @@ Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, R
     fail<GradError>("[{}] a {} tensor can't take on a history; write a detach()ed value", op, x.dtype());
   if (x.impl()->inference)
     fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
-  const Tensor result = to(expand(recorded(detail::alias(x)), x.shape()), x.dtype());
   TensorImpl* base = x.impl()->base;
+  if (base && base->node && !x.impl()->node) {  // a view taken under NoGrad: for the write it is one like any other
+    x.impl()->base_generation = base->generation - 1;
+    detail::history(x);
+  }
+  const Tensor result = to(expand(recorded(detail::alias(x)), x.shape()), x.dtype());
   Tensor new_base;
   if (base) {
     base->refs.add();
@@ -124,11 +134,13 @@ void check_broadcasts(const char* op, const Tensor& x, const Tensor& other) {
         other.shape(), x.shape());
 }
 
-// The operand itself, or a copy where it is another view of the memory that is about to be written.
+// The operand itself, or a copy where it lies in the memory that is about to be written. What lies in the very same
+// places may stay there if nothing is recorded.
 Tensor apart_from(const Tensor& x, const Tensor& operand) {
+  if (!operand.shares_storage(x)) return operand;
   const bool same =
       operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
-  return operand.shares_storage(x) && !same ? clone(operand) : operand;
+  return same && !grad_enabled() ? operand : clone(operand);
 }
 
 Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
@@ -140,7 +152,10 @@ Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
   return write(
       op, x, other,
       [&] { raw::binary_into(op, f, x, other.dtype() == x.dtype() ? other : raw::cast(other, x.dtype()), x); },
-      [&](const Tensor& old) { return recorded(old, other); });
+      [&](const Tensor& old) {
+        const bool reads_old = f == Binary::mul && has_history(other);  // for the gradient of the operand
+        return recorded(reads_old ? clone(old) : old, other);
+      });
 }
 
 Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other,
@@ -167,20 +182,29 @@ Tensor& Tensor::sub_(const Scalar& other) { return arithmetic("sub_", Binary::su
 Tensor& Tensor::mul_(const Scalar& other) { return arithmetic("mul_", Binary::mul, *this, other, mul); }
 Tensor& Tensor::div_(const Scalar& other) { return arithmetic("div_", Binary::div, *this, other, div); }
 
+namespace {
+// `values` in the place of `old`, with a gradient of 0 for what was overwritten.
+Tensor overwritten(const Tensor& old, Tensor values) {
+  return record("fill", {old}, std::move(values), Keep::nothing(), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
+}
+}  // namespace
+
 Tensor& Tensor::copy_(const Tensor& values) {
   check_broadcasts("copy_", *this, values);
-  Tensor from = apart_from(*this, values);
+  const Tensor from = apart_from(*this, values);
   return write(
-      "copy_", *this, from, [&] { raw::copy_into("copy_", from, *this); }, [&](const Tensor&) { return from; });
+      "copy_", *this, from, [&] { raw::copy_into("copy_", from, *this); },
+      [&](const Tensor& old) {
+        if (has_history(from)) return identity(from);  // a place of its own in the graph
+        return overwritten(old, raw::clone(raw::expand("copy_", raw::cast(from, old.dtype()), old.shape())));
+      });
 }
 
 Tensor& Tensor::fill_(const Scalar& value) {
   return write(
       "fill_", *this, Tensor(), [&] { raw::fill_into(*this, value); },
-      [&](const Tensor& old) {  // keeps its place in the graph, with a gradient of 0
-        return record("fill", {old}, full_like(old, value), Keep::nothing(), NoAttributes{},
-                      [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
-      });
+      [&](const Tensor& old) { return overwritten(old, full_like(old, value)); });
 }
 
 Tensor& Tensor::operator=(const Tensor& values) && { return copy_(values); }

@@ -108,6 +108,7 @@ struct PartView {
   int64_t args[4];
   Shape shape;  // of as_strided
   Strides strides;
+  bool in_memory = false;  // counts elements in memory, so that it can be taken of dense tensors only
 };
 
 Tensor embed(const Tensor& g, const Shape& shape, const PartView& part);
@@ -127,8 +128,9 @@ Tensor embed(const Tensor& g, const Shape& shape, const PartView& part) {
     raw::add_overlapping(g, place);
   else
     raw::copy_into("embed", g, place);
-  return record("embed", {g}, y, Keep::nothing(), part,
-                [](const Backward& b, const PartView& p) -> Gradients { return {part_view("part", b.grad(), p)}; });
+  return record("embed", {g}, y, Keep::nothing(), part, [](const Backward& b, const PartView& p) -> Gradients {
+    return {part_view("part", p.in_memory ? contiguous(b.grad()) : b.grad(), p)};
+  });
 }
 
 }  // namespace
@@ -204,7 +206,8 @@ Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, i
                     },
                     {offset},
                     shape,
-                    strides});
+                    strides,
+                    true});
 }
 
 // ---- members ----
