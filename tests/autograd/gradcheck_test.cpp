@@ -2,6 +2,7 @@
 #include <cotangent/tests/check_gradients.hpp>
 
 #include <cmath>
+#include <cstdio>
 
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/cotangent.hpp>
@@ -236,7 +237,7 @@ TEST_CASE("gradcheck catches planted wrong rules and names the worst element") {
     }
     caught += !report.ok();
   }
-  WARN(caught << " of " << planted.size() << " planted wrong rules are caught");
+  std::printf("gradcheck: %d of %zu planted wrong rules are caught\n", caught, planted.size());
   CHECK(caught == int(planted.size()));
 }
 

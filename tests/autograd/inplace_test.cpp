@@ -2,6 +2,9 @@
 // cotangent 1, 2, 3, ...; where PyTorch refuses (marked so) they are those of the same op out of place.
 #include <cotangent/tests/check_gradients.hpp>
 
+#include <cstdio>
+#include <cstdlib>
+
 #include <cotangent/cotangent.hpp>
 
 using namespace cotangent;
@@ -479,5 +482,7 @@ TEST_CASE("random programs of views and in-place writes have the gradients that 
       FAIL_CHECK("seed " << seed << " leaks " << memory_stats().current_bytes - bytes);
   }
   CHECK(good > int(programs) / 2);
-  WARN(good << " random programs are differentiated rightly, " << refused << " refused: a saved tensor was written");
+  std::printf(
+      "in-place writes: %d random programs are differentiated rightly, %d refused (a saved tensor was written)\n", good,
+      refused);
 }
