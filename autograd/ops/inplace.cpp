@@ -7,6 +7,7 @@
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/inplace_internal.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -93,19 +94,22 @@ void check_writable(const char* op, const Tensor& x) {
         op, impl->node && impl->node->is_leaf() ? "a leaf" : "a view of a leaf");
 }
 
-// Writes `direct()` into x, or, with history, the result of `recorded(old)`, where old is x as it was.
-template <class Direct, class Recorded>
-Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, Recorded recorded) {
+}  // namespace
+
+namespace detail {
+
+bool must_record_write(const char* op, const Tensor& x, const Tensor& operand) {
   check_writable(op, x);
-  if (!grad_enabled() || !(has_history(x) || has_history(operand))) {
-    direct();
-    detail::bump_version(x);
-    return x;
-  }
+  if (!grad_enabled() || !(has_history(x) || has_history(operand))) return false;
   if (!x.is_floating())
     fail<GradError>("[{}] a {} tensor can't take on a history; write a detach()ed value", op, x.dtype());
   if (x.impl()->inference)
     fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
+  return true;
+}
+
+void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
+  const Tensor result = to(expand(value, x.shape()), x.dtype());
   TensorImpl* base = x.impl()->base;
   if (base && base->node && !x.impl()->node) {  // a view taken under NoGrad: for the write it is one like any other
     x.impl()->base_generation = base->generation - 1;
@@ -118,11 +122,34 @@ Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, R
     new_base = rebased(op, Tensor(base), x, result);
   }
   raw::copy_into(op, result, x);
-  detail::bump_version(x);
+  bump_version(x);
   adopt_history(x.impl(), result);
   if (base) {
     adopt_history(base, new_base);
     x.impl()->base_generation = base->generation;
+  }
+}
+
+Tensor apart_from(const Tensor& x, const Tensor& operand) {
+  const bool same =
+      operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
+  return operand.shares_storage(x) && !same ? clone(operand) : operand;
+}
+
+}  // namespace detail
+
+namespace {
+
+using detail::apart_from;
+
+// Writes `direct()` into x, or, with history, the result of `recorded(old)`, where old is x as it was.
+template <class Direct, class Recorded>
+Tensor& write(const char* op, Tensor& x, const Tensor& operand, Direct direct, Recorded recorded) {
+  if (detail::must_record_write(op, x, operand)) {
+    detail::replace_in_place(op, x, recorded(detail::alias(x)));
+  } else {
+    direct();
+    detail::bump_version(x);
   }
   return x;
 }

@@ -1,0 +1,360 @@
+#include <cotangent/tensor/indexing.hpp>
+
+#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index_internal.hpp>
+#include <cotangent/autograd/ops/inplace_internal.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+
+using Indices = std::initializer_list<Index>;
+using raw::Binary;
+
+/// What a list of indices asks for: a view, and in it the places of some dimensions.
+struct Selection {
+  Tensor view;
+  bool advanced = false;  // the rest is for index tensors only
+  raw::IndexedDims at;
+  Tensor places;  // int64 of shape `index_shape`
+  Shape index_shape;
+};
+
+/// Goes through the entries: those that make views are applied at once, index tensors are collected.
+class Parser {
+ public:
+  Parser(const char* op, const Tensor& x, Indices indices) : op_(op), x_(x), view_(x) {
+    int named = 0, ellipses = 0;
+    for (const Index& i : indices) {
+      named += i.kind == Index::Kind::tensor ? (i.tensor.dtype() == boolean ? i.tensor.rank() : 1)
+                                             : i.kind == Index::Kind::integer || i.kind == Index::Kind::slice;
+      ellipses += i.kind == Index::Kind::ellipsis;
+      has_tensors_ |= i.kind == Index::Kind::tensor;
+    }
+    if (named > x.rank())
+      fail<IndexError>("[{}] {} dimensions are indexed, but shape {} has {}", op, named, x.shape(), x.rank());
+    if (ellipses > 1) fail<IndexError>("[{}] {} Ellipsis are given; one can be filled in", op, ellipses);
+    int position = 0;
+    for (const Index& i : indices) {
+      if (i.kind == Index::Kind::ellipsis)
+        skip(x.rank() - named);
+      else if (i.kind == Index::Kind::none)
+        view_ = unsqueeze(view_, dim_++);
+      else if (i.kind == Index::Kind::slice)
+        take_slice(i.slice);
+      else if (i.kind == Index::Kind::tensor)
+        take_tensor(i.tensor, position);
+      else if (has_tensors_)
+        take_tensor(full({}, i.integer, int64), position);
+      else
+        take_integer(i.integer);
+      ++position;
+    }
+  }
+
+  Selection finish() {
+    if (!has_tensors_) return {view_, false, {}, {}, {}};
+    raw::IndexedDims at{groups_[0].dim, 0};
+    Shape shape;
+    Tensor places;
+    bool adjacent = true;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const Group& g = groups_[i];
+      adjacent &= i == 0 || g.position == groups_[i - 1].position + 1;
+      shape = broadcast_shapes(op_, shape, g.places.shape());
+      if (i == 0)
+        places = g.places;
+      else
+        places = raw::binary(op_, Binary::add, raw::binary(op_, Binary::mul, places, g.size), g.places);
+      at.count += g.count;
+    }
+    if (!adjacent) {
+      Dims order;
+      for (const Group& g : groups_)
+        for (int d = g.dim; d < g.dim + g.count; ++d) order.push_back(d);
+      uint32_t indexed = 0;
+      for (int64_t d : order) indexed |= 1u << d;
+      for (int d = 0; d < view_.rank(); ++d)
+        if (!(indexed >> d & 1u)) order.push_back(d);
+      view_ = permute(view_, order);
+      at.first = 0;
+    }
+    return {view_, true, at, raw::contiguous(places), shape};
+  }
+
+ private:
+  /// An index tensor: places in `count` dimensions of the view from `dim`, which hold `size` elements.
+  struct Group {
+    int position, dim, count;
+    int64_t size;
+    Tensor places;
+  };
+
+  void skip(int dims) { dim_ += dims, named_ += dims; }
+
+  void take_slice(const Slice& s) {
+    const int64_t size = view_.shape()[dim_];
+    if (s.start.given || s.stop.given || s.step != 1)
+      view_ = slice(view_, dim_, s.start.given ? s.start.value : 0, s.stop.given ? s.stop.value : size, s.step);
+    skip(1);
+  }
+
+  void take_integer(int64_t i) {
+    const int64_t size = view_.shape()[dim_];
+    if (i < -size || i >= size)
+      fail<IndexError>("[{}] index {} is out of range for dimension {} of shape {}; it must be from {} to {}", op_, i,
+                       named_, x_.shape(), -size, size - 1);
+    view_ = select(view_, dim_, i);
+    ++named_;
+  }
+
+  void take_tensor(const Tensor& index, int position) {
+    if (index.dtype() == boolean) return take_mask(index, position);
+    const int64_t size = view_.shape()[dim_];
+    groups_.push_back({position, dim_, 1, size, raw::checked_index(op_, index, size, named_, true)});
+    skip(1);
+  }
+
+  void take_mask(const Tensor& mask, int position) {
+    const int rank = mask.rank();
+    if (mask.shape() != view_.shape().slice(dim_, dim_ + rank))
+      fail<IndexError>("[{}] a mask of shape {} is given for dimensions {} to {} of shape {}; it must be {}", op_,
+                       mask.shape(), named_, named_ + rank - 1, x_.shape(), view_.shape().slice(dim_, dim_ + rank));
+    const Tensor places = raw::nonzero(mask);
+    if (rank == 0) {  // a new dimension, of which all or nothing is taken
+      view_ = unsqueeze(view_, dim_);
+      groups_.push_back({position, dim_++, 1, 1, places});
+      return;
+    }
+    groups_.push_back({position, dim_, rank, mask.numel(), places});
+    skip(rank);
+  }
+
+  const char* op_;
+  const Tensor& x_;
+  Tensor view_;
+  int dim_ = 0;    // of the view
+  int named_ = 0;  // of x
+  bool has_tensors_ = false;
+  std::vector<Group> groups_;
+};
+
+Selection select_places(const char* op, const Tensor& x, Indices indices) { return Parser(op, x, indices).finish(); }
+
+/// The shape that is read, and that values broadcast to.
+Shape selected_shape(const Selection& s) {
+  if (!s.advanced) return s.view.shape();
+  Shape shape = s.view.shape().slice(0, s.at.first);
+  for (int64_t size : s.index_shape) shape.push_back(size);
+  for (int d = s.at.first + s.at.count; d < s.view.rank(); ++d) shape.push_back(s.view.shape()[d]);
+  return shape;
+}
+
+struct Places {
+  raw::IndexedDims at;
+  Shape index_shape;
+  Shape selected;
+};
+
+// x with `values`, of the selected shape, at the places.
+Tensor replaced(const Tensor& x, const Tensor& places, const Tensor& values, const Places& p) {
+  const Tensor y = raw::clone(x);
+  raw::put(y, p.at, places, values);
+  const Tensor stays = raw::last_of_each(places, raw::indexed_size(x.shape(), p.at));
+  return record("index_put_", {x, places, stays, values}, y, Keep::input(1) | Keep::input(2), p,
+                [](const Backward& b, const Places& q) -> Gradients {
+                  const Tensor &g = b.grad(), &at = b.input(1);
+                  Tensor dx, dvalues;
+                  if (b.needs(0)) dx = replaced(g, at, expand(zeros({}, g.dtype()), q.selected), q);
+                  if (b.needs(3)) {
+                    dvalues = detail::pick("index", g, q.at, at, q.index_shape);
+                    if (b.input(2).defined()) {
+                      Shape lines = q.index_shape;  // to broadcast over what comes behind the indices
+                      while (lines.rank() + q.at.first < q.selected.rank()) lines.push_back(1);
+                      dvalues = where(reshape(b.input(2), lines), dvalues, 0);
+                    }
+                  }
+                  return {dx, Tensor(), Tensor(), dvalues};
+                });
+}
+
+}  // namespace
+
+const Tensor Tensor::index(Indices indices) const {
+  const Selection s = select_places("index", *this, indices);
+  return s.advanced ? detail::pick("index", s.view, s.at, s.places, s.index_shape) : s.view;
+}
+
+Tensor& Tensor::index_put_(Indices indices, const Tensor& values) {
+  Selection s = select_places("index_put_", *this, indices);
+  const Shape selected = selected_shape(s);
+  if (broadcast_shapes("index_put_", values.shape(), selected) != selected)
+    fail<ShapeError>("[index_put_] values of shape {} do not broadcast to the {} that are selected", values.shape(),
+                     selected);
+  if (!s.advanced) {
+    s.view.copy_(values);
+    return *this;
+  }
+  const Tensor in = detail::apart_from(s.view, cotangent::expand(values, selected));
+  if (detail::must_record_write("index_put_", s.view, in)) {
+    detail::replace_in_place(
+        "index_put_", s.view,
+        replaced(detail::alias(s.view), s.places, cotangent::to(in, s.view.dtype()), {s.at, s.index_shape, selected}));
+  } else {
+    raw::put(s.view, s.at, s.places, in);
+    detail::bump_version(s.view);
+  }
+  return *this;
+}
+
+Tensor& Tensor::index_put_(Indices indices, const Scalar& value) {
+  return index_put_(indices, full({}, value, dtype()));
+}
+
+// ---- op table ----
+
+namespace {
+
+// Rows (or whatever lies behind the first dimension) one by one.
+Tensor rows(const Tensor& x, const std::vector<int64_t>& at) {
+  Tensors parts;
+  for (int64_t i : at) parts.push_back(x.select(0, i));
+  return stack(parts);
+}
+
+OpInfo index_info() {
+  return {.name = "index",
+          .samples = {{{normal({3, 4})},
+                       [](Arguments x) -> Results {
+                         return x[0].index({-1, Slice(1, None, 2)});
+                       },
+                       [](Arguments x) -> Results {
+                         return stack({x[0][2][1], x[0][2][3]});
+                       }},
+                      {{normal({2, 3, 2})},
+                       [](Arguments x) -> Results {
+                         return x[0].index({Ellipsis, None, 1});
+                       },
+                       [](Arguments x) -> Results { return x[0].select(2, 1).unsqueeze(2); }},
+                      {{normal({4, 2}), values({2, 2}, {1, 3, -1, 0}, int64)},
+                       [](Arguments x) -> Results { return x[0].index({x[1]}); },
+                       [](Arguments x) -> Results {
+                         return rows(x[0], {1, 3, 3, 0}).reshape({2, 2, 2});
+                       }},
+                      {{normal({2, 3, 2}), values({2}, {2, 2}, int64)},
+                       [](Arguments x) -> Results {
+                         return x[0].index({Slice(), x[1]});
+                       },
+                       [](Arguments x) -> Results {
+                         return rows(x[0].transpose(0, 1), {2, 2}).transpose(0, 1);
+                       }},
+                      {{normal({2, 2, 3}), values({2}, {1, 0}, int64), values({2, 1}, {0, 2}, int32)},
+                       [](Arguments x) -> Results {
+                         return x[0].index({x[1], Slice(), x[2]});
+                       },
+                       [](Arguments x) -> Results {
+                         return stack({stack({x[0][1].select(1, 0), x[0][0].select(1, 0)}),
+                                       stack({x[0][1].select(1, 2), x[0][0].select(1, 2)})});
+                       }},
+                      {{normal({2, 3}), values({2, 3}, {1, 0, 0, 0, 1, 1}, boolean)},
+                       [](Arguments x) -> Results { return x[0].index({x[1]}); },
+                       [](Arguments x) -> Results {
+                         return stack({x[0][0][0], x[0][1][1], x[0][1][2]});
+                       }},
+                      {{normal({3, 2}), values({3}, {1, 0, 1}, boolean)},
+                       [](Arguments x) -> Results {
+                         return x[0].index({x[1], 1});
+                       },
+                       [](Arguments x) -> Results {
+                         return stack({x[0][0][1], x[0][2][1]});
+                       }},
+                      {{normal({}), values({}, {1}, boolean)},
+                       [](Arguments x) -> Results { return x[0].index({x[1]}); },
+                       [](Arguments x) -> Results { return x[0].unsqueeze(0); }}},
+          .errors = {{{normal({2, 3})},
+                      [](Arguments x) -> Results {
+                        return x[0].index({0, 3});
+                      },
+                      "[index] index 3 is out of range for dimension 1 of shape (2, 3); it must be from -3 to 2"},
+                     {{normal({2, 3}), values({2}, {0, -4}, int64)},
+                      [](Arguments x) -> Results {
+                        return x[0].index({0, x[1]});
+                      },
+                      "[index] index -4, at position 1 of the index, is out of range for dimension 1 of size 3"},
+                     {{normal({2, 3})},
+                      [](Arguments x) -> Results {
+                        return x[0].index({0, 0, 0});
+                      },
+                      "3 dimensions are indexed, but shape (2, 3) has 2"},
+                     {{normal({2, 3})},
+                      [](Arguments x) -> Results {
+                        return x[0].index({Ellipsis, Ellipsis});
+                      },
+                      "2 Ellipsis"},
+                     {{normal({2, 3}), booleans({3})},
+                      [](Arguments x) -> Results { return x[0].index({x[1]}); },
+                      "a mask of shape (3,) is given for dimensions 0 to 0 of shape (2, 3); it must be (2,)"},
+                     {{normal({2, 3}), integers({2}, 0, 2), integers({3}, 0, 2)},
+                      [](Arguments x) -> Results {
+                        return x[0].index({x[1], x[2]});
+                      },
+                      "[index]"},
+                     {{normal({2}), constant(normal({2}))},
+                      [](Arguments x) -> Results { return x[0].index({x[1]}); },
+                      "an index must be int64, int32 or uint8, got float64"},
+                     {{normal({4})},
+                      [](Arguments x) -> Results { return x[0].index({Slice(3, 0, -1)}); },
+                      "step -1 is not positive"}},
+          .recorded_as = {"index", "index_sum", "index_select", "select", "slice", "unsqueeze", "permute"}};
+}
+
+template <class... I>
+Tensor put(const Tensor& x, const Tensor& values, const I&... indices) {
+  Tensor y = clone(x);
+  y.index_put_({indices...}, values);
+  return y;
+}
+
+OpInfo index_put_info() {
+  return {.name = "index_put_",
+          .samples = {{{normal({3, 2}), normal({2})},
+                       [](Arguments x) -> Results { return put(x[0], x[1], Index(Slice(1, None))); },
+                       [](Arguments x) -> Results {
+                         return stack({x[0][0], x[1], x[1]});
+                       }},
+                      {{normal({4, 2}), normal({2, 2}), values({2}, {3, -3}, int64)},
+                       [](Arguments x) -> Results { return put(x[0], x[1], Index(x[2])); },
+                       [](Arguments x) -> Results {
+                         return stack({x[0][0], x[1][1], x[0][2], x[1][0]});
+                       }},
+                      {{normal({3, 2}), normal({3, 1}), values({3}, {1, 0, 1}, int64)},  // the last of two stays
+                       [](Arguments x) -> Results { return put(x[0], x[1], Index(x[2])); },
+                       [](Arguments x) -> Results {
+                         return stack({x[1][1].expand({2}), x[1][2].expand({2}), x[0][2]});
+                       }},
+                      {{normal({2, 2, 2}), normal({2}), values({2}, {1, 0}, int64)},
+                       [](Arguments x) -> Results { return put(x[0], x[1], Index(x[2]), Index(Slice()), Index(0)); },
+                       [](Arguments x) -> Results {
+                         return stack({stack({x[1], x[0][0].select(1, 1)}, 1), stack({x[1], x[0][1].select(1, 1)}, 1)});
+                       }},
+                      {{normal({2, 2}), normal({}), values({2, 2}, {0, 1, 1, 0}, boolean)},
+                       [](Arguments x) -> Results { return put(x[0], x[1], Index(x[2])); },
+                       [](Arguments x) -> Results { return where(x[2], x[1], x[0]); }}},
+          .errors = {{{normal({3, 2}), normal({3}), integers({2}, 0, 2)},
+                      [](Arguments x) -> Results { return put(x[0], x[1], Index(x[2])); },
+                      "[index_put_]"}},
+          .recorded_as = {"index_put_", "index", "index_sum", "clone", "slice", "expand", "replace_part"}};
+}
+
+}  // namespace
+
+std::vector<OpInfo> indexing_ops() { return {index_info(), index_put_info()}; }
+
+}  // namespace cotangent
