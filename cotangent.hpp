@@ -8,6 +8,7 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/random.hpp>

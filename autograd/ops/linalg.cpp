@@ -1,0 +1,266 @@
+#include <cotangent/autograd/ops/linalg.hpp>
+
+#include <cstring>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/matmul.hpp>
+
+namespace cotangent {
+namespace {
+
+const Tensor none;
+
+bool records(const Tensor& x) {
+  const TensorRef ref(x);
+  return detail::should_record(&ref, 1);
+}
+
+/// Of two factors, each is read by the gradient of the other alone.
+Keep keep_factors(const Tensor& a, int a_index, const Tensor& b, int b_index) {
+  Keep keep = Keep::nothing();
+  if (records(b)) keep = keep | Keep::input(a_index);
+  if (records(a)) keep = keep | Keep::input(b_index);
+  return keep;
+}
+
+Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
+
+/// Which leading dimensions an operand of `shape` is repeated along in a batch like `full`'s, as a mask over `full`.
+uint32_t repeated_dims(const Shape& shape, const Shape& full) {
+  const int skip = full.rank() - shape.rank();
+  uint32_t mask = 0;
+  for (int d = 0; d < full.rank() - 2; ++d)
+    if (full[d] != 1 && (d < skip || shape[d - skip] == 1)) mask |= 1u << d;
+  return mask;
+}
+
+/// x (..., r, c) with the dimensions of `mask` merged into r, or into c: so that a product sums over them too.
+/// Dimensions count from those of a tensor of `rank`.
+Tensor merge_batch(const Tensor& x, int rank, uint32_t mask, bool into_rows) {
+  Shape shape = x.shape();
+  while (shape.rank() < rank) shape.insert(0, 1);
+  Dims order;
+  Shape merged;
+  int64_t count = 1;
+  for (int d = 0; d < rank - 2; ++d)
+    if (!(mask >> d & 1u))
+      order.push_back(d), merged.push_back(shape[d]);
+    else
+      count *= shape[d];
+  auto add_merged = [&] {
+    for (int d = 0; d < rank - 2; ++d)
+      if (mask >> d & 1u) order.push_back(d);
+  };
+  if (into_rows) add_merged();
+  order.push_back(rank - 2);
+  if (!into_rows) add_merged();
+  order.push_back(rank - 1);
+  merged.push_back(shape[rank - 2] * (into_rows ? count : 1));
+  merged.push_back(shape[rank - 1] * (into_rows ? 1 : count));
+  return reshape(permute(reshape(x, shape), order), merged);
+}
+
+/// The product of operands of rank 2 or more.
+Tensor product(const Tensor& a, const Tensor& b) {
+  return record(
+      "matmul", {a, b}, raw::matmul("matmul", a, b), keep_factors(a, 0, b, 1), NoAttributes{},
+      [](const Backward& back, NoAttributes) -> Gradients {
+        const Tensor& dy = back.grad();
+        const int rank = dy.rank();
+        Tensor da, db;
+        if (back.needs(0)) {
+          const uint32_t repeated = repeated_dims(back.shape(0), dy.shape());
+          const Tensor& y = back.input(1);
+          da = repeated
+                   ? product(merge_batch(dy, rank, repeated, false), transposed(merge_batch(y, rank, repeated, false)))
+                   : product(dy, transposed(y));
+          da = reshape(da, back.shape(0));
+        }
+        if (back.needs(1)) {
+          const uint32_t repeated = repeated_dims(back.shape(1), dy.shape());
+          const Tensor& x = back.input(0);
+          db = repeated
+                   ? product(transposed(merge_batch(x, rank, repeated, true)), merge_batch(dy, rank, repeated, true))
+                   : product(transposed(x), dy);
+          db = reshape(db, back.shape(1));
+        }
+        return {da, db};
+      });
+}
+
+/// x as a matrix of its last dimension's rows.
+Tensor as_rows(const Tensor& x) {
+  return x.rank() == 2 ? x : reshape(x, {x.shape().slice(0, x.rank() - 1).product(), x.shape().back()});
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.rank() == 0 || b.rank() == 0)
+    fail<ShapeError>("[matmul] a is {} and b is {}; both must have at least one dimension, multiply by a number with *",
+                     a.shape(), b.shape());
+  if (a.rank() > 1 && b.rank() > 1) return product(a, b);
+  if (a.shape().back() != b.shape()[std::max(b.rank() - 2, 0)])
+    fail<ShapeError>("[matmul] inner dimensions differ: a is {} and b is {}; the last of a must equal the {} of b",
+                     a.shape(), b.shape(), b.rank() == 1 ? "only one" : "second last");
+  const Tensor y = product(a.rank() == 1 ? unsqueeze(a, 0) : a, b.rank() == 1 ? unsqueeze(b, 1) : b);
+  Shape shape = y.shape();
+  if (b.rank() == 1) shape.erase(shape.rank() - 1);
+  if (a.rank() == 1) shape.erase(shape.rank() - (b.rank() == 1 ? 1 : 2));
+  return reshape(y, shape);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (weight.rank() != 2)
+    fail<ShapeError>("[linear] the weight is {}; it must be a matrix of shape (out, in)", weight.shape());
+  if (x.rank() == 0 || x.shape().back() != weight.shape()[1])
+    fail<ShapeError>("[linear] x is {} and the weight {}; the last dimension of x must equal the weight's second",
+                     x.shape(), weight.shape());
+  if (bias.defined() && (bias.rank() != 1 || bias.shape()[0] != weight.shape()[0]))
+    fail<ShapeError>("[linear] the bias is {} and the weight {}; the bias must be ({},)", bias.shape(), weight.shape(),
+                     weight.shape()[0]);
+  return record("linear", {x, weight, bias}, raw::linear("linear", x, weight, bias), keep_factors(x, 0, weight, 1),
+                NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+                  Tensor dx, dw, dbias;
+                  if (b.needs(0)) dx = matmul(b.grad(), b.input(1));
+                  if (b.needs(1) || b.needs(2)) {
+                    const Tensor dy = as_rows(b.grad());
+                    if (b.needs(1)) dw = matmul(transposed(dy), as_rows(b.input(0)));
+                    if (b.needs(2)) dbias = sum(dy, 0);
+                  }
+                  return {dx, dw, dbias};
+                });
+}
+
+Tensor addmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta, double alpha) {
+  if (a.rank() != 2 || b.rank() != 2)
+    fail<ShapeError>("[addmm] a is {} and b is {}; both must be matrices", a.shape(), b.shape());
+  if (!a.is_floating()) return c * beta + matmul(a, b) * alpha;
+  struct Factors {
+    double beta, alpha;
+  };
+  return record("addmm", {c, a, b}, raw::addmm("addmm", c, a, b, beta, alpha), keep_factors(a, 1, b, 2),
+                Factors{beta, alpha}, [](const Backward& back, const Factors& f) -> Gradients {
+                  const Tensor& dy = back.grad();
+                  return {back.needs(0) ? sum_to(dy * f.beta, back.shape(0)) : none,
+                          back.needs(1) ? matmul(dy, transposed(back.input(2))) * f.alpha : none,
+                          back.needs(2) ? matmul(transposed(back.input(1)), dy) * f.alpha : none};
+                });
+}
+
+Tensor outer(const Tensor& a, const Tensor& b) {
+  if (a.rank() != 1 || b.rank() != 1)
+    fail<ShapeError>("[outer] a is {} and b is {}; both must be vectors, of one dimension", a.shape(), b.shape());
+  return unsqueeze(a, 1) * unsqueeze(b, 0);
+}
+
+// ---- op table ----
+
+namespace {
+
+/// The product by its definition, for operands of rank 2 or more.
+Tensor naive_product(const Tensor& a, const Tensor& b) {
+  Shape shape = broadcast_shapes("reference", a.shape().slice(0, a.rank() - 2), b.shape().slice(0, b.rank() - 2));
+  const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1), count = shape.product();
+  Shape shape_a = shape, shape_b = shape;
+  shape_a.push_back(m), shape_a.push_back(k), shape_b.push_back(k), shape_b.push_back(n);
+  shape.push_back(m), shape.push_back(n);
+  const std::vector<double> x = expand(a.detach(), shape_a).to_vector<double>(),
+                            z = expand(b.detach(), shape_b).to_vector<double>();
+  std::vector<double> y(static_cast<size_t>(count * m * n), 0.0);
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t r = 0; r < m; ++r)
+      for (int64_t c = 0; c < n; ++c)
+        for (int64_t l = 0; l < k; ++l)
+          y[static_cast<size_t>((i * m + r) * n + c)] +=
+              x[static_cast<size_t>((i * m + r) * k + l)] * z[static_cast<size_t>((i * k + l) * n + c)];
+  return from_vector(y, shape);
+}
+Results call_matmul(Arguments x) { return matmul(x[0], x[1]); }
+Results naive(Arguments x) { return naive_product(x[0], x[1]); }
+Results call_linear(Arguments x) { return linear(x[0], x[1], x.size() > 2 ? x[2] : Tensor()); }
+Results naive_linear(Arguments x) {
+  const Tensor rows = reshape(x[0].detach(), {x[0].numel() / x[1].size(1), x[1].size(1)});
+  Tensor y = naive_product(rows, transpose(x[1].detach(), 0, 1));
+  if (x.size() > 2) y = y + x[2].detach();
+  Shape shape = x[0].shape();
+  shape.back() = x[1].size(0);
+  return reshape(y, shape);
+}
+Results call_addmm(Arguments x) { return addmm(x[0], x[1], x[2], 0.5, -2); }
+Results naive_addmm(Arguments x) { return x[0].detach() * 0.5 + naive_product(x[1], x[2]) * -2; }
+Results call_outer(Arguments x) { return outer(x[0], x[1]); }
+
+}  // namespace
+
+std::vector<OpInfo> linalg_ops() {
+  return {
+      {"matmul",
+       {{{normal({2, 3}), normal({3, 4})}, call_matmul, naive},
+        {{normal({1, 1}), normal({1, 1})}, call_matmul, naive},
+        {{normal({2, 2, 3}), normal({2, 3, 2})}, call_matmul, naive},
+        {{normal({2, 2, 3}), normal({3, 2})}, call_matmul, naive},
+        {{normal({2, 3}), normal({2, 3, 2})}, call_matmul, naive},
+        {{normal({2, 1, 2, 2}), normal({3, 2, 1})}, call_matmul, naive},
+        {{normal({2, 1, 1, 3}), normal({1, 2, 3, 1})}, call_matmul, naive},
+        {{normal({3}), normal({3})},
+         call_matmul,
+         [](Arguments x) -> Results { return sum(x[0].detach() * x[1].detach()); }},
+        {{normal({2, 3}), normal({3})},
+         call_matmul,
+         [](Arguments x) -> Results { return sum(x[0].detach() * x[1].detach(), 1); }},
+        {{normal({3}), normal({2, 3, 2})},
+         call_matmul,
+         [](Arguments x) -> Results { return sum(unsqueeze(x[0].detach(), 1) * x[1].detach(), 1); }},
+        {{normal({2, 0}), normal({0, 3})}, call_matmul, naive},
+        {{normal({0, 2}), normal({2, 3})}, call_matmul, naive},
+        {{integers({2, 3}, -5, 5), integers({3, 2}, -5, 5)}, call_matmul, nullptr}},
+       {{{normal({}), normal({2})}, call_matmul, "at least one dimension"},
+        {{normal({3, 4}), normal({5, 2})},
+         call_matmul,
+         "[matmul] inner dimensions differ: a is (3, 4) and b is (5, 2); the last of a must equal the second last of "
+         "b"},
+        {{normal({3}), normal({2})}, call_matmul, "inner dimensions differ"},
+        {{normal({2, 2, 2}), normal({3, 2, 2})}, call_matmul, "[matmul]"},
+        {{normal({2, 2}), integers({2, 2}, 0, 3)}, call_matmul, "one dtype"},
+        {{booleans({2, 2}), booleans({2, 2})}, call_matmul, "not defined for bool"}}},
+      {"linear",
+       {{{normal({2, 3}), normal({4, 3}), normal({4})}, call_linear, naive_linear},
+        {{normal({2, 3}), normal({4, 3})}, call_linear, naive_linear},
+        {{normal({3}), normal({2, 3}), normal({2})}, call_linear, naive_linear},
+        {{normal({2, 2, 3}), normal({1, 3}), normal({1})}, call_linear, naive_linear},
+        {{normal({0, 3}), normal({2, 3}), normal({2})}, call_linear, naive_linear}},
+       {{{normal({2, 3}), normal({3})}, call_linear, "the weight is (3,); it must be a matrix"},
+        {{normal({2, 3}), normal({3, 4})}, call_linear, "the last dimension of x must equal the weight's second"},
+        {{normal({2, 3}), normal({4, 3}), normal({3})}, call_linear, "the bias must be (4,)"}}},
+      {"addmm",
+       {{{normal({2, 2}), normal({2, 3}), normal({3, 2})}, call_addmm, naive_addmm},
+        {{normal({2}), normal({2, 3}), normal({3, 2})}, call_addmm, naive_addmm},
+        {{normal({2, 1}), normal({2, 3}), normal({3, 2})}, call_addmm, naive_addmm},
+        {{normal({}), normal({1, 1}), normal({1, 2})}, call_addmm, naive_addmm},
+        {{normal({2, 2}), normal({2, 0}), normal({0, 2})}, call_addmm, naive_addmm}},
+       {{{normal({2, 2}), normal({2, 2, 2}), normal({2, 2})}, call_addmm, "both must be matrices"},
+        {{normal({3}), normal({2, 3}), normal({3, 2})}, call_addmm, "[addmm]"},
+        {{normal({2}), normal({2, 2}), normal({3, 2})}, call_addmm, "inner dimensions differ"}}},
+      {"outer",
+       {{{normal({3}), normal({2})},
+         call_outer,
+         [](Arguments x) -> Results {
+           return naive_product(unsqueeze(x[0].detach(), 1), unsqueeze(x[1].detach(), 0));
+         }},
+        {{normal({1}), normal({0})}, call_outer}},
+       {{{normal({2, 2}), normal({2})}, call_outer, "both must be vectors"}},
+       2,
+       1e-6,
+       true,
+       {"mul", "unsqueeze", "expand"}},
+  };
+}
+
+}  // namespace cotangent

@@ -1,0 +1,212 @@
+#include <cotangent/tensor/gemm.hpp>
+
+#include <cblas.h>
+
+#include <algorithm>
+
+#include <cotangent/tensor/allocator.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/parallel.hpp>
+
+// Only OpenBLAS has this; weak, so that another BLAS will do.
+extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
+
+namespace cotangent::raw {
+namespace {
+
+using kernels::GemmLoops;
+using kernels::PanelProduct;
+
+constexpr int64_t kDepth =
+    192;  // of k that is packed and multiplied at once: a panel of B then fits in the first cache
+constexpr int64_t kBlock = 1024;      // rows, columns and k that are packed at once, to stay within the last cache
+constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
+constexpr int64_t kVector = 16384;    // elements of the matrix from which BLAS multiplies it with a vector
+
+template <class T>
+constexpr int kType = sizeof(T) == 4 ? 0 : 1;
+
+/// Scratch from the caching allocator.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(int64_t count) : bytes_(static_cast<size_t>(count) * sizeof(T)), data_(detail::allocate(bytes_)) {}
+  ~Scratch() { detail::deallocate(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return static_cast<T*>(data_); }
+
+ private:
+  size_t bytes_;
+  void* data_;
+};
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <class T>
+struct Product {
+  int64_t m, n, k;
+  Matrix<T> a, b;
+  T* c;
+  int64_t c_row;
+  T alpha, beta;
+};
+
+// ---- a matrix and a vector: bound by memory, so BLAS reads the matrix once; in chunks of rows or columns ----
+
+void blas_gemv(bool transposed, int rows, int columns, float alpha, const float* a, int lda, const float* x, int x_step,
+               float beta, float* y, int y_step) {
+  cblas_sgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, alpha, a, lda, x, x_step, beta, y,
+              y_step);
+}
+void blas_gemv(bool transposed, int rows, int columns, double alpha, const double* a, int lda, const double* x,
+               int x_step, double beta, double* y, int y_step) {
+  cblas_dgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, alpha, a, lda, x, x_step, beta, y,
+              y_step);
+}
+
+/// y(i) = alpha sum_k a(i, k) x(k) + beta y(i); false for a geometry that BLAS does not take.
+template <class T>
+bool vector_product(int64_t n, int64_t k, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step, T alpha,
+                    T beta) {
+  const bool by_rows = a.column == 1 && a.row >= k, by_columns = a.row == 1 && a.column >= n;
+  const int64_t lda = by_rows ? a.row : a.column;
+  constexpr int64_t limit = INT32_MAX;
+  if (!(by_rows || by_columns) || x_step < 1 || y_step < 1 || std::max({n, k, lda, x_step, y_step}) > limit)
+    return false;
+  static const bool one_thread = [] {
+    if (openblas_set_num_threads) openblas_set_num_threads(1);
+    return true;
+  }();
+  (void)one_thread;
+  const int64_t chunk = std::max<int64_t>(65536 / k, 64);
+  parallel_chunks(ceil_div(n, chunk), [&](int64_t i) {
+    const int64_t first = i * chunk;
+    const int count = static_cast<int>(std::min(chunk, n - first)), depth = static_cast<int>(k);
+    blas_gemv(!by_rows, by_rows ? count : depth, by_rows ? depth : count, alpha, a.data + first * a.row,
+              static_cast<int>(lda), x, static_cast<int>(x_step), beta, y + first * y_step, static_cast<int>(y_step));
+  });
+  return true;
+}
+
+// ---- small: one thread, B packed on the stack panel by panel, or used where it lies ----
+
+template <class T>
+void small_product(const Product<T>& p) {
+  const GemmLoops& loops = kernels::kernels().gemm;
+  const int64_t lanes = loops.lanes[kType<T>], panel = 2 * lanes;
+  alignas(64) T packed[kDepth * 32 * 4 / sizeof(T)];
+  for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
+    const int64_t k = std::min(kDepth, p.k - first_k);
+    const T* a = p.a.data + first_k * p.a.column;
+    for (int64_t j = 0; j < p.n; j += panel) {
+      const int64_t n = std::min(panel, p.n - j);
+      const T* b = p.b.data + first_k * p.b.row + j * p.b.column;
+      int64_t b_row = p.b.row;
+      const bool in_place = p.b.column == 1 && (n == panel || n == lanes);
+      if (!in_place) {
+        b_row = n > lanes ? panel : lanes;
+        loops.pack[kType<T>](b_row, k, n, b, p.b.row, p.b.column, packed);
+        b = packed;
+      }
+      loops.multiply[kType<T>]({p.m, n, k, a, p.a.row, p.a.column, loops.strip * p.a.row, b, b_row, p.c + j, p.c_row,
+                                p.alpha, first_k == 0 ? p.beta : 1});
+    }
+  }
+}
+
+// ---- large: both operands are packed, and tiles of the result are handed out to the threads ----
+
+/// The part of a product with at most kBlock rows, columns and k.
+template <class T>
+void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
+  const GemmLoops& loops = kernels::kernels().gemm;
+  const auto pack = loops.pack[kType<T>];
+  const int64_t strip = loops.strip, panel = 2 * loops.lanes[kType<T>];
+  const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), layers = ceil_div(p.k, kDepth);
+  // A: layer after layer, in each strip after strip; B: layer after layer, in each panel after panel
+  const bool pack_a = p.a.column != 1 || p.a.row * int64_t{sizeof(T)} % 4096 == 0;
+  const int64_t parts = strips + panels;
+  const int64_t part_cost = std::max<int64_t>(p.k * panel, 1);
+  parallel_for(0, parts * layers, ceil_div(32768, part_cost) * layers, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t part = i / layers, layer = i % layers, first_k = layer * kDepth,
+                    k = std::min(kDepth, p.k - first_k);
+      if (part < strips) {
+        if (!pack_a) continue;
+        const int64_t row = part * strip;
+        pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
+             packed_a + first_k * strips * strip + row * k);
+      } else {
+        const int64_t column = (part - strips) * panel;
+        pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
+             p.b.column, packed_b + first_k * panels * panel + column * k);
+      }
+    }
+  });
+  const int64_t tile_strips = 8, tile_panels = 4;
+  const int64_t tiles_down = ceil_div(strips, tile_strips), tiles_across = ceil_div(panels, tile_panels);
+  parallel_chunks(tiles_down * tiles_across, [&](int64_t tile) {
+    const int64_t first_strip = tile % tiles_down * tile_strips, first_panel = tile / tiles_down * tile_panels;
+    const int64_t row = first_strip * strip, rows = std::min(tile_strips * strip, p.m - row);
+    for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
+      const int64_t k = std::min(kDepth, p.k - first_k);
+      const T* a = pack_a ? packed_a + first_k * strips * strip + row * k : p.a.data + row * p.a.row + first_k;
+      const int64_t a_row = pack_a ? 1 : p.a.row, a_column = pack_a ? strip : 1,
+                    a_strip = pack_a ? strip * k : strip * p.a.row;
+      for (int64_t i = first_panel; i < std::min(first_panel + tile_panels, panels); ++i) {
+        const int64_t column = i * panel;
+        loops.multiply[kType<T>]({rows, std::min(panel, p.n - column), k, a, a_row, a_column, a_strip,
+                                  packed_b + first_k * panels * panel + column * k, panel, p.c + row * p.c_row + column,
+                                  p.c_row, p.alpha, first_k == 0 ? p.beta : 1});
+      }
+    }
+  });
+}
+
+template <class T>
+void large_product(const Product<T>& p) {
+  const GemmLoops& loops = kernels::kernels().gemm;
+  const int64_t panel = 2 * loops.lanes[kType<T>], depth = std::min(p.k, kBlock);
+  const Scratch<T> packed_a((std::min(p.m, kBlock) + loops.strip) * depth);
+  const Scratch<T> packed_b((std::min(p.n, kBlock) + panel) * depth);
+  for (int64_t j = 0; j < p.n; j += kBlock)
+    for (int64_t i = 0; i < p.m; i += kBlock)
+      for (int64_t l = 0; l < p.k; l += kBlock)
+        block_product<T>({std::min(kBlock, p.m - i),
+                          std::min(kBlock, p.n - j),
+                          std::min(kBlock, p.k - l),
+                          {p.a.data + i * p.a.row + l * p.a.column, p.a.row, p.a.column},
+                          {p.b.data + l * p.b.row + j * p.b.column, p.b.row, p.b.column},
+                          p.c + i * p.c_row + j,
+                          p.c_row,
+                          p.alpha,
+                          l == 0 ? p.beta : T(1)},
+                         packed_a.data(), packed_b.data());
+}
+
+}  // namespace
+
+template <class T>
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha, T beta) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) c[i * c_row + j] = beta == T(0) ? T(0) : beta * c[i * c_row + j];
+    return;
+  }
+  if (n == 1 && m * k >= kVector && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
+  if (m == 1 && n * k >= kVector &&
+      vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta))
+    return;
+  const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta};
+  if (m * n * k <= kSerial)
+    small_product(p);
+  else
+    large_product(p);
+}
+
+template void gemm<float>(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, int64_t, float, float);
+template void gemm<double>(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, int64_t, double, double);
+
+}  // namespace cotangent::raw

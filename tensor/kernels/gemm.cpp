@@ -1,0 +1,170 @@
+// Products of matrices: the packing of operands, and the product of a strip of rows with a panel of columns, which
+// stays in registers while it runs over k. Vector types of the compiler serve here instead of plain loops, since a loop
+// over an array of accumulators does not keep them in registers.
+#include <cotangent/tensor/kernels/kernels.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+// A tile of kStrip rows and two vectors of columns fills the registers: 28 + 2 of 32, or 12 + 2 of 16, or 8 + 2 of 16.
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64, kStrip = 14;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32, kStrip = 6;
+#elif defined(__aarch64__)
+constexpr int kVectorBytes = 16, kStrip = 14;
+#else
+constexpr int kVectorBytes = 16, kStrip = 4;
+#endif
+
+template <class T>
+struct Vectors;
+template <>
+struct Vectors<float> {
+  typedef float Full __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+};
+template <>
+struct Vectors<double> {
+  typedef double Full __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
+};
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+template <class T>
+constexpr int kPanel = 2 * kLanes<T>;
+
+/// M rows by N vectors of columns.
+template <class T, int M, int N>
+void tile(const PanelProduct& p, const T* a, T* c) {
+  using Vector = typename Vectors<T>::Full;
+  constexpr int lanes = kLanes<T>;
+  Vector sums[M][N];
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < N; ++j) sums[i][j] = Vector{};
+  const T* b = static_cast<const T*>(p.b);
+  const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
+  for (int64_t k = 0; k < p.k; ++k) {
+    Vector row[N];
+    for (int j = 0; j < N; ++j) row[j] = *reinterpret_cast<const Vector*>(b + j * lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) {
+      const T factor = a[i * a_row];
+      for (int j = 0; j < N; ++j) sums[i][j] += factor * row[j];
+    }
+    a += a_column;
+    b += b_row;
+  }
+  const T alpha = static_cast<T>(p.alpha), beta = static_cast<T>(p.beta);
+  if (p.n == N * lanes) {
+    if (beta == T(0)) {
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i)
+        for (int j = 0; j < N; ++j) *reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes) = alpha * sums[i][j];
+    } else {
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i)
+        for (int j = 0; j < N; ++j) {
+          Vector* to = reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes);
+          *to = alpha * sums[i][j] + beta * *to;
+        }
+    }
+    return;
+  }
+  T part[M][N * lanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < N; ++j) *reinterpret_cast<Vector*>(part[i] + j * lanes) = alpha * sums[i][j];
+  for (int i = 0; i < M; ++i)
+    for (int64_t j = 0; j < p.n; ++j) {
+      T& to = c[i * p.c_row + j];
+      to = beta == T(0) ? part[i][j] : part[i][j] + beta * to;
+    }
+}
+
+template <class T, int N>
+void strips(const PanelProduct& p) {
+  T* c = static_cast<T*>(p.c);
+  for (int64_t first = 0; first < p.m; first += kStrip) {
+    const T* a = static_cast<const T*>(p.a) + first / kStrip * p.a_strip;
+    const int64_t rows = p.m - first < kStrip ? p.m - first : kStrip;
+    for (int64_t i = 0; i < rows;) {
+      const T* from = a + i * p.a_row;
+      T* to = c + (first + i) * p.c_row;
+      const int64_t rest = rows - i;
+      if (rest == kStrip)
+        tile<T, kStrip, N>(p, from, to), i += kStrip;
+      else if (kStrip > 8 && rest >= 8)
+        tile<T, 8, N>(p, from, to), i += 8;
+      else if (rest >= 4)
+        tile<T, 4, N>(p, from, to), i += 4;
+      else if (rest >= 2)
+        tile<T, 2, N>(p, from, to), i += 2;
+      else
+        tile<T, 1, N>(p, from, to), i += 1;
+    }
+  }
+}
+
+template <class T>
+void multiply(const PanelProduct& p) {
+  if (p.n > kLanes<T>)
+    strips<T, 2>(p);
+  else
+    strips<T, 1>(p);
+}
+
+/// Four rows of four at x, transposed to y.
+template <class T>
+inline void transpose4(const T* x, int64_t x_step, T* y, int64_t y_step) {
+  using Four = typename Vectors<T>::Four;
+  const Four r0 = *reinterpret_cast<const Four*>(x), r1 = *reinterpret_cast<const Four*>(x + x_step),
+             r2 = *reinterpret_cast<const Four*>(x + 2 * x_step), r3 = *reinterpret_cast<const Four*>(x + 3 * x_step);
+  const Four a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5),
+             c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+  *reinterpret_cast<Four*>(y) = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(y + y_step) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  *reinterpret_cast<Four*>(y + 2 * y_step) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+  *reinterpret_cast<Four*>(y + 3 * y_step) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+/// Rows of a fixed length.
+template <class T, int Width>
+void copy_rows(int64_t k, const T* x, int64_t k_step, T* y) {
+  for (int64_t i = 0; i < k; ++i) __builtin_memcpy(y + i * Width, x + i * k_step, Width * sizeof(T));
+}
+
+template <class T>
+void pack(int64_t width, int64_t k, int64_t n, const void* from, int64_t k_step, int64_t n_step, void* to) {
+  const T* x = static_cast<const T*>(from);
+  T* y = static_cast<T*>(to);
+  if (n_step == 1 && n == width) {
+    if (width == kPanel<T>) return copy_rows<T, kPanel<T>>(k, x, k_step, y);
+    if (width == kStrip) return copy_rows<T, kStrip>(k, x, k_step, y);
+  }
+  int64_t done = 0;  // columns
+  if (k_step == 1) {
+    for (; done + 4 <= n; done += 4) {
+      int64_t i = 0;
+      for (; i + 4 <= k; i += 4) transpose4(x + done * n_step + i, n_step, y + i * width + done, width);
+      for (; i < k; ++i)
+        for (int64_t j = done; j < done + 4; ++j) y[i * width + j] = x[i + j * n_step];
+    }
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    int64_t j = done;
+    if (n_step == 1)
+      for (; j + 4 <= n; j += 4) __builtin_memcpy(y + i * width + j, x + i * k_step + j, 4 * sizeof(T));
+    for (; j < n; ++j) y[i * width + j] = x[i * k_step + j * n_step];
+    for (j = n; j < width; ++j) y[i * width + j] = T(0);
+  }
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_gemm(Table& t) {
+  t.gemm = {kStrip, {kLanes<float>, kLanes<double>}, {pack<float>, pack<double>}, {multiply<float>, multiply<double>}};
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

@@ -1,0 +1,106 @@
+#include <cotangent/tensor/gemm.hpp>
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <cotangent/tensor/parallel.hpp>
+
+using namespace cotangent;
+
+namespace {
+
+/// Small integers, so that sums are exact in float32 and any order of them gives the same.
+template <class T>
+std::vector<T> integers(int64_t count, uint32_t seed) {
+  std::vector<T> v(static_cast<size_t>(count));
+  for (T& x : v) seed = seed * 1664525u + 1013904223u, x = static_cast<T>(static_cast<int>(seed >> 28) - 8);
+  return v;
+}
+
+template <class T>
+T at(const raw::Matrix<T>& x, int64_t i, int64_t j) {
+  return x.data[i * x.row + j * x.column];
+}
+
+template <class T>
+void check_product(int64_t m, int64_t n, int64_t k, raw::Matrix<T> a, raw::Matrix<T> b, T alpha = 1, T beta = 0) {
+  const int64_t c_row = n + 3;
+  std::vector<T> c = integers<T>(m * c_row, 3), expected = c;
+  if (beta == 0)
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) c[static_cast<size_t>(i * c_row + j)] = std::numeric_limits<T>::quiet_NaN();
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      T sum = 0;
+      for (int64_t l = 0; l < k; ++l) sum += at(a, i, l) * at(b, l, j);
+      T& y = expected[static_cast<size_t>(i * c_row + j)];
+      y = alpha * sum + (beta == 0 ? 0 : beta * y);
+    }
+  raw::gemm<T>(m, n, k, a, b, c.data(), c_row, alpha, beta);
+  CAPTURE(m, n, k, alpha, beta);
+  CHECK(c == expected);  // the gaps between the rows too
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "", float, double) {
+  const int64_t sizes[][3] = {{1, 1, 1},     {4, 16, 2},     {3, 1, 7},       {1, 5, 300},
+                              {17, 33, 9},   {14, 32, 16},   {29, 70, 5},     {64, 10, 200},
+                              {13, 48, 193}, {130, 131, 70}, {100, 110, 120}, {300, 40, 400}};
+  for (const auto& [m, n, k] : sizes) {
+    const std::vector<TestType> x = integers<TestType>(4 * m * k, 1), y = integers<TestType>(4 * k * n, 2);
+    const raw::Matrix<TestType> rows_a{x.data(), k, 1}, columns_a{x.data(), 1, m}, spread_a{x.data(), 2 * k, 2};
+    const raw::Matrix<TestType> rows_b{y.data(), n, 1}, columns_b{y.data(), 1, k}, spread_b{y.data(), 2 * n, 2};
+    for (const auto& a : {rows_a, columns_a, spread_a})
+      for (const auto& b : {rows_b, columns_b, spread_b}) check_product<TestType>(m, n, k, a, b);
+    check_product<TestType>(m, n, k, rows_a, columns_b, 2, 3);
+    check_product<TestType>(m, n, k, columns_a, rows_b, -1, 1);
+    check_product<TestType>(m, n, k, {x.data(), 0, 1}, {y.data(), 1, 0});  // repeated rows, repeated columns
+    check_product<TestType>(m, n, k, {x.data() + (m - 1) * k, -k, 1}, rows_b);
+  }
+}
+
+TEMPLATE_TEST_CASE("gemm multiplies by a vector", "", float, double) {
+  for (int64_t size : {100, 500}) {
+    const std::vector<TestType> matrix = integers<TestType>(size * size, 1), vector = integers<TestType>(2 * size, 2);
+    for (int64_t step : {1, 2}) {
+      for (bool by_rows : {true, false}) {
+        const raw::Matrix<TestType> a{matrix.data(), by_rows ? size : 1, by_rows ? 1 : size};
+        check_product<TestType>(size, 1, size, a, {vector.data(), step, 1});
+        check_product<TestType>(1, size, size, {vector.data(), 1, step}, a);
+        check_product<TestType>(size, 1, size, a, {vector.data(), step, 1}, 2, 3);
+        check_product<TestType>(1, size, size, {vector.data(), 1, step}, a, 2, 3);
+      }
+    }
+  }
+}
+
+TEST_CASE("gemm with k = 0 scales the result") {
+  float c[2] = {3, NAN};
+  raw::gemm<float>(1, 1, 0, {nullptr, 1, 1}, {nullptr, 1, 1}, c, 2, 1, 2);
+  CHECK(c[0] == 6);
+  raw::gemm<float>(1, 2, 0, {nullptr, 1, 1}, {nullptr, 1, 1}, c, 2);
+  CHECK(c[0] == 0);
+  CHECK(c[1] == 0);
+  raw::gemm<float>(0, 2, 3, {nullptr, 1, 1}, {nullptr, 1, 1}, nullptr, 2);
+}
+
+TEST_CASE("gemm gives the same bits for any number of threads", "[threads]") {
+  const int before = num_threads();
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{150, 200, 250}, {700, 1, 300}, {1, 700, 300}}) {
+    std::vector<float> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(k * n));
+    for (size_t i = 0; i < a.size(); ++i) a[i] = std::sin(float(i));
+    for (size_t i = 0; i < b.size(); ++i) b[i] = std::cos(float(i));
+    std::vector<std::vector<float>> results;
+    for (int threads : {1, 2, 3, 7}) {
+      set_num_threads(threads);
+      results.emplace_back(static_cast<size_t>(m * n));
+      raw::gemm<float>(m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, results.back().data(), n);
+    }
+    for (const auto& y : results) CHECK(y == results[0]);
+  }
+  set_num_threads(before);
+}
