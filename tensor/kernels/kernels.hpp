@@ -63,6 +63,37 @@ struct RandomLoops {
   void (*keep_below[2])(const uint32_t* words, uint32_t last, const void* x, void* y, int64_t n, double scale);
 };
 
+/// Pixels that lie one after another in the source and in a panel.
+struct PixelRun {
+  int64_t from, to, count;
+};
+
+/// The loops of a convolution: see tensor/conv.cpp. `lanes` elements may be read beyond the end of a run of the source.
+struct ConvLoops {
+  int64_t rows, columns;            ///< the tile of `product`
+  int64_t grad_rows, grad_columns;  ///< the tile of `outer`
+  int64_t lanes;                    ///< of a vector
+  /// panel[k * width + run.to + i] = x[offsets[k] + run.from + i]. Unless `exact`, up to `lanes` elements beyond a run are
+  /// read, and written before what comes after the run.
+  void (*pack)(const void* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, bool exact,
+               void* panel, int64_t width);
+  /// c[r, j] = start[r] (c[r, j] without it) + sum over k of a[k * rows + r] * panel[k * columns + j], for whole vectors
+  /// of columns.
+  void (*product)(int64_t depth, int64_t columns, const void* a, const void* panel, const void* start, void* c,
+                  int64_t row_stride);
+  /// c[r, j] += sum over p of a[r, p] * b[p, j]: grad_rows rows, whole vectors of at most grad_columns columns.
+  void (*outer)(int64_t pixels, int64_t columns, const void* a, int64_t a_stride, const void* b, int64_t b_stride, void* c,
+                int64_t c_stride);
+  /// y[j, r] = x[r, j]
+  void (*transpose)(const void* x, int64_t rows, int64_t columns, int64_t x_stride, void* y, int64_t y_stride);
+  /// y[i] = *start (0 without it) + sum over k of weights[k] * x[offsets[k] + i], for n pixels
+  void (*filter)(int64_t depth, const void* weights, const void* x, const int64_t* offsets, const void* start, void* y,
+                 int64_t n);
+  /// sums[k] += sum over r and i of g[r, i] * x[r, offsets[k] + i], for rows of n pixels
+  void (*correlate)(int64_t depth, const void* x, int64_t x_stride, const int64_t* offsets, const void* g, int64_t g_stride,
+                    int64_t rows, int64_t n, void* sums);
+};
+
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
 inline constexpr int64_t kColumns = 128;
 
@@ -140,6 +171,7 @@ struct Table {
   LossLoops loss[2];
   OptimLoops optim;
   GemmLoops gemm;
+  ConvLoops conv[2];  // float32, float64
 };
 
 const Table& kernels();

@@ -1,0 +1,39 @@
+#pragma once
+// Convolutions without history, in one to three spatial dimensions: a product, and its two adjoints. Each of the three
+// is linear in both operands, and the other two are its derivatives, so they are closed under differentiation.
+#include <cotangent/tensor/spatial.hpp>
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::raw {
+
+/// How the kernel moves over the source. Fewer than three spatial dimensions are the last ones.
+struct ConvGeometry {
+  int dims = 2;
+  int64_t stride[3] = {1, 1, 1};
+  int64_t padding[3] = {0, 0, 0};
+  int64_t dilation[3] = {1, 1, 1};
+  int64_t groups = 1;
+};
+
+/// Checks the options; errors name `op`.
+ConvGeometry conv_geometry(const char* op, int dims, const Spatial& stride, const Spatial& padding,
+                           const Spatial& dilation, int64_t groups);
+
+/// The shape of conv(x, w), after checking that both and the bias (if defined) go together.
+Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
+/// The shape of a transposed convolution of x (N, C, ...) with w (C, O/groups, ...).
+Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                           const ConvGeometry& geometry, const Dims& output_padding);
+
+/// y[n, o, p] = bias[o] + sum over c and k of w[o, c, k] * x[n, c, p * stride - padding + k * dilation], where x is 0
+/// outside. x (N, C, ...), w (O, C/groups, ...), bias (O) or undefined. The operands fit: conv_shape has checked them.
+Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
+/// The adjoint of x -> conv(x, w): from g, shaped like y, to x's shape. `bias` is added to each channel, if defined.
+Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
+                       const ConvGeometry& geometry);
+/// The adjoint of w -> conv(x, w): from g, shaped like y, to w's shape. Summed over the images in chunks that depend on
+/// the shapes alone.
+Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
+                        const ConvGeometry& geometry);
+
+}  // namespace cotangent::raw

@@ -1,0 +1,165 @@
+// Private: how a convolution reads its source. One description serves convolutions, their input gradients (as stride^d
+// interleaved convolutions of the gradient without stride) and their weight gradients.
+#pragma once
+#include <algorithm>
+#include <cstring>
+
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/shape.hpp>
+
+namespace cotangent::raw {
+
+/// Along one dimension, position u of the result lies at place + u * place_step, and its tap j reads the source at
+/// u * step + shift + j * shift_step (0 outside) with the kernel's element tap + j * tap_step.
+struct ConvAxis {
+  int64_t source = 1, result = 1;  // sizes
+  int64_t positions = 1, step = 1;
+  int64_t place = 0, place_step = 1;
+  int64_t taps = 1, shift = 0, shift_step = 0;
+  int64_t kernel = 1, tap = 0, tap_step = 1;
+
+  /// The first element that is read, and how many from there on `count` positions read.
+  int64_t low() const { return shift + std::min<int64_t>(0, (taps - 1) * shift_step); }
+  int64_t extent(int64_t count) const {
+    return (count - 1) * step + (taps - 1) * (shift_step < 0 ? -shift_step : shift_step) + 1;
+  }
+};
+
+/// The source of one group, cut into units of work: a few small images, or a band of rows of a large one. A unit is
+/// copied with its margins of zeros, and with the columns of a strided convolution sorted by their remainder, so that
+/// the pixels that a row of the result reads through one tap lie side by side. A source that lies so already is read
+/// where it is.
+struct ConvSource {
+  static constexpr int64_t kUnitPixels = 768;           // of the result, at least, where there are as many
+  static constexpr int64_t kUnitElements = 384 * 1024;  // of the source, at most, where one image has fewer
+
+  ConvAxis axes[3];
+  int64_t images, channels;  // of a group
+  int64_t image_stride, channel_stride;
+  int64_t result_image_stride, result_channel_stride;
+  bool in_place;
+  int64_t unit_images, band, bands, units;
+  int64_t rows, row, column_class, plane, image;  // of a copied unit, in elements (`rows` in rows)
+
+  /// `channels` of a group, of `all_channels`. A loop that reads beyond the end of a row needs a copy.
+  ConvSource(const ConvAxis (&axes_)[3], int64_t images_, int64_t channels_, int64_t all_channels,
+             int64_t result_channels, bool always_copy)
+      : axes{axes_[0], axes_[1], axes_[2]}, images(images_), channels(channels_) {
+    const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
+    channel_stride = z.source * y.source * x.source;
+    image_stride = all_channels * channel_stride;
+    result_channel_stride = z.result * y.result * x.result;
+    result_image_stride = result_channels * result_channel_stride;
+    in_place = !always_copy;
+    for (const ConvAxis& a : axes)
+      in_place = in_place && a.taps == 1 && a.shift == 0 && a.step == 1 && a.source == a.positions;
+    const int64_t pixels = z.positions * y.positions * x.positions;
+    column_class = (x.extent(x.positions) + x.step - 1) / x.step;
+    row = x.step * column_class;
+    band = std::clamp<int64_t>((kUnitPixels + x.positions - 1) / x.positions, 1, y.positions);
+    if (z.positions > 1) band = y.positions;
+    bands = (y.positions + band - 1) / band;
+    band = (y.positions + bands - 1) / bands;
+    bands = (y.positions + band - 1) / band;
+    rows = y.extent(band);
+    plane = in_place ? channel_stride : z.extent(z.positions) * rows * row;
+    image = in_place ? image_stride : channels * plane;
+    unit_images = bands > 1 ? 1
+                            : std::clamp<int64_t>(std::min((kUnitPixels + pixels / 2) / pixels, kUnitElements / image),
+                                                  1, images);
+    units = (images + unit_images - 1) / unit_images * bands;
+  }
+
+  int64_t depth() const { return channels * axes[0].taps * axes[1].taps * axes[2].taps; }
+  /// Elements that a copied unit takes.
+  int64_t size() const { return in_place ? 0 : unit_images * image; }
+
+  /// Where tap k of the depth (channels, then taps) reads, from the position's own place in the unit.
+  void offsets(int64_t* to) const {
+    const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < z.taps; ++i)
+        for (int64_t j = 0; j < y.taps; ++j)
+          for (int64_t k = 0; k < x.taps; ++k) {
+            const int64_t column = x.shift + k * x.shift_step - x.low();
+            *to++ = in_place ? c * plane
+                             : c * plane + (z.shift + i * z.shift_step - z.low()) * rows * row +
+                                   (y.shift + j * y.shift_step - y.low()) * row + column % x.step * column_class +
+                                   column / x.step;
+          }
+  }
+
+  /// A unit: the positions that it covers, and its elements.
+  struct Unit {
+    int64_t first_image, images;
+    int64_t first_row, rows;
+    int64_t pixels;
+  };
+  Unit unit(int64_t i) const {
+    Unit u;
+    u.first_image = i / bands * unit_images;
+    u.images = std::min(unit_images, images - u.first_image);
+    u.first_row = i % bands * band;
+    u.rows = std::min(band, axes[1].positions - u.first_row);
+    u.pixels = u.images * axes[0].positions * u.rows * axes[2].positions;
+    return u;
+  }
+
+  /// The unit's elements of the group that starts at `x`: copied to `space`, whose margins hold zeros already.
+  template <class T>
+  const T* load(const Unit& u, const T* x, T* space) const {
+    const ConvAxis &az = axes[0], &ay = axes[1], &ax = axes[2];
+    x += u.first_image * image_stride;
+    if (in_place) return x + u.first_row * ax.source;
+    const int64_t planes = az.extent(az.positions), height = ay.extent(u.rows), width = ax.extent(ax.positions);
+    const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
+    T* to = space;
+    for (int64_t n = 0; n < u.images; ++n)
+      for (int64_t c = 0; c < channels; ++c, to += plane) {
+        const T* from = x + n * image_stride + c * channel_stride;
+        for (int64_t i = 0; i < planes; ++i)
+          for (int64_t j = 0; j < height; ++j) {
+            const int64_t z = az.low() + i, y = u.first_row * ay.step + ay.low() + j;
+            T* target = to + (i * rows + j) * row;
+            if (z < 0 || z >= az.source || y < 0 || y >= ay.source) {
+              std::memset(target, 0, static_cast<size_t>(row) * sizeof(T));
+            } else if (left < right) {
+              const T* line = from + (z * ay.source + y) * ax.source + ax.low();
+              if (ax.step == 1)
+                std::memcpy(target + left, line + left, static_cast<size_t>(right - left) * sizeof(T));
+              else
+                for (int64_t q = left; q < right; ++q) target[q % ax.step * column_class + q / ax.step] = line[q];
+            }
+          }
+      }
+    return space;
+  }
+
+  /// Calls f(source, result, count, pixel) for each stretch of a row among the pixels first..last of the unit: where it
+  /// starts in the unit's elements, in the result's first channel, and among the pixels.
+  template <class F>
+  void stretches(const Unit& u, int64_t first, int64_t last, F&& f) const {
+    const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
+    int64_t rest = first / x.positions;
+    int64_t i = first % x.positions, j = rest % u.rows, k = rest / u.rows % z.positions,
+            n = rest / u.rows / z.positions;
+    while (first < last) {
+      const int64_t count = std::min(x.positions - i, last - first);
+      const int64_t source = in_place ? n * image + (k * y.source + j) * x.source + i
+                                      : n * image + (k * z.step * rows + j * y.step) * row + i;
+      const int64_t result =
+          (u.first_image + n) * result_image_stride +
+          ((z.place + k * z.place_step) * y.result + y.place + (u.first_row + j) * y.place_step) * x.result + x.place +
+          i * x.place_step;
+      f(source, result, count, first);
+      first += count;
+      i = 0;
+      if (++j < u.rows) continue;
+      j = 0;
+      if (++k < z.positions) continue;
+      k = 0, ++n;
+    }
+  }
+};
+
+}  // namespace cotangent::raw

@@ -1,0 +1,22 @@
+#pragma once
+#include <cotangent/tensor/shape.hpp>
+
+namespace cotangent {
+
+/// A number for each spatial dimension, or one for all of them: `.stride = 2`, `.padding = {1, 0}`.
+class Spatial {
+ public:
+  Spatial(int64_t all) : values_{all} {}
+  Spatial(int all) : values_{all} {}
+  Spatial(std::initializer_list<int64_t> values) : values_(values) {}
+  Spatial(const Dims& values) : values_(values) {}
+  /// Whether nothing was given (`{}`), which some options take for "as another one".
+  bool empty() const { return values_.empty(); }
+  /// The numbers of `dims` dimensions, each at least `least`. A ShapeError or ValueError names `op` and `what`.
+  Dims over(const char* op, const char* what, int dims, int64_t least) const;
+
+ private:
+  Dims values_;
+};
+
+}  // namespace cotangent
