@@ -6,6 +6,7 @@
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>

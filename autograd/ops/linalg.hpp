@@ -26,13 +26,4 @@ Tensor addmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta = 1,
 ///   a (m,), b (n,) -> (m, n);   da = dy b, db = dy^T a
 Tensor outer(const Tensor& a, const Tensor& b);
 
-/// A sum of products, by Einstein's convention: einsum("bij,bjk->bik", {a, b}) is a batched matrix product.
-///
-/// A letter names a dimension; a letter that the output lacks is summed over; a letter twice in one operand takes the
-/// diagonal; "..." stands for any dimensions, which broadcast. Without "->" the output has the letters that occur once,
-/// in alphabetical order (capitals first), after the dimensions of "...". Spaces do not matter. A dimension of size 1
-/// broadcasts. Operands are multiplied from left to right. The gradients are einsums again, by composition. A
-/// ValueError for an equation that can't be read, a ShapeError for operands that do not fit it.
-Tensor einsum(const std::string& equation, const Tensors& operands);
-
 }  // namespace cotangent
