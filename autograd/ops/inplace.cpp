@@ -105,17 +105,17 @@ bool must_record_write(const char* op, const Tensor& x, const Tensor& operand) {
     fail<GradError>("[{}] a {} tensor can't take on a history; write a detach()ed value", op, x.dtype());
   if (x.impl()->inference)
     fail<GradError>("[{}] the tensor was made in inference mode and can't take on a history", op);
+  const TensorImpl* base = x.impl()->base;
+  if (base && base->node && !x.impl()->node) {  // a view taken under NoGrad: for the write it is one like any other
+    x.impl()->base_generation = base->generation - 1;
+    history(x);
+  }
   return true;
 }
 
 void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
   const Tensor result = to(expand(value, x.shape()), x.dtype());
   TensorImpl* base = x.impl()->base;
-  if (base && base->node && !x.impl()->node) {  // a view taken under NoGrad: for the write it is one like any other
-    x.impl()->base_generation = base->generation - 1;
-    detail::history(x);
-  }
-  const Tensor result = to(expand(recorded(detail::alias(x)), x.shape()), x.dtype());
   Tensor new_base;
   if (base) {
     base->refs.add();
@@ -131,9 +131,10 @@ void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
 }
 
 Tensor apart_from(const Tensor& x, const Tensor& operand) {
+  if (!operand.shares_storage(x)) return operand;
   const bool same =
       operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
-  return operand.shares_storage(x) && !same ? clone(operand) : operand;
+  return same && !grad_enabled() ? operand : clone(operand);
 }
 
 }  // namespace detail
@@ -159,15 +160,6 @@ void check_broadcasts(const char* op, const Tensor& x, const Tensor& other) {
     fail<ShapeError>(
         "[{}] an operand of shape {} does not broadcast to the tensor's shape {}; an in-place op keeps its shape", op,
         other.shape(), x.shape());
-}
-
-// The operand itself, or a copy where it lies in the memory that is about to be written. What lies in the very same
-// places may stay there if nothing is recorded.
-Tensor apart_from(const Tensor& x, const Tensor& operand) {
-  if (!operand.shares_storage(x)) return operand;
-  const bool same =
-      operand.impl()->data == x.impl()->data && operand.shape() == x.shape() && operand.strides() == x.strides();
-  return same && !grad_enabled() ? operand : clone(operand);
 }
 
 Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
