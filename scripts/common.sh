@@ -9,6 +9,11 @@ ci_packages=(git clang-format clang-tidy gcovr)
 
 heading() { printf '\n== %s ==\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+# Runs a command whose output matters only when it fails.
+quietly() {
+  local output
+  output=$("$@" 2>&1) || { printf '%s\n' "$output" >&2; fail "failed: $*"; }
+}
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 # Installs those of the named Debian packages that are missing; with nothing missing it needs no network and no root.
