@@ -10,4 +10,7 @@ std::string Softplus::settings() const {
   return beta == 1 && threshold == 20 ? "" : fmt::format("{}, {}", beta, threshold);
 }
 
+std::string Softmax::settings() const { return std::to_string(dim); }
+std::string LogSoftmax::settings() const { return std::to_string(dim); }
+
 }  // namespace cotangent::nn

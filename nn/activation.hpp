@@ -2,6 +2,7 @@
 // Activation functions as modules, for nn::Sequential. autograd/ops/activation.hpp and math.hpp have the functions.
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/nn/module.hpp>
 
 namespace cotangent::nn {
@@ -58,6 +59,23 @@ struct Sigmoid : Module {
 struct Tanh : Module {
   COTANGENT_MODULE()
   Tensor forward(const Tensor& x) { return tanh(x); }
+};
+
+/// Along dimension `dim`; there is no default, as it is too easily the wrong one.
+struct Softmax : Module {
+  explicit Softmax(int64_t dim_) : dim(dim_) {}
+  int64_t dim;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return softmax(x, dim); }
+  std::string settings() const override;
+};
+
+struct LogSoftmax : Module {
+  explicit LogSoftmax(int64_t dim_) : dim(dim_) {}
+  int64_t dim;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return log_softmax(x, dim); }
+  std::string settings() const override;
 };
 
 }  // namespace cotangent::nn

@@ -37,6 +37,9 @@ void set_num_threads(int count) {
   g_threads = count;
 }
 
+SingleThreaded::SingleThreaded() : before_(t_inside) { t_inside = true; }
+SingleThreaded::~SingleThreaded() { t_inside = before_; }
+
 namespace detail {
 
 int64_t task_count(int64_t work, int64_t grain) {

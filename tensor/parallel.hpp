@@ -9,6 +9,19 @@ int num_threads();
 /// A ValueError below 1. Results do not depend on it, bit for bit.
 void set_num_threads(int count);
 
+/// While it lives, kernels that this thread calls use no other thread: for work beside the training, as loading data
+/// is.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  bool before_;
+};
+
 namespace detail {
 /// Runs task(context, i) for each i in [0, count), on several threads when called outside a parallel region.
 void run_tasks(int64_t count, void (*task)(void* context, int64_t i), void* context);

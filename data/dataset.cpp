@@ -1,0 +1,38 @@
+#include <cotangent/data/dataset.hpp>
+
+#include <cstring>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::data {
+
+TensorDataset::TensorDataset(const Tensor& x, const Tensor& y)
+    : x_(raw::contiguous(x.detach())), y_(raw::contiguous(y.detach())) {
+  if (x.rank() == 0 || y.rank() == 0 || x.size(0) != y.size(0))
+    fail<ShapeError>(
+        "[TensorDataset] x is {} and y is {}; their first dimensions count the examples and must be the same",
+        x.shape(), y.shape());
+}
+
+namespace {
+Tensor rows(const Tensor& x, std::span<const int64_t> indices) {
+  Shape shape = x.shape();
+  const int64_t count = shape[0];
+  shape[0] = static_cast<int64_t>(indices.size());
+  const Tensor result = empty(shape, x.dtype());
+  const auto bytes = static_cast<size_t>(count > 0 ? x.numel() / count * item_size(x.dtype()) : 0);
+  char* to = static_cast<char*>(result.raw_data());
+  for (int64_t i : indices) {
+    if (i < 0 || i >= count) fail<IndexError>("[TensorDataset] there is no example {}; there are {}", i, count);
+    std::memcpy(to, static_cast<const char*>(x.raw_data()) + static_cast<size_t>(i) * bytes, bytes);
+    to += bytes;
+  }
+  return result;
+}
+}  // namespace
+
+Batch TensorDataset::batch(std::span<const int64_t> indices) const { return {rows(x_, indices), rows(y_, indices)}; }
+
+}  // namespace cotangent::data

@@ -1,0 +1,93 @@
+// Layers: values, state_dict keys, starting values and errors. Their gradients are checked in gradients_test.cpp.
+#include <cmath>
+
+#include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/nn/dropout.hpp>
+#include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/shape.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+
+using namespace cotangent;
+
+namespace {
+std::vector<std::string> keys(const nn::Module& m) {
+  std::vector<std::string> names;
+  for (const auto& entry : m.state_dict()) names.push_back(entry.name);
+  return names;
+}
+using Names = std::vector<std::string>;
+
+/// All in [-bound, bound], and close to both ends.
+void check_uniform(const Tensor& x, double bound) {
+  double largest = 0, smallest = 0;
+  for (double v : x.to_vector<double>()) largest = std::max(largest, v), smallest = std::min(smallest, v);
+  CHECK(largest <= bound);
+  CHECK(smallest >= -bound);
+  CHECK(largest > 0.9 * bound);
+  CHECK(smallest < -0.9 * bound);
+}
+}  // namespace
+
+TEST_CASE("Linear is x W^T + b") {
+  nn::Linear layer(2, 3);
+  CHECK(keys(layer) == Names{"weight", "bias"});
+  CHECK(layer.weight.shape() == Shape{3, 2});
+  layer.load_state_dict({{"weight", tensor({{1.0, 2.0}, {3.0, 4.0}, {5.0, 6.0}})}, {"bias", tensor({0.5, 0.0, -1.0})}});
+  CHECK(layer(tensor({{1.0, 10.0}, {0.0, 1.0}})).to_vector<float>() == std::vector<float>{21.5, 43, 64, 2.5, 4, 5});
+  CHECK(layer(ones({4, 5, 2})).shape() == Shape{4, 5, 3});
+  CHECK(layer(ones({2})).shape() == Shape{3});
+  CHECK(layer.settings() == "2, 3");
+
+  nn::Linear plain(2, 3, {.bias = false, .dtype = float64});
+  CHECK(keys(plain) == Names{"weight"});
+  CHECK(plain.weight.dtype() == float64);
+  CHECK(plain.settings() == "2, 3, bias = false");
+  nn::Linear large(100, 300);
+  check_uniform(large.weight, 0.1);
+  check_uniform(large.bias, 0.1);
+  CHECK_THROWS_AS(nn::Linear(0, 3), ValueError);
+  CHECK_THROWS_AS(layer(ones({4, 3})), ShapeError);
+}
+
+TEST_CASE("Embedding looks up rows") {
+  nn::Embedding table(5, 3, {.padding_idx = -1});
+  CHECK(keys(table) == Names{"weight"});
+  const Tensor y = table(tensor({{0, 4}, {1, 0}}));
+  CHECK(y.shape() == Shape{2, 2, 3});
+  CHECK(y.select(0, 0).select(0, 1).to_vector<float>() == std::vector<float>{0, 0, 0});
+  CHECK(equal(y.select(0, 1).select(0, 1), table.weight.select(0, 0)));
+  sum(y).backward();
+  CHECK(table.weight.grad().select(0, 0).to_vector<float>() == std::vector<float>{2, 2, 2});
+  CHECK(table.weight.grad().select(0, 4).to_vector<float>() == std::vector<float>{0, 0, 0});
+  CHECK(table.settings() == "5, 3, padding_idx = -1");
+  CHECK_THROWS_AS(table(tensor({5})), IndexError);
+  CHECK_THROWS_AS(nn::Embedding(5, 3, {.padding_idx = 5}), ValueError);
+  CHECK_THROWS_AS(nn::Embedding(0, 3), ValueError);
+}
+
+TEST_CASE("Dropout drops in training only") {
+  manual_seed(1);
+  nn::Dropout dropout(0.25);
+  const Tensor x = ones({1000});
+  int dropped = 0;
+  for (float v : dropout(x).to_vector<float>()) {
+    CHECK((v == 0 || v == Approx(4.0 / 3)));
+    dropped += v == 0;
+  }
+  CHECK(dropped > 200);
+  CHECK(dropped < 300);
+  dropout.eval();
+  CHECK(equal(dropout(x), x));
+  CHECK_THROWS_WITH(nn::Dropout(1.5), Catch::Contains("p is 1.5"));
+}
+
+TEST_CASE("Flatten keeps the batch") {
+  CHECK(nn::Flatten()(ones({2, 3, 4})).shape() == Shape{2, 12});
+  CHECK(nn::Flatten(0, 1)(ones({2, 3, 4})).shape() == Shape{6, 4});
+  CHECK(nn::Identity()(ones({2})).shape() == Shape{2});
+}
