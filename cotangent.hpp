@@ -17,6 +17,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/resize.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
+#include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/data/dataloader.hpp>
 #include <cotangent/data/dataset.hpp>

@@ -97,8 +97,26 @@ struct ConvLoops {
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
 inline constexpr int64_t kColumns = 128;
 
-/// Softmax along rows of n elements, one row after another; and along columns, where consecutive elements of a column lie
-/// `stride` apart and there are at most kColumns columns.
+// Loops along one dimension come in two forms: along rows of n elements, one row after another; and along columns, where
+// consecutive elements of a column lie `stride` apart and there are at most kColumns columns unless said. n is at least 1.
+
+/// y = all elements of a row or column joined. The extremes give NaN if there is one.
+enum class Fold : uint8_t { sum, sum_squares, product, max, min, count };
+struct FoldLoops {
+  void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
+  void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);  ///< any number of columns
+};
+/// Where `value` stands first.
+struct FindLoops {
+  void (*rows)(const void* x, const void* value, int64_t* index, int64_t rows, int64_t n);
+  void (*columns)(const void* x, const void* value, int64_t* index, int64_t n, int64_t stride, int64_t columns);
+};
+/// The mean, and the sum of (x - mean)^2.
+struct DeviationLoops {
+  void (*rows)(const void* x, void* mean, void* y, int64_t rows, int64_t n);
+  void (*columns)(const void* x, void* mean, void* y, int64_t n, int64_t stride, int64_t columns);
+};
+
 struct SoftmaxLoops {
   void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
   void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);
@@ -167,7 +185,11 @@ struct Table {
   /// y += alpha * x, for float32 and float64.
   void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
   RandomLoops random;
-  SoftmaxLoops softmax[2], log_softmax[2];  // float32, float64
+  FoldLoops fold[static_cast<int>(Fold::count)][8];
+  FindLoops find[8];
+  DeviationLoops deviation[2];              // float32, float64
+  SoftmaxLoops softmax[2], log_softmax[2];
+  FoldLoops logsumexp[2];
   LossLoops loss[2];
   OptimLoops optim;
   GemmLoops gemm;

@@ -105,9 +105,51 @@ void columns_backward(const void* pg, const void* py, void* px, int64_t n, int64
   }
 }
 
+// ---- log(sum(exp(x))), shifted by the maximum where that is finite ----
+
+template <class T>
+T finite_or_zero(T x) {
+  return m_fabs(x) <= (sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__)) ? x : T(0);
+}
+
+template <class T>
+void logsumexp_rows(const void* px, void* py, int64_t rows, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; ++r, x += n) {
+    const T m = finite_or_zero(maximum(x, n));
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; ++i) sum += m_exp(x[i] - m);
+    y[r] = m + m_log(sum);
+  }
+}
+
+template <class T>
+void logsumexp_columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  T m[kColumns], sum[kColumns];
+  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
+  for (int64_t i = 1; i < n; ++i) {
+    const T* row = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
+  }
+  for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]);
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) sum[j] += m_exp(row[j] - m[j]);
+  }
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) y[j] = m[j] + m_log(sum[j]);
+}
+
 template <class T>
 void fill(Table& t, int dtype) {
   t.softmax[dtype] = {softmax_rows<T>, columns<T, false>, rows_backward<T, false>, columns_backward<T, false>};
+  t.logsumexp[dtype] = {logsumexp_rows<T>, logsumexp_columns<T>};
   t.log_softmax[dtype] = {log_softmax_rows<T>, columns<T, true>, rows_backward<T, true>, columns_backward<T, true>};
 }
 

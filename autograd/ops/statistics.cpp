@@ -1,0 +1,256 @@
+#include <cotangent/autograd/ops/statistics.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce_internal.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/reduce.hpp>
+
+namespace cotangent {
+namespace {
+
+using detail::finish_reduction;
+using raw::Binary;
+using raw::Unary;
+
+uint32_t checked_floating(const char* op, const Tensor& x, const DimList& dims) {
+  if (!x.is_floating())
+    fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
+  return checked_dims(op, dims, x.rank());
+}
+
+/// x in the dtype that computes, for results that are rounded once at the end.
+Tensor computed(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16 ? raw::cast(x, float32) : x; }
+Tensor rounded(const Tensor& y, Dtype dtype) { return y.dtype() == dtype ? y : raw::cast(y, dtype); }
+
+}  // namespace
+
+// ---- variance ----
+
+namespace {
+
+struct Spread {
+  uint32_t dims;
+  double divisor;
+  Tensor mean;
+};
+
+// (x - m) * factor, where the factor has the shape of the result.
+Gradients away_from_mean(const Backward& b, const Spread& s, const Tensor& factor) {
+  const Tensor& x = b.input(0);
+  return {(x - (b.creates_graph() ? mean(x, detail::listed(s.dims, x.rank()), true) : s.mean)) * factor};
+}
+
+double divisor_of(const Tensor& x, uint32_t mask, double correction) {
+  return std::max(0.0, static_cast<double>(raw::reduced_count(x.shape(), mask)) - correction);
+}
+
+}  // namespace
+
+Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
+  const uint32_t mask = checked_floating("var", x, dims);
+  const double divisor = divisor_of(x, mask, options.correction);
+  const raw::Deviation d = raw::deviation("var", computed(x), mask);
+  const Tensor y = rounded(raw::binary("var", Binary::div, d.squares, divisor), x.dtype());
+  return finish_reduction(record("var", {x}, y, Keep::input(0), Spread{mask, divisor, rounded(d.mean, x.dtype())},
+                                 [](const Backward& b, const Spread& s) -> Gradients {
+                                   return away_from_mean(b, s, b.grad() * (2 / s.divisor));
+                                 }),
+                          mask, options.keepdim);
+}
+
+Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
+  const uint32_t mask = checked_floating("std", x, dims);
+  const double divisor = divisor_of(x, mask, options.correction);
+  const raw::Deviation d = raw::deviation("std", computed(x), mask);
+  const Tensor y =
+      rounded(raw::unary("std", Unary::sqrt, raw::binary("std", Binary::div, d.squares, divisor)), x.dtype());
+  return finish_reduction(
+      record("std", {x}, y, Keep::input(0) | Keep::output(), Spread{mask, divisor, rounded(d.mean, x.dtype())},
+             [](const Backward& b, const Spread& s) -> Gradients {
+               const Tensor v = b.output();
+               return away_from_mean(b, s, masked_fill(b.grad() / (v * s.divisor), v == 0, 0));
+             }),
+      mask, options.keepdim);
+}
+
+// ---- logsumexp ----
+
+Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
+  const uint32_t mask = checked_floating("logsumexp", x, dims);
+  const Tensor y = record("logsumexp", {x}, raw::logsumexp("logsumexp", x, mask), Keep::input(0) | Keep::output(),
+                          NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+                            const Tensor v = b.output();
+                            const Tensor shift = masked_fill(v, v == -std::numeric_limits<double>::infinity(), 0);
+                            return {b.grad() * exp(b.input(0) - shift)};
+                          });
+  return finish_reduction(y, mask, keepdim);
+}
+
+// ---- norm ----
+
+namespace {
+
+Tensor euclidean_norm(const Tensor& x, uint32_t mask) {
+  const Tensor y = raw::unary("norm", Unary::sqrt, raw::sum_squares("norm", computed(x), mask));
+  return record("norm", {x}, rounded(y, x.dtype()), Keep::input(0) | Keep::output(), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients {
+                  const Tensor v = b.output();
+                  return {b.input(0) * (b.grad() / masked_fill(v, v == 0, 1))};
+                });
+}
+
+Tensor general_norm(const Tensor& x, double p, uint32_t mask) {
+  const Tensor powers = raw::unary("norm", Unary::power, raw::unary("norm", Unary::abs, computed(x)), p);
+  const Tensor y = raw::unary("norm", Unary::power, raw::sum("norm", powers, mask), 1 / p);
+  return record("norm", {x}, rounded(y, x.dtype()), Keep::input(0) | Keep::output(), p,
+                [](const Backward& b, double e) -> Gradients {
+                  const Tensor& v = b.input(0);
+                  const Tensor n = b.output(), flat = n == 0;
+                  const Tensor scale = masked_fill(b.grad() / pow(masked_fill(n, flat, 1), e - 1), flat, 0);
+                  return {scale * sign(v) * pow(masked_fill(abs(v), v == 0, 1), e - 1)};
+                });
+}
+
+Tensor count_norm(const Tensor& x, uint32_t mask) {
+  const Tensor y = raw::sum("norm", raw::cast(raw::cast(x, boolean), float64), mask);
+  return record("norm", {x}, rounded(y, x.dtype()), Keep::nothing(), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients { return {zeros(b.shape(0), b.dtype(0))}; });
+}
+
+}  // namespace
+
+Tensor norm(const Tensor& x, double p, const DimList& dims, bool keepdim) {
+  const uint32_t mask = checked_floating("norm", x, dims);
+  if (p != p) fail<ValueError>("[norm] p is NaN; it must be a number, or infinity");
+  const Dims list = detail::listed(mask, x.rank());
+  if (std::isinf(p)) return p > 0 ? amax(abs(x), list, keepdim) : amin(abs(x), list, keepdim);
+  if (p == 1) return sum(abs(x), list, keepdim);
+  const Tensor y = p == 2 ? euclidean_norm(x, mask) : p == 0 ? count_norm(x, mask) : general_norm(x, p, mask);
+  return finish_reduction(y, mask, keepdim);
+}
+
+// ---- op table ----
+
+namespace {
+
+Tensor count_of(const Tensor& x, const DimList& dims) { return sum(x * 0 + 1, dims, true); }
+Tensor squared_deviations(const Tensor& x, const DimList& dims) {
+  return sum(square(x - sum(x, dims, true) / count_of(x, dims)), dims, true);
+}
+Tensor power_sum(const Tensor& x, double p, const DimList& dims, bool keepdim) {
+  return pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
+}
+
+std::vector<Sample> spread_samples(Results (*all)(Arguments), Results (*one)(Arguments), Results (*two)(Arguments),
+                                   Results (*all_reference)(Arguments), Results (*one_reference)(Arguments),
+                                   Results (*two_reference)(Arguments)) {
+  return {{{normal({2, 3, 4})}, all, all_reference},
+          {{normal({2, 3, 4})}, one, one_reference},
+          {{normal({2, 3, 4})}, two, two_reference}};
+}
+
+}  // namespace
+
+std::vector<OpInfo> statistics_ops() {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return {
+      {.name = "var",
+       .samples =
+           spread_samples([](Arguments x) -> Results { return var(x[0]); },
+                          [](Arguments x) -> Results { return var(x[0], 1, {.correction = 0, .keepdim = true}); },
+                          [](Arguments x) -> Results {
+                            return var(x[0], {0, -1});
+                          },
+                          [](Arguments x) -> Results { return reshape(squared_deviations(x[0], {}) / 23, {}); },
+                          [](Arguments x) -> Results { return squared_deviations(x[0], 1) / 3; },
+                          [](Arguments x) -> Results {
+                            return reshape(squared_deviations(x[0], {0, 2}) / 7, {3});
+                          }),
+       .errors = {{{integers({3}, 0, 5)},
+                   [](Arguments x) -> Results { return var(x[0]); },
+                   "takes a floating tensor"}}},
+      {.name = "std",
+       .samples =
+           spread_samples([](Arguments x) -> Results { return std(x[0]); },
+                          [](Arguments x) -> Results { return std(x[0], 1, {.correction = 0, .keepdim = true}); },
+                          [](Arguments x) -> Results {
+                            return std(x[0], {0, -1});
+                          },
+                          [](Arguments x) -> Results { return reshape(sqrt(squared_deviations(x[0], {}) / 23), {}); },
+                          [](Arguments x) -> Results { return sqrt(squared_deviations(x[0], 1) / 3); },
+                          [](Arguments x) -> Results {
+                            return reshape(sqrt(squared_deviations(x[0], {0, 2}) / 7), {3});
+                          }),
+       .errors = {{{integers({3}, 0, 5)},
+                   [](Arguments x) -> Results { return std(x[0]); },
+                   "takes a floating tensor"}}},
+      {.name = "logsumexp",
+       .samples = {{{normal({3, 4})},
+                    [](Arguments x) -> Results { return logsumexp(x[0]); },
+                    [](Arguments x) -> Results { return log(sum(exp(x[0]))); }},
+                   {{normal({3, 4})},
+                    [](Arguments x) -> Results { return logsumexp(x[0], 0); },
+                    [](Arguments x) -> Results { return log(sum(exp(x[0]), 0)); }},
+                   {{normal({2, 3, 4})},
+                    [](Arguments x) -> Results {
+                      return logsumexp(x[0], {0, -1}, true);
+                    },
+                    [](Arguments x) -> Results {
+                      return log(sum(exp(x[0]), {0, 2}, true));
+                    }},
+                   {{normal({})},
+                    [](Arguments x) -> Results { return logsumexp(x[0]); },
+                    [](Arguments x) -> Results { return x[0]; }}},
+       .errors = {{{normal({3})},
+                   [](Arguments x) -> Results { return logsumexp(x[0], 1); },
+                   "dimension 1 is out of range"}}},
+      {.name = "norm",
+       .samples = {{{normal({3, 4})},
+                    [](Arguments x) -> Results { return norm(x[0]); },
+                    [](Arguments x) -> Results { return sqrt(sum(square(x[0]))); }},
+                   {{normal({2, 3, 4})},
+                    [](Arguments x) -> Results {
+                      return norm(x[0], 2, {0, -1}, true);
+                    },
+                    [](Arguments x) -> Results {
+                      return sqrt(sum(square(x[0]), {0, 2}, true));
+                    }},
+                   {{distinct({3, 4})},
+                    [](Arguments x) -> Results { return norm(x[0], 1, 0); },
+                    [](Arguments x) -> Results { return sum(abs(x[0]), 0); }},
+                   {{distinct({3, 4})},
+                    [](Arguments x) -> Results { return norm(x[0], 3, 1, true); },
+                    [](Arguments x) -> Results { return power_sum(x[0], 3, 1, true); }},
+                   {{distinct({3, 4})},
+                    [](Arguments x) -> Results { return norm(x[0], 0.5); },
+                    [](Arguments x) -> Results { return power_sum(x[0], 0.5, {}, false); }},
+                   {{distinct({3, 3})},
+                    [](Arguments x) -> Results { return norm(x[0], kInfinity, 1); },
+                    [](Arguments x) -> Results { return amax(maximum(x[0], neg(x[0])), 1); }},
+                   {{distinct({3, 3})},
+                    [](Arguments x) -> Results { return norm(x[0], -kInfinity, 1); },
+                    [](Arguments x) -> Results { return amin(maximum(x[0], neg(x[0])), 1); }},
+                   {{values({2, 3}, {0, 2, -1, 0, 0, 3})},
+                    [](Arguments x) -> Results { return norm(x[0], 0, 1); },
+                    [](Arguments) -> Results {
+                      return from_vector<double>({2, 1}, {2});
+                    }}},
+       .errors = {{{normal({3})}, [](Arguments x) -> Results { return norm(x[0], NAN); }, "p is NaN"},
+                  {{integers({3}, 0, 5)},
+                   [](Arguments x) -> Results { return norm(x[0]); },
+                   "takes a floating tensor"}}},
+  };
+}
+
+}  // namespace cotangent

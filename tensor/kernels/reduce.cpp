@@ -1,0 +1,203 @@
+// Reductions of contiguous rows to one element each, and of matrices to one row. Each keeps many partial results at
+// once, which is fast and loses less to rounding than a running sum.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+// A fold takes each element by `load` and joins two partial results by `join`. NaN wins in the extremes.
+struct Sum {
+  template <class T>
+  static T load(T x) {
+    return x;
+  }
+  template <class T>
+  static T join(T a, T b) {
+    return static_cast<T>(a + b);
+  }
+};
+struct SumSquares : Sum {
+  template <class T>
+  static T load(T x) {
+    return static_cast<T>(x * x);
+  }
+};
+struct Product : Sum {
+  template <class T>
+  static T join(T a, T b) {
+    return static_cast<T>(a * b);
+  }
+};
+struct Max : Sum {
+  template <class T>
+  static T join(T a, T b) {
+    return b > a || b != b ? b : a;
+  }
+};
+struct Min : Sum {
+  template <class T>
+  static T join(T a, T b) {
+    return b < a || b != b ? b : a;
+  }
+};
+
+/// Joins acc[0..from) down to acc[0..to).
+template <class F, class T>
+void halve(T* acc, int from, int to) {
+  for (int width = from / 2; width >= to; width /= 2)
+    for (int j = 0; j < width; ++j) acc[j] = F::join(acc[j], acc[j + width]);
+}
+
+template <class F, class T>
+T fold(const T* x, int64_t n) {
+  constexpr int kVector = 64 / sizeof(T), kWide = 4 * kVector;
+  T acc[kWide];
+  int64_t i = 0;
+  if (n >= kWide) {
+    for (int j = 0; j < kWide; ++j) acc[j] = F::load(x[j]);
+    for (i = kWide; i + kWide <= n; i += kWide)
+      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+    halve<F>(acc, kWide, kVector);
+  } else if (n >= kVector) {
+    for (int j = 0; j < kVector; ++j) acc[j] = F::load(x[j]);
+    i = kVector;
+  } else {
+    acc[0] = F::load(x[0]);
+    for (i = 1; i < n; ++i) acc[0] = F::join(acc[0], F::load(x[i]));
+    return acc[0];
+  }
+  for (; i + kVector <= n; i += kVector)
+    for (int j = 0; j < kVector; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+  halve<F>(acc, kVector, 1);
+  T result = acc[0];
+  for (; i < n; ++i) result = F::join(result, F::load(x[i]));
+  return result;
+}
+
+template <class F, class T>
+void rows(const void* px, void* py, int64_t count, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < count; ++r) y[r] = fold<F>(x + r * n, n);
+}
+
+template <class F, class T>
+void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* __restrict y = static_cast<T*>(py);
+  for (int64_t j = 0; j < count; ++j) y[j] = F::load(x[j]);
+  int64_t i = 1;
+  for (; i + 4 <= n; i += 4) {
+    const T *a = x + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j)
+      y[j] = F::join(y[j], F::join(F::join(F::load(a[j]), F::load(b[j])), F::join(F::load(c[j]), F::load(d[j]))));
+  }
+  for (; i < n; ++i) {
+    const T* a = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) y[j] = F::join(y[j], F::load(a[j]));
+  }
+}
+
+// ---- where an extreme stands first ----
+
+template <class T>
+bool same(T a, T b) {
+  return a == b || (a != a && b != b);
+}
+
+template <class T>
+void find_rows(const void* px, const void* pv, int64_t* index, int64_t count, int64_t n) {
+  constexpr int kBlock = 64;
+  const T *x = static_cast<const T*>(px), *value = static_cast<const T*>(pv);
+  for (int64_t r = 0; r < count; ++r, x += n) {
+    const T v = value[r];
+    int64_t i = 0;
+    for (; i + kBlock <= n; i += kBlock) {
+      int hits = 0;
+      for (int j = 0; j < kBlock; ++j) hits |= same(x[i + j], v);
+      if (hits) break;
+    }
+    while (i < n && !same(x[i], v)) ++i;
+    index[r] = i;
+  }
+}
+
+template <class T>
+void find_columns(const void* px, const void* pv, int64_t* index, int64_t n, int64_t stride, int64_t count) {
+  const T *x = static_cast<const T*>(px), *value = static_cast<const T*>(pv);
+  for (int64_t i = n - 1; i >= 0; --i) {  // backwards: the first one is written last
+    const T* row = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) index[j] = same(row[j], value[j]) ? i : index[j];
+  }
+}
+
+// ---- the sum of squared deviations from the mean, in two passes, with what rounding of the mean adds taken off ----
+
+template <class T>
+void deviation_rows(const void* px, void* pmean, void* py, int64_t count, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T *mean = static_cast<T*>(pmean), *y = static_cast<T*>(py);
+  for (int64_t r = 0; r < count; ++r, x += n) {
+    const T m = fold<Sum>(x, n) / static_cast<T>(n);
+    T sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum, squares)
+    for (int64_t i = 0; i < n; ++i) {
+      const T d = x[i] - m;
+      sum += d, squares += d * d;
+    }
+    mean[r] = m, y[r] = squares - sum * sum / static_cast<T>(n);
+  }
+}
+
+template <class T>
+void deviation_columns(const void* px, void* pmean, void* py, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* __restrict mean = static_cast<T*>(pmean), * __restrict y = static_cast<T*>(py);
+  columns<Sum, T>(px, pmean, n, stride, count);
+  T sum[kColumns];
+  for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), y[j] = 0, sum[j] = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + i * stride;
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) {
+      const T d = row[j] - mean[j];
+      sum[j] += d, y[j] += d * d;
+    }
+  }
+  for (int64_t j = 0; j < count; ++j) y[j] -= sum[j] * sum[j] / static_cast<T>(n);
+}
+
+template <class F, class T>
+FoldLoops fold_loops() {
+  return {rows<F, T>, columns<F, T>};
+}
+
+template <class T>
+void fill(Table& t, int dtype) {
+  t.fold[int(Fold::sum)][dtype] = fold_loops<Sum, T>();
+  t.fold[int(Fold::sum_squares)][dtype] = fold_loops<SumSquares, T>();
+  t.fold[int(Fold::product)][dtype] = fold_loops<Product, T>();
+}
+template <class T>
+void fill_extremes(Table& t, int dtype) {
+  t.fold[int(Fold::max)][dtype] = fold_loops<Max, T>();
+  t.fold[int(Fold::min)][dtype] = fold_loops<Min, T>();
+  t.find[dtype] = {find_rows<T>, find_columns<T>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_reduce(Table& t) {
+  fill<float>(t, 0), fill<double>(t, 1), fill<int64_t>(t, 4);
+  fill_extremes<float>(t, 0), fill_extremes<double>(t, 1);
+  fill_extremes<int64_t>(t, 4), fill_extremes<int32_t>(t, 5), fill_extremes<uint8_t>(t, 6);
+  t.deviation[0] = {deviation_rows<float>, deviation_columns<float>};
+  t.deviation[1] = {deviation_rows<double>, deviation_columns<double>};
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels
