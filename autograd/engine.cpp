@@ -8,6 +8,7 @@
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/views.hpp>
 
 // The backward pass visits nodes from the newest to the oldest. A node's order is larger than that of all nodes it
 // depends on, so when it comes up, everything that uses it has been visited and its gradient is complete. A heap of the
@@ -102,7 +103,7 @@ void accumulate_leaf(Node* leaf, Tensor gradient, bool create_graph) {
   } else if (!into.defined()) {
     into = is_sole_owner(gradient) && gradient.get()->contiguous && !gradient.requires_grad() ? std::move(gradient)
                                                                                               : raw::clone(gradient);
-  } else if (into.requires_grad()) {
+  } else if (into.requires_grad() || (!into.get()->contiguous && raw::overlaps(into))) {
     into = raw::binary("accumulate", raw::Binary::add, into, gradient);
   } else {
     raw::binary_into("accumulate", raw::Binary::add, into, gradient, into);
