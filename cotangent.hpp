@@ -4,6 +4,7 @@
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/einsum.hpp>

@@ -5,8 +5,9 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 // One entry for each .cpp file of the kernels folder: its `fill_NAME` function.
-#define COTANGENT_KERNEL_FILES(X) X(binary) X(conv) X(convert) X(gemm) X(loss) X(optim) X(random) X(resize) \
-    X(softmax) X(unary) X(reduce)
+#define COTANGENT_KERNEL_FILES(X) \
+  X(attention) X(binary) X(conv) X(convert) X(gemm) X(loss) X(optim) X(random) X(reduce) X(resize) X(softmax) \
+  X(unary)
 
 namespace cotangent::kernels {
 

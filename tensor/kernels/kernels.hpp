@@ -171,6 +171,23 @@ struct GemmLoops {
   void (*multiply[2])(const PanelProduct& product);
 };
 
+/// A tile of attention scores, rows x columns, and what hides parts of it.
+struct AttentionTile {
+  int64_t rows, columns;
+  double scale;
+  bool causal;
+  int64_t first_hidden;  ///< causal: row i sees the columns below first_hidden + i
+  const bool* allowed;   ///< or nullptr: element (i, j) is seen where allowed[i * mask_row + j * mask_column]
+  const void* added;     ///< or nullptr: added to the scaled scores, addressed alike
+  int64_t mask_row, mask_column;
+};
+
+/// Between the products of tiled attention, for float32 and float64: see kernels/attention.cpp.
+struct AttentionLoops {
+  void (*forward[2])(void* scores, void* maximum, void* sum, void* accumulated, int64_t width, const AttentionTile& tile);
+  void (*backward[2])(void* scores, void* products, const void* log_sum_exp, const void* delta, const AttentionTile& tile);
+};
+
 /// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
 /// converted to float32 by the caller and have no loops of their own.
 struct Table {
@@ -194,6 +211,7 @@ struct Table {
   OptimLoops optim;
   GemmLoops gemm;
   ConvLoops conv[2];  // float32, float64
+  AttentionLoops attention;
 };
 
 const Table& kernels();

@@ -1,0 +1,196 @@
+#include <cotangent/autograd/ops/attention.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/random.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/attention.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+
+struct Attributes {
+  double scale;
+  bool causal;
+  double dropout;
+};
+
+// Each key head as often as query heads read it.
+Tensor repeat_heads(const Tensor& x, int64_t heads) {
+  const int64_t groups = x.size(1);
+  if (groups == heads) return x;
+  const int64_t members = heads / groups;
+  return reshape(expand(unsqueeze(x, 2), {x.size(0), groups, members, x.size(2), x.size(3)}),
+                 {x.size(0), heads, x.size(2), x.size(3)});
+}
+
+// The definition, over the whole matrix of scores: inputs q, k, v, mask.
+Tensor composite(std::span<const Tensor> x, const void* attributes) {
+  const Attributes& a = *static_cast<const Attributes*>(attributes);
+  const Tensor &q = x[0], &mask = x[3];
+  const Tensor k = repeat_heads(x[1], q.size(1)), v = repeat_heads(x[2], q.size(1));
+  const double hidden = -std::numeric_limits<double>::infinity();
+  Tensor s = matmul(q, transpose(k, 2, 3)) * a.scale;
+  if (mask.defined()) s = mask.dtype() == boolean ? where(mask, s, hidden) : s + mask;
+  if (a.causal) {
+    const int64_t rows = s.size(2), columns = s.size(3);
+    const Tensor late = reshape(arange(columns), {1, columns}) > reshape(arange(rows), {rows, 1}) + (columns - rows);
+    s = masked_fill(s, late, hidden);
+  }
+  if (s.size(3) == 0) return matmul(s, v);
+  // a row without a visible key has the maximum -inf and the sum 0: its weights are 0
+  const Tensor top = amax(s.detach(), -1, true);
+  const Tensor e = exp(s - where(top == hidden, 0, top));
+  const Tensor total = sum(e, -1, true);
+  Tensor p = e / where(total.detach() == 0, 1, total);
+  if (a.dropout > 0) p = dropout(p, a.dropout);
+  return matmul(p, v);
+}
+
+void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
+  constexpr const char* op = "scaled_dot_product_attention";
+  if (q.rank() < 2 || q.rank() != k.rank() || q.rank() != v.rank())
+    fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must have the same rank, 2 at least: (.., H, T, d)", op, q.shape(),
+                     k.shape(), v.shape());
+  if (q.size(-1) != k.size(-1))
+    fail<ShapeError>("[{}] q {} and k {} differ in width; their last dimensions must be equal", op, q.shape(), k.shape());
+  if (k.size(-2) != v.size(-2))
+    fail<ShapeError>("[{}] k {} and v {} differ in length; each key needs a value", op, k.shape(), v.shape());
+  if (q.rank() > 2) {
+    const int last = q.rank() - 3;
+    if (k.shape().slice(0, last + 1) != v.shape().slice(0, last + 1) || q.shape().slice(0, last) != k.shape().slice(0, last) ||
+        k.shape()[last] == 0 || q.shape()[last] % k.shape()[last] != 0)
+      fail<ShapeError>(
+          "[{}] q {}, k {} and v {}: the batches must be equal, and the heads of k and v must be equal and divide those of q", op,
+          q.shape(), k.shape(), v.shape());
+  }
+  if (q.dtype() != k.dtype() || q.dtype() != v.dtype() || !q.is_floating())
+    fail<DTypeError>("[{}] q, k and v are {}, {} and {}; they must have one floating dtype", op, q.dtype(), k.dtype(), v.dtype());
+  if (o.mask.defined()) {
+    if (o.mask.dtype() != boolean && o.mask.dtype() != q.dtype())
+      fail<DTypeError>("[{}] the mask is {}; it must be bool (true: may be seen) or {} (added to the scores)", op, o.mask.dtype(),
+                       q.dtype());
+    Shape scores = q.shape();
+    scores.back() = k.size(-2);
+    if (o.mask.rank() > scores.rank() || broadcast_shapes(op, o.mask.shape(), scores) != scores)
+      fail<ShapeError>("[{}] a mask of shape {} does not broadcast to the scores {}", op, o.mask.shape(), scores);
+  }
+  if (!(o.dropout >= 0 && o.dropout < 1)) fail<ValueError>("[{}] dropout {} must be at least 0 and below 1", op, o.dropout);
+}
+
+// (.., H, T, d) as (B, H, T, d)
+Tensor as_heads(const Tensor& x) {
+  Tensor y = x;
+  while (y.rank() < 4) y = unsqueeze(y, 0);
+  return y.rank() == 4 ? y : flatten(y, 0, -4);
+}
+
+}  // namespace
+
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  check_shapes(q, k, v, options);
+  const double width = static_cast<double>(q.size(-1));
+  const Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(width), options.causal, options.dropout};
+  Shape shape = q.shape();
+  shape.back() = v.size(-1);
+  Tensor mask = options.mask;
+  if (q.rank() > 4 && mask.defined()) {
+    Shape scores = q.shape();
+    scores.back() = k.size(-2);
+    mask = as_heads(expand(mask, scores));
+  }
+  const Tensor inputs[] = {as_heads(q), as_heads(k), as_heads(v), mask};
+  const bool low = q.dtype() == bfloat16 || q.dtype() == float16;
+  if (low) {
+    AttentionOptions wide = options;
+    if (mask.defined() && mask.dtype() != boolean) wide.mask = to(mask, float32);
+    return to(scaled_dot_product_attention(to(q, float32), to(k, float32), to(v, float32), wide), q.dtype());
+  }
+  if (options.dropout > 0 || (mask.defined() && mask.requires_grad() && grad_enabled()))
+    return reshape(composite(inputs, &attributes), shape);
+  auto [y, log_sum_exp] = raw::attention(inputs[0], inputs[1], inputs[2], mask, {attributes.scale, attributes.causal});
+  y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, log_sum_exp}, y,
+             Keep::inputs(5) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
+               if (b.creates_graph()) {
+                 Gradients all = b.through(
+                     [](std::span<const Tensor> x, const void* p) { return composite(x.first(4), p); }, &a);
+                 return all;
+               }
+               auto [dq, dk, dv] = raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3), b.output(),
+                                                           b.input(4), {a.scale, a.causal});
+               return Tensors{dq, dk, dv, Tensor(), Tensor()};
+             });
+  return q.rank() == 4 ? y : reshape(y, shape);
+}
+
+// ---- op table ----
+
+namespace {
+template <bool Causal>
+Results attend(Arguments x) {
+  return scaled_dot_product_attention(x[0], x[1], x[2], {.mask = x.size() > 3 ? x[3] : Tensor(), .causal = Causal});
+}
+// Row by row, as the definition reads.
+template <bool Causal>
+Results attend_naively(Arguments x) {
+  const Tensor q = contiguous(x[0].detach()), k = contiguous(x[1].detach()), v = contiguous(x[2].detach());
+  const int64_t B = q.size(0), H = q.size(1), G = k.size(1), Tq = q.size(2), Tk = k.size(2), d = q.size(3), dv = v.size(3);
+  Tensor mask;
+  if (x.size() > 3) mask = contiguous(expand(x[3].detach(), {B, H, Tq, Tk}));
+  Tensor y = zeros({B, H, Tq, dv}, float64);
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t h = 0; h < H; ++h)
+      for (int64_t i = 0; i < Tq; ++i) {
+        std::vector<double> weight(static_cast<size_t>(Tk));
+        double total = 0;
+        for (int64_t j = 0; j < Tk; ++j) {
+          double s = 0;
+          for (int64_t c = 0; c < d; ++c) s += q[b][h][i][c].item() * k[b][h * G / H][j][c].item();
+          s /= std::sqrt(static_cast<double>(d));
+          bool seen = !Causal || j <= i + Tk - Tq;
+          if (mask.defined() && mask.dtype() == boolean) seen = seen && mask[b][h][i][j].item<bool>();
+          else if (mask.defined()) s += mask[b][h][i][j].item();
+          total += weight[static_cast<size_t>(j)] = seen ? std::exp(s) : 0;
+        }
+        for (int64_t j = 0; j < Tk && total > 0; ++j)
+          for (int64_t c = 0; c < dv; ++c)
+            y.data<double>()[((b * H + h) * Tq + i) * dv + c] +=
+                weight[static_cast<size_t>(j)] / total * v[b][h * G / H][j][c].item();
+      }
+  return y;
+}
+}  // namespace
+
+std::vector<OpInfo> attention_ops() {
+  const InputSpec q = normal({1, 2, 3, 2}), k = normal({1, 2, 3, 2}), kv1 = normal({1, 1, 4, 2});
+  return {{.name = "scaled_dot_product_attention",
+           .samples = {{{q, k, k}, attend<false>, attend_naively<false>},
+                       {{q, k, k}, attend<true>, attend_naively<true>},
+                       {{q, kv1, normal({1, 1, 4, 3})}, attend<true>, attend_naively<true>},
+                       {{normal({1, 1, 3, 2}), kv1, kv1, normal({3, 4})}, attend<false>, attend_naively<false>},
+                       {{normal({1, 1, 3, 2}), kv1, kv1, constant(normal({1, 1, 3, 4}))}, attend<true>, attend_naively<true>},
+                       // the second row sees nothing
+                       {{normal({1, 1, 3, 2}), kv1, kv1,
+                         values({3, 4}, {1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0}, boolean)},
+                        attend<false>, attend_naively<false>},
+                       {{normal({3, 2}), normal({4, 2}), normal({4, 2})}, attend<false>}},
+           .errors = {{{q, normal({1, 2, 3, 4}), k}, attend<false>, "differ in width"},
+                      {{q, k, normal({1, 2, 4, 2})}, attend<false>, "differ in length"},
+                      {{normal({1, 3, 3, 2}), k, k}, attend<false>, "divide those of q"},
+                      {{q, k, k, integers({3, 3}, 0, 2)}, attend<false>, "it must be bool"},
+                      {{q, k, k, normal({2, 4})}, attend<false>, "broadcast"}}}};
+}
+
+}  // namespace cotangent

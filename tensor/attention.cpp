@@ -1,0 +1,170 @@
+#include <cotangent/tensor/attention.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/parallel.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+using detail::make_tensor;
+using kernels::AttentionTile;
+
+// Rows and columns of a tile: its scores and the operands of its products fit into the second-level cache together.
+constexpr int64_t kRows = 64;
+constexpr int64_t kColumns = 256;
+
+/// Where a matrix of a (B, H, T, d) tensor lies.
+template <class T>
+struct Heads {
+  explicit Heads(const Tensor& x) : data(x.data<T>()) {
+    for (int d = 0; d < 4; ++d) stride[d] = x.strides()[d];
+  }
+  T* at(int64_t b, int64_t h, int64_t t) const { return data + b * stride[0] + h * stride[1] + t * stride[2]; }
+  Matrix<T> rows(int64_t b, int64_t h, int64_t t) const { return {at(b, h, t), stride[2], stride[3]}; }
+  Matrix<T> columns(int64_t b, int64_t h, int64_t t) const { return {at(b, h, t), stride[3], stride[2]}; }  // transposed
+  T* data;
+  int64_t stride[4];
+};
+
+/// The mask over (B, H, Tq, Tk) by strides, where the last one is 0 or 1.
+struct Mask {
+  explicit Mask(const Tensor& given) {
+    if (!given.defined()) return;
+    mask = given;
+    if (mask.rank() > 0 && mask.shape().back() > 1 && mask.strides().back() != 1) mask = contiguous(mask);
+    const int skip = 4 - mask.rank();
+    for (int d = skip; d < 4; ++d) stride[d] = mask.shape()[d - skip] == 1 ? 0 : mask.strides()[d - skip];
+  }
+  void place(AttentionTile& tile, int64_t b, int64_t h, int64_t i, int64_t j) const {
+    if (!mask.defined()) return;
+    const char* p = static_cast<const char*>(mask.raw_data()) +
+                    (b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3]) * item_size(mask.dtype());
+    if (mask.dtype() == boolean) tile.allowed = reinterpret_cast<const bool*>(p);
+    else tile.added = p;
+    tile.mask_row = stride[2], tile.mask_column = stride[3];
+  }
+  Tensor mask;
+  int64_t stride[4] = {0, 0, 0, 0};
+};
+
+struct Sizes {
+  Sizes(const Tensor& q, const Tensor& k, const Tensor& v)
+      : batch(q.shape()[0]), heads(q.shape()[1]), groups(k.shape()[1]), queries(q.shape()[2]), keys(k.shape()[2]),
+        width(q.shape()[3]), value_width(v.shape()[3]) {}
+  int64_t batch, heads, groups, queries, keys, width, value_width;
+  int64_t group_of(int64_t head) const { return head * groups / heads; }
+  /// Keys that some query of rows [i, i + rows) may see.
+  int64_t visible(bool causal, int64_t i, int64_t rows) const {
+    return causal ? std::clamp<int64_t>(i + rows + keys - queries, 0, keys) : keys;
+  }
+};
+
+AttentionTile make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j, int64_t columns) {
+  AttentionTile tile{};
+  tile.rows = rows, tile.columns = columns;
+  tile.scale = o.scale;
+  tile.causal = o.causal;
+  tile.first_hidden = i + n.keys - n.queries + 1 - j;  // for row 0: the columns j' with j + j' <= i + Tk - Tq
+  return tile;
+}
+
+// (B, H, T, d) whose memory has the order (B, T, H, d): joining the heads is then a view.
+Tensor make_heads(const Shape& shape, Dtype dtype) {
+  const Tensor x = make_tensor({shape[0], shape[2], shape[1], shape[3]}, dtype);
+  return detail::make_view(x, shape, {x.strides()[0], x.strides()[2], x.strides()[1], x.strides()[3]}, 0);
+}
+
+}  // namespace
+
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, AttentionOptions options) {
+  const Sizes n(q, k, v);
+  AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
+                         make_tensor({n.batch, n.heads, n.queries}, q.dtype())};
+  const Mask seen(mask);
+  const int64_t blocks = (n.queries + kRows - 1) / kRows;
+  dispatch_compute("attention", q.dtype(), [&]<class T> {
+    const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
+    T* lse = result.log_sum_exp.data<T>();
+    const auto softmax = kernels::kernels().attention.forward[std::is_same_v<T, double>];
+    const T infinity = std::numeric_limits<T>::infinity();
+    parallel_chunks(n.batch * n.heads * blocks, [&](int64_t task) {
+      const int64_t b = task / (n.heads * blocks), h = task / blocks % n.heads, g = n.group_of(h);
+      const int64_t i = (blocks - 1 - task % blocks) * kRows, rows = std::min(kRows, n.queries - i);
+      const Tensor scratch = make_tensor({rows * (kColumns + n.value_width + 2)}, q.dtype());
+      T *scores = scratch.data<T>(), *sum = scores + rows * kColumns, *top = sum + rows, *acc = top + rows;
+      std::fill(sum, sum + rows, T(0));
+      std::fill(top, top + rows, -infinity);
+      std::fill(acc, acc + rows * n.value_width, T(0));
+      const int64_t last = n.visible(options.causal, i, rows);
+      for (int64_t j = 0; j < last; j += kColumns) {
+        const int64_t columns = std::min(kColumns, last - j);
+        AttentionTile tile = make_tile(n, options, i, rows, j, columns);
+        seen.place(tile, b, h, i, j);
+        gemm<T>(rows, columns, n.width, hq.rows(b, h, i), hk.columns(b, g, j), scores, columns);
+        softmax(scores, top, sum, acc, n.value_width, tile);
+        gemm<T>(rows, n.value_width, columns, {scores, columns, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        const bool masked = sum[r] == T(0);
+        lse[(b * n.heads + h) * n.queries + i + r] = masked ? infinity : top[r] + std::log(sum[r]);
+        const T scale = masked ? T(0) : T(1) / sum[r];
+        T* out = ho.at(b, h, i + r);
+        for (int64_t c = 0; c < n.value_width; ++c) out[c] = acc[r * n.value_width + c] * scale;
+      }
+    });
+  });
+  return result;
+}
+
+AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                                      const Tensor& output, const Tensor& log_sum_exp, AttentionOptions options) {
+  const Sizes n(q, k, v);
+  AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()), make_heads(v.shape(), v.dtype())};
+  for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
+  const Mask seen(mask);
+  const int64_t members = n.heads / std::max<int64_t>(n.groups, 1);
+  dispatch_compute("attention", q.dtype(), [&]<class T> {
+    const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
+    const T* lse = log_sum_exp.data<T>();
+    const auto softmax = kernels::kernels().attention.backward[std::is_same_v<T, double>];
+    // a key head and the query heads that read it: nobody else writes what this task writes
+    parallel_chunks(n.batch * n.groups, [&](int64_t task) {
+      const int64_t b = task / n.groups, group = task % n.groups;
+      const Tensor scratch = make_tensor({2 * kRows * kColumns + n.queries}, q.dtype());
+      T *scores = scratch.data<T>(), *products = scores + kRows * kColumns, *delta = products + kRows * kColumns;
+      for (int64_t h = group * members; h < (group + 1) * members; ++h) {
+        for (int64_t i = 0; i < n.queries; ++i) {
+          const T *a = hg.at(b, h, i), *o = ho.at(b, h, i);
+          T sum = 0;
+          for (int64_t c = 0; c < n.value_width; ++c) sum += a[c * hg.stride[3]] * o[c * ho.stride[3]];
+          delta[i] = sum;
+        }
+        for (int64_t i = 0; i < n.queries; i += kRows) {
+          const int64_t rows = std::min(kRows, n.queries - i), last = n.visible(options.causal, i, rows);
+          for (int64_t j = 0; j < last; j += kColumns) {
+            const int64_t columns = std::min(kColumns, last - j);
+            AttentionTile tile = make_tile(n, options, i, rows, j, columns);
+            seen.place(tile, b, h, i, j);
+            gemm<T>(rows, columns, n.width, hq.rows(b, h, i), hk.columns(b, group, j), scores, columns);
+            gemm<T>(rows, columns, n.value_width, hg.rows(b, h, i), hv.columns(b, group, j), products, columns);
+            softmax(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
+            const Matrix<T> p_transposed{scores, 1, columns}, ds{products, columns, 1}, ds_transposed{products, 1, columns};
+            gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1, 1);
+            gemm<T>(rows, n.width, columns, ds, hk.rows(b, group, j), dq.at(b, h, i), dq.stride[2], 1, 1);
+            gemm<T>(columns, n.width, rows, ds_transposed, hq.rows(b, h, i), dk.at(b, group, j), dk.stride[2], 1, 1);
+          }
+        }
+      }
+    });
+  });
+  return result;
+}
+
+}  // namespace cotangent::raw
