@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/scratch_internal.hpp>
 
 // Only OpenBLAS has this; weak, so that another BLAS will do.
 extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
@@ -25,21 +25,6 @@ constexpr int64_t kVector = 16384;    // elements of the matrix from which BLAS 
 
 template <class T>
 constexpr int kType = sizeof(T) == 4 ? 0 : 1;
-
-/// Scratch from the caching allocator.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(int64_t count) : bytes_(static_cast<size_t>(count) * sizeof(T)), data_(detail::allocate(bytes_)) {}
-  ~Scratch() { detail::deallocate(data_, bytes_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  T* data() const { return static_cast<T*>(data_); }
-
- private:
-  size_t bytes_;
-  void* data_;
-};
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

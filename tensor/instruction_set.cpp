@@ -8,6 +8,7 @@
 #define COTANGENT_KERNEL_FILES(X) \
   X(attention) X(binary) X(conv) X(convert) X(gemm) X(loss) X(optim) X(random) X(reduce) X(resize) X(softmax) \
   X(unary)
+  X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(resize) X(softmax) X(unary)
 
 namespace cotangent::kernels {
 

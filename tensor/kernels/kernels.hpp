@@ -188,6 +188,31 @@ struct AttentionLoops {
   void (*backward[2])(void* scores, void* products, const void* log_sum_exp, const void* delta, const AttentionTile& tile);
 };
 
+/// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels.
+struct NormLoops {
+  /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias may be
+  /// null.
+  void (*layer_norm)(const void* x, const void* weight, const void* bias, void* y, void* mean, void* rstd, int64_t rows,
+                     int64_t n, double eps);
+  /// dweight and dbias are added to. Each of weight, dx, dweight and dbias may be null.
+  void (*layer_norm_backward)(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
+                              void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
+  /// Of n elements of one channel: the mean and the sum of squared deviations; y = (x - mean) * scale + shift; the sums of dy
+  /// and dy * (x - mean), which are added to; dx = scale * dy + slope * (x - mean) + shift.
+  void (*span_moments)(const void* x, int64_t n, double* mean, double* squares);
+  void (*span_normalize)(const void* x, void* y, int64_t n, double mean, double scale, double shift);
+  void (*span_sums)(const void* dy, const void* x, int64_t n, double mean, double* sum, double* product);
+  void (*span_gradient)(const void* dy, const void* x, void* dx, int64_t n, double mean, double scale, double slope,
+                        double shift);
+  /// The same for rows that hold an element of each channel; the sums are overwritten.
+  void (*row_moments)(const void* x, int64_t rows, int64_t channels, void* mean, void* squares);
+  void (*row_normalize)(const void* x, void* y, int64_t rows, int64_t channels, const void* mean, const void* scale,
+                        const void* shift);
+  void (*row_sums)(const void* dy, const void* x, int64_t rows, int64_t channels, const void* mean, void* sum, void* product);
+  void (*row_gradient)(const void* dy, const void* x, void* dx, int64_t rows, int64_t channels, const void* mean,
+                       const void* scale, const void* slope, const void* shift);
+};
+
 /// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
 /// converted to float32 by the caller and have no loops of their own.
 struct Table {
@@ -210,6 +235,7 @@ struct Table {
   LossLoops loss[2];
   OptimLoops optim;
   GemmLoops gemm;
+  NormLoops norm[2];
   ConvLoops conv[2];  // float32, float64
   AttentionLoops attention;
 };

@@ -1,0 +1,232 @@
+#include <cotangent/autograd/ops/norm.hpp>
+
+#include <cmath>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/norm.hpp>
+
+namespace cotangent {
+namespace {
+
+/// What the gradient of either needs besides the inputs.
+struct NormAttributes {
+  int dims;  // of the normalized shape
+  bool training;
+  double eps;
+  Tensor mean, rstd;
+};
+
+void check_parameter(const char* op, const char* name, const Tensor& parameter, const Shape& shape) {
+  if (parameter.defined() && parameter.shape() != shape)
+    fail<ShapeError>("[{}] {} is {}; it must be {}", op, name, parameter.shape(), shape);
+  if (parameter.defined() && !parameter.is_floating())
+    fail<DTypeError>("[{}] {} is {}; it must be floating", op, name, parameter.dtype());
+}
+
+void check_floating(const char* op, const Tensor& x) {
+  if (!x.is_floating())
+    fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
+}
+
+/// Gradients in the dtypes of their inputs.
+Gradients finish(const Backward& b, const raw::NormGradients& g) {
+  auto as_input = [&](const Tensor& y, int i) { return y.defined() ? to(y, b.dtype(i)) : y; };
+  return {g.x, as_input(g.weight, 1), as_input(g.bias, 2)};
+}
+
+/// By elementary functions, in the dtype that the kernel computes in; the way to higher derivatives.
+Tensor normalized(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight, const Tensor& bias,
+                  Dtype dtype) {
+  Tensor y = (x - mean) * rstd;
+  if (weight.defined()) y = y * to(weight, x.dtype());
+  if (bias.defined()) y = y + to(bias, x.dtype());
+  return to(y, dtype);
+}
+
+Tensor widened(const Tensor& x) { return x.dtype() == float64 ? x : to(x, float32); }
+
+Tensor composite_layer_norm(std::span<const Tensor> inputs, const void* attributes) {
+  const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
+  const Tensor x = widened(inputs[0]);
+  Dims dims;
+  for (int d = x.rank() - a.dims; d < x.rank(); ++d) dims.push_back(d);
+  const Tensor m = mean(x, dims, true);
+  const Tensor rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
+  return normalized(x, m, rstd, inputs[1], inputs[2], inputs[0].dtype());
+}
+
+Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attributes) {
+  const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
+  const Tensor x = widened(inputs[0]);
+  Shape per_channel = Dims::filled(x.rank(), 1);
+  per_channel[1] = x.shape()[1];
+  auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
+  Tensor m = spread(a.mean), rstd = spread(a.rstd);
+  if (a.training) {
+    Dims dims{0};
+    for (int d = 2; d < x.rank(); ++d) dims.push_back(d);
+    m = mean(x, dims, true);
+    rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
+  }
+  return normalized(x, m, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
+}
+
+}  // namespace
+
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+  check_floating("layer_norm", x);
+  const int dims = normalized_shape.rank();
+  if (dims == 0) fail<ShapeError>("[layer_norm] the normalized shape is (); it must have one dimension at least");
+  if (dims > x.rank() || x.shape().slice(x.rank() - dims, x.rank()) != normalized_shape)
+    fail<ShapeError>("[layer_norm] x is {} and the normalized shape {}; the last dimensions of x must equal it",
+                     x.shape(), normalized_shape);
+  check_parameter("layer_norm", "the weight", weight, normalized_shape);
+  check_parameter("layer_norm", "the bias", bias, normalized_shape);
+  const raw::Normalized n = raw::layer_norm("layer_norm", x, dims, weight, bias, eps);
+  return record("layer_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{dims, true, eps, n.mean, n.rstd},
+                [](const Backward& b, const NormAttributes& a) -> Gradients {
+                  if (b.creates_graph()) return b.through(composite_layer_norm, &a);
+                  return finish(b, raw::layer_norm_backward("layer_norm", b.grad(), b.input(0), b.input(1), a.mean,
+                                                            a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                });
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, bool training, double momentum, double eps) {
+  check_floating("batch_norm", x);
+  if (x.rank() < 2) fail<ShapeError>("[batch_norm] x is {}; it must be (N, C, ...)", x.shape());
+  const Shape per_channel{x.shape()[1]};
+  check_parameter("batch_norm", "running_mean", running_mean, per_channel);
+  check_parameter("batch_norm", "running_var", running_var, per_channel);
+  check_parameter("batch_norm", "the weight", weight, per_channel);
+  check_parameter("batch_norm", "the bias", bias, per_channel);
+  if (!training && !(running_mean.defined() && running_var.defined()))
+    fail<ValueError>(
+        "[batch_norm] running_mean and running_var are needed outside training; pass both, or training = true");
+  if (training && x.shape()[0] * x.shape().slice(2, x.rank()).product() == 1)
+    fail<ShapeError>("[batch_norm] x is {}: one value a channel has no variance; training needs more than one",
+                     x.shape());
+  const raw::Normalized n =
+      raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps);
+  return record("batch_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{0, training, eps, n.mean, n.rstd},
+                [](const Backward& b, const NormAttributes& a) -> Gradients {
+                  if (b.creates_graph()) return b.through(composite_batch_norm, &a);
+                  return finish(b, raw::batch_norm_backward("batch_norm", b.grad(), b.input(0), b.input(1), a.mean,
+                                                            a.rstd, a.training, {b.needs(0), b.needs(1), b.needs(2)}));
+                });
+}
+
+// ---- op table ----
+
+namespace {
+
+/// Both by their definition: `group(i)` is the row or channel of element i, `place(i)` the index of its weight.
+template <class Group, class Place>
+Tensor naive_norm(Arguments x, int64_t groups, Group group, Place place, double eps,
+                  const std::vector<double>& moments = {}) {
+  const std::vector<double> v = x[0].detach().to_vector<double>();
+  std::vector<double> mean(static_cast<size_t>(groups)), var = mean, count = mean, y = v;
+  auto at = [](std::vector<double>& values, int64_t i) -> double& { return values[static_cast<size_t>(i)]; };
+  const int64_t n = x[0].numel();
+  for (int64_t i = 0; i < n; ++i) at(mean, group(i)) += v[static_cast<size_t>(i)], at(count, group(i)) += 1;
+  for (int64_t i = 0; i < groups; ++i) at(mean, i) /= at(count, i);
+  for (int64_t i = 0; i < n; ++i) {
+    const double d = v[static_cast<size_t>(i)] - at(mean, group(i));
+    at(var, group(i)) += d * d / at(count, group(i));
+  }
+  if (!moments.empty()) {
+    mean.assign(moments.begin(), moments.begin() + groups);
+    var.assign(moments.begin() + groups, moments.end());
+  }
+  const std::vector<double> w = x.size() > 1 ? x[1].detach().to_vector<double>() : std::vector<double>();
+  const std::vector<double> b = x.size() > 2 ? x[2].detach().to_vector<double>() : std::vector<double>();
+  for (int64_t i = 0; i < n; ++i) {
+    double& e = at(y, i);
+    e = (e - at(mean, group(i))) / std::sqrt(at(var, group(i)) + eps);
+    if (!w.empty()) e *= w[static_cast<size_t>(place(i))];
+    if (!b.empty()) e += b[static_cast<size_t>(place(i))];
+  }
+  return from_vector(y, x[0].shape());
+}
+
+Tensor argument(Arguments x, size_t i) { return x.size() > i ? x[i] : Tensor(); }
+
+template <int dims>
+Results call_layer_norm(Arguments x) {
+  return layer_norm(x[0], x[0].shape().slice(x[0].rank() - dims, x[0].rank()), argument(x, 1), argument(x, 2), 1e-3);
+}
+template <int dims>
+Results naive_layer_norm(Arguments x) {
+  const int64_t n = x[0].shape().slice(x[0].rank() - dims, x[0].rank()).product();
+  return naive_norm(
+      x, x[0].numel() / n, [&](int64_t i) { return i / n; }, [&](int64_t i) { return i % n; }, 1e-3);
+}
+Results train(Arguments x) { return batch_norm(x[0], {}, {}, argument(x, 1), argument(x, 2), true, 0.1, 1e-3); }
+Results infer(Arguments x) {
+  return batch_norm(x[0], tensor({0.5, -1.0}, float64), tensor({2.0, 0.5}, float64), argument(x, 1), argument(x, 2),
+                    false, 0.1, 1e-3);
+}
+Results naive_batch_norm(Arguments x, const std::vector<double>& moments) {
+  const int64_t channels = x[0].shape()[1], inner = x[0].shape().slice(2, x[0].rank()).product();
+  auto channel = [&](int64_t i) { return i / inner % channels; };
+  return naive_norm(x, channels, channel, channel, 1e-3, moments);
+}
+Results naive_train(Arguments x) { return naive_batch_norm(x, {}); }
+Results naive_infer(Arguments x) { return naive_batch_norm(x, {0.5, -1.0, 2.0, 0.5}); }
+Results train_channels_last(Arguments x) {
+  return batch_norm(contiguous(x[0], MemoryFormat::channels_last), {}, {}, x[1], x[2], true, 0.1, 1e-3);
+}
+
+}  // namespace
+
+std::vector<OpInfo> norm_ops() {
+  return {
+      {"layer_norm",
+       {{{normal({2, 4}), normal({4}), normal({4})}, call_layer_norm<1>, naive_layer_norm<1>},
+        {{normal({3, 4})}, call_layer_norm<1>, naive_layer_norm<1>},
+        {{normal({4}), normal({4})}, call_layer_norm<1>, naive_layer_norm<1>},
+        {{normal({2, 2, 3}), normal({2, 3}), normal({2, 3})}, call_layer_norm<2>, naive_layer_norm<2>},
+        {{normal({2, 2, 2}), normal({2}), normal({2})}, call_layer_norm<1>, naive_layer_norm<1>},
+        {{normal({0, 3}), normal({3}), normal({3})}, call_layer_norm<1>, naive_layer_norm<1>}},
+       {{{normal({2, 3})},
+         [](Arguments x) -> Results { return layer_norm(x[0], {4}); },
+         "[layer_norm] x is (2, 3) and the normalized shape (4,); the last dimensions of x must equal it"},
+        {{normal({3})},
+         [](Arguments x) -> Results {
+           return layer_norm(x[0], {2, 3});
+         },
+         "the last dimensions of x must equal it"},
+        {{normal({3})}, [](Arguments x) -> Results { return layer_norm(x[0], {}); }, "one dimension at least"},
+        {{normal({2, 3}), normal({2})}, call_layer_norm<1>, "the weight is (2,); it must be (3,)"},
+        {{integers({2, 3}, 0, 5)}, call_layer_norm<1>, "takes a floating tensor, got int64"}}},
+      {"batch_norm",
+       {{{normal({3, 2}), normal({2}), normal({2})}, train, naive_train},
+        {{normal({2, 2, 3}), normal({2}), normal({2})}, train, naive_train},
+        {{normal({2, 2, 2, 2}), normal({2}), normal({2})}, train, naive_train},
+        {{normal({2, 2, 2, 2}), normal({2}), normal({2})}, train_channels_last, naive_train},
+        {{normal({1, 2, 3})}, train, naive_train},
+        {{normal({4, 1}), normal({1})}, train, naive_train},
+        {{normal({2, 2, 3}), normal({2}), normal({2})}, infer, naive_infer},
+        {{normal({1, 2}), normal({2}), normal({2})}, infer, naive_infer},
+        {{normal({3, 2})}, infer, naive_infer}},
+       {{{normal({3})}, train, "it must be (N, C, ...)"},
+        {{normal({1, 2})}, train, "[batch_norm] x is (1, 2): one value a channel has no variance"},
+        {{normal({3, 3}), normal({2})}, train, "the weight is (2,); it must be (3,)"},
+        {{normal({3, 3})}, infer, "running_mean is (2,); it must be (3,)"},
+        {{normal({3, 3})},
+         [](Arguments x) -> Results { return batch_norm(x[0], {}, {}); },
+         "are needed outside training"},
+        {{integers({3, 2}, 0, 5)}, train, "takes a floating tensor, got int64"}}},
+  };
+}
+
+}  // namespace cotangent

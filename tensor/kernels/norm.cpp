@@ -1,0 +1,190 @@
+// Normalisation by mean and variance: along rows (layer norm), and of channels (batch norm), whose elements lie in
+// spans of one channel each, or in rows that hold one element of every channel.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+/// The mean of n elements and the sum of their squared deviations from it.
+template <class T>
+void moments(const T* x, int64_t n, T& mean, T& squares) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += x[i];
+  const T m = sum / static_cast<T>(n);
+  T square_sum = 0;
+#pragma omp simd reduction(+ : square_sum)
+  for (int64_t i = 0; i < n; ++i) square_sum += (x[i] - m) * (x[i] - m);
+  mean = m, squares = square_sum;
+}
+
+template <class T>
+void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* p_mean, void* p_rstd, int64_t rows,
+                int64_t n, double eps) {
+  const T *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw), *b = static_cast<const T*>(pb);
+  T *y = static_cast<T*>(py), *means = static_cast<T*>(p_mean), *rstds = static_cast<T*>(p_rstd);
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    T m, squares;
+    moments(x, n, m, squares);
+    const T rstd = T(1) / m_sqrt(squares / static_cast<T>(n) + static_cast<T>(eps));
+    means[r] = m, rstds[r] = rstd;
+    if (w && b) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * rstd * w[i] + b[i];
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * rstd;
+      if (w)
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i) y[i] *= w[i];
+      if (b)
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i) y[i] += b[i];
+    }
+  }
+}
+
+// With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h))
+template <class T>
+void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const void* p_mean, const void* p_rstd,
+                         void* p_dx, void* p_dw, void* p_db, int64_t rows, int64_t n) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
+  const T *means = static_cast<const T*>(p_mean), *rstds = static_cast<const T*>(p_rstd);
+  T *dx = static_cast<T*>(p_dx), *dw = static_cast<T*>(p_dw), *db = static_cast<T*>(p_db);
+  for (int64_t r = 0; r < rows; ++r, x += n, dy += n) {
+    const T m = means[r], rstd = rstds[r];
+    if (dw)
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) dw[i] += dy[i] * ((x[i] - m) * rstd);
+    if (db)
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) db[i] += dy[i];
+    if (!dx) continue;
+    T sum = 0, product = 0;
+    if (w) {
+#pragma omp simd reduction(+ : sum, product)
+      for (int64_t i = 0; i < n; ++i) sum += dy[i] * w[i], product += dy[i] * w[i] * (x[i] - m);
+    } else {
+#pragma omp simd reduction(+ : sum, product)
+      for (int64_t i = 0; i < n; ++i) sum += dy[i], product += dy[i] * (x[i] - m);
+    }
+    const T shift = -rstd * sum / static_cast<T>(n), slope = -rstd * rstd * rstd * product / static_cast<T>(n);
+    if (w) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) dx[i] = rstd * (dy[i] * w[i]) + (x[i] - m) * slope + shift;
+    } else {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) dx[i] = rstd * dy[i] + (x[i] - m) * slope + shift;
+    }
+    dx += n;
+  }
+}
+
+// ---- channels in spans ----
+
+template <class T>
+void span_moments(const void* x, int64_t n, double* mean, double* squares) {
+  T m, s;
+  moments(static_cast<const T*>(x), n, m, s);
+  *mean = m, *squares = s;
+}
+
+template <class T>
+void span_normalize(const void* px, void* py, int64_t n, double mean, double scale, double shift) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  const T m = static_cast<T>(mean), a = static_cast<T>(scale), b = static_cast<T>(shift);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * a + b;
+}
+
+template <class T>
+void span_sums(const void* p_dy, const void* px, int64_t n, double mean, double* sum, double* product) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
+  const T m = static_cast<T>(mean);
+  T s = 0, p = 0;
+#pragma omp simd reduction(+ : s, p)
+  for (int64_t i = 0; i < n; ++i) s += dy[i], p += dy[i] * (x[i] - m);
+  *sum += s, *product += p;
+}
+
+template <class T>
+void span_gradient(const void* p_dy, const void* px, void* p_dx, int64_t n, double mean, double scale, double slope,
+                   double shift) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
+  T* dx = static_cast<T*>(p_dx);
+  const T m = static_cast<T>(mean), a = static_cast<T>(scale), b = static_cast<T>(slope), c = static_cast<T>(shift);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) dx[i] = a * dy[i] + b * (x[i] - m) + c;
+}
+
+// ---- channels in rows ----
+
+template <class T>
+void row_moments(const void* px, int64_t rows, int64_t channels, void* p_mean, void* p_squares) {
+  const T* x = static_cast<const T*>(px);
+  T *mean = static_cast<T*>(p_mean), *squares = static_cast<T*>(p_squares);
+  for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = T(0);
+  for (int64_t r = 0; r < rows; ++r)
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) mean[i] += x[r * channels + i];
+  const T share = T(1) / static_cast<T>(rows);
+  for (int64_t i = 0; i < channels; ++i) mean[i] *= share;
+  for (int64_t r = 0; r < rows; ++r)
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) {
+      const T d = x[r * channels + i] - mean[i];
+      squares[i] += d * d;
+    }
+}
+
+template <class T>
+void row_normalize(const void* px, void* py, int64_t rows, int64_t channels, const void* p_mean, const void* p_scale,
+                   const void* p_shift) {
+  const T *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean),
+          *scale = static_cast<const T*>(p_scale), *shift = static_cast<const T*>(p_shift);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; ++r, x += channels, y += channels)
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) y[i] = (x[i] - mean[i]) * scale[i] + shift[i];
+}
+
+template <class T>
+void row_sums(const void* p_dy, const void* px, int64_t rows, int64_t channels, const void* p_mean, void* p_sum,
+              void* p_product) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean);
+  T *sum = static_cast<T*>(p_sum), *product = static_cast<T*>(p_product);
+  for (int64_t i = 0; i < channels; ++i) sum[i] = product[i] = T(0);
+  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels)
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) {
+      sum[i] += dy[i];
+      product[i] += dy[i] * (x[i] - mean[i]);
+    }
+}
+
+template <class T>
+void row_gradient(const void* p_dy, const void* px, void* p_dx, int64_t rows, int64_t channels, const void* p_mean,
+                  const void* p_scale, const void* p_slope, const void* p_shift) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean);
+  const T *scale = static_cast<const T*>(p_scale), *slope = static_cast<const T*>(p_slope),
+          *shift = static_cast<const T*>(p_shift);
+  T* dx = static_cast<T*>(p_dx);
+  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels, dx += channels)
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) dx[i] = scale[i] * dy[i] + slope[i] * (x[i] - mean[i]) + shift[i];
+}
+
+template <class T>
+NormLoops loops() {
+  return {layer_norm<T>,    layer_norm_backward<T>, span_moments<T>,  span_normalize<T>, span_sums<T>,
+          span_gradient<T>, row_moments<T>,         row_normalize<T>, row_sums<T>,       row_gradient<T>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_norm(Table& t) { t.norm[0] = loops<float>(), t.norm[1] = loops<double>(); }
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

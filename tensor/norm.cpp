@@ -1,0 +1,371 @@
+#include <cotangent/tensor/norm.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/scratch_internal.hpp>
+#include <cotangent/tensor/strided.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+using detail::make_tensor;
+using kernels::kernels;
+using kernels::NormLoops;
+
+constexpr int64_t kChunk = 65536;  // elements of a reduction that one thread sums up by itself
+constexpr int64_t kMaxChunks = 32;
+constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once, in the first cache
+
+Dtype compute_dtype(const Tensor& x) { return x.dtype() == float64 ? float64 : float32; }
+/// x in `dtype` and dense; an undefined x stays so.
+Tensor prepared(const Tensor& x, Dtype dtype) {
+  if (!x.defined()) return x;
+  return contiguous(x.dtype() == dtype ? x : cast(x, dtype));
+}
+Tensor in_dtype(Tensor x, Dtype dtype) { return !x.defined() || x.dtype() == dtype ? x : cast(x, dtype); }
+template <class T>
+const T* data_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+template <class T>
+T* place_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
+/// A fixed number of chunks for a reduction over `rows` of `width` elements.
+int64_t chunk_count(int64_t rows, int64_t width) {
+  return std::clamp<int64_t>(rows * width / kChunk, 1, std::min(kMaxChunks, std::max<int64_t>(rows, 1)));
+}
+
+}  // namespace
+
+// ---- layer norm ----
+
+Normalized layer_norm(const char* op, const Tensor& x, int dims, const Tensor& weight, const Tensor& bias, double eps) {
+  const Dtype dtype = compute_dtype(x);
+  const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
+  const int64_t n = x.shape().slice(x.rank() - dims, x.rank()).product(),
+                rows = x.shape().slice(0, x.rank() - dims).product();
+  const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({rows}, dtype), rstd = make_tensor({rows}, dtype);
+  dispatch_compute(op, dtype, [&]<class T> {
+    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    parallel_for(0, n == 0 ? 0 : rows, std::max<int64_t>(kElementGrain / (n + 1), 1), [&](int64_t first, int64_t last) {
+      loops.layer_norm(in.data<T>() + first * n, data_or_null<T>(w), data_or_null<T>(b), y.data<T>() + first * n,
+                       mean.data<T>() + first, rstd.data<T>() + first, last - first, n, eps);
+    });
+  });
+  return {in_dtype(y, x.dtype()), mean, rstd};
+}
+
+NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                  const Tensor& mean, const Tensor& rstd, NormWanted wanted) {
+  const Dtype dtype = mean.dtype();
+  const Tensor g = prepared(dy, dtype), in = prepared(x, dtype), w = prepared(weight, dtype);
+  const int64_t rows = mean.numel(), n = rows == 0 ? 0 : x.numel() / rows;
+  const Shape shape = weight.defined() ? weight.shape() : Shape{n};
+  NormGradients result;
+  if (wanted.x) result.x = make_tensor(x.shape(), dtype);
+  dispatch_compute(op, dtype, [&]<class T> {
+    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const bool reduces = wanted.weight || wanted.bias;
+    const int64_t chunks = reduces ? chunk_count(rows, n) : std::max<int64_t>(chunk_count(rows, n), 1);
+    // the sums of each chunk of rows: of the weight, then of the bias
+    const Scratch<T> sums(reduces ? chunks * 2 * n : 0);
+    parallel_chunks(n == 0 ? 0 : chunks, [&](int64_t chunk) {
+      const int64_t first = rows * chunk / chunks, last = rows * (chunk + 1) / chunks;
+      T* dw = wanted.weight ? sums.data() + chunk * 2 * n : nullptr;
+      T* db = wanted.bias ? sums.data() + (chunk * 2 + 1) * n : nullptr;
+      if (dw) std::fill(dw, dw + n, T(0));
+      if (db) std::fill(db, db + n, T(0));
+      loops.layer_norm_backward(g.data<T>() + first * n, in.data<T>() + first * n, data_or_null<T>(w),
+                                mean.data<T>() + first, rstd.data<T>() + first,
+                                wanted.x ? result.x.template data<T>() + first * n : nullptr, dw, db, last - first, n);
+    });
+    auto total = [&](int64_t which) {
+      const Tensor y = make_tensor(shape, dtype);
+      T* p = y.data<T>();
+      std::fill(p, p + y.numel(), T(0));
+      if (n > 0)
+        for (int64_t chunk = 0; chunk < chunks; ++chunk)
+          kernels().axpy[sizeof(T) == 8](n, 1, sums.data() + (chunk * 2 + which) * n, p);
+      return y;
+    };
+    if (wanted.weight) result.weight = total(0);
+    if (wanted.bias) result.bias = total(1);
+  });
+  result.x = in_dtype(result.x, x.dtype());
+  return result;
+}
+
+// ---- batch norm ----
+
+namespace {
+
+/// How the channels of a dense (N, C, ...) tensor lie: in `outer` times C spans of `inner` elements, or in rows of C.
+struct Channels {
+  explicit Channels(const Tensor& x) : channels(x.shape()[1]) {
+    by_rows = (x.rank() == 4 && !x.is_contiguous() && x.is_contiguous(MemoryFormat::channels_last)) ||
+              x.shape().slice(2, x.rank()).product() == 1;
+    outer = x.shape()[0];
+    inner = x.shape().slice(2, x.rank()).product();
+  }
+  int64_t count() const { return outer * inner; }
+  bool by_rows;
+  int64_t outer, channels, inner;
+};
+
+Tensor dense(const Tensor& x, Dtype dtype) {
+  const Tensor y = x.dtype() == dtype ? x : cast(x, dtype);
+  return y.is_contiguous(MemoryFormat::channels_last) ? y : contiguous(y);
+}
+/// dy in x's order of dimensions.
+Tensor like(const Tensor& dy, const Tensor& x) {
+  const Tensor y = dy.dtype() == x.dtype() ? dy : cast(dy, x.dtype());
+  return contiguous(y, x.is_contiguous() ? MemoryFormat::contiguous : MemoryFormat::channels_last);
+}
+
+/// A mean and a sum of squared deviations, to which those of another part are added.
+void merge(double& mean, double& squares, int64_t count, double other_mean, double other_squares, int64_t other_count) {
+  const double total = static_cast<double>(count + other_count), d = other_mean - mean;
+  mean += d * static_cast<double>(other_count) / total;
+  squares += other_squares + d * d * static_cast<double>(count) * static_cast<double>(other_count) / total;
+}
+
+/// Calls body(channel) for each channel, on several threads.
+template <class Body>
+void for_channels(const Channels& c, Body body) {
+  parallel_for(0, c.channels, std::max<int64_t>(kElementGrain / (c.count() + 1), 1), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) body(i);
+  });
+}
+
+/// Calls body(offset) for the spans of a channel.
+template <class Body>
+void for_spans(const Channels& c, int64_t channel, Body body) {
+  for (int64_t n = 0; n < c.outer; ++n)
+    for (int64_t first = 0; first < c.inner; first += kSpan)
+      body((n * c.channels + channel) * c.inner + first, std::min(kSpan, c.inner - first));
+}
+
+/// Calls body(chunk, first, rows) for blocks of rows that fit in the first cache; a chunk's blocks come in order.
+template <class Body>
+void for_row_blocks(const Channels& c, int64_t chunks, Body body) {
+  const int64_t block = std::clamp<int64_t>(2 * kSpan / std::max<int64_t>(c.channels, 1), 4, 256);
+  parallel_chunks(chunks, [&](int64_t chunk) {
+    const int64_t end = c.count() * (chunk + 1) / chunks;
+    for (int64_t row = c.count() * chunk / chunks; row < end; row += block)
+      body(chunk, row, std::min(block, end - row));
+  });
+}
+
+/// The mean and the sum of squared deviations of each channel.
+template <class T>
+void channel_moments(const Channels& c, const T* x, double* mean, double* squares) {
+  const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+  const int64_t channels = c.channels;
+  if (!c.by_rows) {
+    for_channels(c, [&](int64_t channel) {
+      double m = 0, s = 0;
+      int64_t count = 0;
+      for_spans(c, channel, [&](int64_t offset, int64_t n) {
+        double part_mean, part_squares;
+        loops.span_moments(x + offset, n, &part_mean, &part_squares);
+        merge(m, s, count, part_mean, part_squares, n);
+        count += n;
+      });
+      mean[channel] = m, squares[channel] = s;
+    });
+    return;
+  }
+  const int64_t chunks = chunk_count(c.count(), channels);
+  const Scratch<double> parts(chunks * 2 * channels);
+  const Scratch<T> blocks(chunks * 2 * channels);
+  std::fill(parts.data(), parts.data() + chunks * 2 * channels, 0.0);
+  for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
+    double* part = parts.data() + chunk * 2 * channels;
+    T* block = blocks.data() + chunk * 2 * channels;
+    loops.row_moments(x + row * channels, rows, channels, block, block + channels);
+    const int64_t before = row - c.count() * chunk / chunks;
+    for (int64_t i = 0; i < channels; ++i)
+      merge(part[i], part[channels + i], before, block[i], block[channels + i], rows);
+  });
+  std::fill(mean, mean + channels, 0.0);
+  std::fill(squares, squares + channels, 0.0);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const int64_t first = c.count() * chunk / chunks, last = c.count() * (chunk + 1) / chunks;
+    const double* part = parts.data() + chunk * 2 * channels;
+    for (int64_t i = 0; i < channels; ++i) merge(mean[i], squares[i], first, part[i], part[channels + i], last - first);
+  }
+}
+
+/// The sums of dy and dy * (x - mean) of each channel.
+template <class T>
+void channel_sums(const Channels& c, const T* dy, const T* x, const T* mean, double* sum, double* product) {
+  const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+  const int64_t channels = c.channels;
+  if (!c.by_rows) {
+    for_channels(c, [&](int64_t channel) {
+      double s = 0, p = 0;
+      for_spans(c, channel,
+                [&](int64_t offset, int64_t n) { loops.span_sums(dy + offset, x + offset, n, mean[channel], &s, &p); });
+      sum[channel] = s, product[channel] = p;
+    });
+    return;
+  }
+  const int64_t chunks = chunk_count(c.count(), channels);
+  const Scratch<double> parts(chunks * 2 * channels);
+  const Scratch<T> blocks(chunks * 2 * channels);
+  std::fill(parts.data(), parts.data() + chunks * 2 * channels, 0.0);
+  for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
+    double* part = parts.data() + chunk * 2 * channels;
+    T* block = blocks.data() + chunk * 2 * channels;
+    loops.row_sums(dy + row * channels, x + row * channels, rows, channels, mean, block, block + channels);
+    for (int64_t i = 0; i < 2 * channels; ++i) part[i] += block[i];
+  });
+  for (int64_t i = 0; i < channels; ++i) {
+    sum[i] = product[i] = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk)
+      sum[i] += parts[chunk * 2 * channels + i], product[i] += parts[(chunk * 2 + 1) * channels + i];
+  }
+}
+
+/// running = (1 - momentum) * running + momentum * value, in place.
+void update_running(const Tensor& running, const double* value, double momentum) {
+  if (!running.defined()) return;
+  dispatch(running.dtype(), [&]<class T> {
+    if constexpr (std::is_floating_point_v<T> || std::is_same_v<compute_t<T>, float>) {
+      T* p = running.data<T>();
+      const int64_t stride = running.strides()[0];
+      for (int64_t i = 0; i < running.numel(); ++i) {
+        const double old = static_cast<double>(static_cast<compute_t<T>>(p[i * stride]));
+        p[i * stride] = T(static_cast<compute_t<T>>((1 - momentum) * old + momentum * value[i]));
+      }
+    }
+  });
+  detail::bump_version(running);
+}
+
+}  // namespace
+
+Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps) {
+  const Dtype dtype = compute_dtype(x);
+  const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
+  const Channels c(in);
+  const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, dtype),
+               rstd = make_tensor({c.channels}, dtype);
+  const Tensor old_mean = training ? Tensor() : prepared(running_mean, float64),
+               old_var = training ? Tensor() : prepared(running_var, float64);
+  dispatch_compute(op, dtype, [&]<class T> {
+    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const int64_t channels = c.channels;
+    const Scratch<double> moments(2 * channels);
+    double *means = moments.data(), *vars = means + channels;
+    if (!training) {
+      std::copy_n(old_mean.data<double>(), channels, means);
+      std::copy_n(old_var.data<double>(), channels, vars);
+    } else if (c.count() == 0) {
+      std::fill(means, means + 2 * channels, 0.0);
+    } else {
+      channel_moments<T>(c, in.data<T>(), means, vars);
+      const double n = static_cast<double>(c.count());
+      for (int64_t i = 0; i < channels; ++i) vars[i] /= n - 1;  // as the running variance wants it
+      update_running(running_mean, means, momentum);
+      update_running(running_var, vars, momentum);
+      for (int64_t i = 0; i < channels; ++i) vars[i] *= (n - 1) / n;
+    }
+    const Scratch<T> factors(2 * channels);
+    T *scale = factors.data(), *shift = scale + channels, *pm = mean.data<T>(), *pr = rstd.data<T>();
+    const T *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
+    for (int64_t i = 0; i < channels; ++i) {
+      pm[i] = static_cast<T>(means[i]), pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
+      scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
+    }
+    const T* from = in.data<T>();
+    T* to = y.data<T>();
+    if (c.by_rows) {
+      parallel_for(0, c.count(), std::max<int64_t>(kElementGrain / (channels + 1), 1),
+                   [&](int64_t first, int64_t last) {
+                     loops.row_normalize(from + first * channels, to + first * channels, last - first, channels, pm,
+                                         scale, shift);
+                   });
+    } else {
+      parallel_for(0, c.outer * channels, std::max<int64_t>(kElementGrain / (c.inner + 1), 1),
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t i = first; i < last; ++i) {
+                       const int64_t channel = i % channels;
+                       loops.span_normalize(from + i * c.inner, to + i * c.inner, c.inner, pm[channel], scale[channel],
+                                            shift[channel]);
+                     }
+                   });
+    }
+  });
+  return {in_dtype(y, x.dtype()), mean, rstd};
+}
+
+// With h = (x - mean) * rstd:   dx = weight * rstd * (dy - mean(dy) - h * mean(dy * h)) in training, else weight * rstd
+// * dy
+NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted) {
+  const Dtype dtype = mean.dtype();
+  const Tensor in = dense(x, dtype), g = like(dy, in), w = prepared(weight, dtype);
+  const Channels c(in);
+  NormGradients result;
+  dispatch_compute(op, dtype, [&]<class T> {
+    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const int64_t channels = c.channels;
+    const T *pm = mean.data<T>(), *pr = rstd.data<T>(), *pw = data_or_null<T>(w);
+    const Scratch<double> sums(2 * channels);
+    double *sum = sums.data(), *product = sum + channels;
+    const bool reduces = training || wanted.weight || wanted.bias;
+    if (reduces && c.count() > 0)
+      channel_sums<T>(c, g.data<T>(), in.data<T>(), pm, sum, product);
+    else
+      std::fill(sum, sum + 2 * channels, 0.0);
+    if (wanted.weight) {
+      result.weight = make_tensor({channels}, dtype);
+      for (int64_t i = 0; i < channels; ++i) result.weight.data<T>()[i] = static_cast<T>(product[i] * pr[i]);
+    }
+    if (wanted.bias) {
+      result.bias = make_tensor({channels}, dtype);
+      for (int64_t i = 0; i < channels; ++i) result.bias.data<T>()[i] = static_cast<T>(sum[i]);
+    }
+    if (!wanted.x) return;
+    result.x = empty_like(in, dtype);
+    const Scratch<T> factors(3 * channels);
+    T *scale = factors.data(), *slope = scale + channels, *shift = slope + channels;
+    const double n = static_cast<double>(c.count());
+    for (int64_t i = 0; i < channels; ++i) {
+      const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];
+      scale[i] = static_cast<T>(a);
+      slope[i] = training ? static_cast<T>(-a * r * r * product[i] / n) : T(0);
+      shift[i] = training ? static_cast<T>(-a * sum[i] / n) : T(0);
+    }
+    const T *pg = g.data<T>(), *from = in.data<T>();
+    T* to = result.x.data<T>();
+    if (c.by_rows) {
+      parallel_for(0, c.count(), std::max<int64_t>(kElementGrain / (channels + 1), 1),
+                   [&](int64_t first, int64_t last) {
+                     const int64_t at = first * channels;
+                     loops.row_gradient(pg + at, from + at, to + at, last - first, channels, pm, scale, slope, shift);
+                   });
+    } else {
+      parallel_for(0, c.outer * channels, std::max<int64_t>(kElementGrain / (c.inner + 1), 1),
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t i = first; i < last; ++i) {
+                       const int64_t channel = i % channels, at = i * c.inner;
+                       loops.span_gradient(pg + at, from + at, to + at, c.inner, pm[channel], scale[channel],
+                                           slope[channel], shift[channel]);
+                     }
+                   });
+    }
+  });
+  result.x = in_dtype(result.x, x.dtype());
+  return result;
+}
+
+}  // namespace cotangent::raw

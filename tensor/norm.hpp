@@ -1,0 +1,33 @@
+#pragma once
+// Normalisation without history; autograd/ops/norm.hpp has the contracts.
+#include <cotangent/tensor/tensor.hpp>
+
+namespace cotangent::raw {
+
+/// A normalised tensor, and what its gradient needs: the mean and one over the standard deviation of each row or
+/// channel, in the dtype that is computed in (float32 for low-precision x).
+struct Normalized {
+  Tensor y, mean, rstd;
+};
+/// Gradients of x, the weight and the bias; undefined where they are not asked for.
+struct NormGradients {
+  Tensor x, weight, bias;
+};
+/// Which of them are wanted.
+struct NormWanted {
+  bool x, weight, bias;
+};
+
+/// Over the last `dims` dimensions; weight and bias have their shape, or are undefined.
+Normalized layer_norm(const char* op, const Tensor& x, int dims, const Tensor& weight, const Tensor& bias, double eps);
+NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                  const Tensor& mean, const Tensor& rstd, NormWanted wanted);
+
+/// Over all dimensions but the second. In training by x's own moments, with which running_mean and running_var, where
+/// they are defined, are updated; else by the running ones.
+Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps);
+NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted);
+
+}  // namespace cotangent::raw

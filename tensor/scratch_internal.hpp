@@ -1,0 +1,27 @@
+// Private: memory for the time of a call, from the caching allocator.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <cotangent/tensor/allocator.hpp>
+
+namespace cotangent {
+
+/// Space for `count` elements, uninitialised and 64-byte aligned.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(int64_t count)
+      : bytes_(static_cast<size_t>(count) * sizeof(T)), data_(static_cast<T*>(detail::allocate(bytes_))) {}
+  ~Scratch() { detail::deallocate(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return data_; }
+  T& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  size_t bytes_;
+  T* data_;
+};
+
+}  // namespace cotangent
