@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
@@ -87,13 +86,17 @@ Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
 
 Tensor unflatten(const Tensor& x, int64_t dim, const Shape& sizes) {
   const int d = checked_dim("unflatten", dim, x.rank());
-  Shape shape = x.shape().slice(0, d);
+  const int64_t whole = x.size(d);
+  Shape parts = sizes;
   int64_t known = 1;
   for (int64_t size : sizes) known *= size == -1 ? 1 : size;
-  for (int64_t size : sizes) shape.push_back(size == -1 && known > 0 ? x.shape()[d] / known : size);
-  if (shape.product() != x.numel())
+  for (int64_t& size : parts)
+    if (size == -1 && known > 0) size = whole / known;
+  if (parts.product() != whole)
     fail<ShapeError>("[unflatten] dimension {} of shape {} has size {}, which {} do not multiply to", d, x.shape(),
-                     x.shape()[d], sizes);
+                     whole, sizes);
+  Shape shape = x.shape().slice(0, d);
+  for (int64_t size : parts) shape.push_back(size);
   for (int rest = d + 1; rest < x.rank(); ++rest) shape.push_back(x.shape()[rest]);
   return reshape(x, shape);
 }
