@@ -21,6 +21,7 @@
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
 #include <cotangent/data/dataloader.hpp>
 #include <cotangent/data/dataset.hpp>
 #include <cotangent/data/fashion_mnist.hpp>
@@ -28,6 +29,7 @@
 #include <cotangent/data/progress.hpp>
 #include <cotangent/nn/activation.hpp>
 #include <cotangent/nn/container.hpp>
+#include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/init.hpp>

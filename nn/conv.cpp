@@ -8,7 +8,8 @@
 
 namespace cotangent::nn {
 
-ConvLayer::ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& o)
+ConvLayer::ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+                     const ConvLayerOptions& o)
     : options{o.stride, o.padding, o.dilation, o.groups} {
   if (in < 1 || out < 1) fail<ValueError>("[{}] {} channels to {}; there must be at least 1 of each", name, in, out);
   if (o.groups < 1 || in % o.groups != 0 || out % o.groups != 0)
@@ -31,7 +32,8 @@ std::string ConvLayer::settings() const {
       if (size != d[0]) return to_string(d);
     return std::to_string(d[0]);
   };
-  std::string text = fmt::format("{}, {}, {}", weight.size(1) * options.groups, weight.size(0), sizes(weight.shape().slice(2, dims + 2)));
+  std::string text = fmt::format("{}, {}, {}", weight.size(1) * options.groups, weight.size(0),
+                                 sizes(weight.shape().slice(2, dims + 2)));
   auto add = [&](const char* name, const Spatial& value, int64_t usual) {
     const std::string given = sizes(value.over(name, name, dims, usual));
     if (given != std::to_string(usual)) text += fmt::format(", {} = {}", name, given);

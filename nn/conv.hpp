@@ -21,12 +21,14 @@ struct ConvLayer : Module {
   std::string settings() const override;
 
  protected:
-  ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& options);
+  ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+            const ConvLayerOptions& options);
 };
 
 /// A convolution with a bias: conv1d, conv2d and conv3d of autograd/ops/conv.hpp.
 ///   Conv2d: x (N, in, H, W) -> (N, out, H', W');   weight (out, in/groups, kh, kw), bias (out)
-/// Both start uniform in [-b, b] with b = 1/sqrt(in/groups * kh * kw), as in PyTorch. A ValueError for options out of range.
+/// Both start uniform in [-b, b] with b = 1/sqrt(in/groups * kh * kw), as in PyTorch. A ValueError for options out of
+/// range.
 ///
 ///     nn::Conv2d conv(3, 16, 3, {.stride = 2, .padding = 1});
 struct Conv1d : ConvLayer {

@@ -58,22 +58,27 @@ Tensors as_list(Result&& result) {
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
   using Function = std::remove_reference_t<F>;
-  auto call = [](void* object, const Tensors& x) -> Tensors {
-    Function& g = *static_cast<Function*>(object);
-    if constexpr (std::is_invocable_v<Function&, const Tensors&>)
-      return detail::as_list(g(x));
-    else if constexpr (std::is_invocable_v<Function&, std::span<const Tensor>>)
-      return detail::as_list(g(std::span<const Tensor>(x)));
-    else if constexpr (std::is_invocable_v<Function&>)
-      return detail::as_list(g());
-    else if constexpr (std::is_invocable_v<Function&, const Tensor&>)
-      return detail::as_list(g(x.at(0)));
-    else if constexpr (std::is_invocable_v<Function&, const Tensor&, const Tensor&>)
-      return detail::as_list(g(x.at(0), x.at(1)));
-    else
-      return detail::as_list(g(x.at(0), x.at(1), x.at(2)));
-  };
-  return detail::run_gradcheck({const_cast<void*>(static_cast<const void*>(&f)), call}, inputs, options);
+  if constexpr (std::is_function_v<Function>) {
+    auto* pointer = &f;  // an object, as the rest expects
+    return gradcheck(pointer, inputs, options);
+  } else {
+    auto call = [](void* object, const Tensors& x) -> Tensors {
+      Function& g = *static_cast<Function*>(object);
+      if constexpr (std::is_invocable_v<Function&, const Tensors&>)
+        return detail::as_list(g(x));
+      else if constexpr (std::is_invocable_v<Function&, std::span<const Tensor>>)
+        return detail::as_list(g(std::span<const Tensor>(x)));
+      else if constexpr (std::is_invocable_v<Function&>)
+        return detail::as_list(g());
+      else if constexpr (std::is_invocable_v<Function&, const Tensor&>)
+        return detail::as_list(g(x.at(0)));
+      else if constexpr (std::is_invocable_v<Function&, const Tensor&, const Tensor&>)
+        return detail::as_list(g(x.at(0), x.at(1)));
+      else
+        return detail::as_list(g(x.at(0), x.at(1), x.at(2)));
+    };
+    return detail::run_gradcheck({const_cast<void*>(static_cast<const void*>(&f)), call}, inputs, options);
+  }
 }
 
 }  // namespace cotangent

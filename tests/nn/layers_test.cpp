@@ -5,6 +5,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/linear.hpp>
@@ -90,4 +91,26 @@ TEST_CASE("Flatten keeps the batch") {
   CHECK(nn::Flatten()(ones({2, 3, 4})).shape() == Shape{2, 12});
   CHECK(nn::Flatten(0, 1)(ones({2, 3, 4})).shape() == Shape{6, 4});
   CHECK(nn::Identity()(ones({2})).shape() == Shape{2});
+}
+
+TEST_CASE("the convolution layers hold their options") {
+  nn::Conv2d conv(4, 6, {3, 2}, {.stride = 2, .padding = {1, 0}, .groups = 2});
+  CHECK(keys(conv) == Names{"weight", "bias"});
+  CHECK(conv.weight.shape() == Shape{6, 2, 3, 2});
+  CHECK(conv.bias.shape() == Shape{6});
+  check_uniform(nn::Conv2d(4, 60, 5).weight, 0.1);
+  check_uniform(nn::Conv2d(4, 100, 5).bias, 0.1);
+  const Tensor x = randn({2, 4, 7, 8});
+  CHECK(conv(x).shape() == Shape{2, 6, 4, 4});
+  CHECK(equal(conv(x), conv2d(x, conv.weight, conv.bias, {.stride = 2, .padding = {1, 0}, .groups = 2})));
+  CHECK(conv.settings() == "4, 6, (3, 2), stride = 2, padding = (1, 0), groups = 2");
+  CHECK(nn::Conv2d(1, 8, 3, {.padding = 1, .bias = false}).settings() == "1, 8, 3, padding = 1, bias = false");
+  CHECK(nn::Conv1d(3, 8, 3, {.dtype = float64})(ones({2, 3, 9}, float64)).shape() == Shape{2, 8, 7});
+  CHECK(nn::Conv3d(3, 8, 3, {.dilation = 2})(ones({2, 3, 9, 5, 7})).shape() == Shape{2, 8, 5, 1, 3});
+
+  CHECK_THROWS_WITH(nn::Conv2d(4, 6, 3, {.groups = 3}), Catch::Contains("[Conv2d] 3 groups for 4 channels to 6"));
+  CHECK_THROWS_AS(nn::Conv2d(0, 6, 3), ValueError);
+  CHECK_THROWS_AS(nn::Conv2d(4, 6, 0), ValueError);
+  CHECK_THROWS_AS(nn::Conv2d(4, 6, 3, {.stride = 0}), ValueError);
+  CHECK_THROWS_AS(nn::Conv2d(4, 6, {3, 3, 3}), ShapeError);
 }
