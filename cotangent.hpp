@@ -35,6 +35,7 @@
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/module.hpp>
+#include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/state_dict.hpp>
 #include <cotangent/optim/adam.hpp>

@@ -193,7 +193,8 @@ M clone(const M& m) {
 }  // namespace cotangent::nn
 
 /// Lists the members of a module, and so defines what is in this file, `module(inputs...)` for forward(inputs...), and
-/// clone(). Errors that leave the call gain the path of the module: ` (in blocks.2.attention)`.
+/// clone(). The module must be defined outside of functions, as it gets member templates. Errors that leave the call
+/// gain the path of the module: ` (in blocks.2.attention)`.
 #define COTANGENT_MODULE(...)                                                        \
   void members(::cotangent::nn::Members& cotangent_visitor) override {               \
     cotangent_visitor.list(#__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__);                 \

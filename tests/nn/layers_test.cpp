@@ -9,6 +9,7 @@
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -113,4 +114,51 @@ TEST_CASE("the convolution layers hold their options") {
   CHECK_THROWS_AS(nn::Conv2d(4, 6, 0), ValueError);
   CHECK_THROWS_AS(nn::Conv2d(4, 6, 3, {.stride = 0}), ValueError);
   CHECK_THROWS_AS(nn::Conv2d(4, 6, {3, 3, 3}), ShapeError);
+}
+
+TEST_CASE("batch normalization keeps running statistics") {
+  nn::BatchNorm2d norm(2, {.momentum = 0.25, .dtype = float64});
+  CHECK(keys(norm) == Names{"weight", "bias", "running_mean", "running_var", "num_batches_tracked"});
+  CHECK(norm.parameters().size() == 2);
+  const Tensor x = tensor({1.0, 3.0, 10.0, 30.0, 5.0, 7.0, 20.0, 40.0}, float64).view({2, 2, 1, 2});
+  // channel 0 holds 1 3 5 7: mean 4, variance 5 (unbiased 20/3); channel 1 holds 10 30 20 40: mean 25, variance 125
+  const auto y = norm(x).to_vector<double>();
+  CHECK(y[0] == Approx(-3 / std::sqrt(5 + 1e-5)));
+  CHECK(y[7] == Approx(15 / std::sqrt(125 + 1e-5)));
+  CHECK(norm.running_mean.to_vector<double>()[0] == Approx(0.25 * 4));
+  CHECK(norm.running_var.to_vector<double>()[0] == Approx(0.75 + 0.25 * 20 / 3));
+  CHECK(norm.num_batches_tracked.item() == 1);
+  norm.eval();
+  const auto z = norm(x).to_vector<double>();
+  CHECK(z[0] == Approx((1 - 1) / std::sqrt(0.75 + 0.25 * 20 / 3 + 1e-5)).margin(1e-12));
+  CHECK(z[1] == Approx((3 - 1) / std::sqrt(0.75 + 0.25 * 20 / 3 + 1e-5)));
+  CHECK(norm.num_batches_tracked.item() == 1);
+  CHECK(norm.settings() == "2");
+  nn::BatchNorm2d copy = norm.clone();
+  copy.train();
+  copy(x);
+  CHECK(norm.num_batches_tracked.item() == 1);
+
+  nn::BatchNorm1d plain(3, {.affine = false, .track_running_stats = false});
+  CHECK(keys(plain).empty());
+  plain.eval();
+  CHECK(plain(randn({8, 3})).shape() == Shape{8, 3});
+  CHECK(plain(randn({8, 3, 5})).shape() == Shape{8, 3, 5});
+  CHECK_THROWS_WITH(plain(ones({2, 3, 4, 4})), Catch::Contains("it must be (N, C) or (N, C, L)"));
+  CHECK_THROWS_WITH(norm(ones({2, 3})), Catch::Contains("it must be (N, C, H, W)"));
+  CHECK_THROWS_AS(copy(ones({2, 3, 4, 4}, float64)), ShapeError);
+  CHECK_THROWS_AS(nn::BatchNorm1d(0), ValueError);
+}
+
+TEST_CASE("layer normalization has weights of its shape") {
+  nn::LayerNorm norm({2, 2}, {.dtype = float64});
+  CHECK(keys(norm) == Names{"weight", "bias"});
+  CHECK(norm.weight.shape() == Shape{2, 2});
+  const auto y = norm(tensor({{{1.0, 2.0}, {3.0, 4.0}}}, float64)).to_vector<double>();
+  for (size_t i = 0; i < 4; ++i) CHECK(y[i] == Approx((double(i) - 1.5) / std::sqrt(1.25 + 1e-5)));
+  CHECK(norm.settings() == "(2, 2)");
+  CHECK(nn::LayerNorm(8).settings() == "8");
+  CHECK(keys(nn::LayerNorm(8, {.bias = false})) == Names{"weight"});
+  CHECK(keys(nn::LayerNorm(8, {.affine = false})).empty());
+  CHECK_THROWS_AS(nn::LayerNorm(Shape{}), ValueError);
 }

@@ -1,0 +1,105 @@
+// The gradients of every layer, by its input and its parameters, to second order.
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/nn/activation.hpp>
+#include <cotangent/nn/container.hpp>
+#include <cotangent/nn/conv.hpp>
+#include <cotangent/nn/dropout.hpp>
+#include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/shape.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+
+#include "../check_gradients.hpp"
+
+using namespace cotangent;
+
+namespace {
+
+struct Tied : nn::Module {
+  nn::Linear down{4, 2, {.bias = false}};
+  nn::Parameter weight = down.weight;
+  COTANGENT_MODULE(down, weight)
+  Tensor forward(const Tensor& x) { return nn::Tanh()(down(x)) * sum(weight * weight); }
+};
+
+/// Checks layer(x) by x and by the parameters of the layer.
+template <class Layer>
+void check_layer(Layer layer, const Shape& shape) {
+  Generator generator(7);
+  layer.to(float64);
+  const Tensor x = randn(shape, float64, generator);
+  Tensors inputs{x};
+  for (Tensor& p : layer.parameters()) {
+    normal_(p, 0.2, 1, generator);  // no parameter may stay at 0 or 1, where mistakes hide
+    inputs.push_back(p);
+  }
+  INFO(to_string(layer));
+  check_gradients([&] { return layer(x); }, inputs);
+}
+
+}  // namespace
+
+TEST_CASE("gradients of Linear, Embedding and Flatten") {
+  check_layer(nn::Linear(3, 2), {4, 3});
+  check_layer(nn::Linear(3, 2, {.bias = false}), {2, 2, 3});
+  check_layer(nn::Sequential(nn::Flatten(), nn::Linear(6, 2)), {2, 3, 2});
+  nn::Embedding table(4, 3, {.dtype = float64});
+  check_gradients([&] { return table(tensor({{1, 3}, {1, 0}})); }, {table.weight});
+}
+
+TEST_CASE("gradients of the convolution layers") {
+  check_layer(nn::Conv2d(2, 2, 3, {.padding = 1}), {1, 2, 3, 4});
+  check_layer(nn::Conv2d(2, 4, {2, 1}, {.stride = 2, .dilation = {1, 2}, .groups = 2, .bias = false}), {2, 2, 3, 3});
+  check_layer(nn::Conv1d(2, 3, 2), {2, 2, 4});
+  check_layer(nn::Conv3d(1, 2, 2), {1, 1, 2, 3, 2});
+}
+
+TEST_CASE("gradients of the normalizations, in training and evaluation") {
+  check_layer(nn::LayerNorm(4), {3, 4});
+  check_layer(nn::LayerNorm({2, 3}, {.bias = false}), {2, 2, 3});
+  nn::BatchNorm2d by_batch(2);
+  check_layer(by_batch, {2, 2, 2, 3});
+  nn::BatchNorm1d by_average(3);
+  by_average(randn({8, 3}));
+  by_average.eval();
+  check_layer(by_average, {4, 3});
+  check_layer(nn::BatchNorm1d(3, {.track_running_stats = false}), {4, 3});
+}
+
+TEST_CASE("gradients of the activations") {
+  check_layer(nn::ReLU(), {2, 3});
+  check_layer(nn::ReLU6(), {2, 3});
+  check_layer(nn::LeakyReLU(0.1), {2, 3});
+  check_layer(nn::GELU(), {2, 3});
+  check_layer(nn::GELU(Gelu::tanh), {2, 3});
+  check_layer(nn::SiLU(), {2, 3});
+  check_layer(nn::Softplus(2), {2, 3});
+  check_layer(nn::LogSigmoid(), {2, 3});
+  check_layer(nn::Sigmoid(), {2, 3});
+  check_layer(nn::Tanh(), {2, 3});
+  check_layer(nn::Softmax(-1), {2, 3});
+  check_layer(nn::LogSoftmax(1), {2, 3});
+}
+
+TEST_CASE("gradients of containers, and of a parameter that is used twice") {
+  check_layer(nn::Residual(nn::Sequential(nn::Linear(3, 4), nn::Tanh(), nn::Linear(4, 3))), {2, 3});
+  Tied tied;
+  tied.to(float64);
+  CHECK(tied.parameters().size() == 1);
+  check_layer(tied, {2, 4});
+}
+
+TEST_CASE("gradients of Dropout, with the same numbers each time") {
+  nn::Dropout dropout(0.4);
+  const Tensor x = randn({3, 4}, float64);
+  check_gradients(
+      [&] {
+        manual_seed(5);
+        return dropout(x);
+      },
+      {x});
+}
