@@ -15,6 +15,7 @@
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
+#include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/resize.hpp>

@@ -28,7 +28,9 @@ struct Heads {
   }
   T* at(int64_t b, int64_t h, int64_t t) const { return data + b * stride[0] + h * stride[1] + t * stride[2]; }
   Matrix<T> rows(int64_t b, int64_t h, int64_t t) const { return {at(b, h, t), stride[2], stride[3]}; }
-  Matrix<T> columns(int64_t b, int64_t h, int64_t t) const { return {at(b, h, t), stride[3], stride[2]}; }  // transposed
+  Matrix<T> columns(int64_t b, int64_t h, int64_t t) const {
+    return {at(b, h, t), stride[3], stride[2]};
+  }  // transposed
   T* data;
   int64_t stride[4];
 };
@@ -46,8 +48,10 @@ struct Mask {
     if (!mask.defined()) return;
     const char* p = static_cast<const char*>(mask.raw_data()) +
                     (b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3]) * item_size(mask.dtype());
-    if (mask.dtype() == boolean) tile.allowed = reinterpret_cast<const bool*>(p);
-    else tile.added = p;
+    if (mask.dtype() == boolean)
+      tile.allowed = reinterpret_cast<const bool*>(p);
+    else
+      tile.added = p;
     tile.mask_row = stride[2], tile.mask_column = stride[3];
   }
   Tensor mask;
@@ -56,8 +60,13 @@ struct Mask {
 
 struct Sizes {
   Sizes(const Tensor& q, const Tensor& k, const Tensor& v)
-      : batch(q.shape()[0]), heads(q.shape()[1]), groups(k.shape()[1]), queries(q.shape()[2]), keys(k.shape()[2]),
-        width(q.shape()[3]), value_width(v.shape()[3]) {}
+      : batch(q.shape()[0]),
+        heads(q.shape()[1]),
+        groups(k.shape()[1]),
+        queries(q.shape()[2]),
+        keys(k.shape()[2]),
+        width(q.shape()[3]),
+        value_width(v.shape()[3]) {}
   int64_t batch, heads, groups, queries, keys, width, value_width;
   int64_t group_of(int64_t head) const { return head * groups / heads; }
   /// Keys that some query of rows [i, i + rows) may see.
@@ -66,7 +75,8 @@ struct Sizes {
   }
 };
 
-AttentionTile make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j, int64_t columns) {
+AttentionTile make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j,
+                        int64_t columns) {
   AttentionTile tile{};
   tile.rows = rows, tile.columns = columns;
   tile.scale = o.scale;
@@ -83,7 +93,8 @@ Tensor make_heads(const Shape& shape, Dtype dtype) {
 
 }  // namespace
 
-AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, AttentionOptions options) {
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                          AttentionOptions options) {
   const Sizes n(q, k, v);
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
                          make_tensor({n.batch, n.heads, n.queries}, q.dtype())};
@@ -123,10 +134,12 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   return result;
 }
 
-AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-                                      const Tensor& output, const Tensor& log_sum_exp, AttentionOptions options) {
+AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
+                                      const Tensor& mask, const Tensor& output, const Tensor& log_sum_exp,
+                                      AttentionOptions options) {
   const Sizes n(q, k, v);
-  AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()), make_heads(v.shape(), v.dtype())};
+  AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()),
+                            make_heads(v.shape(), v.dtype())};
   for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
   const Mask seen(mask);
   const int64_t members = n.heads / std::max<int64_t>(n.groups, 1);
@@ -155,8 +168,10 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
             gemm<T>(rows, columns, n.width, hq.rows(b, h, i), hk.columns(b, group, j), scores, columns);
             gemm<T>(rows, columns, n.value_width, hg.rows(b, h, i), hv.columns(b, group, j), products, columns);
             softmax(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
-            const Matrix<T> p_transposed{scores, 1, columns}, ds{products, columns, 1}, ds_transposed{products, 1, columns};
-            gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1, 1);
+            const Matrix<T> p_transposed{scores, 1, columns}, ds{products, columns, 1},
+                ds_transposed{products, 1, columns};
+            gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1,
+                    1);
             gemm<T>(rows, n.width, columns, ds, hk.rows(b, group, j), dq.at(b, h, i), dq.stride[2], 1, 1);
             gemm<T>(columns, n.width, rows, ds_transposed, hq.rows(b, h, i), dk.at(b, group, j), dk.stride[2], 1, 1);
           }

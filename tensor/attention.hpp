@@ -1,7 +1,7 @@
 #pragma once
 // Attention without history, tile by tile: memory grows with the length, not with its square.
-//   Dao et al., "FlashAttention" (arXiv:2205.14135); Milakov and Gimelshein, "Online normalizer calculation for softmax"
-//   (arXiv:1805.02867).
+//   Dao et al., "FlashAttention" (arXiv:2205.14135); Milakov and Gimelshein, "Online normalizer calculation for
+//   softmax" (arXiv:1805.02867).
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {
@@ -12,19 +12,21 @@ struct AttentionOptions {
 };
 
 struct AttentionResult {
-  Tensor output;         ///< (B, H, Tq, dv)
-  Tensor log_sum_exp;    ///< (B, H, Tq): of the scores of each row; +inf where everything is masked
+  Tensor output;       ///< (B, H, Tq, dv)
+  Tensor log_sum_exp;  ///< (B, H, Tq): of the scores of each row; +inf where everything is masked
 };
 
-/// q (B, H, Tq, d), k (B, G, Tk, d), v (B, G, Tk, dv), float32 or float64; query head h reads key head h * G / H. The mask
-/// is undefined, bool (true: may be seen) or of q's dtype (added to the scores), and broadcasts to (B, H, Tq, Tk).
-AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, AttentionOptions options);
+/// q (B, H, Tq, d), k (B, G, Tk, d), v (B, G, Tk, dv), float32 or float64; query head h reads key head h * G / H. The
+/// mask is undefined, bool (true: may be seen) or of q's dtype (added to the scores), and broadcasts to (B, H, Tq, Tk).
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                          AttentionOptions options);
 
 struct AttentionGradients {
   Tensor q, k, v;
 };
 /// The gradients for g = dL/d(output). The probabilities are computed again from log_sum_exp.
-AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-                                      const Tensor& output, const Tensor& log_sum_exp, AttentionOptions options);
+AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
+                                      const Tensor& mask, const Tensor& output, const Tensor& log_sum_exp,
+                                      AttentionOptions options);
 
 }  // namespace cotangent::raw

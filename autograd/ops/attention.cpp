@@ -62,32 +62,37 @@ Tensor composite(std::span<const Tensor> x, const void* attributes) {
 void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
   constexpr const char* op = "scaled_dot_product_attention";
   if (q.rank() < 2 || q.rank() != k.rank() || q.rank() != v.rank())
-    fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must have the same rank, 2 at least: (.., H, T, d)", op, q.shape(),
-                     k.shape(), v.shape());
+    fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must have the same rank, 2 at least: (.., H, T, d)", op,
+                     q.shape(), k.shape(), v.shape());
   if (q.size(-1) != k.size(-1))
-    fail<ShapeError>("[{}] q {} and k {} differ in width; their last dimensions must be equal", op, q.shape(), k.shape());
+    fail<ShapeError>("[{}] q {} and k {} differ in width; their last dimensions must be equal", op, q.shape(),
+                     k.shape());
   if (k.size(-2) != v.size(-2))
     fail<ShapeError>("[{}] k {} and v {} differ in length; each key needs a value", op, k.shape(), v.shape());
   if (q.rank() > 2) {
     const int last = q.rank() - 3;
-    if (k.shape().slice(0, last + 1) != v.shape().slice(0, last + 1) || q.shape().slice(0, last) != k.shape().slice(0, last) ||
-        k.shape()[last] == 0 || q.shape()[last] % k.shape()[last] != 0)
+    if (k.shape().slice(0, last + 1) != v.shape().slice(0, last + 1) ||
+        q.shape().slice(0, last) != k.shape().slice(0, last) || k.shape()[last] == 0 ||
+        q.shape()[last] % k.shape()[last] != 0)
       fail<ShapeError>(
-          "[{}] q {}, k {} and v {}: the batches must be equal, and the heads of k and v must be equal and divide those of q", op,
-          q.shape(), k.shape(), v.shape());
+          "[{}] q {}, k {} and v {}: the batches must be equal, and the heads of k and v must be equal and divide "
+          "those of q",
+          op, q.shape(), k.shape(), v.shape());
   }
   if (q.dtype() != k.dtype() || q.dtype() != v.dtype() || !q.is_floating())
-    fail<DTypeError>("[{}] q, k and v are {}, {} and {}; they must have one floating dtype", op, q.dtype(), k.dtype(), v.dtype());
+    fail<DTypeError>("[{}] q, k and v are {}, {} and {}; they must have one floating dtype", op, q.dtype(), k.dtype(),
+                     v.dtype());
   if (o.mask.defined()) {
     if (o.mask.dtype() != boolean && o.mask.dtype() != q.dtype())
-      fail<DTypeError>("[{}] the mask is {}; it must be bool (true: may be seen) or {} (added to the scores)", op, o.mask.dtype(),
-                       q.dtype());
+      fail<DTypeError>("[{}] the mask is {}; it must be bool (true: may be seen) or {} (added to the scores)", op,
+                       o.mask.dtype(), q.dtype());
     Shape scores = q.shape();
     scores.back() = k.size(-2);
     if (o.mask.rank() > scores.rank() || broadcast_shapes(op, o.mask.shape(), scores) != scores)
       fail<ShapeError>("[{}] a mask of shape {} does not broadcast to the scores {}", op, o.mask.shape(), scores);
   }
-  if (!(o.dropout >= 0 && o.dropout < 1)) fail<ValueError>("[{}] dropout {} must be at least 0 and below 1", op, o.dropout);
+  if (!(o.dropout >= 0 && o.dropout < 1))
+    fail<ValueError>("[{}] dropout {} must be at least 0 and below 1", op, o.dropout);
 }
 
 // (.., H, T, d) as (B, H, T, d)
@@ -99,10 +104,12 @@ Tensor as_heads(const Tensor& x) {
 
 }  // namespace
 
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options) {
   check_shapes(q, k, v, options);
   const double width = static_cast<double>(q.size(-1));
-  const Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(width), options.causal, options.dropout};
+  const Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(width), options.causal,
+                              options.dropout};
   Shape shape = q.shape();
   shape.back() = v.size(-1);
   Tensor mask = options.mask;
@@ -124,12 +131,12 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, log_sum_exp}, y,
              Keep::inputs(5) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
                if (b.creates_graph()) {
-                 Gradients all = b.through(
-                     [](std::span<const Tensor> x, const void* p) { return composite(x.first(4), p); }, &a);
+                 Gradients all =
+                     b.through([](std::span<const Tensor> x, const void* p) { return composite(x.first(4), p); }, &a);
                  return all;
                }
-               auto [dq, dk, dv] = raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3), b.output(),
-                                                           b.input(4), {a.scale, a.causal});
+               auto [dq, dk, dv] = raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3),
+                                                           b.output(), b.input(4), {a.scale, a.causal});
                return Tensors{dq, dk, dv, Tensor(), Tensor()};
              });
   return q.rank() == 4 ? y : reshape(y, shape);
@@ -146,7 +153,8 @@ Results attend(Arguments x) {
 template <bool Causal>
 Results attend_naively(Arguments x) {
   const Tensor q = contiguous(x[0].detach()), k = contiguous(x[1].detach()), v = contiguous(x[2].detach());
-  const int64_t B = q.size(0), H = q.size(1), G = k.size(1), Tq = q.size(2), Tk = k.size(2), d = q.size(3), dv = v.size(3);
+  const int64_t B = q.size(0), H = q.size(1), G = k.size(1), Tq = q.size(2), Tk = k.size(2), d = q.size(3),
+                dv = v.size(3);
   Tensor mask;
   if (x.size() > 3) mask = contiguous(expand(x[3].detach(), {B, H, Tq, Tk}));
   Tensor y = zeros({B, H, Tq, dv}, float64);
@@ -160,8 +168,10 @@ Results attend_naively(Arguments x) {
           for (int64_t c = 0; c < d; ++c) s += q[b][h][i][c].item() * k[b][h * G / H][j][c].item();
           s /= std::sqrt(static_cast<double>(d));
           bool seen = !Causal || j <= i + Tk - Tq;
-          if (mask.defined() && mask.dtype() == boolean) seen = seen && mask[b][h][i][j].item<bool>();
-          else if (mask.defined()) s += mask[b][h][i][j].item();
+          if (mask.defined() && mask.dtype() == boolean)
+            seen = seen && mask[b][h][i][j].item<bool>();
+          else if (mask.defined())
+            s += mask[b][h][i][j].item();
           total += weight[static_cast<size_t>(j)] = seen ? std::exp(s) : 0;
         }
         for (int64_t j = 0; j < Tk && total > 0; ++j)
@@ -180,11 +190,13 @@ std::vector<OpInfo> attention_ops() {
                        {{q, k, k}, attend<true>, attend_naively<true>},
                        {{q, kv1, normal({1, 1, 4, 3})}, attend<true>, attend_naively<true>},
                        {{normal({1, 1, 3, 2}), kv1, kv1, normal({3, 4})}, attend<false>, attend_naively<false>},
-                       {{normal({1, 1, 3, 2}), kv1, kv1, constant(normal({1, 1, 3, 4}))}, attend<true>, attend_naively<true>},
+                       {{normal({1, 1, 3, 2}), kv1, kv1, constant(normal({1, 1, 3, 4}))},
+                        attend<true>,
+                        attend_naively<true>},
                        // the second row sees nothing
-                       {{normal({1, 1, 3, 2}), kv1, kv1,
-                         values({3, 4}, {1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0}, boolean)},
-                        attend<false>, attend_naively<false>},
+                       {{normal({1, 1, 3, 2}), kv1, kv1, values({3, 4}, {1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0}, boolean)},
+                        attend<false>,
+                        attend_naively<false>},
                        {{normal({3, 2}), normal({4, 2}), normal({4, 2})}, attend<false>}},
            .errors = {{{q, normal({1, 2, 3, 4}), k}, attend<false>, "differ in width"},
                       {{q, k, normal({1, 2, 4, 2})}, attend<false>, "differ in length"},

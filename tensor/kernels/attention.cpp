@@ -32,8 +32,8 @@ int64_t visible_keys(const AttentionTile& t, int64_t row) {
   return !t.causal || n > t.columns ? t.columns : (n < 0 ? 0 : n);
 }
 
-// One tile of the online softmax: scores become exp(score - max), and what was accumulated so far is rescaled to the new
-// maximum.
+// One tile of the online softmax: scores become exp(score - max), and what was accumulated so far is rescaled to the
+// new maximum.
 template <class T>
 void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t width, const AttentionTile& t) {
   T *m = static_cast<T*>(maximum), *l = static_cast<T*>(sum), *acc = static_cast<T*>(accumulated);

@@ -1,0 +1,274 @@
+#include <cotangent/autograd/ops/pool.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/pool.hpp>
+
+namespace cotangent {
+namespace {
+
+using raw::Pooling;
+using raw::PoolWindow;
+
+// x with a batch dimension, and its check.
+Tensor batched(const char* op, const Tensor& x, int spatial) {
+  if (x.rank() != spatial + 1 && x.rank() != spatial + 2)
+    fail<ShapeError>("[{}] shape {} has {} dimensions; it takes (N, C, {} spatial dimensions), with or without N", op,
+                     x.shape(), x.rank(), spatial);
+  if (!x.is_floating())
+    fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
+  return x.rank() == spatial + 1 ? unsqueeze(x, 0) : x;
+}
+Tensor unbatched(const Tensor& y, const Tensor& x) { return y.rank() == x.rank() ? y : squeeze(y, 0); }
+
+struct Options {
+  const Spatial& kernel;
+  const Spatial& stride;
+  const Spatial& padding;
+  const Spatial& dilation;
+  bool ceil_mode;
+};
+
+Pooling regular(const char* op, const Tensor& x, int spatial, const Options& o) {
+  const Dims kernel = o.kernel.over(op, "kernel_size", spatial, 1);
+  const Dims stride = o.stride.empty() ? kernel : o.stride.over(op, "stride", spatial, 1);
+  const Dims padding = o.padding.over(op, "padding", spatial, 0),
+             dilation = o.dilation.over(op, "dilation", spatial, 1);
+  Pooling p;
+  for (int d = 0; d < spatial; ++d) {
+    PoolWindow& w = p.window[3 - spatial + d];
+    w.in = x.shape()[2 + d], w.kernel = kernel[d], w.stride = stride[d], w.padding = padding[d],
+    w.dilation = dilation[d];
+    const int64_t reach = w.dilation * (w.kernel - 1) + 1, room = w.in + 2 * w.padding - reach;
+    if (2 * w.padding > reach)
+      fail<ValueError>("[{}] padding {} is more than half of the kernel size {}", op, padding, kernel);
+    if (w.in < 1 || room < 0)
+      fail<ShapeError>("[{}] a window of {} does not fit the input {} with padding {}; it reaches over {} elements", op,
+                       kernel, x.shape(), padding, reach);
+    w.out = (room + (o.ceil_mode ? w.stride - 1 : 0)) / w.stride + 1;
+    if (o.ceil_mode && (w.out - 1) * w.stride >= w.in + w.padding) --w.out;
+  }
+  return p;
+}
+
+Shape result_shape(const Tensor& x, int spatial, const Pooling& p) {
+  Shape shape = x.shape();
+  for (int d = 0; d < spatial; ++d) shape[2 + d] = p.window[3 - spatial + d].out;
+  return shape;
+}
+
+MaxPool max_pool(const char* op, const Tensor& given, int spatial, const Spatial& kernel, const MaxPoolOptions& o) {
+  const Tensor x = batched(op, given, spatial);
+  const Pooling pooling = regular(op, x, spatial, {kernel, o.stride, o.padding, o.dilation, o.ceil_mode});
+  auto [values, indices] = raw::max_pool(op, x, result_shape(x, spatial, pooling), pooling);
+  const Tensor y = record(
+      op, {x, indices}, values, Keep::input(1), NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+        const Shape& shape = b.shape(0);
+        if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.input(1), shape), Tensor()};
+        const Shape planes = {shape[0], shape[1], shape.slice(2, shape.rank()).product()};
+        const Tensor flat =
+            scatter_add(zeros(planes, b.grad().dtype()), 2, flatten(b.input(1), 2), flatten(b.grad(), 2));
+        return {reshape(flat, shape), Tensor()};
+      });
+  return {unbatched(y, given), unbatched(indices, given)};
+}
+
+Tensor mean_over(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
+
+// The adjoint of mean_over.
+Tensor spread_over(const Tensor& g, const Shape& x_shape, const Pooling& pooling) {
+  return record("avg_pool_backward", {g}, raw::avg_pool_backward("avg_pool", g, x_shape, pooling), Keep::nothing(),
+                pooling, [](const Backward& b, const Pooling& p) -> Gradients {
+                  return {mean_over("avg_pool", b.grad(), b.shape(0), p)};
+                });
+}
+
+Tensor mean_over(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
+  return record(
+      op, {x}, raw::avg_pool(op, x, result, pooling), Keep::nothing(), pooling,
+      [](const Backward& b, const Pooling& p) -> Gradients { return {spread_over(b.grad(), b.shape(0), p)}; });
+}
+
+Tensor avg_pool(const char* op, const Tensor& given, int spatial, const Spatial& kernel, const AvgPoolOptions& o) {
+  const Tensor x = batched(op, given, spatial);
+  if (o.divisor_override < 0)
+    fail<ValueError>("[{}] divisor_override {} must be positive, or 0 for the number of cells", op, o.divisor_override);
+  Pooling pooling = regular(op, x, spatial, {kernel, o.stride, o.padding, 1, o.ceil_mode});
+  pooling.count_padding = o.count_include_pad;
+  pooling.divisor = static_cast<double>(o.divisor_override);
+  return unbatched(mean_over(op, x, result_shape(x, spatial, pooling), pooling), given);
+}
+
+Tensor adaptive_avg_pool(const char* op, const Tensor& given, int spatial, const Spatial& output_size) {
+  const Tensor x = batched(op, given, spatial);
+  const Dims out = output_size.over(op, "output_size", spatial, 1);
+  Pooling p;
+  for (int d = 0; d < spatial; ++d) {
+    PoolWindow& w = p.window[3 - spatial + d];
+    w.in = x.shape()[2 + d], w.out = out[d], w.adaptive = true;
+    if (w.in < 1)
+      fail<ShapeError>("[{}] shape {} has an empty plane; there is nothing to take a mean of", op, given.shape());
+    w.kernel = (w.in + w.out - 1) / w.out;
+  }
+  return unbatched(mean_over(op, x, result_shape(x, spatial, p), p), given);
+}
+
+}  // namespace
+
+Tensor max_pool1d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool1d", x, 1, k, o).values;
+}
+Tensor max_pool2d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool2d", x, 2, k, o).values;
+}
+Tensor max_pool3d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool3d", x, 3, k, o).values;
+}
+MaxPool max_pool1d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool1d", x, 1, k, o);
+}
+MaxPool max_pool2d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool2d", x, 2, k, o);
+}
+MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
+  return max_pool("max_pool3d", x, 3, k, o);
+}
+
+Tensor avg_pool1d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
+  return avg_pool("avg_pool1d", x, 1, k, o);
+}
+Tensor avg_pool2d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
+  return avg_pool("avg_pool2d", x, 2, k, o);
+}
+Tensor avg_pool3d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
+  return avg_pool("avg_pool3d", x, 3, k, o);
+}
+
+Tensor adaptive_avg_pool1d(const Tensor& x, const Spatial& size) {
+  return adaptive_avg_pool("adaptive_avg_pool1d", x, 1, size);
+}
+Tensor adaptive_avg_pool2d(const Tensor& x, const Spatial& size) {
+  return adaptive_avg_pool("adaptive_avg_pool2d", x, 2, size);
+}
+Tensor adaptive_avg_pool3d(const Tensor& x, const Spatial& size) {
+  return adaptive_avg_pool("adaptive_avg_pool3d", x, 3, size);
+}
+
+// ---- op table ----
+
+namespace {
+const InputSpec& line() {
+  static const InputSpec spec = values({1, 1, 5}, {1, 2, 3, 4, 5});
+  return spec;
+}
+// The results below are worked by hand, on 1 .. 5.
+template <class... V>
+Results row(V... v) {
+  return tensor({{{static_cast<double>(v)...}}}, float64);
+}
+}  // namespace
+
+std::vector<OpInfo> pool_ops() {
+  const InputSpec image = distinct({1, 2, 4, 4}), odd = distinct({1, 5, 3}), volume = distinct({1, 1, 2, 3, 3});
+  const InputSpec smooth = normal({1, 1, 5, 4});
+  const auto max_error = [](Arguments x) -> Results { return max_pool2d(x[0], 3); };
+  return {
+      {.name = "max_pool1d",
+       .samples = {{{line()},
+                    [](Arguments x) -> Results { return max_pool1d(x[0], 3, {.stride = 2, .ceil_mode = true}); },
+                    [](Arguments) -> Results { return row(3, 5); }},
+                   {{odd}, [](Arguments x) -> Results { return max_pool1d(x[0], 2, {.stride = 1, .dilation = 2}); }}}},
+      {.name = "max_pool2d",
+       .samples = {{{image}, [](Arguments x) -> Results { return max_pool2d(x[0], 2); }},
+                   {{image}, [](Arguments x) -> Results { return max_pool2d(x[0], 3, {.stride = 2, .padding = 1}); }},
+                   {{odd},
+                    [](Arguments x) -> Results {
+                      return max_pool2d(x[0], {2, 1}, {.stride = {1, 2}});
+                    }}},
+       .errors = {{{normal({1, 1, 2, 2})}, max_error, "does not fit the input"},
+                  {{normal({4})}, max_error, "with or without N"},
+                  {{normal({1, 1, 4, 4})},
+                   [](Arguments x) -> Results { return max_pool2d(x[0], 2, {.stride = 0}); },
+                   "at least 1"},
+                  {{normal({1, 1, 4, 4})},
+                   [](Arguments x) -> Results { return max_pool2d(x[0], 2, {.padding = 2}); },
+                   "more than half"},
+                  {{integers({1, 1, 4, 4}, 0, 9)}, max_error, "takes a floating tensor"}}},
+      {.name = "max_pool3d",
+       .samples = {{{volume}, [](Arguments x) -> Results { return max_pool3d(x[0], 2, {.stride = 1}); }}}},
+      {.name = "max_pool1d_with_indices",
+       .samples = {{{line()},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = max_pool1d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    },
+                    [](Arguments) -> Results {
+                      return Tensors{tensor({{{2., 4.}}}, float64), tensor({{{1, 3}}})};
+                    }}},
+       .recorded_as = {"max_pool1d"}},
+      {.name = "max_pool2d_with_indices",
+       .samples = {{{image},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = max_pool2d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    }}},
+       .recorded_as = {"max_pool2d"}},
+      {.name = "max_pool3d_with_indices",
+       .samples = {{{volume},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = max_pool3d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    }}},
+       .recorded_as = {"max_pool3d"}},
+      {.name = "avg_pool1d",
+       .samples = {{{line()},
+                    [](Arguments x) -> Results { return avg_pool1d(x[0], 3, {.stride = 2, .padding = 1}); },
+                    [](Arguments) -> Results { return row(1, 3, 3); }},
+                   {{line()},
+                    [](Arguments x) -> Results {
+                      return avg_pool1d(x[0], 3, {.stride = 2, .padding = 1, .count_include_pad = false});
+                    },
+                    [](Arguments) -> Results { return row(1.5, 3, 4.5); }},
+                   {{line()},
+                    [](Arguments x) -> Results { return avg_pool1d(x[0], 2, {.ceil_mode = true}); },
+                    [](Arguments) -> Results { return row(1.5, 3.5, 5); }},
+                   {{line()},
+                    [](Arguments x) -> Results { return avg_pool1d(x[0], 2, {.divisor_override = 4}); },
+                    [](Arguments) -> Results { return row(0.75, 1.75); }}},
+       .recorded_as = {"avg_pool", "avg_pool_backward"}},
+      {.name = "avg_pool2d",
+       .samples = {{{smooth},
+                    [](Arguments x) -> Results {
+                      return avg_pool2d(x[0], {3, 2}, {.stride = {1, 2}, .padding = 1});
+                    }}},
+       .errors = {{{smooth}, [](Arguments x) -> Results { return avg_pool2d(x[0], 9); }, "does not fit the input"},
+                  {{smooth},
+                   [](Arguments x) -> Results { return avg_pool2d(x[0], 2, {.divisor_override = -1}); },
+                   "must be positive"}}},
+      {.name = "avg_pool3d",
+       .samples = {{{normal({1, 1, 2, 3, 3})},
+                    [](Arguments x) -> Results { return avg_pool3d(x[0], 2, {.stride = 1}); }}}},
+      {.name = "adaptive_avg_pool1d",
+       .samples = {{{values({1, 1, 5}, {0, 1, 2, 3, 4})},
+                    [](Arguments x) -> Results { return adaptive_avg_pool1d(x[0], 3); },
+                    [](Arguments) -> Results { return row(0.5, 2, 3.5); }}}},
+      {.name = "adaptive_avg_pool2d",
+       .samples = {{{smooth}, [](Arguments x) -> Results { return adaptive_avg_pool2d(x[0], 1); }},
+                   {{smooth},
+                    [](Arguments x) -> Results {
+                      return adaptive_avg_pool2d(x[0], {3, 2});
+                    }}},
+       .errors = {{{smooth}, [](Arguments x) -> Results { return adaptive_avg_pool2d(x[0], 0); }, "at least 1"}}},
+      {.name = "adaptive_avg_pool3d",
+       .samples = {{{normal({1, 1, 2, 3, 3})}, [](Arguments x) -> Results { return adaptive_avg_pool3d(x[0], 2); }}}},
+  };
+}
+
+}  // namespace cotangent
