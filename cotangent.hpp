@@ -37,6 +37,7 @@
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/state_dict.hpp>
 #include <cotangent/optim/adam.hpp>

@@ -9,6 +9,7 @@
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -68,6 +69,13 @@ TEST_CASE("gradients of the normalizations, in training and evaluation") {
   by_average.eval();
   check_layer(by_average, {4, 3});
   check_layer(nn::BatchNorm1d(3, {.track_running_stats = false}), {4, 3});
+}
+
+TEST_CASE("gradients of the pooling layers") {
+  check_layer(nn::MaxPool2d(2), {1, 2, 4, 4});
+  check_layer(nn::MaxPool2d(3, {.stride = 2, .padding = 1}), {1, 1, 4, 5});
+  check_layer(nn::AvgPool2d(2), {1, 2, 4, 4});
+  check_layer(nn::AdaptiveAvgPool2d(2), {1, 2, 3, 5});
 }
 
 TEST_CASE("gradients of the activations") {

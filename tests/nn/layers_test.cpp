@@ -10,6 +10,7 @@
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -161,4 +162,15 @@ TEST_CASE("layer normalization has weights of its shape") {
   CHECK(keys(nn::LayerNorm(8, {.bias = false})) == Names{"weight"});
   CHECK(keys(nn::LayerNorm(8, {.affine = false})).empty());
   CHECK_THROWS_AS(nn::LayerNorm(Shape{}), ValueError);
+}
+
+TEST_CASE("pooling layers") {
+  const Tensor x = arange(16).to(float32).view({1, 1, 4, 4});
+  CHECK(nn::MaxPool2d(2)(x).to_vector<float>() == std::vector<float>{5, 7, 13, 15});
+  CHECK(nn::AvgPool2d(2)(x).to_vector<float>() == std::vector<float>{2.5, 4.5, 10.5, 12.5});
+  CHECK(nn::AdaptiveAvgPool2d(1)(x).to_vector<float>() == std::vector<float>{7.5});
+  CHECK(nn::MaxPool2d(3, {.stride = 1, .padding = 1})(x).shape() == Shape{1, 1, 4, 4});
+  CHECK(nn::MaxPool2d(3, {.stride = {1, 2}, .padding = 1}).settings() == "3, stride = (1, 2), padding = 1");
+  CHECK(nn::AvgPool2d({2, 1}).settings() == "(2, 1)");
+  CHECK(nn::AdaptiveAvgPool2d(7).settings() == "7");
 }

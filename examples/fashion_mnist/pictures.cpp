@@ -1,0 +1,168 @@
+#include "pictures.hpp"
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb_image_write.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cotangent/tensor/error.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+
+namespace ct = cotangent;
+using ct::data::FashionMnist;
+
+namespace {
+
+void run_gnuplot(const std::string& script, const std::string& picture) {
+  static const bool installed = std::system("command -v gnuplot >/dev/null 2>&1") == 0;
+  if (!installed) {
+    std::printf("%s is left out: gnuplot is not installed (package gnuplot-nox)\n", picture.c_str());
+    return;
+  }
+  FILE* gnuplot = popen("gnuplot", "w");
+  if (!gnuplot) throw ct::IOError("[gnuplot] it can't be started");
+  std::fputs(script.c_str(), gnuplot);
+  if (pclose(gnuplot) != 0) throw ct::IOError("[gnuplot] it could not draw " + picture);
+}
+
+/// A string as gnuplot reads it.
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (char c : text) result += c == '\'' ? "''" : std::string(1, c);
+  return result + "'";
+}
+
+}  // namespace
+
+void draw_curves(const std::string& out) {
+  const std::string picture = out + "/loss.svg", data = quoted(out + "/metrics.csv");
+  std::ostringstream script;
+  script << "set terminal svg size 900,520 font 'sans-serif,15' background rgb 'white'\n"
+         << "set output " << quoted(picture) << "\n"
+         << "set datafile separator ','\n"
+         << "set title 'Fashion-MNIST: loss and accuracy'\n"
+         << "set xlabel 'step'\nset ylabel 'cross entropy'\nset y2label 'test accuracy'\n"
+         << "set ytics nomirror\nset y2tics\nset y2range [0.7:1]\nset yrange [0:*]\nset grid lt 1 lc rgb '#e0e0e0'\n"
+         << "set key top center horizontal\nset border lc rgb '#808080'\n"
+         << "plot " << data << " skip 1 using 1:3 with lines lw 2 lc rgb '#7fb2e5' title 'training loss', " << data
+         << " skip 1 using 1:4 with linespoints lw 2 pt 7 lc rgb '#1f5fa8' title 'test loss', " << data
+         << " skip 1 using 1:5 axes x1y2 with linespoints lw 2 pt 7 lc rgb '#d9822b' title 'test accuracy'\n";
+  run_gnuplot(script.str(), picture);
+}
+
+void draw_confusion(const FashionMnist& set, const std::vector<int64_t>& predictions, const std::string& out) {
+  constexpr int64_t n = FashionMnist::classes;
+  int64_t counts[n][n] = {};
+  int64_t most = 1;
+  for (size_t i = 0; i < predictions.size(); ++i)
+    most = std::max(most, ++counts[set.labels().data<int64_t>()[i]][predictions[i]]);
+
+  const std::string picture = out + "/confusion.svg";
+  std::ostringstream script;
+  script << "$counts << END\n";
+  for (auto& row : counts) {
+    for (int64_t count : row) script << count << ' ';
+    script << '\n';
+  }
+  script << "END\nset terminal svg size 820,760 font 'sans-serif,14' background rgb 'white'\n"
+         << "set output " << quoted(picture) << "\n"
+         << "set title 'Fashion-MNIST: images of each class by what they were taken for'\n"
+         << "set xlabel 'predicted'\nset ylabel 'true'\nset yrange [9.5:-0.5]\nset xrange [-0.5:9.5]\nset size square\n"
+         << "set tics scale 0\nunset key\nunset colorbox\nset xtics rotate by 40 right\n"
+         << "set palette defined (0 'white', 0.15 '#d6e6f5', 0.5 '#7fb2e5', 1 '#1f5fa8')\nset cbrange [0:*]\n";
+  for (const char* axis : {"xtics", "ytics"}) {
+    script << "set " << axis << " (";
+    for (int64_t i = 0; i < n; ++i) script << (i ? ", " : "") << quoted(FashionMnist::class_name(i)) << ' ' << i;
+    script << ")\n";
+  }
+  // the colour grows with the root of the count, so that few mistakes are seen too
+  script << "plot $counts matrix using 1:2:(sqrt($3)) with image pixels, "
+         << "$counts matrix using 1:2:($3 == 0 ? '' : sprintf('%d', $3)):($3 > " << most / 2
+         << " ? 0xffffff : 0x202020) with labels tc rgb variable\n";
+  run_gnuplot(script.str(), picture);
+}
+
+// ---- samples.png ----
+
+namespace {
+
+struct Colour {
+  uint8_t r, g, b;
+};
+constexpr Colour kBlack{30, 30, 30}, kRed{200, 30, 30}, kGreen{30, 120, 60};
+
+struct Image {
+  int width, height;
+  std::vector<uint8_t> pixels;
+  Image(int w, int h) : width(w), height(h), pixels(static_cast<size_t>(3 * w * h), 255) {}
+  void set(int x, int y, Colour c) {
+    if (x < 0 || y < 0 || x >= width || y >= height) return;
+    uint8_t* p = &pixels[static_cast<size_t>(3 * (y * width + x))];
+    p[0] = c.r, p[1] = c.g, p[2] = c.b;
+  }
+  void fill(int x, int y, int w, int h, Colour c) {
+    for (int j = y; j < y + h; ++j)
+      for (int i = x; i < x + w; ++i) set(i, j, c);
+  }
+};
+
+/// Capital letters of 5 x 7 dots; each number is a row, its lowest bit the dot on the right.
+constexpr uint8_t kLetters[26][7] = {
+    {14, 17, 17, 31, 17, 17, 17}, {30, 17, 17, 30, 17, 17, 30}, {14, 17, 16, 16, 16, 17, 14},  // A B C
+    {30, 17, 17, 17, 17, 17, 30}, {31, 16, 16, 30, 16, 16, 31}, {31, 16, 16, 30, 16, 16, 16},  // D E F
+    {14, 17, 16, 23, 17, 17, 15}, {17, 17, 17, 31, 17, 17, 17}, {14, 4, 4, 4, 4, 4, 14},       // G H I
+    {7, 2, 2, 2, 2, 18, 12},      {17, 18, 20, 24, 20, 18, 17}, {16, 16, 16, 16, 16, 16, 31},  // J K L
+    {17, 27, 21, 21, 17, 17, 17}, {17, 25, 21, 19, 17, 17, 17}, {14, 17, 17, 17, 17, 17, 14},  // M N O
+    {30, 17, 17, 30, 16, 16, 16}, {14, 17, 17, 17, 21, 18, 13}, {30, 17, 17, 30, 20, 18, 17},  // P Q R
+    {15, 16, 16, 14, 1, 1, 30},   {31, 4, 4, 4, 4, 4, 4},       {17, 17, 17, 17, 17, 17, 14},  // S T U
+    {17, 17, 17, 17, 17, 10, 4},  {17, 17, 17, 21, 21, 27, 17}, {17, 17, 10, 4, 10, 17, 17},   // V W X
+    {17, 17, 10, 4, 4, 4, 4},     {31, 1, 2, 4, 8, 16, 31}};                                   // Y Z
+constexpr uint8_t kMinus[7] = {0, 0, 0, 14, 0, 0, 0}, kSlash[7] = {1, 1, 2, 4, 8, 16, 16}, kSpace[7] = {};
+constexpr int kDot = 2, kLetterWidth = 6 * kDot, kLineHeight = 10 * kDot;
+
+void write_text(Image& image, const std::string& text, int centre, int y, Colour colour) {
+  int x = centre - static_cast<int>(text.size()) * kLetterWidth / 2;
+  for (char c : text) {
+    const int letter = std::toupper(static_cast<unsigned char>(c)) - 'A';
+    const uint8_t* rows = letter >= 0 && letter < 26 ? kLetters[letter]
+                          : c == '-'                 ? kMinus
+                          : c == '/'                 ? kSlash
+                                                     : kSpace;
+    for (int j = 0; j < 7; ++j)
+      for (int i = 0; i < 5; ++i)
+        if (rows[j] >> (4 - i) & 1) image.fill(x + i * kDot, y + j * kDot, kDot, kDot, colour);
+    x += kLetterWidth;
+  }
+}
+
+}  // namespace
+
+void draw_samples(const FashionMnist& set, const std::vector<int64_t>& predictions, const std::string& out) {
+  constexpr int columns = 8, rows = 6, zoom = 4, side = 28 * zoom, cell = side + 36,
+                cell_height = side + 2 * kLineHeight + 24;
+  Image image(columns * cell + 16, rows * cell_height + 16 + kLineHeight);
+  const uint8_t* pixels = set.images().data<uint8_t>();
+  for (int64_t k = 0; k < columns * rows && k < set.size(); ++k) {
+    const int left = 8 + static_cast<int>(k % columns) * cell + (cell - side) / 2;
+    const int top = 16 + static_cast<int>(k / columns) * cell_height;
+    const int64_t label = set.labels().data<int64_t>()[k], predicted = predictions[static_cast<size_t>(k)];
+    const bool right = label == predicted;
+    image.fill(left - 4, top - 4, side + 8, side + 8, right ? Colour{225, 225, 225} : kRed);
+    for (int y = 0; y < 28; ++y)
+      for (int x = 0; x < 28; ++x) {
+        const auto grey = static_cast<uint8_t>(255 - pixels[(k * 28 + y) * 28 + x]);
+        image.fill(left + x * zoom, top + y * zoom, zoom, zoom, {grey, grey, grey});
+      }
+    const int centre = left + side / 2, below = top + side + 10;
+    write_text(image, FashionMnist::class_name(predicted), centre, below, right ? kBlack : kRed);
+    if (!right) write_text(image, FashionMnist::class_name(label), centre, below + kLineHeight, kGreen);
+  }
+  const int bottom = rows * cell_height + 12;
+  write_text(image, "red - predicted by mistake", image.width / 4, bottom, kRed);
+  write_text(image, "green - what it is", 3 * image.width / 4, bottom, kGreen);
+  const std::string path = out + "/samples.png";
+  if (!stbi_write_png(path.c_str(), image.width, image.height, 3, image.pixels.data(), 3 * image.width))
+    throw ct::IOError("[draw_samples] " + path + " cannot be written");
+}
