@@ -1,0 +1,64 @@
+// einsum against PyTorch's, for the equations that reference/make_einsum.py made up.
+#include <cotangent/autograd/ops/einsum.hpp>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/error.hpp>
+
+using namespace cotangent;
+using nlohmann::json;
+
+namespace {
+Shape as_shape(const json& sizes) {
+  Shape shape;
+  for (int64_t n : sizes) shape.push_back(n);
+  return shape;
+}
+
+/// i * 7 % 5 - 2 at element i.
+Tensor counted(const Shape& shape) {
+  std::vector<double> values(static_cast<size_t>(shape.product()));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * 7 % 5) - 2;
+  return from_vector(values, shape);
+}
+}  // namespace
+
+TEST_CASE("einsum gives what PyTorch gives") {
+  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/einsum.json");
+  const json data = json::parse(file);
+  REQUIRE(data.size() == 60);
+  for (const json& test : data) {
+    const std::string equation = test["equation"];
+    INFO(equation << " of " << test["shapes"]);
+    Tensors operands;
+    for (const json& shape : test["shapes"]) operands.push_back(counted(as_shape(shape)));
+    const Tensor y = einsum(equation, operands);
+    CHECK(y.shape() == as_shape(test["y_shape"]));
+    CHECK(y.to_vector<double>() == test["y"].get<std::vector<double>>());
+  }
+}
+
+TEST_CASE("einsum of one operand takes views where it can") {
+  const Tensor x = counted({2, 3, 3});
+  CHECK(einsum("abc->cab", {x}).shares_storage(x));
+  CHECK(einsum("abb->ba", {x}).shares_storage(x));
+}
+
+TEST_CASE("einsum sums in integers too") {
+  const Tensor a = tensor({{1, 2}, {3, 4}}), b = tensor({10, 100});
+  CHECK(einsum("ij,j->i", {a, b}).to_vector<int64_t>() == std::vector<int64_t>{210, 430});
+}
+
+TEST_CASE("einsum rejects what it can't read") {
+  const Tensor x = counted({2, 3});
+  for (const char* bad : {"i.j->ij", "ij..", "ij->i->j", "i-j", "ij;k", "é"}) {
+    INFO(bad);
+    CHECK_THROWS_AS(einsum(bad, {x}), ValueError);
+  }
+  CHECK_THROWS_AS(einsum("ij", {}), ValueError);
+  CHECK_THROWS_AS(einsum("", {x}), ShapeError);
+  CHECK_THROWS_AS(einsum("ij,ik->jk", {x, counted({3, 2})}), ShapeError);
+}

@@ -1,0 +1,109 @@
+// layer_norm and batch_norm against PyTorch's, by reference/make_norm.py.
+#include <cotangent/autograd/ops/norm.hpp>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/check_gradients.hpp>
+
+using namespace cotangent;
+using nlohmann::json;
+
+namespace {
+
+Tensor as_tensor(const json& packed) {
+  if (packed.is_null()) return {};
+  Shape shape;
+  for (int64_t n : packed[0]) shape.push_back(n);
+  return from_vector(packed[1].get<std::vector<double>>(), shape);
+}
+
+void check_close(const Tensor& x, const Tensor& expected, double tolerance = 1e-10) {
+  REQUIRE(x.defined() == expected.defined());
+  if (x.defined()) CHECK(allclose(x, expected, tolerance, tolerance));
+}
+
+void check_case(const json& test, MemoryFormat format) {
+  Tensors inputs, wanted;
+  for (const char* name : {"x", "weight", "bias"}) {
+    Tensor t = as_tensor(test[name]);
+    if (t.defined() && t.rank() == 4) t = t.contiguous(format);
+    if (t.defined()) wanted.push_back(t.requires_grad_());
+    inputs.push_back(t);
+  }
+  const Tensor &x = inputs[0], mean = as_tensor(test["running"][0]), var = as_tensor(test["running"][1]);
+  Tensor y;
+  if (test["op"] == "layer_norm") {
+    const int dims = test["dims"];
+    y = layer_norm(x, x.shape().slice(x.rank() - dims, x.rank()), inputs[1], inputs[2]);
+  } else {
+    y = batch_norm(x, mean, var, inputs[1], inputs[2], test["training"].get<bool>());
+  }
+  check_close(y, as_tensor(test["y"]));
+  check_close(mean, as_tensor(test["running_after"][0]));
+  check_close(var, as_tensor(test["running_after"][1]));
+  for (bool create_graph : {false, true}) {  // by the kernel and by the composite form
+    const Tensors gradients =
+        grad({y}, wanted, {.gradients = {as_tensor(test["dy"])}, .retain_graph = true, .create_graph = create_graph});
+    for (size_t i = 0, k = 0; i < inputs.size(); ++i)
+      if (inputs[i].defined()) check_close(gradients[k++], as_tensor(test["gradients"][i]));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("layer_norm and batch_norm give what PyTorch gives") {
+  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/norm.json");
+  const json data = json::parse(file);
+  REQUIRE(data.size() == 9);
+  for (const json& test : data) {
+    INFO(test["op"] << " of " << test["x"][0]);
+    check_case(test, MemoryFormat::contiguous);
+    if (test["op"] == "batch_norm") check_case(test, MemoryFormat::channels_last);
+  }
+}
+
+TEST_CASE("the gradients of batch_norm hold over several chunks and spans") {
+  manual_seed(1);
+  const Tensor w = randn({3}, float64), b = randn({3}, float64);
+  const Tensor planes = randn({2, 3, 50, 90}, float64), rows = randn({300, 3}, float64);
+  auto train = [](const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    return batch_norm(x, {}, {}, weight, bias, true);
+  };
+  for (const Tensor& x : {planes, planes.contiguous(MemoryFormat::channels_last), rows})
+    check_gradients(train, {x, w, b}, {.order = 1, .contracts = false});
+}
+
+TEST_CASE("outside training the running moments stay as they are, and may be written before the backward pass") {
+  Tensor mean = zeros({2}, float64), var = ones({2}, float64);
+  Tensor x = randn({3, 2}, float64).requires_grad_();
+  const Tensor y = batch_norm(x, mean, var, {}, {}, false);
+  CHECK(mean.to_vector<double>() == std::vector<double>{0, 0});
+  var.fill_(100);
+  y.backward(ones({3, 2}, float64));
+  for (double v : x.grad().to_vector<double>()) CHECK(v == Approx(1 / std::sqrt(1 + 1e-5)));
+}
+
+TEST_CASE("low-precision inputs are normalised in float32, with parameters of either dtype") {
+  manual_seed(2);
+  const Tensor wide = randn({4, 8}), w = randn({8}), b = randn({8});
+  for (Dtype dtype : {bfloat16, float16}) {
+    Tensor x = wide.to(dtype).requires_grad_();
+    Tensor weight = w.clone().requires_grad_();
+    const Tensor y = layer_norm(x, {8}, weight, b.to(dtype));
+    CHECK(y.dtype() == dtype);
+    CHECK(allclose(y.to(float32), layer_norm(wide.to(dtype).to(float32), {8}, w, b.to(dtype).to(float32)), 1e-2, 1e-2));
+    y.backward(ones({4, 8}, dtype));
+    CHECK(x.grad().dtype() == dtype);
+    CHECK(weight.grad().dtype() == float32);
+    Tensor mean = zeros({8}), var = ones({8});
+    const Tensor z = batch_norm(wide.to(dtype), mean, var, w, b, true);
+    CHECK(z.dtype() == dtype);
+    CHECK(mean[0].item() != 0);
+  }
+}

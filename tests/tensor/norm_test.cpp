@@ -1,0 +1,116 @@
+#include <cotangent/tensor/norm.hpp>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/random.hpp>
+
+using namespace cotangent;
+
+namespace {
+
+/// Mean and biased variance of each channel of (N, C, ...), by two passes in double.
+struct Moments {
+  std::vector<double> mean, var;
+  int64_t count;
+  explicit Moments(const Tensor& x) {
+    const std::vector<double> v = x.to_vector<double>();
+    const int64_t channels = x.shape()[1], inner = x.shape().slice(2, x.rank()).product();
+    count = x.numel() / channels;
+    mean.assign(static_cast<size_t>(channels), 0), var = mean;
+    auto channel = [&](size_t i) { return static_cast<size_t>(static_cast<int64_t>(i) / inner % channels); };
+    for (size_t i = 0; i < v.size(); ++i) mean[channel(i)] += v[i] / static_cast<double>(count);
+    for (size_t i = 0; i < v.size(); ++i) {
+      const double d = v[i] - mean[channel(i)];
+      var[channel(i)] += d * d / static_cast<double>(count);
+    }
+  }
+};
+
+raw::Normalized train(const Tensor& x, const Tensor& mean = {}, const Tensor& var = {}) {
+  return raw::batch_norm("batch_norm", x, mean, var, {}, {}, true, 0.25, 1e-5);
+}
+
+}  // namespace
+
+TEST_CASE("batch_norm updates the running moments, the variance unbiased") {
+  manual_seed(1);
+  const Tensor x = randn({3, 4, 5, 2}, float64) * 2 + 7, mean = full({4}, 1.5, float64), var = full({4}, 3, float64);
+  const Moments m(x);
+  const uint32_t version = mean.version();
+  train(x, mean, var);
+  CHECK(mean.version() != version);
+  for (int64_t i = 0; i < 4; ++i) {
+    const size_t c = static_cast<size_t>(i);
+    CHECK(mean[i].item() == Approx(0.75 * 1.5 + 0.25 * m.mean[c]));
+    CHECK(var[i].item() == Approx(0.75 * 3 + 0.25 * m.var[c] * 30 / 29));
+  }
+}
+
+TEST_CASE("batch_norm is exact far from zero, in every layout") {
+  manual_seed(2);
+  // the mean is 1000 deviations away: a sum of squares in float32 would lose the variance
+  const Tensor x = raw::cast(randn({16, 5, 9, 30}, float64) + 1000, float32);
+  const Moments m(x);
+  for (const Tensor& in :
+       {x, raw::contiguous(x, MemoryFormat::channels_last), raw::contiguous(x.transpose(2, 3)).transpose(2, 3)}) {
+    const raw::Normalized n = train(in);
+    for (int64_t c = 0; c < 5; ++c) {
+      CHECK(n.mean[c].item() == Approx(m.mean[static_cast<size_t>(c)]).epsilon(1e-6));
+      CHECK(n.rstd[c].item() == Approx(1 / std::sqrt(m.var[static_cast<size_t>(c)] + 1e-5)).epsilon(1e-4));
+    }
+    const Moments normalized(n.y);
+    for (double v : normalized.mean) CHECK(std::fabs(v) < 1e-3);
+    for (double v : normalized.var) CHECK(v == Approx(1).epsilon(1e-3));
+  }
+}
+
+TEST_CASE("batch_norm keeps channels-last tensors so, and takes matrices and empty batches") {
+  manual_seed(3);
+  const Tensor x = randn({2, 3, 4, 5}, float64), lasts = raw::contiguous(x, MemoryFormat::channels_last);
+  const Tensor y = train(lasts).y;
+  CHECK(y.is_contiguous(MemoryFormat::channels_last));
+  const std::vector<double> a = y.to_vector<double>(), b = train(x).y.to_vector<double>();
+  for (size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).margin(1e-12));
+  const Tensor rows = randn({500, 300});
+  const Moments m(train(rows).y);
+  for (double v : m.var) CHECK(v == Approx(1).epsilon(1e-3));
+  const Tensor running = ones({3});
+  CHECK(train(zeros({0, 3, 2}), running, running).y.shape() == Shape{0, 3, 2});
+  CHECK(running.to_vector<double>() == std::vector<double>{1, 1, 1});
+  CHECK(train(zeros({2, 0, 2})).y.numel() == 0);
+}
+
+TEST_CASE("normalisation gives the same bits for any number of threads", "[threads]") {
+  const int before = num_threads();
+  manual_seed(4);
+  const Tensor x = randn({64, 24, 12, 12}), dy = randn({64, 24, 12, 12}), w = randn({24});
+  const Tensor lasts = raw::contiguous(x, MemoryFormat::channels_last);
+  const Tensor rows = x.reshape({3072, 72}), drows = dy.reshape({3072, 72}), weight = randn({72});
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 2, 5}) {
+    set_num_threads(threads);
+    std::vector<float> all;
+    auto add = [&](const Tensor& t) {
+      for (float v : t.to_vector<float>()) all.push_back(v);
+    };
+    for (const Tensor& in : {x, lasts}) {
+      const raw::Normalized n = train(in);
+      const raw::NormGradients g =
+          raw::batch_norm_backward("batch_norm", dy, in, w, n.mean, n.rstd, true, {true, true, true});
+      for (const Tensor& t : {n.y, n.mean, n.rstd, g.x, g.weight, g.bias}) add(t);
+    }
+    const raw::Normalized n = raw::layer_norm("layer_norm", rows, 1, weight, {}, 1e-5);
+    const raw::NormGradients g =
+        raw::layer_norm_backward("layer_norm", drows, rows, weight, n.mean, n.rstd, {true, true, true});
+    for (const Tensor& t : {n.y, g.x, g.weight, g.bias}) add(t);
+    results.push_back(std::move(all));
+  }
+  set_num_threads(before);
+  CHECK(results[1] == results[0]);
+  CHECK(results[2] == results[0]);
+}
