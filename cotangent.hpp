@@ -19,7 +19,9 @@
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/resize.hpp>
+#include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
+#include <cotangent/autograd/ops/sort.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
@@ -48,5 +50,6 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/indexing.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/print.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/tensor.hpp>

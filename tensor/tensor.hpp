@@ -245,7 +245,11 @@ class Tensor {
 
 using Tensors = std::vector<Tensor>;
 
-/// The elements as nested brackets, as NumPy prints them; summarised above 1000 elements.
+/// The elements as nested brackets, as NumPy prints them with a precision of 4: in columns, without an exponent unless
+/// one is needed (from 1e6 on, for float64 from 1e8 on; below 1e-4; or for numbers more than a factor of 1000 apart);
+/// above 1000 elements the first and the last three along each dimension. A tensor of rank 0 is a bare number. Neither
+/// dtype nor shape are shown, since the brackets tell the shape; only an empty tensor says "[], shape (2, 0)". An
+/// undefined one is "undefined". tensor/print.hpp has operator<< for streams.
 std::string to_string(const Tensor& x);
 
 template <class F>
