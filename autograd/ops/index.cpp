@@ -42,6 +42,14 @@ Tensor pick_sum(const Tensor& g, const Shape& shape, raw::IndexedDims at, const 
                   return {masked_fill(y, reshape(b.input(1) == p.skip, lines), 0), Tensor()};
                 });
 }
+
+Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& index) {
+  const Tensor y = zeros(shape, g.dtype());
+  raw::scatter_add_into(y, dim, index, g);
+  return record("scatter_sum", {g, index}, y, Keep::input(1), dim, [](const Backward& b, int d) -> Gradients {
+    return {gather(b.grad(), d, b.input(1)), Tensor()};
+  });
+}
 }  // namespace detail
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -85,15 +93,6 @@ int checked_elements(const char* op, const Tensor& x, int64_t dim, const Tensor&
   return d;
 }
 
-// Zeros of `shape` with g added at the index: the adjoint of gather.
-Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& index) {
-  const Tensor y = zeros(shape, g.dtype());
-  raw::scatter_add_into(y, dim, index, g);
-  return record("scatter_sum", {g, index}, y, Keep::input(1), dim, [](const Backward& b, int d) -> Gradients {
-    return {gather(b.grad(), d, b.input(1)), Tensor()};
-  });
-}
-
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -101,7 +100,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   const Tensor places = raw::checked_index("gather", index, x.rank() ? x.shape()[d] : 1, d);
   return record("gather", {x, places}, raw::gather(x, d, places), Keep::input(1), d,
                 [](const Backward& b, int along) -> Gradients {
-                  return {scatter_sum(b.grad(), b.shape(0), along, b.input(1)), Tensor()};
+                  return {detail::scatter_sum(b.grad(), b.shape(0), along, b.input(1)), Tensor()};
                 });
 }
 

@@ -1,4 +1,4 @@
-// Private: the two ops that all indexing is made of, and their names in the history.
+// Private: the ops that indexing and sorting are made of, and their names in the history.
 #pragma once
 #include <cotangent/tensor/index.hpp>
 
@@ -10,5 +10,7 @@ Tensor pick(const char* op, const Tensor& x, raw::IndexedDims at, const Tensor& 
 /// Its adjoint, recorded as "index_sum": zeros of `shape` with g added at the indices.
 Tensor pick_sum(const Tensor& g, const Shape& shape, raw::IndexedDims at, const Tensor& index, const Shape& index_shape,
                 int64_t skip = -1);
+/// The adjoint of gather, recorded as "scatter_sum": zeros of `shape` with g added at the index along dim.
+Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& index);
 
 }  // namespace cotangent::detail
