@@ -6,6 +6,13 @@
 #include <cotangent/tensor/optim.hpp>
 
 namespace cotangent::optim {
+
+COTANGENT_FIELDS(AdamOptions, lr, betas, eps, weight_decay, amsgrad, maximize)
+COTANGENT_FIELDS(AdamWOptions, lr, betas, eps, weight_decay, amsgrad, maximize)
+COTANGENT_FIELDS(AdamState, step, exp_avg, exp_avg_sq, max_exp_avg_sq)
+template class GroupedOptimizer<AdamOptions, AdamState>;
+template class GroupedOptimizer<AdamWOptions, AdamState>;
+
 namespace {
 
 template <class Options>
@@ -43,9 +50,13 @@ void update(const Tensor& p, const Tensor& g, AdamState& state, const Options& o
 
 }  // namespace
 
+Adam::Adam(const Tensors& parameters, const AdamOptions& options)
+    : Adam(std::vector<Group<AdamOptions>>{{parameters, options}}) {}
 Adam::Adam(std::vector<Group<AdamOptions>> groups) : GroupedOptimizer("Adam", check, std::move(groups)) {}
 void Adam::step() { for_each(update<AdamOptions>); }
 
+AdamW::AdamW(const Tensors& parameters, const AdamWOptions& options)
+    : AdamW(std::vector<Group<AdamWOptions>>{{parameters, options}}) {}
 AdamW::AdamW(std::vector<Group<AdamWOptions>> groups) : GroupedOptimizer("AdamW", check, std::move(groups)) {}
 void AdamW::step() { for_each(update<AdamWOptions>); }
 

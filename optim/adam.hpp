@@ -22,7 +22,7 @@ struct AdamOptions {
   double weight_decay = 0;
   bool amsgrad = false;   ///< divide by the largest mean square so far
   bool maximize = false;  ///< goes up instead of down
-  COTANGENT_FIELDS(lr, betas, eps, weight_decay, amsgrad, maximize)
+  void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct AdamWOptions {
   double lr = 1e-3;
@@ -31,22 +31,24 @@ struct AdamWOptions {
   double weight_decay = 1e-2;
   bool amsgrad = false;
   bool maximize = false;
-  COTANGENT_FIELDS(lr, betas, eps, weight_decay, amsgrad, maximize)
+  void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct AdamState {
   int64_t step = 0;       // t
   Tensor exp_avg;         // m
   Tensor exp_avg_sq;      // v
   Tensor max_exp_avg_sq;  // of amsgrad
-  COTANGENT_FIELDS(step, exp_avg, exp_avg_sq, max_exp_avg_sq)
+  void fields(detail::Fields& f);  // names them, for state_dict()
 };
+
+extern template class GroupedOptimizer<AdamOptions, AdamState>;
+extern template class GroupedOptimizer<AdamWOptions, AdamState>;
 
 /// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015; amsgrad: Reddi et al. 2018).
 /// The means of low-precision parameters are kept in float32. A ValueError for options out of range.
 class Adam : public GroupedOptimizer<AdamOptions, AdamState> {
  public:
-  explicit Adam(const Tensors& parameters, const AdamOptions& options = {})
-      : Adam(std::vector{Group<AdamOptions>{parameters, options}}) {}
+  explicit Adam(const Tensors& parameters, const AdamOptions& options = {});
   explicit Adam(std::vector<Group<AdamOptions>> groups);
   void step() override;
 };
@@ -54,8 +56,7 @@ class Adam : public GroupedOptimizer<AdamOptions, AdamState> {
 /// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
 class AdamW : public GroupedOptimizer<AdamWOptions, AdamState> {
  public:
-  explicit AdamW(const Tensors& parameters, const AdamWOptions& options = {})
-      : AdamW(std::vector{Group<AdamWOptions>{parameters, options}}) {}
+  explicit AdamW(const Tensors& parameters, const AdamWOptions& options = {});
   explicit AdamW(std::vector<Group<AdamWOptions>> groups);
   void step() override;
 };

@@ -59,7 +59,7 @@ class Fields {
   Fields(nn::StateDict& into, std::string prefix) : into_(&into), prefix_(std::move(prefix)) {}
   Fields(const nn::StateDict& from, std::string prefix, const Shape& shape)
       : from_(&from), prefix_(std::move(prefix)), shape_(shape) {}
-  /// `names` as they stand in COTANGENT_FIELDS.
+  /// `names` as they stand in COTANGENT_FIELDS: "lr, betas".
   template <class... T>
   void list(const char* names, T&... fields) {
     (field(next_name(names), fields), ...);
@@ -93,9 +93,9 @@ Tensor state_like(const Tensor& p);
 
 }  // namespace detail
 
-/// Lists the fields of options or of a state, for state_dict().
-#define COTANGENT_FIELDS(...) \
-  void fields(::cotangent::optim::detail::Fields& f) { f.list(#__VA_ARGS__, __VA_ARGS__); }
+/// Options and states declare `void fields(detail::Fields& f);`, and this defines it by their fields, for state_dict().
+#define COTANGENT_FIELDS(Type, ...) \
+  void Type::fields(::cotangent::optim::detail::Fields& f) { f.list(#__VA_ARGS__, __VA_ARGS__); }
 
 /// The groups of an optimizer, and a state for each parameter.
 template <class Options, class State>

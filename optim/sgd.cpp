@@ -4,6 +4,11 @@
 #include <cotangent/tensor/optim.hpp>
 
 namespace cotangent::optim {
+
+COTANGENT_FIELDS(SGDOptions, lr, momentum, dampening, weight_decay, nesterov, maximize)
+COTANGENT_FIELDS(SGDState, momentum_buffer)
+template class GroupedOptimizer<SGDOptions, SGDState>;
+
 namespace {
 
 void check(const SGDOptions& o) {
@@ -17,6 +22,8 @@ void check(const SGDOptions& o) {
 
 }  // namespace
 
+SGD::SGD(const Tensors& parameters, const SGDOptions& options)
+    : SGD(std::vector<Group<SGDOptions>>{{parameters, options}}) {}
 SGD::SGD(std::vector<Group<SGDOptions>> groups) : GroupedOptimizer("SGD", check, std::move(groups)) {}
 
 void SGD::step() {

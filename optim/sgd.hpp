@@ -10,12 +10,14 @@ struct SGDOptions {
   double weight_decay = 0;  ///< adds weight_decay * p to the gradient
   bool nesterov = false;    ///< looks ahead along the velocity
   bool maximize = false;    ///< goes up instead of down
-  COTANGENT_FIELDS(lr, momentum, dampening, weight_decay, nesterov, maximize)
+  void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct SGDState {
   Tensor momentum_buffer;  // v
-  COTANGENT_FIELDS(momentum_buffer)
+  void fields(detail::Fields& f);  // names them, for state_dict()
 };
+
+extern template class GroupedOptimizer<SGDOptions, SGDState>;
 
 /// Gradient descent with momentum. With g the gradient of p (its negative under `maximize`):
 ///
@@ -28,8 +30,7 @@ struct SGDState {
 /// Nesterov without momentum or with dampening.
 class SGD : public GroupedOptimizer<SGDOptions, SGDState> {
  public:
-  explicit SGD(const Tensors& parameters, const SGDOptions& options = {})
-      : SGD(std::vector{Group<SGDOptions>{parameters, options}}) {}
+  explicit SGD(const Tensors& parameters, const SGDOptions& options = {});
   explicit SGD(std::vector<Group<SGDOptions>> groups);
   void step() override;
 };

@@ -19,7 +19,7 @@ struct Settings {
   std::string out = "runs/fashion_mnist";
   int64_t epochs = 5, batch_size = 64;
   int64_t steps = 0;  // stop after so many; 0 for no limit
-  double lr = 1e-3, weight_decay = 1e-2;
+  double lr = 1.5e-3, weight_decay = 1e-2;
   uint64_t seed = 1;
 };
 
@@ -28,14 +28,14 @@ struct Settings {
 struct Net : nn::Module {
   nn::Conv2d conv1{1, 32, 3, {.padding = 1}}, conv2{32, 64, 3, {.padding = 1}};
   nn::Linear hidden{64 * 7 * 7, 128}, output{128, 10};
-  nn::Dropout dropout{0.3};
+  nn::Dropout dropout{0.25};
   COTANGENT_MODULE(conv1, conv2, hidden, output, dropout)
 
-  Tensor forward(Tensor x) {                      // (B, 1, 28, 28)
-    x = ct::max_pool2d(ct::relu(conv1(x)), 2);    // (B, 32, 14, 14)
-    x = ct::max_pool2d(ct::relu(conv2(x)), 2);    // (B, 64, 7, 7)
-    x = ct::relu(hidden(dropout(x.flatten(1))));  // (B, 128)
-    return output(dropout(x));                    // (B, 10): a score for each class
+  Tensor forward(Tensor x) {                    // (B, 1, 28, 28)
+    x = ct::max_pool2d(ct::relu(conv1(x)), 2);  // (B, 32, 14, 14)
+    x = ct::max_pool2d(ct::relu(conv2(x)), 2);  // (B, 64, 7, 7)
+    x = ct::relu(hidden(x.flatten(1)));         // (B, 128)
+    return output(dropout(x));                  // (B, 10): a score for each class
   }
 };
 
