@@ -195,7 +195,7 @@ std::vector<OpInfo> norm_ops() {
         {{normal({3, 4})}, call_layer_norm<1>, naive_layer_norm<1>},
         {{normal({4}), normal({4})}, call_layer_norm<1>, naive_layer_norm<1>},
         {{normal({2, 2, 3}), normal({2, 3}), normal({2, 3})}, call_layer_norm<2>, naive_layer_norm<2>},
-        {{normal({2, 2, 2}), normal({2}), normal({2})}, call_layer_norm<1>, naive_layer_norm<1>},
+        {{normal({2, 2, 3}), normal({3}), normal({3})}, call_layer_norm<1>, naive_layer_norm<1>},
         {{normal({0, 3}), normal({3}), normal({3})}, call_layer_norm<1>, naive_layer_norm<1>}},
        {{{normal({2, 3})},
          [](Arguments x) -> Results { return layer_norm(x[0], {4}); },
