@@ -44,7 +44,7 @@ bool dense_row_major(const Shape& shape, const Strides& strides) {
   for (int d = shape.rank() - 1; d >= 0; --d) {
     if (shape[d] == 1) continue;
     if (strides[d] != expected) return false;
-    expected *= shape[d];
+    expected *= std::max<int64_t>(shape[d], 1);  // as contiguous_strides does
   }
   return true;
 }

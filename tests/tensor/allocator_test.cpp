@@ -1,0 +1,123 @@
+#include <catch2/catch.hpp>
+
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/allocator_internal.hpp>
+
+using namespace cotangent;
+
+TEST_CASE("blocks are aligned, disjoint and as large as asked for") {
+  std::vector<std::pair<char*, size_t>> blocks;
+  for (size_t bytes :
+       {0, 1, 63, 64, 65, 1000, 1024, 1025, 4096, 65535, 65536, 65537, 100'000, 1 << 20, (1 << 20) + 1, 5 << 20})
+    for (int k = 0; k < 3; ++k) {
+      char* p = static_cast<char*>(detail::allocate(bytes));
+      CHECK(reinterpret_cast<uintptr_t>(p) % 64 == 0);
+      std::memset(p, static_cast<int>(blocks.size()), bytes);
+      blocks.emplace_back(p, bytes);
+    }
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    bool intact = true;
+    for (size_t j = 0; j < blocks[i].second; ++j) intact &= blocks[i].first[j] == static_cast<char>(i);
+    CHECK(intact);
+  }
+  for (auto [p, bytes] : blocks) detail::deallocate(p, bytes);
+}
+
+TEST_CASE("size classes hold what they are chosen for, with little waste") {
+  size_t last = 0;
+  for (size_t bytes = 1; bytes < (size_t{1} << 34); bytes += 1 + bytes / 37) {
+    const int c = detail::size_class(bytes);
+    const size_t room = detail::class_bytes(c);
+    REQUIRE(room >= bytes);
+    REQUIRE(room % 64 == 0);
+    REQUIRE(room >= last);
+    REQUIRE((c == 0 || detail::class_bytes(c - 1) < bytes));
+    if (bytes > 1024) REQUIRE(room <= bytes * 5 / 4 + 64);
+    last = room;
+  }
+  REQUIRE(detail::size_class(size_t{1} << 46) < detail::kClasses);
+}
+
+TEST_CASE("memory statistics count bytes and requests") {
+  const MemoryStats before = memory_stats();
+  reset_peak_memory();
+  {
+    const Tensor x = zeros({1000}, float64), y = zeros({1 << 20}, float32);
+    const MemoryStats inside = memory_stats();
+    CHECK(inside.current_bytes >= before.current_bytes + 8000 + (4 << 20));
+    CHECK(inside.current_bytes <= before.current_bytes + (8000 + (4 << 20)) * 5 / 4 + 4096);
+    CHECK(inside.peak_bytes >= inside.current_bytes);
+    CHECK(inside.allocations == before.allocations + 4);
+  }
+  const MemoryStats after = memory_stats();
+  CHECK(after.current_bytes == before.current_bytes);
+  CHECK(after.peak_bytes >= before.current_bytes + (4 << 20));
+  reset_peak_memory();
+  CHECK(memory_stats().peak_bytes == memory_stats().current_bytes);
+}
+
+#ifndef COTANGENT_PLAIN_MALLOC
+TEST_CASE("freed memory is used again, and large blocks go back on demand") {
+  { const Tensor x = zeros({3 << 20}); }
+  const MemoryStats warm = memory_stats();
+  CHECK(warm.cached_bytes >= 12 << 20);
+  for (int i = 0; i < 100; ++i) const Tensor x = zeros({3 << 20}), small = zeros({10});
+  CHECK(memory_stats().system_allocations == warm.system_allocations);
+  empty_cache();
+  CHECK(memory_stats().cached_bytes == 0);
+  const Tensor x = zeros({3 << 20});
+  CHECK(memory_stats().system_allocations > warm.system_allocations);
+}
+#endif
+
+TEST_CASE("memory that one thread takes may be freed by another", "[threads]") {
+  const auto before = memory_stats().current_bytes;
+  for (int round = 0; round < 3; ++round) {
+    Tensors made;
+    std::thread([&] {
+      for (int i = 0; i < 1000; ++i) made.push_back(full({i % 300}, i));
+    }).join();
+    bool intact = true;
+    for (int i = 0; i < 1000; ++i) intact &= made[size_t(i)].numel() == 0 || made[size_t(i)][i % 300 - 1].item() == i;
+    CHECK(intact);
+    std::thread([&] { made.clear(); }).join();  // a thread that takes nothing itself
+    CHECK(memory_stats().current_bytes == before);
+  }
+  // what that thread freed is not lost
+  const auto system = memory_stats().system_allocations;
+  for (int round = 0; round < 20; ++round) {
+    Tensors made;
+    for (int i = 0; i < 1000; ++i) made.push_back(zeros({100}));
+    std::thread([&] { made.clear(); }).join();
+  }
+  CHECK(memory_stats().system_allocations - system <= 2);
+}
+
+TEST_CASE("threads take and free memory at once", "[threads]") {
+  const auto before = memory_stats().current_bytes;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&wrong, t] {
+      Tensors live(50);
+      for (int i = 0; i < 5000; ++i) {
+        Tensor& slot = live[size_t(i * 31 % 50)];
+        if (slot.defined() && slot.numel() > 0 && slot[slot.numel() - 1].item() != t) ++wrong;
+        slot = full({i % 7 == 0 ? 20'000 : i % 200}, t);
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == 0);
+  CHECK(memory_stats().current_bytes == before);
+}
+
+TEST_CASE("a size beyond the machine is an error with that size") {
+  CHECK_THROWS_WITH(detail::allocate(size_t{1} << 50), Catch::Contains("1125899906842624 bytes"));
+  CHECK_THROWS_AS(empty({int64_t{1} << 40, 1 << 20}), ShapeError);
+  CHECK_THROWS_AS(empty({int64_t{1} << 62, 8}), ShapeError);
+  CHECK_THROWS_AS(empty({int64_t{1} << 44}, float64), Error);
+}

@@ -1,0 +1,96 @@
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include <cotangent/cotangent.hpp>
+
+using namespace cotangent;
+
+namespace {
+struct Threads {
+  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
+}  // namespace
+
+TEST_CASE("parallel_for covers its range once", "[threads]") {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads threads(count);
+    CHECK(num_threads() == count);
+    for (int64_t n : {0, 1, 2, 5, 100, 1001}) {
+      std::vector<std::atomic<int>> visits(static_cast<size_t>(n));
+      std::atomic<int> calls{0};
+      parallel_for(10, 10 + n, 3, [&](int64_t first, int64_t last) {
+        CHECK(first < last);
+        ++calls;
+        for (int64_t i = first; i < last; ++i) ++visits[static_cast<size_t>(i - 10)];
+      });
+      for (const auto& v : visits) CHECK(v == 1);
+      CHECK(calls <= std::max(count, 1));
+    }
+  }
+}
+
+TEST_CASE("parallel regions nest without multiplying threads", "[threads]") {
+  const Threads threads(4);
+  std::atomic<int> inner{0}, cells{0};
+  parallel_for(0, 4, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      parallel_for(0, 100, 1, [&](int64_t a, int64_t b) {
+        ++inner;
+        cells += static_cast<int>(b - a);
+      });
+  });
+  CHECK(inner == 4);
+  CHECK(cells == 400);
+}
+
+TEST_CASE("parallel_chunks runs each chunk once", "[threads]") {
+  for (int count : {1, 3}) {
+    const Threads threads(count);
+    std::vector<std::atomic<int>> visits(50);
+    parallel_chunks(50, [&](int64_t chunk) { ++visits[static_cast<size_t>(chunk)]; });
+    for (const auto& v : visits) CHECK(v == 1);
+    parallel_chunks(0, [&](int64_t) { FAIL("no chunk to run"); });
+  }
+}
+
+TEST_CASE("threads: a count below 1 is refused") {
+  CHECK_THROWS_WITH(set_num_threads(0), Catch::Contains("0 threads"));
+  CHECK(num_threads() >= 1);
+}
+
+TEST_CASE("results are bitwise the same for any number of threads", "[threads]") {
+  const int64_t n = 300'000;
+  Tensor x = empty({n});
+  for (int64_t i = 0; i < n; ++i) x.data<float>()[i] = 1e-3f * static_cast<float>((i * 7919) % 10007) - 4;
+  const auto compute = [&](int count) {
+    const Threads threads(count);
+    Tensor w = x.clone();
+    w.requires_grad_();
+    const Tensor y = tanh(w.reshape({300, 1000}).t()) * 2 + exp(w.reshape({1000, 300}) * 0.1);
+    sum(y * y).backward();
+    return Tensors{y.detach(), w.grad(), sum(x), mean(x.reshape({300, 1000}), 0), to(x, bfloat16)};
+  };
+  const Tensors one = compute(1);
+  for (int count : {2, 3, 8}) {
+    const Tensors more = compute(count);
+    for (size_t i = 0; i < one.size(); ++i) CHECK(equal(one[i], more[i]));
+  }
+}
+
+TEST_CASE("several threads may run parallel regions at once", "[threads]") {
+  std::vector<std::thread> others;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 3; ++t)
+    others.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const Tensor x = full({100'000}, t + 1);
+        if ((x * 2 + 1)[99'999].item() != 2 * t + 3) ++wrong;
+      }
+    });
+  for (std::thread& t : others) t.join();
+  CHECK(wrong == 0);
+}
