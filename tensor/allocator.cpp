@@ -72,14 +72,17 @@ struct ThreadExit {
 };
 thread_local ThreadExit t_exit;
 
+void register_thread() {
+  if (t_cache.registered) return;
+  t_cache.registered = true;
+  static_cast<void>(&t_exit);  // constructs it, so that its destructor runs
+  asm volatile("" : : "r"(&t_exit));
+}
+
 // A batch of blocks of a small class for this thread; returns one of them.
 void* refill(int c) {
+  register_thread();
   ThreadCache& cache = t_cache;
-  if (!cache.registered) {
-    cache.registered = true;
-    static_cast<void>(&t_exit);  // constructs it, so that its destructor runs
-    asm volatile("" : : "r"(&t_exit));
-  }
   const size_t bytes = class_bytes(c);
   const uint32_t batch = static_cast<uint32_t>(std::max<size_t>(1, std::min<size_t>(32, 16 * 1024 / bytes)));
   std::lock_guard lock(g_memory.mutex);
@@ -204,8 +207,9 @@ void deallocate_slow(void* pointer, int c) noexcept {
   std::free(pointer);
 #else
   Block* b = static_cast<Block*>(pointer);
+  register_thread();
   if (c < kSmallClasses) {
-    spill(c);
+    if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c);
     b->next = t_cache.lists[c];
     t_cache.lists[c] = b;
     ++t_cache.counts[c];

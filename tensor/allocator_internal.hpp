@@ -45,12 +45,12 @@ struct ThreadCache {
   Block* lists[kSmallClasses];
   uint32_t counts[kSmallClasses];
   int64_t delta, allocations;
-  bool registered;
+  bool registered;  // will be handed over when the thread ends
 };
 extern constinit thread_local ThreadCache t_cache;
 
 void* allocate_slow(int c);                           // no free block in the thread's list
-void deallocate_slow(void* pointer, int c) noexcept;  // a large block, or a full list
+void deallocate_slow(void* pointer, int c) noexcept;  // a large block, a full list, or the first of a thread
 void flush_counters() noexcept;
 
 inline void count_bytes(ThreadCache& cache, int64_t bytes) noexcept {
@@ -78,7 +78,7 @@ inline void deallocate_class(void* pointer, int c) noexcept {
 #ifndef COTANGENT_PLAIN_MALLOC
   if (c < kSmallClasses) {
     ThreadCache& cache = t_cache;
-    if (cache.counts[c] * class_bytes(c) < kThreadBytes) {
+    if (cache.registered && cache.counts[c] * class_bytes(c) < kThreadBytes) {
       Block* b = static_cast<Block*>(pointer);
       b->next = cache.lists[c];
       cache.lists[c] = b;

@@ -107,7 +107,13 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
     fail<ValueError>("[arange] from {} to {} by {}: bounds must be finite and the step not 0", first, last, by);
   if ((last - first) * by < 0)
     fail<ValueError>("[arange] from {} to {} by {}: the step leads away from the end", first, last, by);
-  Tensor x = make_tensor({static_cast<int64_t>(std::ceil((last - first) / by))}, dtype);
+  int64_t count = static_cast<int64_t>(std::ceil((last - first) / by));
+  if (start.dtype() != float64 && stop.dtype() != float64 && step.dtype() != float64) {  // exact beyond 2^53
+    const int64_t a = start.to<int64_t>(), b = stop.to<int64_t>(), d = step.to<int64_t>();
+    int64_t length;
+    if (!__builtin_sub_overflow(b, a, &length)) count = length / d + (length % d != 0);
+  }
+  Tensor x = make_tensor({count}, dtype);
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) {

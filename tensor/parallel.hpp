@@ -29,8 +29,12 @@ void run_tasks(int64_t count, void (*task)(void* context, int64_t i), void* cont
 int64_t task_count(int64_t work, int64_t grain);
 }  // namespace detail
 
-/// Calls body(first, last) on parts of [begin, end) of at least `grain` each, at once. For work whose parts do not
-/// meet: where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
+/// Long parts of a range begin at multiples of this: a vector loop over each then ends where it would end without cuts,
+/// and no element is computed by the scalar code of a loop's end for one number of threads only, with other rounding.
+inline constexpr int64_t kParallelAlign = 64;
+
+/// Calls body(first, last) on parts of [begin, end) of about `grain` each at least, at once. For work whose parts do
+/// not meet: where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
 template <class Body>
 void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
   const int64_t tasks = detail::task_count(end - begin, grain);
@@ -41,13 +45,16 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
   struct Context {
     Body& body;
     int64_t begin, end, tasks;
+    int64_t cut(int64_t i) const {
+      const int64_t n = end - begin, at = n * i / tasks;
+      return i == tasks ? end : begin + (n / tasks >= 32 * kParallelAlign ? at - at % kParallelAlign : at);
+    }
   } context{body, begin, end, tasks};
   detail::run_tasks(
       tasks,
       [](void* p, int64_t i) {
         const Context& c = *static_cast<Context*>(p);
-        const int64_t n = c.end - c.begin;
-        c.body(c.begin + n * i / c.tasks, c.begin + n * (i + 1) / c.tasks);
+        c.body(c.cut(i), c.cut(i + 1));
       },
       &context);
 }

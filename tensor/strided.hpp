@@ -61,11 +61,16 @@ class StridedWalk {
 
   template <class Body>
   void run(int64_t grain, Body&& body) const {
-    parallel_for(0, numel_, grain, [&](int64_t first, int64_t last) { run_range(first, last, body); });
+    if (numel_ == 0) return;
+    // cut runs at multiples of kParallelAlign from their start, so that vector loops end where they do with one thread
+    const int64_t inner = sizes_[rank_ - 1];
+    auto cut = [&](int64_t at) { return at == numel_ ? at : at - at % inner % kParallelAlign; };
+    parallel_for(0, numel_, grain, [&](int64_t first, int64_t last) { run_range(cut(first), cut(last), body); });
   }
   /// The elements first..last in the walk's order, on this thread.
   template <class Body>
   void run_range(int64_t first, int64_t last, Body&& body) const {
+    if (first >= last) return;
     const int inner = rank_ - 1;
     int64_t index[kMaxRank];
     Offsets at{};

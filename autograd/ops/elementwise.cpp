@@ -292,7 +292,7 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol) {
   if (a.shape() != b.shape()) return false;
   NoGrad guard;
   const Tensor x = to(a, float64), y = to(b, float64);
-  return all_true(raw::contiguous(le(abs(x - y), abs(y) * rtol + atol) || eq(x, y)));
+  return all_true(raw::contiguous((le(abs(x - y), abs(y) * rtol + atol) && isfinite(y)) || eq(x, y)));
 }
 
 Tensor neg(const Tensor& x) {
