@@ -6,16 +6,16 @@ namespace cotangent::kernels {
 namespace {
 
 // A function object for each op: `a` and `b` are the elements, `p` and `q` the parameters.
-#define COTANGENT_BINARY(Name, expression)                                              \
-  template <class T>                                                                    \
-  struct Name {                                                                         \
-    T p, q;                                                                             \
+#define COTANGENT_BINARY(Name, expression)                                                   \
+  template <class T>                                                                         \
+  struct Name {                                                                              \
+    T p, q;                                                                                  \
     auto operator()([[maybe_unused]] T a, [[maybe_unused]] T b) const { return expression; } \
   };
 
 COTANGENT_BINARY(Add, static_cast<T>(a + b))
 COTANGENT_BINARY(Sub, static_cast<T>(a - b))
-COTANGENT_BINARY(Mul, static_cast<T>(a * b))
+COTANGENT_BINARY(Mul, static_cast<T>(a* b))
 COTANGENT_BINARY(Div, a / b)
 COTANGENT_BINARY(Pow, m_pow(a, b))
 COTANGENT_BINARY(Minimum, (a < b || a != a) ? a : b)
@@ -42,34 +42,35 @@ T integer_power(T base, T exponent) {  // the caller has checked that the expone
 COTANGENT_BINARY(IntPow, integer_power(a, b))
 
 // Gradients: a is dL/dy, b is the output y or the input x, as named.
-COTANGENT_BINARY(TanhBackward, a * (T(1) - b * b))              // y
-COTANGENT_BINARY(SigmoidBackward, a * b * (T(1) - b))           // y
-COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)            // y
-COTANGENT_BINARY(ClampBackward, b < p || b > q ? T(0) : a)      // x
-COTANGENT_BINARY(HardtanhBackward, b <= p || b >= q ? T(0) : a) // y or x
-COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)       // x
-COTANGENT_BINARY(SoftplusBackward, b * p > q ? a : a * m_sigmoid(b * p))  // x
+COTANGENT_BINARY(TanhBackward, a*(T(1) - b * b))                         // y
+COTANGENT_BINARY(SigmoidBackward, a* b*(T(1) - b))                       // y
+COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)                     // y
+COTANGENT_BINARY(ClampBackward, b<p || b> q ? T(0) : a)                  // x
+COTANGENT_BINARY(HardtanhBackward, b <= p || b >= q ? T(0) : a)          // y or x
+COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)                // x
+COTANGENT_BINARY(SoftplusBackward, b* p > q ? a : a * m_sigmoid(b * p))  // x
 template <class T>
 T gelu_slope(T x) {
-  return T(0.5) * (T(1) + m_erf(x * T(kSqrtHalf))) + x * T(kInvSqrt2Pi) * m_exp(T(-0.5) * x * x);
+  const T bell = m_quick_exp(T(-0.5) * x * x);
+  return m_normal_cdf(x, bell) + x * T(kInvSqrt2Pi) * bell;
 }
-COTANGENT_BINARY(GeluBackward, a * gelu_slope(b))               // x
+COTANGENT_BINARY(GeluBackward, a* gelu_slope(b))  // x
 template <class T>
 T gelu_tanh_slope(T x) {
   const T t = m_tanh(T(kSqrt2OverPi) * (x + T(kGeluCubic) * x * x * x));
   return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * T(kSqrt2OverPi) * (T(1) + T(3 * kGeluCubic) * x * x);
 }
-COTANGENT_BINARY(GeluTanhBackward, a * gelu_tanh_slope(b))      // x
+COTANGENT_BINARY(GeluTanhBackward, a* gelu_tanh_slope(b))  // x
 template <class T>
 T silu_slope(T x) {
   const T s = m_sigmoid(x);
   return s * (T(1) + x * (T(1) - s));
 }
-COTANGENT_BINARY(SiluBackward, a * silu_slope(b))               // x
+COTANGENT_BINARY(SiluBackward, a* silu_slope(b))  // x
 
 // Losses: a is what the model gives, b the target.
 COTANGENT_BINARY(ScaledSub, (a - b) * p)
-COTANGENT_BINARY(BceWithLogits, (a > T(0) ? a : T(0)) - a * b + m_log1p(m_exp(-m_fabs(a))))
+COTANGENT_BINARY(BceWithLogits, (a > T(0) ? a : T(0)) - a * b + m_log1p_unit(m_quick_exp(-m_fabs(a))))
 COTANGENT_BINARY(BceWithLogitsSlope, m_sigmoid(a) - b)
 
 COTANGENT_BINARY(Eq, a == b)

@@ -36,7 +36,7 @@ void forward_row(const CrossEntropy& a, int64_t i) {
   for (int64_t c = 0; c < n; ++c) m = x[c] > m ? x[c] : m;
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < n; ++c) sum += m_exp(x[c] - m);
+  for (int64_t c = 0; c < n; ++c) sum += m_quick_exp(x[c] - m);
   const T log_sum = m_log(sum);
   static_cast<T*>(a.shift)[i] = m;
   static_cast<T*>(a.log_sum)[i] = log_sum;
@@ -68,10 +68,10 @@ void backward_row(const CrossEntropy& a, int64_t i) {
   const T scale = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth = g * row.smooth;
   if (w && smooth != T(0)) {
 #pragma omp simd
-    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_exp(x[c] - m - log_sum) - smooth * w[c];
+    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_quick_exp(x[c] - m - log_sum) - smooth * w[c];
   } else {
 #pragma omp simd
-    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_exp(x[c] - m - log_sum) - smooth;
+    for (int64_t c = 0; c < n; ++c) dx[c] = scale * m_quick_exp(x[c] - m - log_sum) - smooth;
   }
   dx[row.target] -= g * row.hit;
 }
@@ -96,7 +96,7 @@ void forward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t co
     const T weight = w ? w[c] : T(1);
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) {
-      sum[j] += m_exp(row[j] - m[j]);
+      sum[j] += m_quick_exp(row[j] - m[j]);
       total[j] += weight * (row[j] - m[j]);
     }
   }
@@ -127,7 +127,7 @@ void backward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t c
     T* to = dx + c * a.inner;
     const T weight = w ? w[c] : T(1);
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) to[j] = scale[j] * m_exp(row[j] - m[j] - log_sum[j]) - smooth[j] * weight;
+    for (int64_t j = 0; j < count; ++j) to[j] = scale[j] * m_quick_exp(row[j] - m[j] - log_sum[j]) - smooth[j] * weight;
   }
   for (int64_t j = 0; j < count; ++j) {
     const int64_t target = a.target[at + j];

@@ -32,13 +32,15 @@ struct Product : Sum {
 struct Max : Sum {
   template <class T>
   static T join(T a, T b) {
-    return b > a || b != b ? b : a;
+    const T larger = b > a ? b : a;
+    return b != b ? b : larger;
   }
 };
 struct Min : Sum {
   template <class T>
   static T join(T a, T b) {
-    return b < a || b != b ? b : a;
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
   }
 };
 
@@ -105,7 +107,7 @@ void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count)
 
 template <class T>
 bool same(T a, T b) {
-  return a == b || (a != a && b != b);
+  return (a == b) | ((a != a) & (b != b));
 }
 
 template <class T>

@@ -21,7 +21,7 @@ void softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
     const T m = maximum(x, n);
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += y[i] = m_exp(x[i] - m);
+    for (int64_t i = 0; i < n; ++i) sum += y[i] = m_quick_exp(x[i] - m);
     const T scale = T(1) / sum;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] *= scale;
@@ -36,7 +36,7 @@ void log_softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
     const T m = maximum(x, n);
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += m_exp(x[i] - m);
+    for (int64_t i = 0; i < n; ++i) sum += m_quick_exp(x[i] - m);
     const T log_sum = m_log(sum);
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] - m - log_sum;
@@ -59,7 +59,7 @@ void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count)
     T* out = y + i * stride;
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) {
-      const T e = m_exp(row[j] - m[j]);
+      const T e = m_quick_exp(row[j] - m[j]);
       sum[j] += e;
       out[j] = kLog ? row[j] - m[j] : e;
     }
@@ -82,7 +82,7 @@ void rows_backward(const void* pg, const void* py, void* px, int64_t rows, int64
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; ++i) sum += kLog ? dy[i] : dy[i] * y[i];
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_exp(y[i]) * sum : y[i] * (dy[i] - sum);
+    for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_quick_exp(y[i]) * sum : y[i] * (dy[i] - sum);
   }
 }
 
@@ -101,7 +101,7 @@ void columns_backward(const void* pg, const void* py, void* px, int64_t n, int64
     const T *g = dy + i * stride, *out = y + i * stride;
     T* to = dx + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) to[j] = kLog ? g[j] - m_exp(out[j]) * sum[j] : out[j] * (g[j] - sum[j]);
+    for (int64_t j = 0; j < count; ++j) to[j] = kLog ? g[j] - m_quick_exp(out[j]) * sum[j] : out[j] * (g[j] - sum[j]);
   }
 }
 
@@ -120,7 +120,7 @@ void logsumexp_rows(const void* px, void* py, int64_t rows, int64_t n) {
     const T m = finite_or_zero(maximum(x, n));
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += m_exp(x[i] - m);
+    for (int64_t i = 0; i < n; ++i) sum += m_quick_exp(x[i] - m);
     y[r] = m + m_log(sum);
   }
 }
@@ -140,7 +140,7 @@ void logsumexp_columns(const void* px, void* py, int64_t n, int64_t stride, int6
   for (int64_t i = 0; i < n; ++i) {
     const T* row = x + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) sum[j] += m_exp(row[j] - m[j]);
+    for (int64_t j = 0; j < count; ++j) sum[j] += m_quick_exp(row[j] - m[j]);
   }
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) y[j] = m[j] + m_log(sum[j]);
