@@ -2,255 +2,14 @@
 
 #include <numeric>
 
-#include <cotangent/tensor/conv_source_internal.hpp>
+#include <cotangent/tensor/conv_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
-#include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
-using kernels::ConvLoops;
-using kernels::PixelRun;
-
-constexpr int64_t kSerialWork = 400'000;   // multiplications that do not pay for a second thread
-constexpr int64_t kGradPixels = 192;       // of a panel of the weight gradient
-constexpr int64_t kNarrow = 4;             // with fewer results a pixel than this, a panel does not pay
-constexpr int64_t kPartials = 4'000'000;   // elements of the partial sums of a weight gradient, at most
-constexpr int64_t kMaxRuns = kGradPixels;  // no panel of `product` is wider
-
-template <class T>
-const ConvLoops& loops() {
-  return kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1];
-}
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory.
-template <class Body>
-void for_workers(int64_t workers, int64_t tasks, Body&& body) {
-  parallel_chunks(workers, [&](int64_t w) {
-    for (int64_t t = tasks * w / workers; t < tasks * (w + 1) / workers; ++t) body(w, t);
-  });
-}
-int64_t worker_count(int64_t tasks, double work) {
-  return work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks);
-}
-
-template <class T>
-struct Scratch {
-  Scratch(int64_t count_, int64_t each_)
-      : each(round_up(each_, 64)), memory(make_tensor({count_ * each}, dtype_of<T>)) {}
-  T* of(int64_t worker) const { return memory.data<T>() + worker * each; }
-  int64_t each;
-  Tensor memory;
-};
-
-/// Where the weight of (row of the result, channel of the source) lies: its taps are one after another.
-struct WeightStrides {
-  int64_t group, row, channel;
-};
-
-/// Calls f(channel, tap of the kernel) in the order of the depth.
-template <class F>
-void for_depth(const ConvSource& s, F&& f) {
-  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
-  for (int64_t c = 0; c < s.channels; ++c)
-    for (int64_t i = 0; i < z.taps; ++i)
-      for (int64_t j = 0; j < y.taps; ++j)
-        for (int64_t k = 0; k < x.taps; ++k)
-          f(c, ((z.tap + i * z.tap_step) * y.kernel + y.tap + j * y.tap_step) * x.kernel + x.tap + k * x.tap_step);
-}
-
-/// Copies the runs of a tile to where they belong in the result.
-template <class T>
-void scatter(const T* tile, int64_t tile_stride, int64_t rows, const PixelRun* runs, const int64_t* places,
-             int64_t count, int64_t place_step, T* y, int64_t row_stride) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < count; ++i) {
-      const T* from = tile + r * tile_stride + runs[i].to;
-      T* to = y + r * row_stride + places[i];
-      if (place_step == 1)
-        std::memcpy(to, from, static_cast<size_t>(runs[i].count) * sizeof(T));
-      else
-        for (int64_t p = 0; p < runs[i].count; ++p) to[p * place_step] = from[p];
-    }
-}
-
-/// y = start + the convolution of the source with w, for `rows` channels of the result in each group.
-template <class T>
-void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
-              const T* bias, T* y) {
-  const ConvLoops& loop = loops<T>();
-  const bool narrow = rows < kNarrow;
-  const int64_t depth = s.depth(), tile = narrow ? 1 : loop.rows, blocks = (rows + tile - 1) / tile,
-                padded = blocks * tile;
-  const int64_t x_group = s.channels * s.channel_stride, y_group = rows * s.result_channel_stride;
-  const int64_t place_step = s.axes[2].place_step;
-
-  // weights in the order of use: blocks of rows, the depth, the rows of a block
-  const Tensor packed = make_tensor({groups * padded * depth}, dtype_of<T>);
-  const Tensor starts = make_tensor({groups * padded}, dtype_of<T>);
-  const Tensor offsets = make_tensor({depth}, int64);
-  s.offsets(offsets.data<int64_t>());
-  parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b) {
-      const int64_t g = b / blocks, row = b % blocks * tile;
-      T* to = packed.data<T>() + b * tile * depth;
-      for (int64_t r = 0; r < tile; ++r) {
-        const bool inside = row + r < rows;
-        const T* from = w + g * strides.group + (row + r) * strides.row;
-        T* column = to + r;
-        if (inside)
-          for_depth(s, [&](int64_t c, int64_t tap) { *column = from[c * strides.channel + tap], column += tile; });
-        else
-          for (int64_t k = 0; k < depth; ++k) column[k * tile] = 0;
-        starts.data<T>()[b * tile + r] = bias && inside ? bias[g * rows + row + r] : T(0);
-      }
-    }
-  });
-
-  const int64_t width = loop.columns;
-  const int64_t tasks = s.units * groups;
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
-  const int64_t workers = worker_count(tasks, work);
-  const int64_t copy = round_up(s.size() + 4 * loop.lanes, 64), panel_size = round_up(depth * width + loop.lanes, 64);
-  const int64_t tile_size = narrow ? round_up(s.axes[2].positions, 64) : tile * width;
-  const Scratch<T> scratch(workers, copy + (narrow ? 0 : panel_size) + tile_size);
-  for (int64_t i = 0; i < workers; ++i) std::memset(scratch.of(i), 0, static_cast<size_t>(copy) * sizeof(T));
-
-  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
-    T* const space = scratch.of(worker);
-    T* const panel = space + copy;
-    T* const result = panel + (narrow ? 0 : panel_size);
-    const int64_t g = task % groups;
-    const ConvSource::Unit u = s.unit(task / groups);
-    const T* in = s.load(u, x + g * x_group, space);
-    const T* a = packed.data<T>() + g * padded * depth;
-    const T* start = starts.data<T>() + g * padded;
-    T* out = y + g * y_group;
-    if (narrow) {
-      s.stretches(u, 0, u.pixels, [&](int64_t from, int64_t place, int64_t count, int64_t) {
-        for (int64_t r = 0; r < rows; ++r) {
-          T* to = out + r * s.result_channel_stride + place;
-          T* line = place_step == 1 ? to : result;
-          loop.filter(depth, a + r * depth, in + from, offsets.data<int64_t>(), start + r, line, count);
-          if (place_step != 1)
-            for (int64_t i = 0; i < count; ++i) to[i * place_step] = line[i];
-        }
-      });
-      return;
-    }
-    for (int64_t first = 0; first < u.pixels; first += width) {
-      const int64_t last = std::min(first + width, u.pixels);
-      PixelRun runs[kMaxRuns];
-      int64_t places[kMaxRuns];
-      int64_t count = 0;
-      s.stretches(u, first, last, [&](int64_t from, int64_t place, int64_t n, int64_t pixel) {
-        if (count > 0 && place_step == 1 && runs[count - 1].from + runs[count - 1].count == from &&
-            places[count - 1] + runs[count - 1].count == place) {
-          runs[count - 1].count += n;
-        } else {
-          places[count] = place;
-          runs[count++] = {from, pixel - first, n};
-        }
-      });
-      loop.pack(in, offsets.data<int64_t>(), depth, runs, count, s.in_place, panel, width);
-      const bool whole = place_step == 1 && (last - first) % loop.lanes == 0 && [&] {
-        for (int64_t i = 1; i < count; ++i)
-          if (places[i] != places[0] + runs[i].to) return false;
-        return true;
-      }();
-      for (int64_t b = 0; b < blocks; ++b) {
-        const int64_t row = b * tile, valid = std::min(tile, rows - row);
-        T* to = out + row * s.result_channel_stride;
-        const bool direct = whole && valid == tile;
-        loop.product(depth, last - first, a + row * depth, panel, start + row, direct ? to + places[0] : result,
-                     direct ? s.result_channel_stride : width);
-        if (!direct) scatter(result, width, valid, runs, places, count, place_step, to, s.result_channel_stride);
-      }
-    }
-  });
-}
-
-/// partial sums of dw over chunks of units, and then dw = their sum
-template <class T>
-void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
-  const ConvLoops& loop = loops<T>();
-  const bool narrow = rows < kNarrow;
-  const int64_t depth = s.depth();
-  const int64_t height = narrow ? depth : round_up(depth, loop.grad_rows);
-  const int64_t width = narrow ? rows : round_up(rows, loop.lanes);
-  const int64_t each = height * width;
-  const int64_t x_group = s.channels * s.channel_stride, g_group = rows * s.result_channel_stride;
-  const int64_t chunks = std::min(s.units, std::clamp<int64_t>(kPartials / (groups * each), 4, 32));
-  const int64_t tasks = chunks * groups;
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
-  const int64_t workers = worker_count(tasks, work);
-
-  const Tensor offsets = make_tensor({depth}, int64);
-  s.offsets(offsets.data<int64_t>());
-  const Tensor partial = make_tensor({tasks * each}, dtype_of<T>);
-  const int64_t copy = round_up(s.size() + 4 * loop.lanes, 64);
-  const int64_t panel_size = narrow ? 0 : round_up(height * kGradPixels + loop.lanes, 64);
-  const Scratch<T> scratch(workers, copy + panel_size + (narrow ? 0 : kGradPixels * width));
-  std::memset(scratch.memory.raw_data(), 0, static_cast<size_t>(workers * scratch.each) * sizeof(T));
-
-  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
-    T* const space = scratch.of(worker);
-    T* const panel = space + copy;
-    T* const turned = panel + panel_size;
-    const int64_t group = task % groups, chunk = task / groups;
-    T* const sums = partial.data<T>() + task * each;
-    std::memset(sums, 0, static_cast<size_t>(each) * sizeof(T));
-    const T* gradient = g + group * g_group;
-    for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {
-      const ConvSource::Unit u = s.unit(i);
-      const T* in = s.load(u, x + group * x_group, space);
-      if (narrow) {
-        const int64_t line = s.axes[2].positions, block = line * u.rows;
-        for (int64_t first = 0; first < u.pixels; first += block) {
-          int64_t from = -1, place = 0;
-          s.stretches(u, first, first + line, [&](int64_t f, int64_t p, int64_t, int64_t) { from = f, place = p; });
-          const int64_t stride = s.in_place ? s.axes[2].source : s.row * s.axes[1].step;
-          for (int64_t r = 0; r < rows; ++r)
-            loop.correlate(depth, in + from, stride, offsets.data<int64_t>(),
-                           gradient + r * s.result_channel_stride + place, line, u.rows, line, sums + r * depth);
-        }
-        continue;
-      }
-      for (int64_t first = 0; first < u.pixels; first += kGradPixels) {
-        const int64_t last = std::min(first + kGradPixels, u.pixels);
-        PixelRun runs[kMaxRuns];
-        int64_t count = 0;
-        s.stretches(u, first, last, [&](int64_t from, int64_t place, int64_t n, int64_t pixel) {
-          loop.transpose(gradient + place, rows, n, s.result_channel_stride, turned + (pixel - first) * width, width);
-          if (count > 0 && runs[count - 1].from + runs[count - 1].count == from)
-            runs[count - 1].count += n;
-          else
-            runs[count++] = {from, pixel - first, n};
-        });
-        loop.pack(in, offsets.data<int64_t>(), depth, runs, count, s.in_place, panel, kGradPixels);
-        for (int64_t column = 0; column < width; column += loop.grad_columns)
-          for (int64_t k = 0; k < height; k += loop.grad_rows)
-            loop.outer(last - first, std::min(loop.grad_columns, width - column), panel + k * kGradPixels, kGradPixels,
-                       turned + column, width, sums + k * width + column, width);
-      }
-    }
-  });
-
-  const int64_t row_stride = narrow ? depth : 1, depth_stride = narrow ? 1 : width;
-  parallel_for(0, groups * rows, std::max<int64_t>(1, 32768 / (chunks * depth)), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const T* from = partial.data<T>() + i / rows * each + i % rows * row_stride;
-      for (int64_t k = 0; k < depth; ++k) {
-        T sum = from[k * depth_stride];
-        for (int64_t c = 1; c < chunks; ++c) sum += from[c * groups * each + k * depth_stride];
-        dw[i * depth + k] = sum;
-      }
-    }
-  });
-}
 
 /// The size of spatial dimension d of three, where missing ones have size 1.
 int64_t spatial(const Shape& shape, const ConvGeometry& geometry, int d) {
@@ -322,7 +81,7 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
     return y;
   }
   const ConvSource s(forward_axes(x.shape(), w.shape(), shape, geometry).axes, x.shape()[0], channels, x.shape()[1],
-                     shape[1], rows < kNarrow);
+                     shape[1], rows < kNarrowConv);
   const int64_t taps = w.numel() / (w.shape()[0] * channels);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {rows * channels * taps, channels * taps, taps},
@@ -363,7 +122,7 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
       empty = empty || axes[d].positions == 0 || axes[d].taps == 0;
     }
     if (empty) continue;
-    const ConvSource s(axes, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrow);
+    const ConvSource s(axes, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrowConv);
     dispatch_compute(op, g.dtype(), [&]<class T> {
       convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {channels * rows * taps, taps, rows * taps},
                   start.defined() ? start.data<T>() : nullptr, y.data<T>());
@@ -385,7 +144,7 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
   }
   const int64_t groups = geometry.groups, rows = w_shape[0] / groups;
   const ConvSource s(forward_axes(x.shape(), w_shape, g.shape(), geometry).axes, x.shape()[0], w_shape[1], x.shape()[1],
-                     g.shape()[1], rows < kNarrow);
+                     g.shape()[1], rows < kNarrowConv);
   dispatch_compute(op, g.dtype(),
                    [&]<class T> { correlate<T>(s, groups, rows, source.data<T>(), gradient.data<T>(), dw.data<T>()); });
   return dw;

@@ -1,17 +1,19 @@
 // Convolution over panels: the source pixels that a block of results reads, packed so that it becomes a matrix product
 // whose tile of results stays in registers. Compilers' vector extensions, not intrinsics: a `Vec` is as wide as the
 // instruction set allows, and the loops over it are unrolled so that every accumulator gets a register.
+#include <utility>  // integer_sequence: no code
+
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kRows = 8, kVectors = 3, kGradRows = 12, kGradVectors = 2;  // of 32 registers
+constexpr int kVectorBytes = 64, kRows = 8, kVectors = 3, kOuterRows = 12, kOuterVectors = 2;  // of 32 registers
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kRows = 4, kVectors = 3, kGradRows = 6, kGradVectors = 2;  // of 16 registers
+constexpr int kVectorBytes = 32, kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;  // of 16 registers
 #else
-constexpr int kVectorBytes = 16, kRows = 4, kVectors = 3, kGradRows = 6, kGradVectors = 2;
+constexpr int kVectorBytes = 16, kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;
 #endif
 
 #define COTANGENT_UNROLL _Pragma("GCC unroll 16")
@@ -44,116 +46,177 @@ void store(T* p, Vec<T> v) {
   *reinterpret_cast<Vec<T>*>(p) = v;
 }
 
+// y[i] = x[i] for n < kLanes elements, in halves.
 template <class T>
-void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, bool exact,
-          void* ppanel, int64_t width) {
+void copy_few(const T* x, T* y, int64_t n) {
   constexpr int L = kLanes<T>;
+  COTANGENT_UNROLL for (int part = L / 2; part > 0; part /= 2) {
+    if (!(n & part)) continue;
+    __builtin_memcpy(y, x, static_cast<uint64_t>(part) * sizeof(T));
+    x += part, y += part;
+  }
+}
+
+template <class T>
+void copy_row(const T* x, T* y, int64_t n) {
+  constexpr int L = kLanes<T>;
+  if (n < L) return copy_few(x, y, n);
+  for (int64_t i = 0; i + L <= n; i += L) store(y + i, load(x + i));
+  store(y + n - L, load(x + n - L));
+}
+
+template <class T>
+void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, void* ppanel,
+          int64_t width) {
   const T* x = static_cast<const T*>(px);
   T* panel = static_cast<T*>(ppanel);
   for (int64_t k = 0; k < depth; ++k, panel += width)
-    for (int64_t j = 0; j < run_count; ++j) {
-      const T* from = x + offsets[k] + runs[j].from;
-      T* to = panel + runs[j].to;
-      const int64_t n = runs[j].count;
-      int64_t i = 0;
-      for (; i + L <= n; i += L) store(to + i, load(from + i));
-      if (i == n) continue;
-      if (!exact) {
-        store(to + i, load(from + i));
-      } else if (n >= L) {
-        store(to + n - L, load(from + n - L));
+    for (int64_t j = 0; j < run_count; ++j) copy_row(x + offsets[k] + runs[j].from, panel + runs[j].to, runs[j].count);
+}
+
+template <class T>
+void copy(const void* px, int64_t x_stride, int64_t step, void* py, int64_t y_stride, int64_t rows, int64_t n) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
+    if (step == 1) {
+      copy_row(x, y, n);
+    } else if (step == 2) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) y[i] = x[2 * i];
+    } else {
+      for (int64_t i = 0; i < n; ++i) y[i] = x[i * step];
+    }
+  }
+}
+
+template <class T, int V>
+void product_tile(const ConvTile& t) {
+  const T *weights = static_cast<const T*>(t.weights), *start = static_cast<const T*>(t.start);
+  const T* x[V];
+  Vec<T> sum[kRows][V];
+  COTANGENT_UNROLL for (int v = 0; v < V; ++v) x[v] = static_cast<const T*>(t.x) + t.from[v];
+  COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = Vec<T>{} + start[r];
+  }
+  for (int64_t k = 0; k < t.depth; ++k, weights += kRows) {
+    const int64_t offset = t.offsets[k];
+    Vec<T> pixels[V];
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) pixels[v] = load(x[v] + offset);
+    COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
+      COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += weights[r] * pixels[v];
+    }
+  }
+  T* y = static_cast<T*>(t.y);
+  COTANGENT_UNROLL for (int r = 0; r < kRows; ++r, y += t.row_stride) {
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(y + t.place[v], sum[r][v]);
+  }
+}
+
+template <class T>
+void product(const ConvTile& t) {
+  if (t.vectors == 3)
+    product_tile<T, 3>(t);
+  else if (t.vectors == 2)
+    product_tile<T, 2>(t);
+  else
+    product_tile<T, 1>(t);
+}
+
+template <class T, int V>
+void outer_tile(const ConvOuter& t) {
+  constexpr int L = kLanes<T>;
+  T* const sums = static_cast<T*>(t.sums);
+  const T* g = static_cast<const T*>(t.g);
+  const T* block = static_cast<const T*>(t.x);
+  int64_t offsets[kOuterRows];
+  Vec<T> sum[kOuterRows][V];
+  COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
+    offsets[r] = t.offsets[r];
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = load(sums + r * t.sums_stride + v * L);
+  }
+  for (int64_t b = 0; b < t.blocks; ++b, block += t.block_stride) {
+    const T* row = block;
+    for (int64_t y = 0; y < t.rows; ++y, row += t.row_stride)
+      for (const T *x = row, *end = row + t.pixels; x < end; ++x, g += t.g_stride) {
+        Vec<T> channels[V];
+        COTANGENT_UNROLL for (int v = 0; v < V; ++v) channels[v] = load(g + v * L);
+        COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
+          COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += x[offsets[r]] * channels[v];
+        }
+      }
+  }
+  COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(sums + r * t.sums_stride + v * L, sum[r][v]);
+  }
+}
+
+template <class T>
+void outer(const ConvOuter& t) {
+  if (t.channels > kLanes<T>)
+    outer_tile<T, 2>(t);
+  else
+    outer_tile<T, 1>(t);
+}
+
+// Swaps the lanes of a and b whose numbers differ in the bit `Step`: the steps 1, 2, 4, ... together transpose a block.
+template <class T, int Step, int... I>
+void exchange(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>;
+  const Vec<T> low = __builtin_shufflevector(a, b, (I & Step ? L + I - Step : I)...);
+  b = __builtin_shufflevector(a, b, (I & Step ? L + I : I + Step)...);
+  a = low;
+}
+template <class T, int Step>
+void exchange_all(Vec<T>* block) {
+  if constexpr (Step < kLanes<T>) {
+    COTANGENT_UNROLL for (int i = 0; i < kLanes<T>; ++i) {
+      if (!(i & Step)) exchange<T, Step>(block[i], block[i + Step], std::make_integer_sequence<int, kLanes<T>>{});
+    }
+    exchange_all<T, 2 * Step>(block);
+  }
+}
+
+template <class T>
+void transpose(const void* px, int64_t rows, int64_t columns, int64_t x_stride, void* py, int64_t y_stride) {
+  constexpr int L = kLanes<T>;
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t r = 0; r < rows; r += L)
+    for (int64_t j = 0; j < columns; j += L) {
+      const T* from = x + r * x_stride + j;
+      T* to = y + j * y_stride + r;
+      if (r + L <= rows && j + L <= columns) {
+        Vec<T> block[L];
+        COTANGENT_UNROLL for (int i = 0; i < L; ++i) block[i] = load(from + i * x_stride);
+        exchange_all<T, 1>(block);
+        COTANGENT_UNROLL for (int i = 0; i < L; ++i) store(to + i * y_stride, block[i]);
       } else {
-        for (; i < n; ++i) to[i] = from[i];
+        const int64_t height = rows - r < L ? rows - r : L, width = columns - j < L ? columns - j : L;
+        for (int64_t i = 0; i < width; ++i)
+          for (int64_t k = 0; k < height; ++k) to[i * y_stride + k] = from[k * x_stride + i];
       }
     }
 }
 
 template <class T, int V>
-void product_tile(int64_t depth, const T* a, const T* b, const T* start, T* c, int64_t row_stride) {
-  constexpr int L = kLanes<T>;
-  Vec<T> sum[kRows][V];
-  COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] =
-        start ? Vec<T>{} + start[r] : load(c + r * row_stride + v * L);
-  }
-  for (int64_t k = 0; k < depth; ++k, a += kRows, b += kVectors * L) {
-    Vec<T> column[V];
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) column[v] = load(b + v * L);
-    COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
-      COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += a[r] * column[v];
-    }
-  }
-  COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(c + r * row_stride + v * L, sum[r][v]);
-  }
-}
-
-template <class T>
-void product(int64_t depth, int64_t columns, const void* pa, const void* pb, const void* start, void* pc,
-             int64_t row_stride) {
-  const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb), *s = static_cast<const T*>(start);
-  T* c = static_cast<T*>(pc);
-  if (columns > 2 * kLanes<T>)
-    product_tile<T, 3>(depth, a, b, s, c, row_stride);
-  else if (columns > kLanes<T>)
-    product_tile<T, 2>(depth, a, b, s, c, row_stride);
-  else
-    product_tile<T, 1>(depth, a, b, s, c, row_stride);
-}
-
-template <class T, int V>
-void outer_tile(int64_t pixels, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride) {
-  constexpr int L = kLanes<T>;
-  Vec<T> sum[kGradRows][V];
-  COTANGENT_UNROLL for (int r = 0; r < kGradRows; ++r) {
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = load(c + r * c_stride + v * L);
-  }
-  for (int64_t p = 0; p < pixels; ++p, ++a, b += b_stride) {
-    Vec<T> column[V];
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) column[v] = load(b + v * L);
-    COTANGENT_UNROLL for (int r = 0; r < kGradRows; ++r) {
-      COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += a[r * a_stride] * column[v];
-    }
-  }
-  COTANGENT_UNROLL for (int r = 0; r < kGradRows; ++r) {
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(c + r * c_stride + v * L, sum[r][v]);
-  }
-}
-
-template <class T>
-void outer(int64_t pixels, int64_t columns, const void* pa, int64_t a_stride, const void* pb, int64_t b_stride,
-           void* pc, int64_t c_stride) {
-  const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb);
-  T* c = static_cast<T*>(pc);
-  if (columns > kLanes<T>)
-    outer_tile<T, kGradVectors>(pixels, a, a_stride, b, b_stride, c, c_stride);
-  else
-    outer_tile<T, 1>(pixels, a, a_stride, b, b_stride, c, c_stride);
-}
-
-template <class T>
-void transpose(const void* px, int64_t rows, int64_t columns, int64_t x_stride, void* py, int64_t y_stride) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
-  for (int64_t i = 0; i < columns; ++i)
-    for (int64_t r = 0; r < rows; ++r) y[i * y_stride + r] = x[r * x_stride + i];
-}
-
-template <class T, int V>
 void filter_block(int64_t depth, const T* weights, const T* x, const int64_t* offsets, T start, T* y, int64_t n) {
   constexpr int L = kLanes<T>;
+  // the last vector ends with the row, and so overlaps the one before it
+  int64_t at[V];
+  COTANGENT_UNROLL for (int v = 0; v < V; ++v) at[v] = v * L + L <= n || n < L ? v * L : n - L;
   Vec<T> sum[V];
   COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[v] = Vec<T>{} + start;
   for (int64_t k = 0; k < depth; ++k) {
     const T* from = x + offsets[k];
-    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[v] += weights[k] * load(from + v * L);
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[v] += weights[k] * load(from + at[v]);
   }
-  COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
-    if ((v + 1) * L <= n) {
-      store(y + v * L, sum[v]);
-    } else {
-      for (int64_t i = v * L; i < n; ++i) y[i] = sum[v][i - v * L];
-    }
+  if (n < L) {
+    T few[L];
+    store(few, sum[0]);
+    copy_few(few, y, n);
+  } else {
+    COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(y + at[v], sum[v]);
   }
 }
 
@@ -161,15 +224,17 @@ template <class T>
 void filter(int64_t depth, const void* weights, const void* px, const int64_t* offsets, const void* start, void* py,
             int64_t n) {
   constexpr int L = kLanes<T>;
-  const T *w = static_cast<const T*>(weights), *x = static_cast<const T*>(px);
-  const T s = start ? *static_cast<const T*>(start) : T(0);
+  const T *w = static_cast<const T*>(weights), *x = static_cast<const T*>(px), s = *static_cast<const T*>(start);
   T* y = static_cast<T*>(py);
-  int64_t i = 0;
-  for (; n - i > 2 * L; i += 4 * L) filter_block<T, 4>(depth, w, x + i, offsets, s, y + i, n - i);
-  if (n - i > L)
-    filter_block<T, 2>(depth, w, x + i, offsets, s, y + i, n - i);
-  else if (n > i)
-    filter_block<T, 1>(depth, w, x + i, offsets, s, y + i, n - i);
+  for (; n > 6 * L; n -= 4 * L, x += 4 * L, y += 4 * L) filter_block<T, 4>(depth, w, x, offsets, s, y, 4 * L);
+  if (n > 4 * L)
+    filter_block<T, 6>(depth, w, x, offsets, s, y, n);
+  else if (n > 2 * L)
+    filter_block<T, 4>(depth, w, x, offsets, s, y, n);
+  else if (n > L)
+    filter_block<T, 2>(depth, w, x, offsets, s, y, n);
+  else
+    filter_block<T, 1>(depth, w, x, offsets, s, y, n);
 }
 
 // K products of g with the source at K offsets, each summed over rows of n pixels.
@@ -189,8 +254,9 @@ void correlate_block(const T* x, int64_t x_stride, const int64_t* offsets, const
       COTANGENT_UNROLL for (int k = 0; k < K; ++k) sum[k] += gradient * load(x + offsets[k] + i);
     }
     if (tail) {
-      Vec<T> gradient{};
-      for (int64_t j = 0; j < tail; ++j) gradient[j] = g[i + j];
+      T few[L];
+      copy_few(g + i, few, tail);
+      const Vec<T> gradient = inside ? load(few) : Vec<T>{};
       COTANGENT_UNROLL for (int k = 0; k < K; ++k) {
         const Vec<T> source = load(x + offsets[k] + i);
         sum[k] += gradient * (inside ? source : Vec<T>{});
@@ -217,12 +283,18 @@ void correlate(int64_t depth, const void* px, int64_t x_stride, const int64_t* o
 
 template <class T>
 ConvLoops loops() {
-  return {kRows,        kVectors * kLanes<T>,
-          kGradRows,    kGradVectors * kLanes<T>,
-          kLanes<T>,    pack<T>,
-          product<T>,   outer<T>,
-          transpose<T>, filter<T>,
-          correlate<T>};
+  return {.lanes = kLanes<T>,
+          .rows = kRows,
+          .vectors = kVectors,
+          .outer_rows = kOuterRows,
+          .outer_vectors = kOuterVectors,
+          .product = product<T>,
+          .outer = outer<T>,
+          .pack = pack<T>,
+          .copy = copy<T>,
+          .transpose = transpose<T>,
+          .filter = filter<T>,
+          .correlate = correlate<T>};
 }
 
 }  // namespace

@@ -68,30 +68,51 @@ struct PixelRun {
   int64_t from, to, count;
 };
 
-/// The loops of a convolution: see tensor/conv.cpp. `lanes` elements may be read beyond the end of a run of the source.
+/// A tile of a convolution's result: `rows` channels of up to three vectors of pixels.
+///   y[r * row_stride + place[v] + lane] = start[r] + sum over k of weights[k * rows + r] * x[offsets[k] + from[v] + lane]
+struct ConvTile {
+  int64_t depth, vectors;
+  const void *weights, *start, *x;
+  const int64_t *offsets, *from, *place;
+  void* y;
+  int64_t row_stride;
+};
+
+/// A part of a weight gradient: outer_rows taps and at most two vectors of channels, summed over blocks of rows of pixels.
+///   sums[r * sums_stride + j] += sum over pixels of x[offsets[r] + pixel] * g[pixel * g_stride + j]
+/// The pixels lie one after another in g, and in rows and blocks in x.
+struct ConvOuter {
+  int64_t blocks = 1, block_stride = 0, rows = 1, row_stride = 0, pixels = 0;
+  const void* x = nullptr;
+  const int64_t* offsets = nullptr;
+  const void* g = nullptr;
+  int64_t g_stride = 0, channels = 0;
+  void* sums = nullptr;
+  int64_t sums_stride = 0;
+};
+
+/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv.cpp. A vector has `lanes` elements,
+/// and may reach beyond what is asked for, where its reader says so.
 struct ConvLoops {
-  int64_t rows, columns;            ///< the tile of `product`
-  int64_t grad_rows, grad_columns;  ///< the tile of `outer`
-  int64_t lanes;                    ///< of a vector
-  /// panel[k * width + run.to + i] = x[offsets[k] + run.from + i]. Unless `exact`, up to `lanes` elements beyond a run are
-  /// read, and written before what comes after the run.
-  void (*pack)(const void* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, bool exact,
-               void* panel, int64_t width);
-  /// c[r, j] = start[r] (c[r, j] without it) + sum over k of a[k * rows + r] * panel[k * columns + j], for whole vectors
-  /// of columns.
-  void (*product)(int64_t depth, int64_t columns, const void* a, const void* panel, const void* start, void* c,
-                  int64_t row_stride);
-  /// c[r, j] += sum over p of a[r, p] * b[p, j]: grad_rows rows, whole vectors of at most grad_columns columns.
-  void (*outer)(int64_t pixels, int64_t columns, const void* a, int64_t a_stride, const void* b, int64_t b_stride, void* c,
-                int64_t c_stride);
-  /// y[j, r] = x[r, j]
+  int64_t lanes;
+  int64_t rows, vectors;  ///< the largest tile of `product`
+  int64_t outer_rows, outer_vectors;
+  void (*product)(const ConvTile& tile);
+  void (*outer)(const ConvOuter& part);
+  /// panel[k * width + run.to + i] = x[offsets[k] + run.from + i], with nothing read or written elsewhere
+  void (*pack)(const void* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, void* panel,
+               int64_t width);
+  /// y[r * y_stride + i] = x[r * x_stride + i * step]
+  void (*copy)(const void* x, int64_t x_stride, int64_t step, void* y, int64_t y_stride, int64_t rows, int64_t n);
+  /// y[j * y_stride + r] = x[r * x_stride + j]
   void (*transpose)(const void* x, int64_t rows, int64_t columns, int64_t x_stride, void* y, int64_t y_stride);
-  /// y[i] = *start (0 without it) + sum over k of weights[k] * x[offsets[k] + i], for n pixels
+  /// y[i] = *start + sum over k of weights[k] * x[offsets[k] + i], for n pixels; reads x to the end of a vector
   void (*filter)(int64_t depth, const void* weights, const void* x, const int64_t* offsets, const void* start, void* y,
                  int64_t n);
-  /// sums[k] += sum over r and i of g[r, i] * x[r, offsets[k] + i], for rows of n pixels
-  void (*correlate)(int64_t depth, const void* x, int64_t x_stride, const int64_t* offsets, const void* g, int64_t g_stride,
-                    int64_t rows, int64_t n, void* sums);
+  /// sums[k] += sum over r and i of g[r * g_stride + i] * x[r * x_stride + offsets[k] + i], for rows of n pixels; reads x to
+  /// the end of a vector
+  void (*correlate)(int64_t depth, const void* x, int64_t x_stride, const int64_t* offsets, const void* g,
+                    int64_t g_stride, int64_t rows, int64_t n, void* sums);
 };
 
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.

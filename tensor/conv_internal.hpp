@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include <cotangent/tensor/kernels/kernels.hpp>
-#include <cotangent/tensor/shape.hpp>
+#include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {
 
@@ -52,7 +52,8 @@ struct ConvSource {
     result_image_stride = result_channels * result_channel_stride;
     in_place = !always_copy;
     for (const ConvAxis& a : axes)
-      in_place = in_place && a.taps == 1 && a.shift == 0 && a.step == 1 && a.source == a.positions;
+      in_place =
+          in_place && a.taps == 1 && a.shift == 0 && a.step == 1 && a.source == a.positions && a.result == a.positions;
     const int64_t pixels = z.positions * y.positions * x.positions;
     column_class = (x.extent(x.positions) + x.step - 1) / x.step;
     row = x.step * column_class;
@@ -62,7 +63,9 @@ struct ConvSource {
     band = (y.positions + bands - 1) / bands;
     bands = (y.positions + band - 1) / band;
     rows = y.extent(band);
-    plane = in_place ? channel_stride : z.extent(z.positions) * rows * row;
+    // an odd number of cache lines a plane, so that the planes of many channels do not compete for the same places
+    plane = in_place ? channel_stride : (z.extent(z.positions) * rows * row + 15) / 16 * 16;
+    if (!in_place && plane / 16 % 2 == 0) plane += 16;
     image = in_place ? image_stride : channels * plane;
     unit_images = bands > 1 ? 1
                             : std::clamp<int64_t>(std::min((kUnitPixels + pixels / 2) / pixels, kUnitElements / image),
@@ -111,55 +114,75 @@ struct ConvSource {
     const ConvAxis &az = axes[0], &ay = axes[1], &ax = axes[2];
     x += u.first_image * image_stride;
     if (in_place) return x + u.first_row * ax.source;
+    const auto copy = kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1].copy;
     const int64_t planes = az.extent(az.positions), height = ay.extent(u.rows), width = ax.extent(ax.positions);
     const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
-    T* to = space;
+    const int64_t first_row = u.first_row * ay.step + ay.low();
+    const int64_t top = std::clamp<int64_t>(-first_row, 0, height);
+    const int64_t bottom = std::clamp<int64_t>(ay.source - first_row, top, height);
     for (int64_t n = 0; n < u.images; ++n)
-      for (int64_t c = 0; c < channels; ++c, to += plane) {
-        const T* from = x + n * image_stride + c * channel_stride;
-        for (int64_t i = 0; i < planes; ++i)
-          for (int64_t j = 0; j < height; ++j) {
-            const int64_t z = az.low() + i, y = u.first_row * ay.step + ay.low() + j;
-            T* target = to + (i * rows + j) * row;
-            if (z < 0 || z >= az.source || y < 0 || y >= ay.source) {
-              std::memset(target, 0, static_cast<size_t>(row) * sizeof(T));
-            } else if (left < right) {
-              const T* line = from + (z * ay.source + y) * ax.source + ax.low();
-              if (ax.step == 1)
-                std::memcpy(target + left, line + left, static_cast<size_t>(right - left) * sizeof(T));
-              else
-                for (int64_t q = left; q < right; ++q) target[q % ax.step * column_class + q / ax.step] = line[q];
-            }
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t i = std::max<int64_t>(0, -az.low()); i < std::min(planes, az.source - az.low()); ++i) {
+          T* to = space + n * image + c * plane + i * rows * row;
+          const T* from = x + n * image_stride + c * channel_stride +
+                          ((az.low() + i) * ay.source + first_row) * ax.source + ax.low();
+          if (bands > 1) {  // the margins above and below differ
+            std::memset(to, 0, static_cast<size_t>(top * row) * sizeof(T));
+            std::memset(to + bottom * row, 0, static_cast<size_t>((height - bottom) * row) * sizeof(T));
           }
-      }
+          for (int64_t remainder = 0; remainder < ax.step; ++remainder) {
+            const int64_t q = left + (remainder - left % ax.step + ax.step) % ax.step;
+            if (q >= right || top >= bottom) continue;
+            copy(from + top * ax.source + q, ax.source, ax.step,
+                 to + top * row + remainder * column_class + q / ax.step, row, bottom - top,
+                 (right - q + ax.step - 1) / ax.step);
+          }
+        }
     return space;
   }
 
-  /// Calls f(source, result, count, pixel) for each stretch of a row among the pixels first..last of the unit: where it
-  /// starts in the unit's elements, in the result's first channel, and among the pixels.
+  /// The pixels of a unit lie in lines, which follow one another: rows, or whole images where they are read in place.
+  int64_t line_pixels(const Unit& u) const {
+    return in_place ? axes[0].positions * u.rows * axes[2].positions : axes[2].positions;
+  }
+  /// Where a line starts in the unit's elements and in the first channel of the result, and how many pixels of the
+  /// result from there on belong to the unit.
+  struct Line {
+    int64_t source, result, pixels_left;
+  };
   template <class F>
-  void stretches(const Unit& u, int64_t first, int64_t last, F&& f) const {
+  void for_lines(const Unit& u, F&& f) const {
     const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
-    int64_t rest = first / x.positions;
-    int64_t i = first % x.positions, j = rest % u.rows, k = rest / u.rows % z.positions,
-            n = rest / u.rows / z.positions;
-    while (first < last) {
-      const int64_t count = std::min(x.positions - i, last - first);
-      const int64_t source = in_place ? n * image + (k * y.source + j) * x.source + i
-                                      : n * image + (k * z.step * rows + j * y.step) * row + i;
-      const int64_t result =
-          (u.first_image + n) * result_image_stride +
-          ((z.place + k * z.place_step) * y.result + y.place + (u.first_row + j) * y.place_step) * x.result + x.place +
-          i * x.place_step;
-      f(source, result, count, first);
-      first += count;
-      i = 0;
-      if (++j < u.rows) continue;
-      j = 0;
-      if (++k < z.positions) continue;
-      k = 0, ++n;
+    for (int64_t n = 0; n < u.images; ++n) {
+      const int64_t result = (u.first_image + n) * result_image_stride + x.place;
+      if (in_place) {
+        f(Line{n * image, result + u.first_row * x.result, line_pixels(u)});
+        continue;
+      }
+      for (int64_t k = 0; k < z.positions; ++k) {
+        const int64_t slice = (z.place + k * z.place_step) * y.result + y.place;
+        for (int64_t j = 0; j < u.rows; ++j)
+          f(Line{n * image + (k * z.step * rows + j * y.step) * row,
+                 result + (slice + (u.first_row + j) * y.place_step) * x.result, (u.rows - j) * x.positions});
+      }
     }
   }
 };
+
+/// Where the weight of (row of the result, channel of the source) lies: its taps are one after another.
+struct WeightStrides {
+  int64_t group, row, channel;
+};
+
+/// y = bias + the convolution of the source x with w, for `rows` channels of the result in each group. Only those
+/// positions of y are written that the source's axes name.
+template <class T>
+void convolve(const ConvSource& source, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
+              const T* bias, T* y);
+/// dw = the gradient g of that convolution's result correlated with its source.
+template <class T>
+void correlate(const ConvSource& source, int64_t groups, int64_t rows, const T* x, const T* g, T* dw);
+/// Fewer rows than this are computed one at a time, by loops that need a copy of the source.
+inline constexpr int64_t kNarrowConv = 4;
 
 }  // namespace cotangent::raw

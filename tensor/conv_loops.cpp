@@ -1,0 +1,334 @@
+// How a convolution is computed: the source is copied unit by unit, with its margins, and multiplied in tiles that read
+// it where it lies (no im2col, but for lines much shorter than a vector).
+#include <cotangent/tensor/conv_internal.hpp>
+#include <cotangent/tensor/parallel.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+using detail::make_tensor;
+using kernels::ConvLoops;
+using kernels::PixelRun;
+
+constexpr int64_t kSerialWork = 400'000;  // multiplications that do not pay for a second thread
+constexpr int64_t kOuterPixels = 192;     // that a weight gradient takes at once
+constexpr int64_t kPartials = 4'000'000;  // elements of the partial sums of a weight gradient, at most
+
+template <class T>
+const ConvLoops& loops() {
+  return kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1];
+}
+int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory.
+template <class Body>
+void for_workers(int64_t workers, int64_t tasks, Body&& body) {
+  parallel_chunks(workers, [&](int64_t w) {
+    for (int64_t t = tasks * w / workers; t < tasks * (w + 1) / workers; ++t) body(w, t);
+  });
+}
+int64_t worker_count(int64_t tasks, double work) {
+  return work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks);
+}
+
+template <class T>
+struct Scratch {
+  Scratch(int64_t count_, int64_t each_)
+      : each(round_up(each_, 64)), memory(make_tensor({count_ * each}, dtype_of<T>)) {}
+  T* of(int64_t worker) const { return memory.data<T>() + worker * each; }
+  int64_t each;
+  Tensor memory;
+};
+
+/// Calls f(channel, tap of the kernel) in the order of the depth.
+template <class F>
+void for_depth(const ConvSource& s, F&& f) {
+  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
+  for (int64_t c = 0; c < s.channels; ++c)
+    for (int64_t i = 0; i < z.taps; ++i)
+      for (int64_t j = 0; j < y.taps; ++j)
+        for (int64_t k = 0; k < x.taps; ++k)
+          f(c, ((z.tap + i * z.tap_step) * y.kernel + y.tap + j * y.tap_step) * x.kernel + x.tap + k * x.tap_step);
+}
+
+/// Which pixels a tile of the result consists of: vectors of the source, and stretches of them in the result.
+struct TilePixels {
+  static constexpr int64_t kMax = 64;
+  int64_t vectors = 0, stretches = 0;
+  int64_t from[3], place[3];
+  kernels::PixelRun runs[kMax];  // from the unit's elements to the tile
+  int64_t places[kMax];
+  bool direct = true;  // whole vectors may be written to `place`
+
+  void add_run(int64_t source, int64_t tile, int64_t count, int64_t result, bool may_merge) {
+    if (stretches > 0 && may_merge) {
+      PixelRun& last = runs[stretches - 1];
+      if (last.from + last.count == source && places[stretches - 1] + last.count == result) {
+        last.count += count;
+        return;
+      }
+    }
+    places[stretches] = result;
+    runs[stretches++] = {source, tile, count};
+  }
+};
+
+/// Cuts the pixels of a unit into tiles and calls f(tile, packed) for each, in order. Lines that fill vectors well are
+/// cut into vectors of their own: the last one of a line overlaps the one before it, or reaches over the line's end and
+/// is mended by the next line. Short lines must be `packed`: the tile's vectors are then those of a panel.
+template <class F>
+void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& loop, F&& f) {
+  const int64_t lanes = loop.lanes, line = s.line_pixels(u), vectors = (line + lanes - 1) / lanes;
+  const bool adjacent = s.axes[2].place_step == 1, mended = s.axes[1].place_step == 1;
+  const bool pack = line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
+  TilePixels tile;
+  auto flush = [&] {
+    if (tile.vectors > 0) f(static_cast<const TilePixels&>(tile), pack);
+    tile.vectors = tile.stretches = 0;
+    tile.direct = true;
+  };
+  if (!pack) {
+    s.for_lines(u, [&](const ConvSource::Line& at) {
+      for (int64_t v = 0; v < vectors; ++v) {
+        const int64_t first = line < lanes ? 0 : std::min(v * lanes, line - lanes);
+        const int64_t place = at.result + first * s.axes[2].place_step;
+        tile.from[tile.vectors] = at.source + first;
+        tile.place[tile.vectors] = place;
+        tile.add_run(at.source + first, tile.vectors * lanes, std::min(lanes, line), place, false);
+        tile.direct = tile.direct && adjacent && (line >= lanes || (mended && at.pixels_left >= lanes));
+        if (++tile.vectors == loop.vectors) flush();
+      }
+    });
+    flush();
+    return;
+  }
+  const int64_t width = loop.vectors * lanes;
+  for (int64_t v = 0; v < loop.vectors; ++v) tile.from[v] = v * lanes;
+  int64_t filled = 0;
+  auto finish = [&] {
+    tile.vectors = (filled + lanes - 1) / lanes;
+    tile.direct = adjacent && filled % lanes == 0;
+    for (int64_t r = 1; r < tile.stretches; ++r)
+      tile.direct = tile.direct && tile.places[r] == tile.places[0] + tile.runs[r].to;
+    for (int64_t v = 0; v < tile.vectors; ++v) tile.place[v] = tile.places[0] + v * lanes;
+    flush();
+    filled = 0;
+  };
+  s.for_lines(u, [&](const ConvSource::Line& at) {
+    for (int64_t first = 0; first < line;) {
+      const int64_t count = std::min(line - first, width - filled);
+      tile.add_run(at.source + first, filled, count, at.result + first * s.axes[2].place_step, adjacent);
+      first += count, filled += count;
+      if (filled == width) finish();
+    }
+  });
+  if (filled > 0) finish();
+}
+
+/// Weights in the order of use: blocks of `tile` rows of a group, the depth, the rows of a block. Missing rows are 0.
+template <class T>
+void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
+                  T* to) {
+  const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth();
+  parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b)
+      for (int64_t r = 0; r < tile; ++r) {
+        const int64_t row = b % blocks * tile + r;
+        const T* from = w + b / blocks * strides.group + row * strides.row;
+        T* column = to + b * tile * depth + r;
+        if (row < rows)
+          for_depth(s, [&](int64_t c, int64_t tap) { *column = from[c * strides.channel + tap], column += tile; });
+        else
+          for (int64_t k = 0; k < depth; ++k) column[k * tile] = 0;
+      }
+  });
+}
+
+/// Cuts a unit into blocks of rows that hold about kOuterPixels pixels and calls f(part, result) with where they lie.
+template <class F>
+void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
+  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
+  const int64_t row_stride = s.in_place ? x.source : y.step * s.row;
+  const int64_t plane_stride = s.in_place ? y.source * x.source : z.step * s.rows * s.row;
+  const int64_t rows = std::clamp<int64_t>(kOuterPixels / x.positions, 1, u.rows);
+  const bool whole = rows == u.rows && z.positions == 1;
+  const int64_t images = whole ? std::clamp<int64_t>(kOuterPixels / (rows * x.positions), 1, u.images) : 1;
+  for (int64_t n = 0; n < u.images; n += images)
+    for (int64_t k = 0; k < z.positions; ++k)
+      for (int64_t j = 0; j < u.rows; j += rows) {
+        const kernels::ConvOuter part = {.blocks = std::min(images, u.images - n),
+                                         .block_stride = s.image,
+                                         .rows = std::min(rows, u.rows - j),
+                                         .row_stride = row_stride,
+                                         .pixels = x.positions};
+        f(part, n * s.image + k * plane_stride + j * row_stride,
+          (u.first_image + n) * s.result_image_stride + (k * y.positions + u.first_row + j) * x.positions);
+      }
+}
+
+}  // namespace
+
+template <class T>
+void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
+              const T* bias, T* y) {
+  const ConvLoops& loop = loops<T>();
+  const bool narrow = rows < kNarrowConv;
+  const int64_t depth = s.depth(), block = narrow ? 1 : loop.rows, blocks = (rows + block - 1) / block,
+                padded = blocks * block;
+  const int64_t x_group = s.channels * s.channel_stride, y_group = rows * s.result_channel_stride;
+  const int64_t place_step = s.axes[2].place_step;
+
+  const Tensor packed = make_tensor({groups * padded * depth}, dtype_of<T>);
+  pack_weights(s, groups, rows, block, w, strides, packed.data<T>());
+  const Tensor starts = make_tensor({groups * padded}, dtype_of<T>);
+  for (int64_t i = 0; i < groups * padded; ++i)
+    starts.data<T>()[i] = bias && i % padded < rows ? bias[i / padded * rows + i % padded] : T(0);
+  const int64_t width = loop.vectors * loop.lanes;
+  const Tensor offsets = make_tensor({2 * depth}, int64);
+  int64_t* const panel_offsets = offsets.data<int64_t>() + depth;
+  s.offsets(offsets.data<int64_t>());
+  for (int64_t k = 0; k < depth; ++k) panel_offsets[k] = k * width;
+
+  const int64_t tasks = s.units * groups;
+  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
+  const int64_t workers = worker_count(tasks, work);
+  const int64_t copy = round_up(s.size() + 8 * loop.lanes, 64), panel_size = narrow ? 0 : depth * width;
+  const Scratch<T> scratch(workers, copy + panel_size + (narrow ? s.axes[2].positions : block * width));
+  for (int64_t i = 0; i < workers; ++i) std::memset(scratch.of(i), 0, static_cast<size_t>(copy) * sizeof(T));
+
+  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
+    T* const space = scratch.of(worker);
+    T* const panel = space + copy;
+    T* const result = panel + panel_size;
+    const int64_t g = task % groups;
+    const ConvSource::Unit u = s.unit(task / groups);
+    const T* in = s.load(u, x + g * x_group, space);
+    const T* weights = packed.data<T>() + g * padded * depth;
+    const T* start = starts.data<T>() + g * padded;
+    T* out = y + g * y_group;
+    if (narrow) {
+      const int64_t pixels = s.line_pixels(u);
+      s.for_lines(u, [&](const ConvSource::Line& line) {
+        for (int64_t r = 0; r < rows; ++r) {
+          T* to = out + r * s.result_channel_stride + line.result;
+          loop.filter(depth, weights + r * depth, in + line.source, offsets.data<int64_t>(), start + r,
+                      place_step == 1 ? to : result, pixels);
+          if (place_step != 1)
+            for (int64_t p = 0; p < pixels; ++p) to[p * place_step] = result[p];
+        }
+      });
+      return;
+    }
+    for_tiles(s, u, loop, [&](const TilePixels& pixels, bool pack) {
+      if (pack) loop.pack(in, offsets.data<int64_t>(), depth, pixels.runs, pixels.stretches, panel, width);
+      const int64_t in_order[3] = {0, loop.lanes, 2 * loop.lanes};
+      for (int64_t row = 0; row < rows; row += block) {
+        T* to = out + row * s.result_channel_stride;
+        const bool direct = pixels.direct && row + block <= rows;
+        loop.product({.depth = depth,
+                      .vectors = pixels.vectors,
+                      .weights = weights + row * depth,
+                      .start = start + row,
+                      .x = pack ? panel : in,
+                      .offsets = pack ? panel_offsets : offsets.data<int64_t>(),
+                      .from = pixels.from,
+                      .place = direct ? pixels.place : in_order,
+                      .y = direct ? to : result,
+                      .row_stride = direct ? s.result_channel_stride : width});
+        if (direct) continue;
+        for (int64_t r = 0; r < std::min(block, rows - row); ++r)
+          for (int64_t i = 0; i < pixels.stretches; ++i) {
+            const T* from = result + r * width + pixels.runs[i].to;
+            T* line = to + r * s.result_channel_stride + pixels.places[i];
+            if (place_step == 1)
+              std::memcpy(line, from, static_cast<size_t>(pixels.runs[i].count) * sizeof(T));
+            else
+              for (int64_t p = 0; p < pixels.runs[i].count; ++p) line[p * place_step] = from[p];
+          }
+      }
+    });
+  });
+}
+
+// Partial sums over chunks of units, which the shapes alone determine, and then their sum.
+template <class T>
+void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
+  const ConvLoops& loop = loops<T>();
+  const bool narrow = rows < kNarrowConv;
+  const int64_t depth = s.depth();
+  const int64_t height = narrow ? depth : round_up(depth, loop.outer_rows);
+  const int64_t width = narrow ? rows : round_up(rows, loop.lanes);
+  const int64_t each = height * width;
+  const int64_t x_group = s.channels * s.channel_stride, g_group = rows * s.result_channel_stride;
+  const int64_t chunks = std::min(s.units, std::clamp<int64_t>(kPartials / (groups * each), 4, 32));
+  const int64_t tasks = chunks * groups;
+  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
+  const int64_t workers = worker_count(tasks, work);
+
+  const Tensor offsets = make_tensor({height}, int64);
+  std::fill_n(offsets.data<int64_t>(), height, int64_t{0});
+  s.offsets(offsets.data<int64_t>());
+  const Tensor partial = make_tensor({tasks * each}, dtype_of<T>);
+  const int64_t copy = round_up(s.size() + 4 * loop.lanes, 64);
+  const Scratch<T> scratch(workers, copy + (narrow ? 0 : std::max(kOuterPixels, s.axes[2].positions) * width));
+  std::memset(scratch.memory.raw_data(), 0, static_cast<size_t>(workers * scratch.each) * sizeof(T));
+
+  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
+    T* const space = scratch.of(worker);
+    T* const turned = space + copy;  // the gradient with its channels side by side
+    const int64_t group = task % groups, chunk = task / groups;
+    T* const sums = partial.data<T>() + task * each;
+    std::memset(sums, 0, static_cast<size_t>(each) * sizeof(T));
+    const T* gradient = g + group * g_group;
+    for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {
+      const ConvSource::Unit u = s.unit(i);
+      const T* in = s.load(u, x + group * x_group, space);
+      for_parts(s, u, [&](kernels::ConvOuter part, int64_t from, int64_t place) {
+        const int64_t pixels = part.rows * part.pixels;
+        if (narrow) {
+          for (int64_t b = 0; b < part.blocks; ++b)
+            for (int64_t r = 0; r < rows; ++r)
+              loop.correlate(depth, in + from + b * part.block_stride, part.row_stride, offsets.data<int64_t>(),
+                             gradient + b * s.result_image_stride + r * s.result_channel_stride + place, part.pixels,
+                             part.rows, part.pixels, sums + r * depth);
+          return;
+        }
+        for (int64_t b = 0; b < part.blocks; ++b)
+          loop.transpose(gradient + place + b * s.result_image_stride, rows, pixels, s.result_channel_stride,
+                         turned + b * pixels * width, width);
+        part.x = in + from;
+        part.g_stride = part.sums_stride = width;
+        if (part.row_stride == part.pixels) part.pixels = pixels, part.rows = 1;
+        for (int64_t column = 0; column < width; column += loop.outer_vectors * loop.lanes)
+          for (int64_t k = 0; k < height; k += loop.outer_rows) {
+            part.offsets = offsets.data<int64_t>() + k;
+            part.g = turned + column;
+            part.channels = std::min(loop.outer_vectors * loop.lanes, width - column);
+            part.sums = sums + k * width + column;
+            loop.outer(part);
+          }
+      });
+    }
+  });
+
+  const int64_t row_stride = narrow ? depth : 1, depth_stride = narrow ? 1 : width;
+  parallel_for(0, groups * rows, std::max<int64_t>(1, 32768 / (chunks * depth)), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const T* from = partial.data<T>() + i / rows * each + i % rows * row_stride;
+      for (int64_t k = 0; k < depth; ++k) {
+        T sum = from[k * depth_stride];
+        for (int64_t c = 1; c < chunks; ++c) sum += from[c * groups * each + k * depth_stride];
+        dw[i * depth + k] = sum;
+      }
+    }
+  });
+}
+
+template void convolve(const ConvSource&, int64_t, int64_t, const float*, const float*, WeightStrides, const float*,
+                       float*);
+template void convolve(const ConvSource&, int64_t, int64_t, const double*, const double*, WeightStrides, const double*,
+                       double*);
+template void correlate(const ConvSource&, int64_t, int64_t, const float*, const float*, float*);
+template void correlate(const ConvSource&, int64_t, int64_t, const double*, const double*, double*);
+
+}  // namespace cotangent::raw
