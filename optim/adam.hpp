@@ -20,8 +20,8 @@ struct AdamOptions {
   double betas[2] = {0.9, 0.999};  ///< how much of the means of the gradient and of its square stays in a step
   double eps = 1e-8;               ///< added to the root of the mean square
   double weight_decay = 0;
-  bool amsgrad = false;   ///< divide by the largest mean square so far
-  bool maximize = false;  ///< goes up instead of down
+  bool amsgrad = false;            ///< divide by the largest mean square so far
+  bool maximize = false;           ///< goes up instead of down
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct AdamWOptions {
@@ -34,10 +34,10 @@ struct AdamWOptions {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct AdamState {
-  int64_t step = 0;       // t
-  Tensor exp_avg;         // m
-  Tensor exp_avg_sq;      // v
-  Tensor max_exp_avg_sq;  // of amsgrad
+  int64_t step = 0;                // t
+  Tensor exp_avg;                  // m
+  Tensor exp_avg_sq;               // v
+  Tensor max_exp_avg_sq;           // of amsgrad
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 

@@ -5,15 +5,15 @@ namespace cotangent::optim {
 
 struct SGDOptions {
   double lr = 1e-3;
-  double momentum = 0;      ///< how much of the velocity stays
-  double dampening = 0;     ///< how much of a new gradient is left out of the velocity
-  double weight_decay = 0;  ///< adds weight_decay * p to the gradient
-  bool nesterov = false;    ///< looks ahead along the velocity
-  bool maximize = false;    ///< goes up instead of down
+  double momentum = 0;             ///< how much of the velocity stays
+  double dampening = 0;            ///< how much of a new gradient is left out of the velocity
+  double weight_decay = 0;         ///< adds weight_decay * p to the gradient
+  bool nesterov = false;           ///< looks ahead along the velocity
+  bool maximize = false;           ///< goes up instead of down
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 struct SGDState {
-  Tensor momentum_buffer;  // v
+  Tensor momentum_buffer;          // v
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 

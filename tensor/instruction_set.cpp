@@ -6,8 +6,8 @@
 
 // One entry for each .cpp file of the kernels folder: its `fill_NAME` function.
 #define COTANGENT_KERNEL_FILES(X) \
-  X(attention) X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(reduce) X(resize) \
-  X(softmax) X(unary)
+  X(attention)                    \
+  X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(reduce) X(resize) X(softmax) X(unary)
 
 namespace cotangent::kernels {
 

@@ -193,7 +193,8 @@ class Tensor {
 
   // ---- differentiation: autograd/engine.hpp, autograd/leaf.cpp ----
   bool requires_grad() const noexcept {
-    return impl_ && (impl_->node || (impl_->base && impl_->base->node && impl_->base_generation != impl_->base->generation));
+    return impl_ &&
+           (impl_->node || (impl_->base && impl_->base->node && impl_->base_generation != impl_->base->generation));
   }
   /// Makes this a leaf whose gradient is wanted, or turns that off. A GradError for a dtype that is not floating, or a
   /// tensor with a history.

@@ -160,7 +160,7 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t stop, int64_t 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
   const int d = checked_dim("narrow", dim, x.rank());
   const int64_t size = x.rank() ? x.shape()[d] : 0, first = start < 0 ? start + size : start;
-  if (first < 0 || length < 0 || first + length > size)
+  if (first < 0 || length < 0 || length > size - first)
     fail<IndexError>("[narrow] {} elements from {} do not lie in dimension {} of shape {}", length, start, d,
                      x.shape());
   return slice(x, d, first, first + length);

@@ -3,26 +3,85 @@
 // table of function pointers each. kernels() is the best table that this processor runs.
 //
 // Rules for the folder's .cpp files: everything in them has internal linkage except one `fill` function a file, in the
-// namespace of the instruction set; they include no library code that is inline, since the linker may keep the copy that
-// was built for the newest instruction set.
+// namespace of the instruction set; they include no library code that is inline, since the linker may keep the copy
+// that was built for the newest instruction set.
 #include <cstdint>
 
 namespace cotangent::kernels {
 
 /// y = f(x). p and q are parameters: the slope of leaky_relu, the bounds of clamp, the exponent of power.
 enum class Unary : uint8_t {
-  copy, neg, abs, sign, square, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf, relu, clamp,
-  leaky_relu, gelu, gelu_tanh, silu, softplus, log_sigmoid, power, floor, ceil, round, trunc, is_nan, is_finite,
-  logical_not, count
+  copy,
+  neg,
+  abs,
+  sign,
+  square,
+  sqrt,
+  rsqrt,
+  reciprocal,
+  exp,
+  expm1,
+  log,
+  log1p,
+  sin,
+  cos,
+  tanh,
+  sigmoid,
+  erf,
+  relu,
+  clamp,
+  leaky_relu,
+  gelu,
+  gelu_tanh,
+  silu,
+  softplus,
+  log_sigmoid,
+  power,
+  floor,
+  ceil,
+  round,
+  trunc,
+  is_nan,
+  is_finite,
+  logical_not,
+  count
 };
 
-/// y = f(a, b), where either may be one repeated element. The `_backward` ones take the gradient first, then what the rule
-/// keeps (the output y or the input x), and give the gradient of the input.
+/// y = f(a, b), where either may be one repeated element. The `_backward` ones take the gradient first, then what the
+/// rule keeps (the output y or the input x), and give the gradient of the input.
 enum class Binary : uint8_t {
-  add, sub, mul, div, pow, minimum, maximum, remainder, floor_divide,
-  tanh_backward, sigmoid_backward, relu_backward, clamp_backward, hardtanh_backward, leaky_relu_backward, gelu_backward, gelu_tanh_backward,
-  silu_backward, softplus_backward, scaled_sub, bce_with_logits, bce_with_logits_slope,
-  eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, count
+  add,
+  sub,
+  mul,
+  div,
+  pow,
+  minimum,
+  maximum,
+  remainder,
+  floor_divide,
+  tanh_backward,
+  sigmoid_backward,
+  relu_backward,
+  clamp_backward,
+  hardtanh_backward,
+  leaky_relu_backward,
+  gelu_backward,
+  gelu_tanh_backward,
+  silu_backward,
+  softplus_backward,
+  scaled_sub,
+  bce_with_logits,
+  bce_with_logits_slope,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  logical_and,
+  logical_or,
+  logical_xor,
+  count
 };
 inline bool is_comparison(Binary op) { return op >= Binary::eq; }
 inline bool is_predicate(Unary op) { return op >= Unary::is_nan; }
@@ -69,7 +128,8 @@ struct PixelRun {
 };
 
 /// A tile of a convolution's result: `rows` channels of up to three vectors of pixels.
-///   y[r * row_stride + place[v] + lane] = start[r] + sum over k of weights[k * rows + r] * x[offsets[k] + from[v] + lane]
+///   y[r * row_stride + place[v] + lane] = start[r] + sum over k of weights[k * rows + r] * x[offsets[k] + from[v] +
+///   lane]
 struct ConvTile {
   int64_t depth, vectors;
   const void *weights, *start, *x;
@@ -78,7 +138,8 @@ struct ConvTile {
   int64_t row_stride;
 };
 
-/// A part of a weight gradient: outer_rows taps and at most two vectors of channels, summed over blocks of rows of pixels.
+/// A part of a weight gradient: outer_rows taps and at most two vectors of channels, summed over blocks of rows of
+/// pixels.
 ///   sums[r * sums_stride + j] += sum over pixels of x[offsets[r] + pixel] * g[pixel * g_stride + j]
 /// The pixels lie one after another in g, and in rows and blocks in x.
 struct ConvOuter {
@@ -91,8 +152,8 @@ struct ConvOuter {
   int64_t sums_stride = 0;
 };
 
-/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv.cpp. A vector has `lanes` elements,
-/// and may reach beyond what is asked for, where its reader says so.
+/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv.cpp. A vector has `lanes`
+/// elements, and may reach beyond what is asked for, where its reader says so.
 struct ConvLoops {
   int64_t lanes;
   int64_t rows, vectors;  ///< the largest tile of `product`
@@ -100,8 +161,8 @@ struct ConvLoops {
   void (*product)(const ConvTile& tile);
   void (*outer)(const ConvOuter& part);
   /// panel[k * width + run.to + i] = x[offsets[k] + run.from + i], with nothing read or written elsewhere
-  void (*pack)(const void* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, void* panel,
-               int64_t width);
+  void (*pack)(const void* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count,
+               void* panel, int64_t width);
   /// y[r * y_stride + i] = x[r * x_stride + i * step]
   void (*copy)(const void* x, int64_t x_stride, int64_t step, void* y, int64_t y_stride, int64_t rows, int64_t n);
   /// y[j * y_stride + r] = x[r * x_stride + j]
@@ -109,8 +170,8 @@ struct ConvLoops {
   /// y[i] = *start + sum over k of weights[k] * x[offsets[k] + i], for n pixels; reads x to the end of a vector
   void (*filter)(int64_t depth, const void* weights, const void* x, const int64_t* offsets, const void* start, void* y,
                  int64_t n);
-  /// sums[k] += sum over r and i of g[r * g_stride + i] * x[r * x_stride + offsets[k] + i], for rows of n pixels; reads x to
-  /// the end of a vector
+  /// sums[k] += sum over r and i of g[r * g_stride + i] * x[r * x_stride + offsets[k] + i], for rows of n pixels; reads
+  /// x to the end of a vector
   void (*correlate)(int64_t depth, const void* x, int64_t x_stride, const int64_t* offsets, const void* g,
                     int64_t g_stride, int64_t rows, int64_t n, void* sums);
 };
@@ -118,8 +179,9 @@ struct ConvLoops {
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
 inline constexpr int64_t kColumns = 128;
 
-// Loops along one dimension come in two forms: along rows of n elements, one row after another; and along columns, where
-// consecutive elements of a column lie `stride` apart and there are at most kColumns columns unless said. n is at least 1.
+// Loops along one dimension come in two forms: along rows of n elements, one row after another; and along columns,
+// where consecutive elements of a column lie `stride` apart and there are at most kColumns columns unless said. n is at
+// least 1.
 
 /// y = all elements of a row or column joined. The extremes give NaN if there is one.
 enum class Fold : uint8_t { sum, sum_squares, product, max, min, count };
@@ -158,7 +220,7 @@ struct CrossEntropy {
   const void* grad;       ///< of the losses, `grad_step` (0 or 1) apart and to be multiplied by grad_scale
   int64_t grad_step;
   double grad_scale;
-  void* d_logits;         ///< by backward
+  void* d_logits;  ///< by backward
 };
 
 /// Units of work are rows when inner is 1, else blocks of kColumns columns.
@@ -169,8 +231,8 @@ struct LossLoops {
   double (*squared_distance)(const void* x, const void* y, int64_t n);
 };
 
-/// c = alpha a b + beta c, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is 0, c is not
-/// read. `b` has whole vectors of columns, of which those beyond n are not used. Strides are in elements.
+/// c = alpha a b + beta c, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is 0, c
+/// is not read. `b` has whole vectors of columns, of which those beyond n are not used. Strides are in elements.
 struct PanelProduct {
   int64_t m, n, k;
   const void* a;
@@ -205,21 +267,23 @@ struct AttentionTile {
 
 /// Between the products of tiled attention, for float32 and float64: see kernels/attention.cpp.
 struct AttentionLoops {
-  void (*forward[2])(void* scores, void* maximum, void* sum, void* accumulated, int64_t width, const AttentionTile& tile);
-  void (*backward[2])(void* scores, void* products, const void* log_sum_exp, const void* delta, const AttentionTile& tile);
+  void (*forward[2])(void* scores, void* maximum, void* sum, void* accumulated, int64_t width,
+                     const AttentionTile& tile);
+  void (*backward[2])(void* scores, void* products, const void* log_sum_exp, const void* delta,
+                      const AttentionTile& tile);
 };
 
 /// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels.
 struct NormLoops {
-  /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias may be
-  /// null.
+  /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias
+  /// may be null.
   void (*layer_norm)(const void* x, const void* weight, const void* bias, void* y, void* mean, void* rstd, int64_t rows,
                      int64_t n, double eps);
   /// dweight and dbias are added to. Each of weight, dx, dweight and dbias may be null.
   void (*layer_norm_backward)(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
                               void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
-  /// Of n elements of one channel: the mean and the sum of squared deviations; y = (x - mean) * scale + shift; the sums of dy
-  /// and dy * (x - mean), which are added to; dx = scale * dy + slope * (x - mean) + shift.
+  /// Of n elements of one channel: the mean and the sum of squared deviations; y = (x - mean) * scale + shift; the sums
+  /// of dy and dy * (x - mean), which are added to; dx = scale * dy + slope * (x - mean) + shift.
   void (*span_moments)(const void* x, int64_t n, double* mean, double* squares);
   void (*span_normalize)(const void* x, void* y, int64_t n, double mean, double scale, double shift);
   void (*span_sums)(const void* dy, const void* x, int64_t n, double mean, double* sum, double* product);
@@ -229,7 +293,8 @@ struct NormLoops {
   void (*row_moments)(const void* x, int64_t rows, int64_t channels, void* mean, void* squares);
   void (*row_normalize)(const void* x, void* y, int64_t rows, int64_t channels, const void* mean, const void* scale,
                         const void* shift);
-  void (*row_sums)(const void* dy, const void* x, int64_t rows, int64_t channels, const void* mean, void* sum, void* product);
+  void (*row_sums)(const void* dy, const void* x, int64_t rows, int64_t channels, const void* mean, void* sum,
+                   void* product);
   void (*row_gradient)(const void* dy, const void* x, void* dx, int64_t rows, int64_t channels, const void* mean,
                        const void* scale, const void* slope, const void* shift);
 };
@@ -250,7 +315,7 @@ struct Table {
   RandomLoops random;
   FoldLoops fold[static_cast<int>(Fold::count)][8];
   FindLoops find[8];
-  DeviationLoops deviation[2];              // float32, float64
+  DeviationLoops deviation[2];  // float32, float64
   SoftmaxLoops softmax[2], log_softmax[2];
   FoldLoops logsumexp[2];
   LossLoops loss[2];
