@@ -17,8 +17,11 @@ constexpr double kMean = 0.2860, kDeviation = 0.3530;  // of the training set's 
 constexpr int64_t kPixels = 28 * 28;
 
 std::string find_file(const std::string& directory, const std::string& name) {
-  for (const char* ending : {".gz", ""})
-    if (std::string path = directory + "/" + name + ending; access(path.c_str(), F_OK) == 0) return path;
+  for (const char* ending : {".gz", ""}) {
+    std::string path = directory;
+    path.append("/").append(name).append(ending);
+    if (access(path.c_str(), F_OK) == 0) return path;
+  }
   fail<IOError>(
       "[FashionMnist] {} holds no {}.gz; install Debian's package dataset-fashion-mnist, or name the directory of the "
       "four "

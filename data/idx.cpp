@@ -69,7 +69,7 @@ void decode(uint8_t code, const uint8_t* from, const Tensor& to) {
   }
   for (int64_t i = 0; i < n; ++i) {
     switch (code) {
-      case 0x09: to.data<int32_t>()[i] = static_cast<int8_t>(from[i]); break;
+      case 0x09: to.data<int32_t>()[i] = from[i] < 128 ? from[i] : from[i] - 256; break;
       case 0x0B: to.data<int32_t>()[i] = static_cast<int16_t>(from[2 * i] << 8 | from[2 * i + 1]); break;
       case 0x0C: to.data<int32_t>()[i] = static_cast<int32_t>(big_endian(from + 4 * i)); break;
       case 0x0D: to.data<float>()[i] = std::bit_cast<float>(big_endian(from + 4 * i)); break;

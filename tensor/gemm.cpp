@@ -15,7 +15,6 @@ namespace cotangent::raw {
 namespace {
 
 using kernels::GemmLoops;
-using kernels::PanelProduct;
 
 constexpr int64_t kDepth =
     192;  // of k that is packed and multiplied at once: a panel of B then fits in the first cache

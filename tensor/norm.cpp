@@ -26,7 +26,7 @@ Tensor prepared(const Tensor& x, Dtype dtype) {
   if (!x.defined()) return x;
   return contiguous(x.dtype() == dtype ? x : cast(x, dtype));
 }
-Tensor in_dtype(Tensor x, Dtype dtype) { return !x.defined() || x.dtype() == dtype ? x : cast(x, dtype); }
+Tensor in_dtype(const Tensor& x, Dtype dtype) { return !x.defined() || x.dtype() == dtype ? x : cast(x, dtype); }
 template <class T>
 const T* data_or_null(const Tensor& x) {
   return x.defined() ? x.data<T>() : nullptr;

@@ -1,6 +1,7 @@
 #include <cotangent/tensor/pool.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -62,7 +63,7 @@ void max_pool_2x2(const T* x, T* y, int64_t* index, const PoolWindow& h, const P
       T best = top[2 * c];
       int64_t at = 0;
       const auto consider = [&](T v, int64_t where) {
-        const bool wins = v > best || v != v;
+        const bool wins = v > best || std::isnan(v);
         best = wins ? v : best;
         at = wins ? where : at;
       };
@@ -85,7 +86,7 @@ void max_pool_plane(const T* x, T* y, int64_t* index, const Pooling& p) {
       for (int64_t b = first[1]; b < last[1]; b += h.dilation)
         for (int64_t c = first[2]; c < last[2]; c += w.dilation) {
           const int64_t i = (a * h.in + b) * w.in + c;
-          if (x[i] > best || x[i] != x[i]) best = x[i], at = i;
+          if (x[i] > best || std::isnan(x[i])) best = x[i], at = i;
         }
     y[o] = best, index[o] = at;
   });

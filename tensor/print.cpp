@@ -180,8 +180,8 @@ struct Layout {
         extend(text, line, brackets(d + 1, indent + ' ', width - 1), width - 1, indent);
         if (i + 1 < shape[d]) line += ' ';
       } else {
-        if (skipped) text += indent + "..." + gap;
-        text += indent + brackets(d + 1, indent + ' ', width - 1);
+        if (skipped) text.append(indent).append("...").append(gap);
+        text.append(indent).append(brackets(d + 1, indent + ' ', width - 1));
         if (i + 1 < shape[d]) text += gap;
       }
     }

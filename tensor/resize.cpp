@@ -68,8 +68,9 @@ Row make_row(const Resampling& r, int64_t o) {
   const double scale = !r.align_corners ? r.scale : r.out > 1 ? cells : 0;
   if (r.antialias) {
     const double stretch = std::max(scale, 1.0), support = (cubic ? 2 : 1) * stretch, center = scale * (x + 0.5);
-    const int64_t begin = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-    const int64_t end = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), r.in);
+    const auto nearest = [](double edge) { return static_cast<int64_t>(std::floor(edge + 0.5)); };
+    const int64_t begin = std::max<int64_t>(nearest(center - support), 0);
+    const int64_t end = std::min<int64_t>(nearest(center + support), r.in);
     double total = 0;
     for (int64_t i = begin; i < end; ++i) {
       const double z = (static_cast<double>(i) - center + 0.5) / stretch;

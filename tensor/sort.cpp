@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include <cotangent/tensor/axis_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
@@ -30,7 +31,7 @@ key_t<T> key_of(T x) {
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
     const Key bits = std::bit_cast<Key>(x + T(0));  // -0 + 0 is 0
     const Key turned = bits ^ ((bits & sign ? ~Key(0) : Key(0)) | sign);
-    return x != x ? ~Key(0) : turned;
+    return std::isnan(x) ? ~Key(0) : turned;
   } else if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>) {
     return key_of(static_cast<float>(x));
   } else if constexpr (std::is_signed_v<T>) {
@@ -139,12 +140,14 @@ void for_lines(const Tensor& x, Axis axis, int64_t kept, bool reverse, const Ord
 template <class F>
 void dispatch_entry(Dtype dtype, int64_t n, F&& f) {
   dispatch(dtype, [&]<class T> {
-    if constexpr (is_wide<T>)
+    if constexpr (is_wide<T>) {
       f.template operator()<uint128, T>();
-    else if (n > int64_t{0xffffffff})
-      f.template operator()<uint128, T>();
-    else
-      f.template operator()<uint64_t, T>();
+    } else {
+      if (n > int64_t{0xffffffff})
+        f.template operator()<uint128, T>();
+      else
+        f.template operator()<uint64_t, T>();
+    }
   });
 }
 

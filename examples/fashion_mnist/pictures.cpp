@@ -99,7 +99,7 @@ struct Image {
   Image(int w, int h) : width(w), height(h), pixels(static_cast<size_t>(3 * w * h), 255) {}
   void set(int x, int y, Colour c) {
     if (x < 0 || y < 0 || x >= width || y >= height) return;
-    uint8_t* p = &pixels[static_cast<size_t>(3 * (y * width + x))];
+    uint8_t* p = &pixels[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(x))];
     p[0] = c.r, p[1] = c.g, p[2] = c.b;
   }
   void fill(int x, int y, int w, int h, Colour c) {
