@@ -3,11 +3,13 @@
 namespace cotangent {
 
 // The table of each family, which stands at the end of its .cpp.
+// clang-format off
 #define COTANGENT_OP_FAMILIES(X)                                                                                     \
   X(activation)                                                                                                      \
   X(attention)                                                                                                       \
   X(conv) X(convert) X(einsum) X(elementwise) X(index) X(indexing) X(join) X(linalg) X(loss) X(math) X(norm) X(pool) \
       X(random) X(reduce) X(resize) X(scan) X(softmax) X(sort) X(statistics) X(view)
+// clang-format on
 
 #define COTANGENT_DECLARE(family) std::vector<OpInfo> family##_ops();
 COTANGENT_OP_FAMILIES(COTANGENT_DECLARE)

@@ -5,9 +5,11 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 // One entry for each .cpp file of the kernels folder: its `fill_NAME` function.
+// clang-format off
 #define COTANGENT_KERNEL_FILES(X) \
   X(attention)                    \
   X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(reduce) X(resize) X(softmax) X(unary)
+// clang-format on
 
 namespace cotangent::kernels {
 
