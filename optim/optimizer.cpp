@@ -75,6 +75,10 @@ Tensor state_like(const Tensor& p) {
   return state;
 }
 
+void no_such_group(const char* name, size_t group, size_t count) {
+  fail<IndexError>("[{}] there is no group {}; there are {}, counted from 0", name, group, count);
+}
+
 void state_of_another(const char* name, size_t read, size_t present) {
   fail<ValueError>(
       "[load_state_dict] {} of {} entries belong to this {}; load what state_dict() of the same optimizer gave", read,

@@ -30,7 +30,7 @@ class Optimizer {
   /// Forgets the gradients: grad() is undefined until the next backward().
   void zero_grad();
 
-  /// The learning rate of a group, to read and to set (schedules).
+  /// The learning rate of a group, to read and to set (schedules). An IndexError when there is no such group.
   virtual double& lr(size_t group = 0) = 0;
   virtual size_t group_count() const = 0;
 
@@ -89,6 +89,7 @@ class Fields {
 
 /// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
 Tensor state_like(const Tensor& p);
+[[noreturn]] void no_such_group(const char* name, size_t group, size_t count);
 [[noreturn]] void state_of_another(const char* name, size_t read, size_t present);
 
 }  // namespace detail
@@ -111,7 +112,10 @@ class GroupedOptimizer : public Optimizer {
     groups_.push_back(std::move(group));
   }
 
-  double& lr(size_t group = 0) final { return groups_.at(group).options.lr; }
+  double& lr(size_t group = 0) final {
+    if (group >= groups_.size()) detail::no_such_group(name_, group, groups_.size());
+    return groups_[group].options.lr;
+  }
   size_t group_count() const final { return groups_.size(); }
 
   nn::StateDict state_dict() const final {

@@ -124,6 +124,7 @@ TEST_CASE("groups have options of their own") {
   optim::SGD optimizer({{{parameters[0]}, {.lr = 0.1}}, {{parameters[1]}, {.lr = 0.2}}});
   optimizer.add_group({{parameters[2]}, {.lr = 0.3}});
   CHECK(optimizer.group_count() == 3);
+  CHECK_THROWS_WITH(optimizer.lr(3), "[SGD] there is no group 3; there are 3, counted from 0");
   optimizer.lr(1) *= 2;
   for (const Tensor& p : parameters) p.set_grad(ones({1}, float64));
   optimizer.step();
