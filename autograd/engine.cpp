@@ -55,6 +55,14 @@ thread_local std::vector<Node*> t_heap;  // shared by nested passes, each above 
 
 bool older(const Node* a, const Node* b) { return a->order < b->order; }
 
+// A hook or rule starts a pass over the graph that it is called from.
+[[noreturn]] void fail_busy(const Node* node) {
+  fail<GradError>(
+      "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after "
+      "another",
+      node->op);
+}
+
 // Marks the nodes that lead to a capture. Nodes older than every capture can't.
 void mark_wanted(Pass& pass, const std::vector<Node*>& roots) {
   uint64_t oldest = ~uint64_t{0};
@@ -62,7 +70,8 @@ void mark_wanted(Pass& pass, const std::vector<Node*>& roots) {
   std::vector<Node*> reached, stack;
   auto visit = [&](Node* node) {
     if (!node || node->is_leaf() || node->order < oldest || node->pass == pass.id) return;
-    node->pass = pass.id, node->wanted = false, node->queued = false;
+    if (node->queued) fail_busy(node);
+    node->pass = pass.id, node->wanted = false;
     reached.push_back(node), stack.push_back(node);
   };
   for (Node* root : roots) visit(root);
@@ -151,10 +160,7 @@ struct Runner {
       t_heap.push_back(node);
       std::push_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
     } else if (node->pass != pass.id) {
-      fail<GradError>(
-          "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after "
-          "another",
-          node->op);
+      fail_busy(node);
     }
     accumulate(node->slots()[output].grad, std::move(gradient));
   }

@@ -146,10 +146,16 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
   if (t_detect_anomaly)
     for (size_t i = 0; i < output_count; ++i) check_result(op, outputs[i]);
 
-  for (size_t i = 0; i < input_count; ++i)
-    if (inputs[i].tensor->defined() && inputs[i].tensor->impl()->inference)
+  for (size_t i = 0; i < input_count; ++i) {
+    const Tensor& x = *inputs[i].tensor;
+    if (!x.defined()) continue;
+    if (x.impl()->inference)
       fail<GradError>(
           "[{}] input {} was made in inference mode and can't take part in differentiation; clone() it outside", op, i);
+    history(x);  // before the node is made: it may throw
+    for (size_t k = 0; k < output_count; ++k)
+      if (outputs[k].impl() == x.impl()) outputs[k] = make_view(x, x.shape(), x.strides(), 0);  // x keeps its own place
+  }
 
   const uint64_t bits = keep.bits();
   Node* node = new_node(input_count, output_count, static_cast<size_t>(count_bits(bits)), attributes.size);
@@ -163,7 +169,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     edge = {nullptr, 0};
     const Tensor& x = *inputs[i].tensor;
     if (!x.defined()) continue;
-    if (Node* parent = history(x)) {
+    if (Node* parent = x.impl()->node) {
       parent->refs.add();
       edge = {parent, x.impl()->output};
       order = std::max(order, parent->order);

@@ -58,6 +58,8 @@ template Tensor from_span(std::span<const uint8_t>, const Shape&);
 template Tensor from_span(std::span<const bool>, const Shape&);
 
 Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void*), void* owner) {
+  for (int64_t size : shape)
+    if (size < 0) fail<ShapeError>("[from_memory] shape {} has a negative size; sizes must be 0 or more", shape);
   Tensor x = make_tensor({}, dtype);
   const int size_class = detail::size_class(sizeof(detail::Storage));
   auto* storage = new (detail::allocate_class(size_class)) detail::Storage;

@@ -260,6 +260,39 @@ TEST_CASE("a hook may run a backward pass of its own") {
   CHECK(z.grad().item() == 75);
 }
 
+TEST_CASE("a hook must not start a pass over the graph that is being differentiated") {
+  Tensor x = leaf({2});
+  const Tensor a = x * x, b = a * 3, y = b + a * a;  // a waits for the gradient through b
+  int refused = 0;
+  b.register_hook([&](const Tensor&) {
+    try {
+      grad({b}, {x}, {.retain_graph = true});
+    } catch (const GradError& error) {
+      refused += std::string(error.what()).find("is being differentiated by another pass") != std::string::npos;
+    }
+    try {
+      b.backward({.retain_graph = true});
+    } catch (const GradError&) {
+      ++refused;
+    }
+  });
+  y.backward();
+  CHECK(refused == 2);
+  CHECK(x.grad().item() == 44);
+}
+
+TEST_CASE("an op may return its input") {
+  Tensor x = tensor({2.}, float64), w = leaf({3});
+  const Tensor y =
+      record("first", {x, w}, x, Keep::nothing(), NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+        return {b.grad(), b.grad() * 5};
+      });
+  CHECK_FALSE(x.requires_grad());
+  CHECK(y.requires_grad());
+  y.backward();
+  CHECK(w.grad().item() == 5);
+}
+
 TEST_CASE("retain_grad keeps the gradient of a result") {
   Tensor x = leaf({2});
   const Tensor a = x * x;

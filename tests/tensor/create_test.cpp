@@ -54,6 +54,7 @@ TEST_CASE("from_memory borrows and gives back") {
   CHECK(released == 1);
   const Tensor whole = from_memory(v.data(), {6}, float64);
   CHECK(whole[3].item() == 9);
+  CHECK_THROWS_AS(from_memory(v.data(), {-1}, float64), ShapeError);
 }
 
 TEST_CASE("filled tensors") {
