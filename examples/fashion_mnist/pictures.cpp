@@ -1,40 +1,13 @@
 #include "pictures.hpp"
 
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb_image_write.h>
-
 #include <algorithm>
-#include <cctype>
-#include <cotangent/tensor/error.hpp>
-#include <cstdio>
-#include <cstdlib>
 #include <sstream>
 
-namespace ct = cotangent;
-using ct::data::FashionMnist;
+#include "../common/gnuplot.hpp"
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include "../common/image.hpp"
 
-namespace {
-
-void run_gnuplot(const std::string& script, const std::string& picture) {
-  static const bool installed = std::system("command -v gnuplot >/dev/null 2>&1") == 0;
-  if (!installed) {
-    std::printf("%s is left out: gnuplot is not installed (package gnuplot-nox)\n", picture.c_str());
-    return;
-  }
-  FILE* gnuplot = popen("gnuplot", "w");
-  if (!gnuplot) throw ct::IOError("[gnuplot] it can't be started");
-  std::fputs(script.c_str(), gnuplot);
-  if (pclose(gnuplot) != 0) throw ct::IOError("[gnuplot] it could not draw " + picture);
-}
-
-/// A string as gnuplot reads it.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (char c : text) result += c == '\'' ? "''" : std::string(1, c);
-  return result + "'";
-}
-
-}  // namespace
+using cotangent::data::FashionMnist;
 
 void draw_curves(const std::string& out) {
   const std::string picture = out + "/loss.svg", data = quoted(out + "/metrics.csv");
@@ -86,59 +59,6 @@ void draw_confusion(const FashionMnist& set, const std::vector<int64_t>& predict
 
 // ---- samples.png ----
 
-namespace {
-
-struct Colour {
-  uint8_t r, g, b;
-};
-constexpr Colour kBlack{30, 30, 30}, kRed{200, 30, 30}, kGreen{30, 120, 60};
-
-struct Image {
-  int width, height;
-  std::vector<uint8_t> pixels;
-  Image(int w, int h) : width(w), height(h), pixels(static_cast<size_t>(3 * w * h), 255) {}
-  void set(int x, int y, Colour c) {
-    if (x < 0 || y < 0 || x >= width || y >= height) return;
-    uint8_t* p = &pixels[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(x))];
-    p[0] = c.r, p[1] = c.g, p[2] = c.b;
-  }
-  void fill(int x, int y, int w, int h, Colour c) {
-    for (int j = y; j < y + h; ++j)
-      for (int i = x; i < x + w; ++i) set(i, j, c);
-  }
-};
-
-/// Capital letters of 5 x 7 dots; each number is a row, its lowest bit the dot on the right.
-constexpr uint8_t kLetters[26][7] = {
-    {14, 17, 17, 31, 17, 17, 17}, {30, 17, 17, 30, 17, 17, 30}, {14, 17, 16, 16, 16, 17, 14},  // A B C
-    {30, 17, 17, 17, 17, 17, 30}, {31, 16, 16, 30, 16, 16, 31}, {31, 16, 16, 30, 16, 16, 16},  // D E F
-    {14, 17, 16, 23, 17, 17, 15}, {17, 17, 17, 31, 17, 17, 17}, {14, 4, 4, 4, 4, 4, 14},       // G H I
-    {7, 2, 2, 2, 2, 18, 12},      {17, 18, 20, 24, 20, 18, 17}, {16, 16, 16, 16, 16, 16, 31},  // J K L
-    {17, 27, 21, 21, 17, 17, 17}, {17, 25, 21, 19, 17, 17, 17}, {14, 17, 17, 17, 17, 17, 14},  // M N O
-    {30, 17, 17, 30, 16, 16, 16}, {14, 17, 17, 17, 21, 18, 13}, {30, 17, 17, 30, 20, 18, 17},  // P Q R
-    {15, 16, 16, 14, 1, 1, 30},   {31, 4, 4, 4, 4, 4, 4},       {17, 17, 17, 17, 17, 17, 14},  // S T U
-    {17, 17, 17, 17, 17, 10, 4},  {17, 17, 17, 21, 21, 27, 17}, {17, 17, 10, 4, 10, 17, 17},   // V W X
-    {17, 17, 10, 4, 4, 4, 4},     {31, 1, 2, 4, 8, 16, 31}};                                   // Y Z
-constexpr uint8_t kMinus[7] = {0, 0, 0, 14, 0, 0, 0}, kSlash[7] = {1, 1, 2, 4, 8, 16, 16}, kSpace[7] = {};
-constexpr int kDot = 2, kLetterWidth = 6 * kDot, kLineHeight = 10 * kDot;
-
-void write_text(Image& image, const std::string& text, int centre, int y, Colour colour) {
-  int x = centre - static_cast<int>(text.size()) * kLetterWidth / 2;
-  for (char c : text) {
-    const int letter = std::toupper(static_cast<unsigned char>(c)) - 'A';
-    const uint8_t* rows = letter >= 0 && letter < 26 ? kLetters[letter]
-                          : c == '-'                 ? kMinus
-                          : c == '/'                 ? kSlash
-                                                     : kSpace;
-    for (int j = 0; j < 7; ++j)
-      for (int i = 0; i < 5; ++i)
-        if (rows[j] >> (4 - i) & 1) image.fill(x + i * kDot, y + j * kDot, kDot, kDot, colour);
-    x += kLetterWidth;
-  }
-}
-
-}  // namespace
-
 void draw_samples(const FashionMnist& set, const std::vector<int64_t>& predictions, const std::string& out) {
   constexpr int columns = 8, rows = 6, zoom = 4, side = 28 * zoom, cell = side + 36,
                 cell_height = side + 2 * kLineHeight + 24;
@@ -162,7 +82,5 @@ void draw_samples(const FashionMnist& set, const std::vector<int64_t>& predictio
   const int bottom = rows * cell_height + 12;
   write_text(image, "red - predicted by mistake", image.width / 4, bottom, kRed);
   write_text(image, "green - what it is", 3 * image.width / 4, bottom, kGreen);
-  const std::string path = out + "/samples.png";
-  if (!stbi_write_png(path.c_str(), image.width, image.height, 3, image.pixels.data(), 3 * image.width))
-    throw ct::IOError("[draw_samples] " + path + " cannot be written");
+  image.write_png(out + "/samples.png");
 }
