@@ -93,6 +93,15 @@ TEST_CASE("gradients of the activations") {
   check_layer(nn::LogSoftmax(1), {2, 3});
 }
 
+TEST_CASE("gradients of the gated linear units") {
+  check_layer(nn::GLU(), {2, 4});
+  check_layer(nn::BilinearGLU(0), {2, 3});
+  check_layer(nn::ReGLU(), {2, 4});
+  check_layer(nn::GEGLU(), {2, 4});
+  check_layer(nn::GEGLU(0, Gelu::tanh), {2, 4});
+  check_layer(nn::SwiGLU(), {2, 4});
+}
+
 TEST_CASE("gradients of containers, and of a parameter that is used twice") {
   check_layer(nn::Residual(nn::Sequential(nn::Linear(3, 4), nn::Tanh(), nn::Linear(4, 3))), {2, 3});
   Tied tied;
