@@ -31,6 +31,8 @@
 #include <cotangent/data/fashion_mnist.hpp>
 #include <cotangent/data/idx.hpp>
 #include <cotangent/data/progress.hpp>
+#include <cotangent/io/checkpoint.hpp>
+#include <cotangent/io/safetensors.hpp>
 #include <cotangent/nn/activation.hpp>
 #include <cotangent/nn/container.hpp>
 #include <cotangent/nn/conv.hpp>

@@ -34,6 +34,12 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return nearest;
 }
 
+StateDict StateDict::of(std::vector<NamedTensor> entries) {
+  StateDict result;
+  result.entries_ = std::move(entries);
+  return result;
+}
+
 const NamedTensor* StateDict::find(std::string_view name) const {
   for (const NamedTensor& entry : entries_)
     if (entry.name == name) return &entry;

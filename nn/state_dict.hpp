@@ -18,6 +18,8 @@ class StateDict {
  public:
   StateDict() = default;
   StateDict(std::initializer_list<NamedTensor> entries) : entries_(entries) {}
+  /// Of entries whose names differ for sure: they are not compared.
+  static StateDict of(std::vector<NamedTensor> entries);
 
   /// A ValueError when the name is there already.
   void add(std::string name, Tensor tensor);

@@ -2,9 +2,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-build_packages=(g++ cmake ninja-build pkg-config libopenblas-dev libfmt-dev zlib1g-dev)
-example_packages=(libcli11-dev libstb-dev gnuplot-nox dataset-fashion-mnist)
-test_packages=(catch2 nlohmann-json3-dev)
+build_packages=(g++ cmake ninja-build pkg-config libopenblas-dev libfmt-dev zlib1g-dev nlohmann-json3-dev)
+example_packages=(libcli11-dev libstb-dev gnuplot-nox dataset-fashion-mnist fortunes fortunes-min)
+test_packages=(catch2)
 ci_packages=(git clang-format clang-tidy gcovr)
 
 heading() { printf '\n== %s ==\n' "$*"; }

@@ -1,0 +1,80 @@
+#include <cotangent/io/checkpoint.hpp>
+
+#include <algorithm>
+#include <bit>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::io {
+namespace {
+
+constexpr const char* kFormat = "cotangent checkpoint 1";
+
+}  // namespace
+
+void Checkpoint::add(const std::string& part, const nn::StateDict& state) {
+  if (part.empty() || part.find('.') != std::string::npos)
+    fail<ValueError>("[Checkpoint] a part cannot be called '{}'; its name must be a word without dots", part);
+  const std::vector<std::string> known = parts();
+  if (std::find(known.begin(), known.end(), part) != known.end())
+    fail<ValueError>("[Checkpoint] there is a part {} already", part);
+  if (state.empty()) fail<ValueError>("[Checkpoint] the state of {} is empty; leave it out", part);
+  for (const auto& [name, tensor] : state) tensors.add(fmt::format("{}.{}", part, name), tensor);
+}
+
+void Checkpoint::add(const std::string& part, const Generator& generator) {
+  const auto [seed, block] = generator.state();
+  const std::vector<int64_t> words{std::bit_cast<int64_t>(seed), std::bit_cast<int64_t>(block)};
+  add(part, nn::StateDict{{"state", from_vector(words, {2})}});
+}
+
+nn::StateDict Checkpoint::operator[](const std::string& part) const {
+  std::vector<nn::NamedTensor> entries;
+  for (const auto& [name, tensor] : tensors)
+    if (name.size() > part.size() && name.starts_with(part) && name[part.size()] == '.')
+      entries.push_back({name.substr(part.size() + 1), tensor});
+  if (entries.empty())
+    fail<IndexError>("[Checkpoint] there is no part {}; there are {}", part, fmt::join(parts(), ", "));
+  return nn::StateDict::of(std::move(entries));
+}
+
+void Checkpoint::restore(const std::string& part, Generator& generator) const {
+  const nn::StateDict saved = (*this)[part];
+  const Tensor& words = saved.get("state");
+  if (!words.defined() || words.dtype() != int64 || words.shape() != Shape{2})
+    fail<ValueError>("[Checkpoint] the part {} is not the state of a generator", part);
+  const auto* state = words.data<int64_t>();
+  generator.set_state({std::bit_cast<uint64_t>(state[0]), std::bit_cast<uint64_t>(state[1])});
+}
+
+std::vector<std::string> Checkpoint::parts() const {
+  std::vector<std::string> result;
+  for (const auto& [name, tensor] : tensors) {
+    std::string part = name.substr(0, name.find('.'));
+    if (std::find(result.begin(), result.end(), part) == result.end()) result.push_back(std::move(part));
+  }
+  return result;
+}
+
+void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
+  std::map<std::string, std::string> metadata = checkpoint.settings;
+  if (!metadata.emplace("format", kFormat).second)
+    fail<ValueError>("[save_checkpoint] no setting can be called format: that word says what the file is");
+  write_safetensors(path, checkpoint.tensors, metadata);
+}
+
+Checkpoint load_checkpoint(const std::string& path) {
+  SafeTensors file = read_safetensors(path);
+  const auto format = file.metadata.extract("format");
+  if (format.empty() || format.mapped() != kFormat)
+    fail<IOError>(
+        "[load_checkpoint] {} is no checkpoint, but a safetensors file of another kind; read_safetensors reads it",
+        path);
+  Checkpoint result;
+  result.settings = std::move(file.metadata);
+  result.tensors = std::move(file.tensors);
+  return result;
+}
+
+}  // namespace cotangent::io

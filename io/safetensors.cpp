@@ -1,0 +1,344 @@
+#include <cotangent/io/safetensors.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <numeric>
+#include <unordered_set>
+
+#include <nlohmann/json.hpp>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::io {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "elements are read and written as they lie in memory");
+
+constexpr uint64_t kMaxHeader = 100'000'000;  // the format's own limit
+constexpr const char* kMetadata = "__metadata__";
+constexpr const char* kCodes[kDtypeCount] = {"F32", "F64", "BF16", "F16", "I64", "I32", "U8", "BOOL"};
+
+std::string reason() { return std::strerror(errno); }
+
+/// An open file, closed at the end.
+struct File {
+  int descriptor;
+  explicit File(int opened) : descriptor(opened) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    if (descriptor >= 0) close(descriptor);
+  }
+};
+
+// ---- the header ----
+
+struct Entry {
+  std::string name;
+  Dtype dtype;
+  Shape shape;
+  uint64_t begin, end;  // in the data
+};
+
+/// Takes the header's JSON as it is parsed. No tree is built, so that a hostile header costs no more than its length.
+class Header : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit Header(std::string path) : path_(std::move(path)) {}
+  std::vector<Entry> entries;
+  std::map<std::string, std::string> metadata;
+
+  bool start_object(size_t) override {
+    if (in_numbers_ || depth_ == 2) wrong("an object");
+    if (++depth_ == 2) entry_ = {}, entry_.name = key_, fields_ = 0;
+    return true;
+  }
+  bool key(std::string& name) override {
+    if (depth_ == 1) {
+      if (!names_.insert(name).second) damaged("names {} twice", name);
+      key_ = name;
+      in_metadata_ = name == kMetadata;
+    } else if (in_metadata_) {
+      if (metadata.contains(name)) damaged("has {} twice in its metadata", name);
+      field_ = name;
+    } else {
+      field_ = name;
+      const unsigned bit = name == "dtype" ? 1 : name == "shape" ? 2 : name == "data_offsets" ? 4 : 0;
+      if (bit == 0) damaged("gives {} a field {}; there are dtype, shape and data_offsets", entry_.name, name);
+      if (fields_ & bit) damaged("gives {} of {} twice", name, entry_.name);
+      fields_ |= bit;
+    }
+    return true;
+  }
+  bool string(std::string& text) override {
+    if (depth_ == 2 && in_metadata_) {
+      metadata[field_] = text;
+    } else if (depth_ == 2 && field_ == "dtype" && !in_numbers_) {
+      const auto code = std::find(std::begin(kCodes), std::end(kCodes), text);
+      if (code == std::end(kCodes))
+        fail<IOError>("[read_safetensors] {} holds {} as {}; Cotangent has F64, F32, F16, BF16, I64, I32, U8 and BOOL",
+                      path_, entry_.name, text);
+      entry_.dtype = static_cast<Dtype>(code - std::begin(kCodes));
+    } else {
+      wrong("a string");
+    }
+    return true;
+  }
+  bool start_array(size_t) override {
+    if (depth_ != 2 || in_metadata_ || in_numbers_ || field_ == "dtype") wrong("an array");
+    in_numbers_ = true;
+    numbers_.clear();
+    return true;
+  }
+  bool number_unsigned(uint64_t number) override {
+    if (!in_numbers_) wrong("a number");
+    numbers_.push_back(number);
+    return true;
+  }
+  bool end_array() override {
+    in_numbers_ = false;
+    if (field_ == "data_offsets") {
+      if (numbers_.size() != 2) damaged("gives {} offsets for {}; there must be 2", numbers_.size(), entry_.name);
+      entry_.begin = numbers_[0], entry_.end = numbers_[1];
+      return true;
+    }
+    if (numbers_.size() > static_cast<size_t>(kMaxRank))
+      fail<IOError>("[read_safetensors] {} holds {} of rank {}; Cotangent's tensors have up to {} dimensions", path_,
+                    entry_.name, numbers_.size(), kMaxRank);
+    for (const uint64_t size : numbers_) {
+      if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+        damaged("gives {} a dimension of {}", entry_.name, size);
+      entry_.shape.push_back(static_cast<int64_t>(size));
+    }
+    return true;
+  }
+  bool end_object() override {
+    if (--depth_ == 1 && !in_metadata_) {
+      if (fields_ != 7) damaged("lacks dtype, shape or data_offsets of {}", entry_.name);
+      entries.push_back(std::move(entry_));
+    }
+    return true;
+  }
+  bool null() override { wrong("null"); }
+  bool boolean(bool) override { wrong("a boolean"); }
+  bool number_integer(int64_t) override { wrong("a negative number"); }
+  bool number_float(double, const std::string&) override { wrong("a fraction"); }
+  bool binary(nlohmann::json::binary_t&) override { wrong("bytes"); }
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
+    damaged("is no JSON: it goes wrong at its byte {}", position);
+  }
+
+ private:
+  template <class... Args>
+  [[noreturn]] void damaged(fmt::format_string<Args...> format, Args&&... args) const {
+    fail<IOError>("[read_safetensors] the header of {} {}", path_, fmt::format(format, std::forward<Args>(args)...));
+  }
+  [[noreturn]] void wrong(const char* what) const {
+    damaged("has {} where it must not be{}", what, key_.empty() ? "" : ", in " + key_);
+  }
+
+  std::string path_;
+  std::unordered_set<std::string> names_;
+  int depth_ = 0;
+  std::string key_, field_;  // at depth 1 and 2
+  bool in_metadata_ = false, in_numbers_ = false;
+  Entry entry_{};
+  unsigned fields_ = 0;  // which of the three entry_ has
+  std::vector<uint64_t> numbers_;
+};
+
+/// Bytes of the elements; false when there are more than 2^63.
+bool byte_count(const Entry& entry, uint64_t& bytes) {
+  int64_t product = item_size(entry.dtype);
+  for (const int64_t size : entry.shape)
+    if (__builtin_mul_overflow(product, std::max<int64_t>(size, 1), &product)) return false;
+  bytes = static_cast<uint64_t>(product);
+  for (const int64_t size : entry.shape)
+    if (size == 0) bytes = 0;
+  return true;
+}
+
+/// That the tensors lie one behind the other and fill `data` bytes.
+void check_offsets(const std::string& path, const std::vector<Entry>& entries, uint64_t data) {
+  std::vector<size_t> order(entries.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(entries[a].begin, entries[a].end) < std::pair(entries[b].begin, entries[b].end);
+  });
+  uint64_t at = 0;
+  for (const size_t i : order) {
+    const Entry& e = entries[i];
+    uint64_t bytes = 0;
+    if (e.begin != at)
+      fail<IOError>("[read_safetensors] {} is damaged: {} begins at {} of the data, and the one before ends at {}",
+                    path, e.name, e.begin, at);
+    if (!byte_count(e, bytes) || e.end < e.begin || e.end - e.begin != bytes)
+      fail<IOError>("[read_safetensors] {} is damaged: {}, of {} {}, does not fit the offsets {} to {}", path, e.name,
+                    kCodes[static_cast<int>(e.dtype)], e.shape, e.begin, e.end);
+    at = e.end;
+  }
+  if (at != data)
+    fail<IOError>("[read_safetensors] {} {}: its tensors take {} bytes, and it holds {} after the header", path,
+                  at > data ? "ends early" : "is too long", at, data);
+}
+
+void read_exactly(const std::string& path, const File& file, void* to, uint64_t bytes, uint64_t offset) {
+  char* p = static_cast<char*>(to);
+  while (bytes > 0) {
+    const ssize_t n =
+        pread(file.descriptor, p, std::min<uint64_t>(bytes, uint64_t{1} << 30), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail<IOError>("[read_safetensors] {} cannot be read: {}", path, reason());
+    if (n == 0) fail<IOError>("[read_safetensors] {} became shorter while it was read", path);
+    p += n, bytes -= static_cast<uint64_t>(n), offset += static_cast<uint64_t>(n);
+  }
+}
+
+// ---- writing ----
+
+/// A file that is written beside `path` and takes its name at the end, or disappears.
+class NewFile {
+ public:
+  explicit NewFile(const std::string& path) : path_(path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+      fail<IOError>("[write_safetensors] {} is there and is no regular file", path);
+    static std::atomic<unsigned> count = 0;
+    name_ = fmt::format("{}.{}-{}.tmp", path, getpid(), ++count);
+    file_.descriptor = open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file_.descriptor < 0) give_up();
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  ~NewFile() {
+    if (!name_.empty() && file_.descriptor >= 0) unlink(name_.c_str());
+  }
+  void write(const void* from, size_t bytes) {
+    const char* p = static_cast<const char*>(from);
+    while (bytes > 0) {
+      const ssize_t n = ::write(file_.descriptor, p, std::min<size_t>(bytes, size_t{1} << 30));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) give_up();
+      p += n, bytes -= static_cast<size_t>(n);
+    }
+  }
+  void finish() {
+    if (fsync(file_.descriptor) != 0 || rename(name_.c_str(), path_.c_str()) != 0) give_up();
+    name_.clear();
+  }
+
+ private:
+  [[noreturn]] void give_up() const { fail<IOError>("[write_safetensors] {} cannot be written: {}", path_, reason()); }
+
+  std::string path_, name_;
+  File file_{-1};
+};
+
+/// As a JSON string.
+std::string quoted(const std::string& text) {
+  try {
+    return nlohmann::json(text).dump();
+  } catch (const nlohmann::json::exception&) {
+    fail<ValueError>("[write_safetensors] a name or a word of the metadata is no UTF-8, but the format's text is");
+  }
+}
+
+}  // namespace
+
+SafeTensors read_safetensors(const std::string& path) {
+  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (file.descriptor < 0 || fstat(file.descriptor, &status) != 0)
+    fail<IOError>("[read_safetensors] {} cannot be opened: {}", path, reason());
+  if (!S_ISREG(status.st_mode)) fail<IOError>("[read_safetensors] {} is no regular file", path);
+  const auto size = static_cast<uint64_t>(status.st_size);
+  uint64_t length = 0;
+  if (size < sizeof length)
+    fail<IOError>("[read_safetensors] {} holds {} bytes; a safetensors file starts with 8, the length of its header",
+                  path, size);
+  read_exactly(path, file, &length, sizeof length, 0);
+  if (length > kMaxHeader || length > size - sizeof length)
+    fail<IOError>(
+        "[read_safetensors] {} is cut short or no safetensors file: by its first 8 bytes the header takes {} bytes, "
+        "and "
+        "the file holds {}",
+        path, length, size);
+  std::string text(length, '\0');
+  read_exactly(path, file, text.data(), length, sizeof length);
+  if (!text.starts_with('{'))
+    fail<IOError>("[read_safetensors] {} is no safetensors file: its header does not start with a brace", path);
+  Header header(path);
+  nlohmann::json::sax_parse(text, &header);
+  const uint64_t data = sizeof length + length;
+  check_offsets(path, header.entries, size - data);
+
+  std::vector<nn::NamedTensor> tensors;
+  for (Entry& e : header.entries) {
+    const Tensor x = empty(e.shape, e.dtype);
+    read_exactly(path, file, x.raw_data(), e.end - e.begin, data + e.begin);
+    if (e.dtype == boolean) {
+      const auto* bytes = static_cast<const uint8_t*>(x.raw_data());
+      if (std::any_of(bytes, bytes + x.numel(), [](uint8_t byte) { return byte > 1; }))
+        fail<IOError>("[read_safetensors] {} is damaged: {} is BOOL, and a byte of it is neither 0 nor 1", path,
+                      e.name);
+    }
+    tensors.push_back({std::move(e.name), x});
+  }
+  return {nn::StateDict::of(std::move(tensors)), std::move(header.metadata)};
+}
+
+void write_safetensors(const std::string& path, const nn::StateDict& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<Tensor> dense;
+  for (const auto& [name, tensor] : tensors) {
+    if (!tensor.defined()) fail<ValueError>("[write_safetensors] {} is undefined; leave it out", name);
+    if (name == kMetadata) fail<ValueError>("[write_safetensors] no tensor can be called {}", name);
+    dense.push_back(raw::contiguous(tensor));
+  }
+  std::vector<size_t> order(dense.size());  // wide elements first, so that all are aligned
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return item_size(dense[a].dtype()) > item_size(dense[b].dtype()); });
+  const auto bytes_of = [](const Tensor& x) { return static_cast<uint64_t>(x.numel() * item_size(x.dtype())); };
+  std::vector<uint64_t> begins(dense.size());
+  uint64_t end = 0;
+  for (const size_t i : order) begins[i] = end, end += bytes_of(dense[i]);
+
+  std::string header = "{";
+  const auto separate = [&header] { header += header.back() == '{' ? "" : ","; };
+  if (!metadata.empty()) {
+    header += fmt::format("\"{}\":{{", kMetadata);
+    for (const auto& [key, value] : metadata) separate(), header += quoted(key) + ":" + quoted(value);
+    header += '}';
+  }
+  size_t i = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor& x = dense[i];
+    separate();
+    header +=
+        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(name),
+                    kCodes[static_cast<int>(x.dtype())], fmt::join(x.shape(), ","), begins[i], begins[i] + bytes_of(x));
+    ++i;
+  }
+  header += '}';
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  if (header.size() > kMaxHeader)
+    fail<ValueError>("[write_safetensors] the header takes {} bytes; the format allows {}", header.size(), kMaxHeader);
+
+  NewFile file(path);
+  const uint64_t length = header.size();
+  file.write(&length, sizeof length);
+  file.write(header.data(), header.size());
+  for (const size_t k : order) file.write(dense[k].raw_data(), bytes_of(dense[k]));
+  file.finish();
+}
+
+}  // namespace cotangent::io

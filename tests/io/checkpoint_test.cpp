@@ -1,0 +1,148 @@
+#include "../data/files.hpp"
+
+#include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/io/checkpoint.hpp>
+#include <cotangent/nn/dropout.hpp>
+#include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/norm.hpp>
+#include <cotangent/optim/adam.hpp>
+#include <cotangent/optim/sgd.hpp>
+#include <cotangent/tensor/create.hpp>
+
+using namespace cotangent;
+using Catch::Contains;
+
+namespace {
+
+struct Net : nn::Module {
+  nn::Linear in, out;
+  nn::BatchNorm1d norm;
+  nn::Dropout dropout{0.3};
+  COTANGENT_MODULE(in, out, norm, dropout)
+  explicit Net(int64_t width = 16, Dtype dtype = float32)
+      : in(5, width, {.dtype = dtype}), out(width, 3, {.dtype = dtype}), norm(width, {.dtype = dtype}) {}
+  Tensor forward(const Tensor& x) { return out(dropout(gelu(norm(in(x))))); }
+};
+
+/// A training whose every part has a memory: batch statistics, means of gradients, and dropout from the generator.
+struct Training {
+  Net model;
+  optim::AdamW optimizer{model.parameters(), {.lr = 1e-2, .amsgrad = true}};
+  int64_t step = 0;
+  std::vector<double> run(int64_t steps) {
+    std::vector<double> losses;
+    for (int64_t i = 0; i < steps; ++i, ++step) {
+      Generator batches(static_cast<uint64_t>(step));
+      const Tensor x = randn({8, 5}, float32, batches), y = randint(0, 3, {8}, int64, batches);
+      optimizer.lr() = 1e-2 / static_cast<double>(1 + step);
+      optimizer.zero_grad();
+      const Tensor loss = cross_entropy(model(x), y);
+      loss.backward();
+      optimizer.step();
+      losses.push_back(loss.item());
+    }
+    return losses;
+  }
+  void save(const std::string& path) const {
+    io::Checkpoint saved;
+    saved.add("model", model.state_dict());
+    saved.add("optimizer", optimizer.state_dict());
+    saved.add("generator", default_generator());
+    saved.settings["step"] = std::to_string(step);
+    io::save_checkpoint(path, saved);
+  }
+  void load(const std::string& path) {
+    const io::Checkpoint saved = io::load_checkpoint(path);
+    model.load_state_dict(saved["model"]);
+    optimizer.load_state_dict(saved["optimizer"]);
+    saved.restore("generator", default_generator());
+    step = std::stoll(saved.settings.at("step"));
+  }
+};
+
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+}  // namespace
+
+TEST_CASE("checkpoint: a training goes on with the same losses, bit for bit") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "run.safetensors";
+  manual_seed(3);
+  Training straight;
+  std::vector<double> expected = straight.run(12);
+  straight.save(path);
+  const std::vector<double> rest = straight.run(12);
+
+  manual_seed(99);
+  randn({7});
+  Training resumed;
+  CHECK(resumed.run(2) != std::vector<double>(expected.begin(), expected.begin() + 2));
+  resumed.load(path);
+  CHECK(resumed.step == 12);
+  CHECK(resumed.run(12) == rest);
+  CHECK(default_generator().seed() == 3);
+}
+
+TEST_CASE("checkpoint: of another model is an error that lists what does not fit, and changes nothing") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "run";
+  Training training;
+  training.run(1);
+  training.save(path);
+  const io::Checkpoint saved = io::load_checkpoint(path);
+  CHECK(saved.parts() == std::vector<std::string>{"model", "optimizer", "generator"});
+
+  Net wider(24);
+  const auto before = wider.out.weight.to_vector<float>();
+  const std::string said = error_of([&] { wider.load_state_dict(saved["model"]); });
+  CHECK_THAT(said, Contains("2 of the model's 9 entries match; nothing was loaded"));
+  CHECK_THAT(said, Contains("in.weight is (24, 5) in the model and (16, 5) in the state"));
+  CHECK(wider.out.weight.to_vector<float>() == before);
+
+  nn::Linear other(5, 3);
+  CHECK_THAT(error_of([&] { other.load_state_dict(saved["model"]); }),
+             Contains("missing     weight (3, 5)") && Contains("unexpected  in.weight (16, 5)"));
+  optim::AdamW optimizer(wider.parameters());
+  CHECK_THAT(error_of([&] { optimizer.load_state_dict(saved["optimizer"]); }),
+             Contains("state.0.exp_avg is (16, 5), and its parameter is (24, 5); the state belongs to another model"));
+  optim::SGD sgd(training.model.parameters(), {.lr = 1e-2});
+  CHECK_THAT(error_of([&] { sgd.load_state_dict(saved["optimizer"]); }), Contains("entries belong to this SGD"));
+}
+
+TEST_CASE("checkpoint: errors") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "f";
+  io::Checkpoint checkpoint;
+  checkpoint.add("a", nn::StateDict{{"w", ones({2})}});
+  checkpoint.add("ab", Generator(Generator::State{~uint64_t{0}, uint64_t{1} << 63}));
+  CHECK_THAT(error_of([&] { checkpoint.add("a", Generator()); }), Contains("there is a part a already"));
+  CHECK_THAT(error_of([&] { checkpoint.add("", Generator()); }), Contains("a part cannot be called ''"));
+  CHECK_THAT(error_of([&] { checkpoint.add("x.y", Generator()); }), Contains("must be a word without dots"));
+  CHECK_THAT(error_of([&] { checkpoint.add("x", nn::StateDict()); }), Contains("the state of x is empty"));
+  CHECK_THAT(error_of([&] { checkpoint["model"]; }), Contains("there is no part model; there are a, ab"));
+  CHECK(checkpoint["a"].size() == 1);
+  Generator generator(5);
+  CHECK_THAT(error_of([&] { checkpoint.restore("a", generator); }), Contains("not the state of a generator"));
+  CHECK(generator.state() == Generator::State{5, 0});
+
+  io::save_checkpoint(path, checkpoint);
+  io::load_checkpoint(path).restore("ab", generator);
+  CHECK(generator.state() == Generator::State{~uint64_t{0}, uint64_t{1} << 63});
+
+  checkpoint.settings["format"] = "x";
+  CHECK_THAT(error_of([&] { io::save_checkpoint(path, checkpoint); }), Contains("no setting can be called format"));
+  io::write_safetensors(path, {{"w", ones({2})}}, {{"format", "pt"}});
+  CHECK_THAT(error_of([&] { io::load_checkpoint(path); }), Contains("is no checkpoint"));
+  io::write_safetensors(path, {{"w", ones({2})}});
+  CHECK_THAT(error_of([&] { io::load_checkpoint(path); }), Contains("is no checkpoint"));
+}
