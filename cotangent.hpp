@@ -13,6 +13,7 @@
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>

@@ -1,0 +1,302 @@
+#include <cotangent/autograd/ops/linear_attention.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/softmax.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/linear_attention.hpp>
+
+namespace cotangent {
+
+void check_heads(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, bool one_length) {
+  if (q.rank() != 4 || k.rank() != 4 || v.rank() != 4)
+    fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must be (B, H, T, d)", op, q.shape(), k.shape(),
+                     v.shape());
+  if (q.shape().slice(0, 2) != k.shape().slice(0, 2) || k.shape().slice(0, 3) != v.shape().slice(0, 3) ||
+      q.size(3) != k.size(3))
+    fail<ShapeError>(
+        "[{}] q {}, k {} and v {} do not fit together; they must be (B, H, Tq, d), (B, H, Tk, d) and (B, H, Tk, n)", op,
+        q.shape(), k.shape(), v.shape());
+  if (one_length && q.size(2) != k.size(2))
+    fail<ShapeError>("[{}] {} queries and {} keys; a causal form needs one key for each query", op, q.size(2),
+                     k.size(2));
+  if (q.dtype() != k.dtype() || q.dtype() != v.dtype() || !q.is_floating())
+    fail<DTypeError>("[{}] q, k and v are {}, {} and {}; they must have one floating dtype", op, q.dtype(), k.dtype(),
+                     v.dtype());
+}
+
+Tensor checked_padding(const char* op, const Tensor& padding, const Tensor& k) {
+  if (!padding.defined()) return padding;
+  if (padding.dtype() != boolean)
+    fail<DTypeError>("[{}] the key padding is {}; it must be bool, with false for padding", op, padding.dtype());
+  if (padding.shape() != Shape{k.size(0), k.size(2)})
+    fail<ShapeError>("[{}] the key padding is {}; for keys {} it must be ({}, {})", op, padding.shape(), k.shape(),
+                     k.size(0), k.size(2));
+  return reshape(padding, {k.size(0), 1, k.size(2), 1});
+}
+
+void check_positive(const char* op, const char* what, int64_t size) {
+  if (size < 1) fail<ValueError>("[{}] a {} of {}; it must be at least 1", op, what, size);
+}
+
+Tensor zero_padded(const Tensor& x, int64_t dim, int64_t before, int64_t after) {
+  Shape shape = x.shape();
+  Tensors parts;
+  if (before > 0) shape[static_cast<int>(dim)] = before, parts.push_back(zeros(shape, x.dtype()));
+  parts.push_back(x);
+  if (after > 0) shape[static_cast<int>(dim)] = after, parts.push_back(zeros(shape, x.dtype()));
+  return parts.size() == 1 ? x : cat(parts, dim);
+}
+
+Tensor feature_map(const Tensor& x, FeatureMap map) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  switch (map) {
+    case FeatureMap::elu: return exp(clamp(x, -infinity, 0)) + relu(x);
+    case FeatureMap::exp: return exp(x);
+    case FeatureMap::relu: return relu(x);
+    case FeatureMap::squared_relu: return square(relu(x));
+    case FeatureMap::identity: return x;
+    case FeatureMap::direction: break;
+  }
+  const Tensor in = widened(x), squares = sum(square(in), -1, true), none = squares.detach() == 0;
+  const Tensor y = in * where(none, 0, rsqrt(where(none, 1, squares)));
+  return to(cat({ones(squares.shape(), in.dtype()), y}, -1), x.dtype());
+}
+
+Tensor cosformer_features(const Tensor& x, int64_t length, int64_t offset) {
+  constexpr const char* op = "cosformer_features";
+  if (x.rank() < 2) fail<ShapeError>("[{}] x is {}; it must be (.., T, d)", op, x.shape());
+  if (offset < 0 || offset + x.size(-2) > length)
+    fail<ValueError>("[{}] {} positions from {} on exceed the length {}; raise it, as later weights would be negative",
+                     op, x.size(-2), offset, length);
+  const Tensor angle = arange(offset, offset + x.size(-2), 1, float64) * (std::acos(0.0) / static_cast<double>(length));
+  const Tensor in = relu(x);
+  const auto part = [&](const Tensor& factor) { return in * unsqueeze(to(factor, x.dtype()), 1); };
+  return cat({part(cos(angle)), part(sin(angle))}, -1);
+}
+
+namespace {
+
+struct Way {
+  bool reverse;
+  int64_t chunk;
+};
+
+Tensor scan(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, Way way) {
+  return record("causal_product", {q, k, v, state}, raw::causal_product(q, k, v, state, way.reverse, way.chunk),
+                Keep::inputs(4), way, [](const Backward& b, Way w) -> Gradients {
+                  const Tensor &x = b.input(0), &y = b.input(1), &z = b.input(2), &s = b.input(3), &dy = b.grad();
+                  const Way back{!w.reverse, w.chunk};
+                  Tensor dq, dk, dv, ds;
+                  if (b.needs(0)) dq = scan(dy, z, y, s.defined() ? transpose(s, 2, 3) : s, w);
+                  if (b.needs(1)) dk = scan(z, dy, x, {}, back);
+                  if (b.needs(2)) dv = scan(y, x, dy, {}, back);
+                  if (s.defined() && b.needs(3)) ds = matmul(transpose(x, 2, 3), dy);
+                  return {dq, dk, dv, ds};
+                });
+}
+
+}  // namespace
+
+Tensor causal_product(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, bool reverse,
+                      int64_t chunk) {
+  constexpr const char* op = "causal_product";
+  check_heads(op, q, k, v, true);
+  check_positive(op, "chunk", chunk);
+  const Shape matrices{q.size(0), q.size(1), q.size(3), v.size(3)};
+  if (state.defined() && state.shape() != matrices)
+    fail<ShapeError>("[{}] the state is {}; for q {} and v {} it must be {}", op, state.shape(), q.shape(), v.shape(),
+                     matrices);
+  if (is_low_precision(q))
+    return to(causal_product(widened(q), widened(k), widened(v), widened(state), reverse, chunk), q.dtype());
+  if (state.defined() && state.dtype() != q.dtype())
+    fail<DTypeError>("[{}] the state is {} and q is {}; they must have one dtype", op, state.dtype(), q.dtype());
+  return scan(q, k, v, state, {reverse, chunk});
+}
+
+namespace {
+
+Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
+
+/// S^T q_i + sum_{j <= i} (q_i . k_j) v_j in each form; the state S may be undefined.
+Tensor causal_sums(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, LinearForm form,
+                   int64_t chunk) {
+  if (form == LinearForm::parallel) {
+    const Tensor y = matmul(tril(matmul(q, transposed(k))), v);
+    return state.defined() ? y + matmul(q, state) : y;
+  }
+  if (form != LinearForm::recurrent) return causal_product(q, k, v, state, false, chunk);
+  Tensor s = state;
+  Tensors rows;
+  for (int64_t t = 0; t < q.size(2); ++t) {
+    const Tensor update = matmul(transposed(narrow(k, 2, t, 1)), narrow(v, 2, t, 1));
+    s = s.defined() ? s + update : update;
+    rows.push_back(matmul(narrow(q, 2, t, 1), s));
+  }
+  return rows.empty() ? matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype())) : cat(rows, 2);
+}
+
+/// (q k^T) v in the order that costs less, or the one asked for.
+Tensor whole_sums(const Tensor& q, const Tensor& k, const Tensor& v, LinearForm form) {
+  const int64_t weights_first = q.size(2) * k.size(2) * (q.size(3) + v.size(3)),
+                sums_first = (q.size(2) + k.size(2)) * q.size(3) * v.size(3);
+  if (form == LinearForm::parallel || (form == LinearForm::automatic && weights_first < sums_first))
+    return matmul(matmul(q, transposed(k)), v);
+  return matmul(q, matmul(transposed(k), v));
+}
+
+void check_form(const char* op, bool causal, LinearForm form, const void* state) {
+  if (causal) return;
+  if (form == LinearForm::recurrent)
+    fail<ValueError>("[{}] the recurrent form reads from left to right; it needs causal = true", op);
+  if (state)
+    fail<ValueError>("[{}] a state carries what came before; without causal = true the whole sequence is needed", op);
+}
+
+Tensor plus(const Tensor& a, const Tensor& b) { return a.defined() ? a + b : b; }
+
+}  // namespace
+
+Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const LinearAttentionOptions& options,
+                        LinearAttentionState* state) {
+  constexpr const char* op = "linear_attention";
+  check_heads(op, q, k, v, options.causal);
+  check_form(op, options.causal, options.form, state);
+  check_positive(op, "chunk", options.chunk);
+  const Tensor kept = checked_padding(op, options.key_padding, k);
+  const bool rotated = options.rotated_q.defined();
+  if (rotated != options.rotated_k.defined())
+    fail<ValueError>("[{}] one of rotated_q and rotated_k is missing; the numerator takes both from there", op);
+  if (rotated) check_heads(op, options.rotated_q, options.rotated_k, v, options.causal);
+  if (is_low_precision(q)) {
+    LinearAttentionOptions wide = options;
+    wide.rotated_q = widened(options.rotated_q), wide.rotated_k = widened(options.rotated_k);
+    return to(linear_attention(widened(q), widened(k), widened(v), wide, state), q.dtype());
+  }
+  const Tensor factor = kept.defined() ? to(kept, q.dtype()) : Tensor();
+  const auto masked = [&](const Tensor& x) { return factor.defined() ? x * factor : x; };
+  const Tensor keys = masked(k), top_q = rotated ? options.rotated_q : q,
+               top_k = rotated ? masked(options.rotated_k) : keys;
+  const Tensor one = ones({v.size(0), v.size(1), v.size(2), 1}, v.dtype());
+  // without rotations the sum of the weights is a further column of the values
+  const bool joined = options.normalize && !rotated;
+  const Tensor values = joined ? cat({v, one}, -1) : v;
+  const int64_t n = v.size(3);
+  Tensor y, total;
+  if (!options.causal) {
+    y = whole_sums(top_q, top_k, values, options.form);
+    if (options.normalize && rotated) total = whole_sums(q, keys, one, options.form);
+  } else {
+    const Tensor past = state ? state->kv : Tensor();
+    const Tensor past_k = state && state->k.defined() ? unsqueeze(state->k, -1) : Tensor();
+    const Tensor start = joined && past.defined() ? cat({past, past_k}, -1) : past;
+    y = causal_sums(top_q, top_k, values, start, options.form, options.chunk);
+    if (options.normalize && rotated) total = causal_sums(q, keys, one, past_k, options.form, options.chunk);
+    if (state) {
+      state->kv = plus(past, matmul(transposed(top_k), v));
+      state->k = plus(state->k, sum(keys, 2));
+    }
+  }
+  if (!options.normalize) return y;
+  if (joined) total = narrow(y, 3, n, 1), y = narrow(y, 3, 0, n);
+  return y / (total + options.eps);
+}
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// max over j <= i along dimension 2, without history, by doubling.
+Tensor running_max(const Tensor& x) {
+  NoGrad guard;
+  Tensor y = x.detach();
+  const int64_t n = y.size(2);
+  for (int64_t step = 1; step < n; step *= 2)
+    y = cat({narrow(y, 2, 0, step), maximum(narrow(y, 2, step, n - step), narrow(y, 2, 0, n - step))}, 2);
+  return y;
+}
+/// e^(from - to), where -inf stands for "nothing so far".
+Tensor shrink(const Tensor& from, const Tensor& to) { return where(from == -kInfinity, 0, exp(from - to)); }
+/// A maximum that can be subtracted: where nothing was seen, all that it is subtracted from is -inf.
+Tensor finite(const Tensor& top) { return where(top == -kInfinity, 0, top); }
+Tensor divided(const Tensor& x, const Tensor& total) { return x / where(total.detach() == 0, 1, total); }
+
+Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, int64_t chunk,
+                        EfficientAttentionState* state) {
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), m = q.size(3), n = v.size(3);
+  const int64_t G = (T + chunk - 1) / chunk, rest = G * chunk - T;
+  const auto chunked = [&](const Tensor& x) {
+    return reshape(zero_padded(x, 2, 0, rest), {B, H, G, chunk, x.size(3)});
+  };
+  Tensor top = running_max(keys);  // (B, H, T, m)
+  Tensor before = state && state->max.defined() ? state->max : full({B, H, m}, -kInfinity, q.dtype());
+  top = maximum(top, unsqueeze(before, 2));
+  const Tensor last = narrow(top, 2, T - 1, 1);
+  const Tensor tops = reshape(rest ? cat({top, expand(last, {B, H, rest, m})}, 2) : top, {B, H, G, chunk, m});
+  const Tensor k =
+      reshape(rest ? cat({keys, full({B, H, rest, m}, -kInfinity, q.dtype())}, 2) : keys, {B, H, G, chunk, m});
+  const Tensor values = chunked(cat({v, ones({B, H, T, 1}, v.dtype())}, -1));
+  const Tensor ends = select(tops, 3, chunk - 1);  // (B, H, G, m)
+  const Tensor own = matmul(transposed(exp(k - unsqueeze(finite(ends), 3))), values);
+  // the sums before each chunk, relative to the maximum there
+  Tensor sums =
+      state && state->kv.defined() ? cat({state->kv, unsqueeze(state->k, -1)}, -1) : zeros({B, H, m, n + 1}, q.dtype());
+  Tensors starts, befores;
+  for (int64_t g = 0; g < G; ++g) {
+    const Tensor end = select(ends, 2, g);
+    starts.push_back(sums), befores.push_back(before);
+    sums = sums * unsqueeze(shrink(before, end), -1) + select(own, 2, g);
+    before = end;
+  }
+  const Tensor start = stack(starts, 2), start_top = stack(befores, 2);
+  const Tensor late = reshape(arange(chunk), {1, chunk, 1}) > reshape(arange(chunk), {chunk, 1, 1});
+  const Tensor w = exp(masked_fill(unsqueeze(k, 3) - unsqueeze(finite(tops), 4), late, -kInfinity));
+  const Tensor factor = shrink(unsqueeze(start_top, 3), tops);  // of what came before the chunk
+  const Tensor total = sum(w, 4) + factor * unsqueeze(select(start, -1, n), 3);
+  const Tensor share = divided(chunked(softmax(q, -1)), total);
+  const Tensor weights = squeeze(matmul(w, unsqueeze(share, -1)), -1);
+  const Tensor y = matmul(weights, narrow(values, -1, 0, n)) + matmul(share * factor, narrow(start, -1, 0, n));
+  if (state) *state = {narrow(sums, -1, 0, n), select(sums, -1, n), before};
+  return narrow(reshape(y, {B, H, G * chunk, n}), 2, 0, T);
+}
+
+}  // namespace
+
+Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, const EfficientAttentionOptions& options,
+                           EfficientAttentionState* state) {
+  constexpr const char* op = "efficient_attention";
+  check_heads(op, q, k, v, options.causal);
+  check_form(op, options.causal, options.form, state);
+  check_positive(op, "chunk", options.chunk);
+  const Tensor kept = checked_padding(op, options.key_padding, k);
+  if (is_low_precision(q))
+    return to(efficient_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
+  const Tensor keys = kept.defined() ? masked_fill(k, !kept, -kInfinity) : k;
+  if (k.size(2) == 0) return matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype()));
+  if (options.causal) {
+    const int64_t T = q.size(2);
+    const int64_t chunk = options.form == LinearForm::parallel    ? T
+                          : options.form == LinearForm::recurrent ? 1
+                                                                  : std::min(options.chunk, T);
+    return efficient_causal(q, keys, v, chunk, state);
+  }
+  const Tensor e = exp(keys - finite(amax(keys.detach(), 2, true)));
+  return whole_sums(softmax(q, -1), divided(e, sum(e, 2, true)), v, options.form);
+}
+
+}  // namespace cotangent
