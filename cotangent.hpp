@@ -32,6 +32,7 @@
 #include <cotangent/data/fashion_mnist.hpp>
 #include <cotangent/data/idx.hpp>
 #include <cotangent/data/progress.hpp>
+#include <cotangent/data/text.hpp>
 #include <cotangent/io/checkpoint.hpp>
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/nn/activation.hpp>
@@ -44,6 +45,7 @@
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
+#include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/state_dict.hpp>
 #include <cotangent/optim/adam.hpp>

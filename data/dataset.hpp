@@ -29,4 +29,8 @@ class TensorDataset : public Dataset {
   Tensor x_, y_;
 };
 
+/// `batch_size` examples drawn with replacement, as a function of seed and step: a training that goes on at a step
+/// draws what it would have drawn. A ValueError when the batch or the data set is empty.
+Batch random_batch(const Dataset& dataset, int64_t batch_size, uint64_t seed, uint64_t step);
+
 }  // namespace cotangent::data
