@@ -36,6 +36,7 @@
 #include <cotangent/io/checkpoint.hpp>
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/nn/activation.hpp>
+#include <cotangent/nn/attention.hpp>
 #include <cotangent/nn/container.hpp>
 #include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
@@ -43,8 +44,10 @@
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/module.hpp>
+#include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
+#include <cotangent/nn/position.hpp>
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/state_dict.hpp>

@@ -17,6 +17,40 @@ auto repeat(int64_t count, F make) {
   return modules;
 }
 
+/// A module of any type derived from Base, held by value: nn::Any<nn::Attention> attention = nn::MultiHeadAttention(64,
+/// 8). A copy holds a copy, which shares the parameters as copies of modules do. In a list of members it stands for
+/// what it holds. Empty when default-constructed: false, and not to be called.
+template <class Base>
+class Any {
+ public:
+  Any() = default;
+  template <class M>
+  requires std::is_base_of_v<Base, M> Any(M module)
+      : held_(new M(std::move(module))),
+        copy_([](const Base& m) -> Base* { return new M(static_cast<const M&>(m)); }) {}
+  Any(const Any& other) : held_(other.held_ ? other.copy_(*other.held_) : nullptr), copy_(other.copy_) {}
+  Any(Any&& other) noexcept : held_(std::exchange(other.held_, nullptr)), copy_(other.copy_) {}
+  Any& operator=(Any other) noexcept {
+    std::swap(held_, other.held_);
+    std::swap(copy_, other.copy_);
+    return *this;
+  }
+  ~Any() { delete held_; }
+
+  explicit operator bool() const { return held_ != nullptr; }
+  Base& operator*() const { return *held_; }
+  Base* operator->() const { return held_; }
+  /// Calls the module.
+  template <class... Inputs>
+  decltype(auto) operator()(Inputs&&... inputs) const {
+    return (*held_)(std::forward<Inputs>(inputs)...);
+  }
+
+ private:
+  Base* held_ = nullptr;
+  Base* (*copy_)(const Base& m) = nullptr;
+};
+
 /// A function of one tensor as a module, for nn::Sequential: nn::Function([](const Tensor& x) { return x.flatten(1);
 /// }).
 template <class F>

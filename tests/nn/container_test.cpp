@@ -88,3 +88,51 @@ TEST_CASE("activations are modules") {
   CHECK(to_string(nn::Sequential(nn::LeakyReLU(), nn::GELU(Gelu::tanh), nn::Softplus(2))) ==
         "Sequential\n  0: LeakyReLU(0.01)\n  1: GELU(tanh)\n  2: Softplus(2, 20)\n");
 }
+
+namespace {
+struct Map : nn::Module {
+  virtual Tensor forward(const Tensor& x) = 0;
+  Tensor operator()(const Tensor& x) {
+    try {
+      return forward(x);
+    } catch (Error& error) {
+      nn::detail::leave(*this, error);
+      throw;
+    }
+  }
+};
+struct Plus : Map {
+  explicit Plus(double value) : bias(full({2}, value)) {}
+  nn::Parameter bias;
+  COTANGENT_MEMBERS(bias)
+  Tensor forward(const Tensor& x) override { return x + bias; }
+};
+struct Holds : nn::Module {
+  nn::Any<Map> inner, none;
+  COTANGENT_MODULE(inner, none)
+  Tensor forward(const Tensor& x) { return inner(x); }
+};
+}  // namespace
+
+TEST_CASE("Any holds a module by value") {
+  Holds model;
+  CHECK_FALSE(model.inner);
+  CHECK(model.parameters().empty());
+  model.inner = Plus(1);
+  CHECK(model.inner);
+  CHECK(model.state_dict().contains("inner.bias"));
+  CHECK(model(ones({2})).to_vector<float>() == std::vector<float>{2, 2});
+
+  Holds copy = model, clone = model.clone();
+  CHECK(&*copy.inner != &*model.inner);
+  CHECK(copy.inner->parameters()[0].impl() == model.inner->parameters()[0].impl());
+  clone.inner->parameters()[0].detach().fill_(5);
+  CHECK(model(ones({2})).to_vector<float>()[0] == 2);
+  CHECK(clone(ones({2})).to_vector<float>()[0] == 6);
+  model.eval();
+  CHECK_FALSE(model.inner->is_training());
+  CHECK(copy.inner->is_training());
+  copy.inner = std::move(clone.inner);
+  CHECK(copy(ones({2})).to_vector<float>()[0] == 6);
+  CHECK_THROWS_WITH(model(ones({3})), Catch::Contains("(in inner)"));
+}

@@ -8,6 +8,7 @@
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
@@ -119,4 +120,9 @@ TEST_CASE("gradients of Dropout, with the same numbers each time") {
         return dropout(x);
       },
       {x});
+}
+
+TEST_CASE("gradients of MultiHeadAttention") {
+  check_layer(nn::MultiHeadAttention(4, 2), {1, 3, 4});
+  check_layer(nn::MultiHeadAttention(4, 2, {.kv_heads = 1, .causal = true, .bias = false}), {1, 3, 4});
 }

@@ -1,0 +1,153 @@
+#include <cotangent/nn/attention.hpp>
+
+#include <limits>
+
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::nn {
+namespace {
+
+constexpr const char* name_of(AttentionForm form) {
+  return form == AttentionForm::parallel ? "parallel" : form == AttentionForm::chunked ? "chunked" : "recurrent";
+}
+
+/// Calls f; an error that leaves it gains the path of the module.
+template <class F>
+auto within(Module& m, F f) {
+  try {
+    return f();
+  } catch (Error& error) {
+    detail::leave(m, error);
+    throw;
+  }
+}
+
+}  // namespace
+
+// ---- checks ----
+
+void Attention::check_input(const Tensor& x) const {
+  if (x.rank() != 3 || x.size(2) != width_)
+    fail<ShapeError>("[{}] x has shape {}; it must be (B, T, {})", type_name(), x.shape(), width_);
+}
+
+void Attention::check_key_mask(const Tensor& key_mask, const Tensor& keys) const {
+  if (!key_mask.defined()) return;
+  if (key_mask.dtype() != boolean)
+    fail<DTypeError>("[{}] the key_mask is {}; it must be bool, false for the keys that nobody may see", type_name(),
+                     key_mask.dtype());
+  if (key_mask.shape() != Shape{keys.size(0), keys.size(1)})
+    fail<ShapeError>("[{}] the key_mask has shape {}; with keys of {} it must be {}", type_name(), key_mask.shape(),
+                     keys.shape(), Shape{keys.size(0), keys.size(1)});
+}
+
+void Attention::check_cross() const {
+  if (causal_)
+    fail<ValueError>("[{}] is causal, and a memory has no order with x; make it with causal = false", type_name());
+}
+
+// ---- forms ----
+
+Tensor Attention::operator()(const Tensor& x, const AttentionCall& call) {
+  return within(*this, [&] { return forward(x, call); });
+}
+
+Tensor Attention::forward(const Tensor& x, const AttentionCall& call) {
+  check_input(x);
+  const bool cross = call.memory.defined();
+  if (cross) {
+    if (call.memory.rank() != 3 || call.memory.size(0) != x.size(0) || call.memory.size(2) != width_)
+      fail<ShapeError>("[{}] the memory has shape {}; with x of {} it must be ({}, Tk, {})", type_name(),
+                       call.memory.shape(), x.shape(), x.size(0), width_);
+    check_cross();
+  }
+  check_key_mask(call.key_mask, cross ? call.memory : x);
+  if (call.form == AttentionForm::parallel) return parallel(x, call);
+  if (!has(call.form))
+    fail<ValueError>("[{}] has no {} form{}", type_name(), name_of(call.form),
+                     causal_ ? "" : " without causal = true: a token's output would depend on those after it");
+  if (cross || call.mask.defined())
+    fail<ValueError>("[{}] the {} form takes no {}; take the parallel form", type_name(), name_of(call.form),
+                     cross ? "memory" : "mask but the key_mask");
+  if (call.chunk < 1) fail<ValueError>("[{}] chunks of {} tokens; take 1 at least", type_name(), call.chunk);
+  return call.form == AttentionForm::chunked ? chunked(x, call) : recurrent(x, call);
+}
+
+Tensor Attention::chunked(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, call.chunk); }
+Tensor Attention::recurrent(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, 1); }
+
+Tensor Attention::by_steps(const Tensor& x, const AttentionCall& call, int64_t size) {
+  if (x.size(1) == 0) return parallel(x, call);
+  StreamState state = begin(x.size(0));
+  Tensors outputs;
+  for (int64_t t = 0; t < x.size(1); t += size)
+    outputs.push_back(step(slice(x, 1, t, t + size), state,
+                           call.key_mask.defined() ? slice(call.key_mask, 1, t, t + size) : Tensor()));
+  return cat(outputs, 1);
+}
+
+// ---- streaming ----
+
+StreamState Attention::start(int64_t batch) {
+  return within(*this, [&] {
+    if (!has(AttentionForm::recurrent))
+      fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),
+                       causal_ ? "" : ": without causal = true a token's output depends on those after it");
+    if (batch < 1) fail<ValueError>("[{}] a batch of {}; it must be 1 at least", type_name(), batch);
+    return begin(batch);
+  });
+}
+
+StreamState Attention::start_cross(const Tensor& memory, const Tensor& key_mask) {
+  return within(*this, [&] {
+    check_cross();
+    check_input(memory);
+    check_key_mask(key_mask, memory);
+    StreamState state = begin_cross(memory, key_mask);
+    state.cross = true;
+    return state;
+  });
+}
+
+Tensor Attention::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
+  return within(*this, [&] {
+    check_input(x);
+    for (const Tensor& t : state.tensors)
+      if (t.size(0) != x.size(0))
+        fail<ShapeError>("[{}] x {} comes with a state for a batch of {}; start() makes one", type_name(), x.shape(),
+                         t.size(0));
+    if (state.cross && key_mask.defined())
+      fail<ValueError>("[{}] a step to a memory takes no key_mask; start_cross() does", type_name());
+    check_key_mask(key_mask, x);
+    Tensor y = advance(x, state, key_mask);
+    state.length += x.size(1);
+    return y;
+  });
+}
+
+StreamState Attention::begin(int64_t) { fail<ValueError>("[{}] can't take a sequence step by step", type_name()); }
+StreamState Attention::begin_cross(const Tensor&, const Tensor&) {
+  fail<ValueError>("[{}] can't attend to a memory step by step", type_name());
+}
+Tensor Attention::advance(const Tensor&, StreamState&, const Tensor&) {
+  fail<ValueError>("[{}] can't take a sequence step by step", type_name());
+}
+
+// ---- masks ----
+
+Tensor combine_masks(const Tensor& a, const Tensor& b) {
+  if (!a.defined()) return b;
+  if (!b.defined()) return a;
+  const bool seen_a = a.dtype() == boolean, seen_b = b.dtype() == boolean;
+  const double hidden = -std::numeric_limits<double>::infinity();
+  if (seen_a && seen_b) return a && b;
+  if (seen_a) return where(a, b, hidden);
+  if (seen_b) return where(b, a, hidden);
+  return a + b;
+}
+
+}  // namespace cotangent::nn
