@@ -9,7 +9,9 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/favor.hpp>
 #include <cotangent/autograd/ops/gated.hpp>
+#include <cotangent/autograd/ops/gated_attention.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -24,6 +26,7 @@
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/sort.hpp>
+#include <cotangent/autograd/ops/sparse_attention.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>

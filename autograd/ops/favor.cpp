@@ -1,0 +1,185 @@
+#include <cotangent/autograd/ops/favor.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/softmax.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double dot(const double* a, const double* b, int64_t n) {
+  double s = 0;
+  for (int64_t i = 0; i < n; ++i) s += a[i] * b[i];
+  return s;
+}
+
+}  // namespace
+
+Tensor random_projection(int64_t m, int64_t d, bool orthogonal, Dtype dtype, Generator& generator) {
+  constexpr const char* op = "random_projection";
+  check_positive(op, "number of features", m);
+  check_positive(op, "width", d);
+  const Tensor rows = randn({m, d}, float64, generator);
+  if (!orthogonal) return to(rows, dtype);
+  const Tensor lengths = randn({m, d}, float64, generator);
+  double *w = rows.data<double>(), *other = lengths.data<double>();
+  for (int64_t i = 0; i < m; ++i) {
+    double* row = w + i * d;
+    for (int pass = 0; pass < 2; ++pass)  // Gram and Schmidt's method, twice for accuracy
+      for (int64_t j = i - i % d; j < i; ++j) {
+        const double* before = w + j * d;  // of unit length
+        const double share = dot(row, before, d);
+        for (int64_t c = 0; c < d; ++c) row[c] -= share * before[c];
+      }
+    const double norm = std::sqrt(dot(row, row, d));
+    for (int64_t c = 0; c < d; ++c) row[c] /= norm;
+  }
+  for (int64_t i = 0; i < m; ++i) {
+    const double length = std::sqrt(dot(other + i * d, other + i * d, d));
+    for (int64_t c = 0; c < d; ++c) w[i * d + c] *= length;
+  }
+  return to(rows, dtype);
+}
+
+namespace {
+
+void check_projection(const char* op, const Tensor& x, const Tensor& projection) {
+  if (x.rank() < 1 || projection.rank() != 2 || projection.size(1) != x.size(-1))
+    fail<ShapeError>("[{}] the projection is {} for x {}; it must be (m, d) with the width d of x", op,
+                     projection.shape(), x.shape());
+}
+
+/// The exponents of the features, or for relu what is rectified.
+Tensor exponents(const Tensor& x, const Tensor& projection, FavorKernel kernel) {
+  const Tensor wx = linear(x, projection);
+  if (kernel == FavorKernel::relu) return wx;
+  const Tensor half = sum(square(x), -1, true) * 0.5;
+  return (kernel == FavorKernel::positive ? wx : cat({wx, -wx}, -1)) - half;
+}
+Tensor features_of(const Tensor& u, FavorKernel kernel, double eps) {
+  const double scale = 1 / std::sqrt(static_cast<double>(u.size(-1)));
+  return (kernel == FavorKernel::relu ? relu(u) : exp(u)) * scale + scale * eps;
+}
+
+}  // namespace
+
+Tensor favor_features(const Tensor& x, const Tensor& projection, FavorKernel kernel, double eps) {
+  check_projection("favor_features", x, projection);
+  return to(features_of(exponents(widened(x), widened(projection), kernel), kernel, eps), x.dtype());
+}
+
+Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& projection,
+                       const FavorOptions& options, LinearAttentionState* state) {
+  constexpr const char* op = "favor_attention";
+  check_heads(op, q, k, v, options.causal);
+  check_projection(op, q, projection);
+  if (is_low_precision(q))
+    return to(favor_attention(widened(q), widened(k), widened(v), widened(projection), options, state), q.dtype());
+  const FavorKernel kernel = options.kernel;
+  const double eps = options.eps.value_or(kernel == FavorKernel::relu ? 1e-3 : 1e-4);
+  const double scale = std::pow(static_cast<double>(q.size(3)), -0.25);
+  Tensor uq = exponents(q * scale, projection, kernel), uk = exponents(k * scale, projection, kernel);
+  if (kernel != FavorKernel::relu && q.numel() > 0 && k.numel() > 0) {
+    uq = uq - amax(uq.detach(), -1, true);
+    if (!options.causal) {
+      const Tensor kept = checked_padding(op, options.key_padding, k);
+      Tensor seen = uk.detach();
+      if (kept.defined()) seen = masked_fill(seen, !kept, -kInfinity);
+      const Tensor top = amax(seen, {2, 3}, true);
+      uk = uk - where(top == -kInfinity, 0, top);
+    }
+  }
+  return linear_attention(features_of(uq, kernel, eps), features_of(uk, kernel, eps), v,
+                          {.causal = options.causal,
+                           .eps = 1e-30,  // only for a row that sees nothing
+                           .form = options.form,
+                           .chunk = options.chunk,
+                           .key_padding = options.key_padding},
+                          state);
+}
+
+// ---- op table ----
+
+namespace {
+
+template <FavorKernel Kernel>
+Results features(Arguments x) {
+  return favor_features(x[0], x[1], Kernel, 0.01);
+}
+template <FavorKernel Kernel>
+Results features_naively(Arguments x) {
+  const Tensor a = x[0].detach(), w = x[1].detach();
+  const int64_t m = w.size(0), d = w.size(1);
+  const std::vector<double> va = a.to_vector<double>(), vw = w.to_vector<double>();
+  std::vector<double> out;
+  for (int64_t i = 0; i < a.size(0); ++i)
+    for (int64_t f = 0; f < (Kernel == FavorKernel::hyperbolic ? 2 * m : m); ++f) {
+      const double *row = va.data() + i * d, *wf = vw.data() + f % m * d;
+      const double wx = dot(row, wf, d) * (f < m ? 1 : -1);
+      const double y = Kernel == FavorKernel::relu ? std::max(wx, 0.0) : std::exp(wx - dot(row, row, d) / 2);
+      out.push_back((y + 0.01) / std::sqrt(static_cast<double>(Kernel == FavorKernel::hyperbolic ? 2 * m : m)));
+    }
+  return from_vector(out, {a.size(0), Kernel == FavorKernel::hyperbolic ? 2 * m : m});
+}
+// Without eps all shifts cancel.
+template <FavorKernel Kernel, bool Causal>
+Results attend(Arguments x) {
+  return favor_attention(x[0], x[1], x[2], x[3], {.kernel = Kernel, .causal = Causal, .eps = 0, .chunk = 2});
+}
+template <FavorKernel Kernel, bool Causal>
+Results attend_unshifted(Arguments x) {
+  const double scale = std::pow(static_cast<double>(x[0].size(3)), -0.25);
+  const auto map = [&](const Tensor& t) { return favor_features(t * scale, x[3], Kernel); };
+  return linear_attention(map(x[0]), map(x[1]), x[2], {.causal = Causal, .eps = 0, .form = LinearForm::parallel});
+}
+
+}  // namespace
+
+std::vector<OpInfo> favor_ops() {
+  using enum FavorKernel;
+  const InputSpec q = normal({1, 2, 4, 2}), k = normal({1, 2, 5, 2}), v = normal({1, 2, 5, 3}), w = normal({3, 2});
+  const InputSpec same = normal({1, 2, 4, 3});
+  return {{.name = "random_projection",
+           .samples = {{{},
+                        [](Arguments) -> Results {
+                          Generator g(1);
+                          return random_projection(5, 2, true, float64, g);
+                        }}},
+           .errors = {{{}, [](Arguments) -> Results { return random_projection(0, 2); }, "a number of features of 0"},
+                      {{}, [](Arguments) -> Results { return random_projection(2, 0); }, "a width of 0"}},
+           .orders = 0},
+          {"favor_features",
+           {{{normal({4, 2}), w}, features<positive>, features_naively<positive>},
+            {{normal({4, 2}), w}, features<hyperbolic>, features_naively<hyperbolic>},
+            {{normal({4, 2}), w}, features<relu>, features_naively<relu>}},
+           {{{normal({4, 3}), w}, features<positive>, "with the width d of x"}}},
+          {"favor_attention",
+           {{{q, k, v, w}, attend<positive, false>, attend_unshifted<positive, false>},
+            {{q, q, same, w}, attend<positive, true>, attend_unshifted<positive, true>},
+            {{q, k, v, w}, attend<hyperbolic, false>, attend_unshifted<hyperbolic, false>},
+            {{q, q, same, w}, attend<hyperbolic, true>, attend_unshifted<hyperbolic, true>}},
+           {{{q, k, v, normal({3, 4})}, attend<positive, false>, "with the width d of x"},
+            {{q, k, v, w}, attend<positive, true>, "one key for each query"},
+            {{q, k, v, w},
+             [](Arguments x) -> Results {
+               return favor_attention(x[0], x[1], x[2], x[3], {.form = LinearForm::recurrent});
+             },
+             "needs causal = true"}}}};
+}
+
+}  // namespace cotangent

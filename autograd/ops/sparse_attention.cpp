@@ -1,0 +1,337 @@
+#include <cotangent/autograd/ops/sparse_attention.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent {
+namespace {
+
+constexpr const char* kOp = "sparse_attention";
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+void check(const SparseOptions& o) {
+  using enum SparsePattern;
+  if ((o.pattern == local || o.pattern == combined) && o.window < 0)
+    fail<ValueError>("[{}] a window of {}; it must be at least 0, which leaves the query's own key", kOp, o.window);
+  if (o.pattern != local) check_positive(kOp, "stride", o.stride);
+  if ((o.pattern == summary || o.pattern == fixed) && (o.summary < 1 || o.summary > o.stride))
+    fail<ValueError>("[{}] a summary of {} keys in blocks of {}; it must be between 1 and the stride", kOp, o.summary,
+                     o.stride);
+}
+
+/// Whether the query at i may see the key at j, for int64 tensors that broadcast.
+Tensor allowed(const SparseOptions& o, SparsePattern pattern, const Tensor& i, const Tensor& j) {
+  const Tensor stride = full({}, o.stride, int64);
+  const auto start = [&](const Tensor& x) { return x - remainder(x, stride); };  // of the block
+  Tensor seen;
+  switch (pattern) {
+    case SparsePattern::local: seen = abs(i - j) <= o.window; break;
+    case SparsePattern::blocks: seen = start(i) == start(j); break;
+    case SparsePattern::atrous: seen = remainder(i - j, stride) == 0; break;
+    case SparsePattern::summary: seen = remainder(j, stride) + 0 * i >= o.stride - o.summary; break;
+    case SparsePattern::combined:
+      seen = allowed(o, SparsePattern::local, i, j) || allowed(o, SparsePattern::atrous, i, j);
+      break;
+    case SparsePattern::fixed:
+      seen = allowed(o, SparsePattern::blocks, i, j) || allowed(o, SparsePattern::summary, i, j);
+      break;
+  }
+  return o.causal ? seen && i >= j : seen;
+}
+
+/// A pattern as groups of rows that share their keys: positions (groups, rows) and (groups, keys), -1 for none. Each
+/// position is a row of one group.
+struct Plan {
+  SparsePattern pattern;
+  int64_t groups, rows, keys;
+  std::vector<int64_t> row, key;
+  bool same;  // rows and keys of a group are the same positions in order
+
+  Tensor row_positions() const { return from_vector(row, {groups, rows}); }
+  Tensor key_positions() const { return from_vector(key, {groups, keys}); }
+  /// Where each position stands among the rows of all groups.
+  Tensor places(int64_t length) const {
+    std::vector<int64_t> place(static_cast<size_t>(length));
+    for (size_t n = 0; n < row.size(); ++n)
+      if (row[n] >= 0) place[static_cast<size_t>(row[n])] = static_cast<int64_t>(n);
+    return from_vector(place, {length});
+  }
+};
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <class Row, class Key>
+Plan make_plan(SparsePattern pattern, int64_t length, int64_t groups, int64_t rows, int64_t keys, bool same, Row row,
+               Key key) {
+  Plan p{pattern, groups, rows, keys, {}, {}, same};
+  const auto valid = [&](int64_t at) { return at >= 0 && at < length ? at : -1; };
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t r = 0; r < rows; ++r) p.row.push_back(valid(row(g, r)));
+    for (int64_t c = 0; c < keys; ++c) p.key.push_back(valid(key(g, c)));
+  }
+  return p;
+}
+
+/// The plans whose keys together are those of the pattern.
+std::vector<Plan> plans_of(const SparseOptions& o, int64_t length, SparsePattern pattern) {
+  const int64_t l = o.stride;
+  switch (pattern) {
+    case SparsePattern::local: {
+      const int64_t block = std::max<int64_t>(o.window, 16);  // rows that are worth a product
+      const auto row = [=](int64_t g, int64_t r) { return g * block + r; };
+      return {make_plan(pattern, length, ceil_div(length, block), block, block + (o.causal ? 1 : 2) * o.window, false,
+                        row, [=](int64_t g, int64_t c) { return g * block - o.window + c; })};
+    }
+    case SparsePattern::blocks: {
+      const auto at = [=](int64_t g, int64_t r) { return g * l + r; };
+      return {make_plan(pattern, length, ceil_div(length, l), l, l, true, at, at)};
+    }
+    case SparsePattern::atrous: {
+      const auto at = [=](int64_t g, int64_t r) { return r * l + g; };
+      const int64_t groups = std::min(l, length), rows = ceil_div(length, l);
+      return {make_plan(pattern, length, groups, rows, rows, true, at, at)};
+    }
+    case SparsePattern::summary: {
+      const int64_t whole = length / l, rest = length % l;
+      const int64_t keys = whole * o.summary + std::max<int64_t>(rest - (l - o.summary), 0);
+      return {make_plan(
+          pattern, length, 1, length, keys, false, [](int64_t, int64_t r) { return r; },
+          [=](int64_t, int64_t c) { return c / o.summary * l + l - o.summary + c % o.summary; })};
+    }
+    case SparsePattern::combined:
+    case SparsePattern::fixed: break;
+  }
+  const bool fixed = pattern == SparsePattern::fixed;
+  std::vector<Plan> two = plans_of(o, length, fixed ? SparsePattern::blocks : SparsePattern::local);
+  two.push_back(plans_of(o, length, fixed ? SparsePattern::summary : SparsePattern::atrous)[0]);
+  return two;
+}
+
+/// x (B, H, T, d) at positions (groups, n), where -1 takes any: (B, H, groups, n, d).
+Tensor gathered(const Tensor& x, const Tensor& positions) {
+  const Tensor at = maximum(positions, zeros({}, int64));
+  return reshape(index_select(x, 2, flatten(at)),
+                 {x.size(0), x.size(1), positions.size(0), positions.size(1), x.size(3)});
+}
+/// Rows (B, H, groups, rows, n) in the order of the positions: (B, H, T, n).
+Tensor in_order(const Tensor& y, const Tensor& places) { return index_select(flatten(y, 2, 3), 2, places); }
+
+/// What a plan's rows may see, (groups, rows, keys), with `kept` (B, T) as (B, 1, groups, rows, keys); without the keys
+/// of the plan before. Undefined where the order of the rows says it all.
+Tensor plan_mask(const Plan& p, const SparseOptions& o, int64_t length, const Plan* before, const Tensor& kept) {
+  if (p.same && !kept.defined() && !before && (o.causal || p.groups * p.rows == length)) return {};
+  const Tensor keys = unsqueeze(p.key_positions(), 1), rows = unsqueeze(p.row_positions(), 2);
+  Tensor mask = allowed(o, p.pattern, rows, keys) && keys >= 0;
+  if (before) mask = mask && !allowed(o, before->pattern, rows, keys);
+  if (!kept.defined()) return mask;
+  const Tensor at = flatten(maximum(p.key_positions(), zeros({}, int64)));
+  const int64_t batch = kept.size(0);
+  return mask && reshape(index_select(kept, 1, at), {batch, 1, p.groups, 1, p.keys});
+}
+
+Tensor attend_within(const Plan& p, const Tensor& q, const Tensor& k, const Tensor& v, const SparseOptions& o) {
+  const int64_t heads = q.size(0) * q.size(1), length = q.size(2);
+  const auto cut = [&](const Tensor& x, const Tensor& at) { return flatten(gathered(x, at), 0, 1); };
+  const Tensor rows = p.row_positions(), keys = p.key_positions();
+  Tensor mask = plan_mask(p, o, length, nullptr, o.key_padding);
+  if (mask.defined() && mask.rank() == 5)
+    mask = reshape(expand(mask, {q.size(0), q.size(1), p.groups, p.rows, p.keys}), {heads, p.groups, p.rows, p.keys});
+  const Tensor y = scaled_dot_product_attention(cut(q, rows), cut(k, keys), cut(v, keys),
+                                                {.mask = mask, .causal = p.same && o.causal, .scale = o.scale});
+  return in_order(reshape(y, {q.size(0), q.size(1), p.groups, p.rows, v.size(3)}), p.places(length));
+}
+
+/// One softmax over the keys of several plans, where each key counts once.
+Tensor attend_across(const std::vector<Plan>& plans, const Tensor& q, const Tensor& k, const Tensor& v,
+                     const SparseOptions& o) {
+  const int64_t B = q.size(0), H = q.size(1), length = q.size(2);
+  const double scale = o.scale != 0 ? o.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
+  Tensors scores;
+  std::vector<int64_t> widths;
+  for (const Plan& p : plans) {
+    const Tensor qs = gathered(q, p.row_positions()), ks = gathered(k, p.key_positions());
+    Tensor s = matmul(qs, transpose(ks, -2, -1)) * scale;
+    const Tensor mask = plan_mask(p, o, length, &p == plans.data() ? nullptr : plans.data(), o.key_padding);
+    if (mask.defined()) s = masked_fill(s, !mask, -kInfinity);
+    if (p.same && o.causal) s = masked_fill(s, triu(ones({p.rows, p.keys}, boolean), 1), -kInfinity);
+    scores.push_back(in_order(s, p.places(length)));
+    widths.push_back(p.keys);
+  }
+  const Tensor s = cat(scores, -1), top = amax(s.detach(), -1, true);
+  const Tensor e = exp(s - where(top == -kInfinity, 0, top)), total = sum(e, -1, true);
+  const Tensors weights = split(e / where(total.detach() == 0, 1, total), widths, -1);
+  Tensor y;
+  for (size_t n = 0; n < plans.size(); ++n) {
+    const Plan& p = plans[n];
+    const Tensor part = matmul(gathered(weights[n], p.row_positions()), gathered(v, p.key_positions()));
+    const Tensor ordered = in_order(part, p.places(length));
+    y = y.defined() ? y + ordered : ordered;
+  }
+  return reshape(y, {B, H, length, v.size(3)});
+}
+
+Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SparseOptions& o) {
+  const std::vector<Plan> plans = plans_of(o, q.size(2), o.pattern);
+  return plans.size() == 1 ? attend_within(plans[0], q, k, v, o) : attend_across(plans, q, k, v, o);
+}
+
+Tensor joined(const Tensor& before, const Tensor& x, int64_t dim) {
+  return before.defined() ? cat({before, x}, dim) : x;
+}
+
+/// Which of the last keys a later query may still see.
+int64_t kept_keys(const SparseOptions& o, int64_t length) {
+  if (o.pattern == SparsePattern::local) return std::min(o.window, length);
+  return o.pattern == SparsePattern::blocks ? length % o.stride : length;
+}
+
+}  // namespace
+
+Tensor sparse_mask(int64_t queries, int64_t keys, const SparseOptions& options, int64_t first_query,
+                   int64_t first_key) {
+  check(options);
+  return allowed(options, options.pattern, reshape(arange(first_query, first_query + queries), {queries, 1}),
+                 reshape(arange(first_key, first_key + keys), {1, keys}));
+}
+
+int64_t sparse_scores(int64_t length, const SparseOptions& options) {
+  check(options);
+  int64_t count = 0;
+  for (const Plan& p : plans_of(options, length, options.pattern)) count += p.groups * p.rows * p.keys;
+  return count;
+}
+
+Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const SparseOptions& options,
+                        SparseState* state) {
+  check_heads(kOp, q, k, v, true);
+  check(options);
+  checked_padding(kOp, options.key_padding, k);
+  if (state && !options.causal)
+    fail<ValueError>("[{}] a state carries what came before; without causal = true the whole sequence is needed", kOp);
+  if (is_low_precision(q)) return to(sparse_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
+  if (q.size(2) == 0) return matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype()));
+  if (!state) return attend(q, k, v, options);
+  const int64_t T = q.size(2), cached = state->k.defined() ? state->k.size(2) : 0, first_key = state->length - cached;
+  const Tensor keys = joined(state->k, k, 2), values = joined(state->v, v, 2);
+  const Tensor kept =
+      joined(state->kept, options.key_padding.defined() ? options.key_padding : ones({q.size(0), T}, boolean), 1);
+  Tensor y;
+  if (state->length == 0) {
+    y = attend(q, k, v, options);
+  } else {
+    const Tensor mask =
+        sparse_mask(T, cached + T, options, state->length, first_key) && reshape(kept, {q.size(0), 1, 1, cached + T});
+    y = scaled_dot_product_attention(q, keys, values, {.mask = mask, .scale = options.scale});
+  }
+  const int64_t length = state->length + T, left = kept_keys(options, length), gone = cached + T - left;
+  *state = {narrow(keys, 2, gone, left), narrow(values, 2, gone, left), narrow(kept, 1, gone, left), length};
+  return y;
+}
+
+// ---- op table ----
+
+namespace {
+
+// x: q, k, v, and perhaps a key padding
+template <SparsePattern Pattern, bool Causal>
+SparseOptions small_options(Arguments x) {
+  return {.pattern = Pattern,
+          .window = 1,
+          .stride = 3,
+          .summary = 2,
+          .causal = Causal,
+          .key_padding = x.size() > 3 ? x[3] : Tensor()};
+}
+template <SparsePattern Pattern, bool Causal>
+Results attend_sparsely(Arguments x) {
+  return sparse_attention(x[0], x[1], x[2], small_options<Pattern, Causal>(x));
+}
+template <SparsePattern Pattern, bool Causal>
+Results attend_masked(Arguments x) {
+  const int64_t T = x[0].size(2);
+  Tensor mask = sparse_mask(T, T, small_options<Pattern, Causal>(x));
+  if (x.size() > 3) mask = mask && reshape(x[3], {x[3].size(0), 1, 1, T});
+  return scaled_dot_product_attention(x[0], x[1], x[2], {.mask = mask});
+}
+template <SparsePattern Pattern>
+Results attend_in_parts(Arguments x) {
+  SparseState state;
+  Tensors parts;
+  for (const auto& [first, count] : {std::pair(0, 4), std::pair(4, 1), std::pair(5, 2)}) {
+    const auto cut = [&, a = first, n = count](const Tensor& t) { return narrow(t, 2, a, n); };
+    parts.push_back(sparse_attention(cut(x[0]), cut(x[1]), cut(x[2]), small_options<Pattern, true>(x), &state));
+  }
+  return cat(parts, 2);
+}
+template <int64_t Window, int64_t Stride, int64_t Summary, SparsePattern Pattern>
+Results attend_wrongly(Arguments x) {
+  return sparse_attention(x[0], x[1], x[2],
+                          {.pattern = Pattern, .window = Window, .stride = Stride, .summary = Summary});
+}
+
+}  // namespace
+
+std::vector<OpInfo> sparse_attention_ops() {
+  using enum SparsePattern;
+  const InputSpec q = normal({2, 1, 7, 2}), v = normal({2, 1, 7, 3});
+  const InputSpec kept = values({2, 7}, {1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0}, boolean);
+  const InputSpec one = normal({1, 1, 7, 2});
+  return {{.name = "sparse_mask",
+           .samples = {{{},
+                        [](Arguments) -> Results { return sparse_mask(3, 4, {.window = 1, .causal = true}, 1); },
+                        [](Arguments) -> Results {
+                          return tensor({{1, 1, 0, 0}, {0, 1, 1, 0}, {0, 0, 1, 1}}, boolean);
+                        }}},
+           .errors = {{{}, [](Arguments) -> Results { return sparse_mask(2, 2, {.window = -1}); }, "a window of -1"}},
+           .orders = 0},
+          {"sparse_attention",
+           {{{q, q, v}, attend_sparsely<local, false>, attend_masked<local, false>},
+            {{q, q, v}, attend_sparsely<local, true>, attend_masked<local, true>},
+            {{one, one, one}, attend_sparsely<blocks, false>, attend_masked<blocks, false>},
+            {{one, one, one}, attend_sparsely<blocks, true>, attend_masked<blocks, true>},
+            {{one, one, one}, attend_sparsely<atrous, false>, attend_masked<atrous, false>},
+            {{one, one, one}, attend_sparsely<atrous, true>, attend_masked<atrous, true>},
+            {{q, q, v}, attend_sparsely<combined, false>, attend_masked<combined, false>},
+            {{q, q, v}, attend_sparsely<combined, true>, attend_masked<combined, true>},
+            {{one, one, one}, attend_sparsely<summary, false>, attend_masked<summary, false>},
+            {{one, one, one}, attend_sparsely<summary, true>, attend_masked<summary, true>},
+            {{q, q, v}, attend_sparsely<fixed, false>, attend_masked<fixed, false>},
+            {{q, q, v}, attend_sparsely<fixed, true>, attend_masked<fixed, true>},
+            {{q, q, v, kept}, attend_sparsely<local, true>, attend_masked<local, true>},
+            {{q, q, v, kept}, attend_sparsely<atrous, false>, attend_masked<atrous, false>},
+            {{q, q, v, kept}, attend_sparsely<combined, true>, attend_masked<combined, true>},
+            {{one, one, one}, attend_in_parts<local>, attend_masked<local, true>},
+            {{one, one, one}, attend_in_parts<blocks>, attend_masked<blocks, true>},
+            {{one, one, one}, attend_in_parts<fixed>, attend_masked<fixed, true>}},
+           {{{q, q, v}, attend_wrongly<-1, 1, 1, local>, "a window of -1"},
+            {{q, q, v}, attend_wrongly<-1, 1, 1, combined>, "a window of -1"},
+            {{q, q, v}, attend_wrongly<1, 0, 1, atrous>, "a stride of 0"},
+            {{q, q, v}, attend_wrongly<1, 0, 1, blocks>, "a stride of 0"},
+            {{q, q, v}, attend_wrongly<1, 3, 4, fixed>, "a summary of 4 keys in blocks of 3"},
+            {{q, q, v}, attend_wrongly<1, 3, 0, summary>, "a summary of 0 keys"},
+            {{q, q, v, booleans({7, 2})}, attend_sparsely<local, true>, "the key padding is (7, 2)"},
+            {{q, q, v},
+             [](Arguments x) -> Results {
+               SparseState state;
+               return sparse_attention(x[0], x[1], x[2], {}, &state);
+             },
+             "the whole sequence is needed"},
+            {{normal({2, 1, 5, 2}), q, v}, attend_sparsely<local, true>, "5 queries and 7 keys"}}}};
+}
+
+}  // namespace cotangent
