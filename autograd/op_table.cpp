@@ -7,6 +7,7 @@ namespace cotangent {
 #define COTANGENT_OP_FAMILIES(X)                                                                                     \
   X(activation)                                                                                                      \
   X(attention)                                                                                                       \
+  X(fold)                                                                                                            \
   X(gated)                                                                                                       \
   X(favor) X(gated_attention) X(linear_attention) X(sparse_attention)                                                \
   X(conv) X(convert) X(einsum) X(elementwise) X(index) X(indexing) X(join) X(linalg) X(loss) X(math) X(norm) X(pool) \

@@ -168,6 +168,18 @@ ConvGeometry conv_geometry(const char* op, int dims, const Spatial& stride, cons
   return geometry;
 }
 
+void pad_to_same(const char* op, const Shape& w, ConvGeometry& geometry) {
+  if (w.rank() != geometry.dims + 2) return;  // conv_shape says so
+  for (int d = 3 - geometry.dims; d < 3; ++d) {
+    if (geometry.stride[d] != 1)
+      fail<ValueError>("[{}] padding same goes with stride 1, got {}; give the padding in numbers", op,
+                       geometry.stride[d]);
+    const int64_t total = geometry.dilation[d] * (spatial(w, geometry, d) - 1);
+    geometry.padding[d] = total / 2;
+    geometry.extra[d] = total % 2;
+  }
+}
+
 namespace {
 
 // What both directions demand: ranks, dtypes, and the channels of w's first or second dimension.
@@ -212,7 +224,7 @@ Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor&
   for (int d = 3 - geometry.dims; d < 3; ++d) {
     const int64_t size = spatial(x.shape(), geometry, d),
                   reach = geometry.dilation[d] * (spatial(w.shape(), geometry, d) - 1) + 1;
-    const int64_t room = size + 2 * geometry.padding[d];
+    const int64_t room = size + 2 * geometry.padding[d] + geometry.extra[d];
     if (room < reach)
       fail<ShapeError>(
           "[{}] the kernel of weight {} reaches over {} elements, but input {} has {} with its padding; enlarge the "

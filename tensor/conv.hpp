@@ -11,6 +11,7 @@ struct ConvGeometry {
   int dims = 2;
   int64_t stride[3] = {1, 1, 1};
   int64_t padding[3] = {0, 0, 0};
+  int64_t extra[3] = {0, 0, 0};  ///< padding at the end beyond that at the beginning
   int64_t dilation[3] = {1, 1, 1};
   int64_t groups = 1;
 };
@@ -18,6 +19,8 @@ struct ConvGeometry {
 /// Checks the options; errors name `op`.
 ConvGeometry conv_geometry(const char* op, int dims, const Spatial& stride, const Spatial& padding,
                            const Spatial& dilation, int64_t groups);
+/// Sets the padding by which a kernel of w's size keeps the size of its input; needs a stride of 1.
+void pad_to_same(const char* op, const Shape& w, ConvGeometry& geometry);
 
 /// The shape of conv(x, w), after checking that both and the bias (if defined) go together.
 Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);

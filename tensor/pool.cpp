@@ -5,6 +5,7 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {
@@ -142,6 +143,25 @@ Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices,
     });
   });
   return dx;
+}
+
+void check_distinct(const char* op, const Tensor& indices, int64_t size) {
+  const Tensor dense = contiguous(indices);
+  const int64_t* at = dense.data<int64_t>();
+  const int64_t planes = indices.shape().slice(0, 2).product(), count = indices.numel() / std::max<int64_t>(1, planes);
+  std::vector<int64_t> taken(static_cast<size_t>(size), -1);  // the last plane that an index occurred in
+  for (int64_t i = 0; i < planes; ++i)
+    for (int64_t k = i * count; k < (i + 1) * count; ++k) {
+      if (at[k] < 0 || at[k] >= size)
+        fail<IndexError>("[{}] index {} is beyond the {} elements of a plane", op, at[k], size);
+      int64_t& last = taken[static_cast<size_t>(at[k])];
+      if (last == i)
+        fail<ValueError>(
+            "[{}] index {} occurs twice in a plane, which can hold one of the values only; the windows of "
+            "the pooling must not overlap",
+            op, at[k]);
+      last = i;
+    }
 }
 
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {

@@ -43,6 +43,8 @@ struct MaxPoolResult {
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
 /// g goes back to the indices: a tensor of x's shape.
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape);
+/// That no index of a plane of `size` elements, the last dimensions of (N, C, ...), occurs twice or lies beyond it.
+void check_distinct(const char* op, const Tensor& indices, int64_t size);
 /// The mean of each window, and its adjoint.
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
 Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, const Pooling& pooling);

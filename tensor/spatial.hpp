@@ -19,4 +19,19 @@ class Spatial {
   Dims values_;
 };
 
+/// Zeros on either side of each spatial dimension, or Padding::same: as many as give a result of the input's size.
+class Padding : public Spatial {
+  struct Same {};
+
+ public:
+  static constexpr Same same{};
+  using Spatial::Spatial;
+  Padding(const Spatial& sides) : Spatial(sides) {}
+  Padding(Same) : Spatial(0), same_(true) {}
+  bool is_same() const { return same_; }
+
+ private:
+  bool same_ = false;
+};
+
 }  // namespace cotangent

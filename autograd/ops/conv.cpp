@@ -7,6 +7,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/create.hpp>
 
 namespace cotangent {
 namespace {
@@ -59,8 +60,9 @@ Tensor record_weight_grad(const Tensor& g, const Tensor& x, const Shape& w_shape
 
 Tensor forward(const char* op, int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
                const ConvOptions& options) {
-  const ConvGeometry geometry =
+  ConvGeometry geometry =
       raw::conv_geometry(op, dims, options.stride, options.padding, options.dilation, options.groups);
+  if (options.padding.is_same()) raw::pad_to_same(op, weight.shape(), geometry);
   if (x.rank() == dims + 1) return squeeze(record_conv(op, unsqueeze(x, 0), weight, bias, geometry), 0);
   return record_conv(op, x, weight, bias, geometry);
 }
@@ -200,12 +202,20 @@ std::vector<OpInfo> conv_ops() {
          },
          [](Arguments x) -> Results {
            return loop_conv(x, 1, {{1, 1, 2}, {0, 0, 1}, {1, 1, 2}, 2});
+         }},
+        {{values({1, 1, 3}, {1, 2, 3}), values({1, 1, 2}, {1, 10})},  // the odd zero stands on the right
+         [](Arguments x) -> Results { return conv1d(x[0], x[1], Tensor(), {.padding = Padding::same}); },
+         [](Arguments) -> Results {
+           return tensor({{{21, 32, 3}}}, float64);
          }}},
        {{{normal({2, 3}), normal({3, 2, 3})},
          [](Arguments x) -> Results {
            return conv1d(x[0], x[1], Tensor(), {.padding = {1, 1}});
          },
-         "[conv1d] padding (1, 1) has 2 numbers"}}},
+         "[conv1d] padding (1, 1) has 2 numbers"},
+        {{normal({1, 1, 3}), normal({1, 1, 2})},
+         [](Arguments x) -> Results { return conv1d(x[0], x[1], Tensor(), {.stride = 2, .padding = Padding::same}); },
+         "[conv1d] padding same goes with stride 1, got 2"}}},
       {"conv2d",
        {{{normal({2, 2, 3, 4}), normal({2, 2, 2, 3}), normal({2})},
          [](Arguments x) -> Results { return conv2d(x[0], x[1], x[2]); },
@@ -233,6 +243,13 @@ std::vector<OpInfo> conv_ops() {
          [](Arguments x) -> Results { return conv2d(x[0], x[1], x[2]); },
          [](Arguments x) -> Results {
            return loop_conv(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({1, 2, 4, 4}), normal({2, 1, 3, 2}), normal({2})},
+         [](Arguments x) -> Results {
+           return conv2d(x[0], x[1], x[2], {.padding = Padding::same, .dilation = {1, 2}, .groups = 2});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 1, 1}, {0, 1, 1}, {1, 1, 2}, 2});
          }},
         {{normal({1, 1, 1, 1}), normal({4, 1, 1, 1})},
          [](Arguments x) -> Results { return conv2d(x[0], x[1], Tensor(), {.stride = 2, .padding = 1}); },

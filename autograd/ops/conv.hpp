@@ -11,7 +11,8 @@ namespace cotangent {
 /// Each is one number, or one for each spatial dimension.
 struct ConvOptions {
   Spatial stride = 1;    ///< step of the kernel over the input
-  Spatial padding = 0;   ///< zeros around the input, on either side
+  Padding padding = 0;   ///< zeros around the input, on either side; Padding::same (with stride 1) gives L' = L by
+                         ///< dilation (k - 1) zeros, half of them on the left, the odd one on the right
   Spatial dilation = 1;  ///< distance of the kernel's elements in the input
   int64_t groups = 1;    ///< parts of the channels that do not see each other; groups = C is a depthwise convolution
 };

@@ -64,9 +64,20 @@ Shape result_shape(const Tensor& x, int spatial, const Pooling& p) {
   return shape;
 }
 
-MaxPool max_pool(const char* op, const Tensor& given, int spatial, const Spatial& kernel, const MaxPoolOptions& o) {
-  const Tensor x = batched(op, given, spatial);
-  const Pooling pooling = regular(op, x, spatial, {kernel, o.stride, o.padding, o.dilation, o.ceil_mode});
+Pooling adaptive(const char* op, const Tensor& x, int spatial, const Spatial& output_size) {
+  const Dims out = output_size.over(op, "output_size", spatial, 1);
+  Pooling p;
+  for (int d = 0; d < spatial; ++d) {
+    PoolWindow& w = p.window[3 - spatial + d];
+    w.in = x.shape()[2 + d], w.out = out[d], w.adaptive = true;
+    if (w.in < 1) fail<ShapeError>("[{}] shape {} has an empty plane; there is nothing to pool", op, x.shape());
+    w.kernel = (w.in + w.out - 1) / w.out;
+  }
+  return p;
+}
+
+// x has a batch dimension.
+MaxPool max_over(const char* op, const Tensor& x, int spatial, const Pooling& pooling) {
   auto [values, indices] = raw::max_pool(op, x, result_shape(x, spatial, pooling), pooling);
   const Tensor y = record(
       op, {x, indices}, values, Keep::input(1), NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
@@ -77,7 +88,51 @@ MaxPool max_pool(const char* op, const Tensor& given, int spatial, const Spatial
             scatter_add(zeros(planes, b.grad().dtype()), 2, flatten(b.input(1), 2), flatten(b.grad(), 2));
         return {reshape(flat, shape), Tensor()};
       });
-  return {unbatched(y, given), unbatched(indices, given)};
+  return {y, indices};
+}
+
+MaxPool unbatched(const MaxPool& y, const Tensor& x) { return {unbatched(y.values, x), unbatched(y.indices, x)}; }
+
+MaxPool max_pool(const char* op, const Tensor& given, int spatial, const Spatial& kernel, const MaxPoolOptions& o) {
+  const Tensor x = batched(op, given, spatial);
+  const Pooling pooling = regular(op, x, spatial, {kernel, o.stride, o.padding, o.dilation, o.ceil_mode});
+  return unbatched(max_over(op, x, spatial, pooling), given);
+}
+
+MaxPool adaptive_max_pool(const char* op, const Tensor& given, int spatial, const Spatial& output_size) {
+  const Tensor x = batched(op, given, spatial);
+  return unbatched(max_over(op, x, spatial, adaptive(op, x, spatial, output_size)), given);
+}
+
+Tensor max_unpool(const char* op, const Tensor& given, const Tensor& given_indices, int spatial,
+                  const Spatial& kernel_size, const MaxUnpoolOptions& o) {
+  const Tensor x = batched(op, given, spatial);
+  if (given_indices.shape() != given.shape())
+    fail<ShapeError>("[{}] the indices are {}, the values {}; there must be an index for each value", op,
+                     given_indices.shape(), given.shape());
+  if (given_indices.dtype() != int64)
+    fail<DTypeError>("[{}] the indices are {}; take the int64 indices of a max pooling", op, given_indices.dtype());
+  const Tensor indices = given.rank() == x.rank() ? given_indices : unsqueeze(given_indices, 0);
+  const Dims kernel = kernel_size.over(op, "kernel_size", spatial, 1),
+             stride = o.stride.empty() ? kernel : o.stride.over(op, "stride", spatial, 1),
+             padding = o.padding.over(op, "padding", spatial, 0);
+  if (!o.output_size.empty() && o.output_size.rank() != spatial)
+    fail<ShapeError>("[{}] output_size {} has {} numbers; give the {} spatial sizes", op, o.output_size,
+                     o.output_size.rank(), spatial);
+  Shape shape = x.shape();
+  for (int d = 0; d < spatial; ++d) {
+    const int64_t usual = (x.shape()[2 + d] - 1) * stride[d] - 2 * padding[d] + kernel[d];
+    const int64_t size = shape[2 + d] = o.output_size.empty() ? usual : o.output_size[d];
+    if (size < 1 || std::abs(size - usual) >= stride[d])
+      fail<ShapeError>(
+          "[{}] dimension {} of {} would go to size {}; it must be at least 1 and less than stride {} away "
+          "from {}",
+          op, 2 + d, x.shape(), size, stride[d], usual);
+  }
+  const int64_t plane = shape.slice(2, shape.rank()).product();
+  raw::check_distinct(op, indices, plane);
+  const Tensor flat = scatter_add(zeros({shape[0], shape[1], plane}, x.dtype()), 2, flatten(indices, 2), flatten(x, 2));
+  return unbatched(reshape(flat, shape), given);
 }
 
 Tensor mean_over(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
@@ -108,15 +163,7 @@ Tensor avg_pool(const char* op, const Tensor& given, int spatial, const Spatial&
 
 Tensor adaptive_avg_pool(const char* op, const Tensor& given, int spatial, const Spatial& output_size) {
   const Tensor x = batched(op, given, spatial);
-  const Dims out = output_size.over(op, "output_size", spatial, 1);
-  Pooling p;
-  for (int d = 0; d < spatial; ++d) {
-    PoolWindow& w = p.window[3 - spatial + d];
-    w.in = x.shape()[2 + d], w.out = out[d], w.adaptive = true;
-    if (w.in < 1)
-      fail<ShapeError>("[{}] shape {} has an empty plane; there is nothing to take a mean of", op, given.shape());
-    w.kernel = (w.in + w.out - 1) / w.out;
-  }
+  const Pooling p = adaptive(op, x, spatial, output_size);
   return unbatched(mean_over(op, x, result_shape(x, spatial, p), p), given);
 }
 
@@ -139,6 +186,35 @@ MaxPool max_pool2d_with_indices(const Tensor& x, const Spatial& k, const MaxPool
 }
 MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
   return max_pool("max_pool3d", x, 3, k, o);
+}
+
+Tensor adaptive_max_pool1d(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool1d", x, 1, size).values;
+}
+Tensor adaptive_max_pool2d(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool2d", x, 2, size).values;
+}
+Tensor adaptive_max_pool3d(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool3d", x, 3, size).values;
+}
+MaxPool adaptive_max_pool1d_with_indices(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool1d", x, 1, size);
+}
+MaxPool adaptive_max_pool2d_with_indices(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool2d", x, 2, size);
+}
+MaxPool adaptive_max_pool3d_with_indices(const Tensor& x, const Spatial& size) {
+  return adaptive_max_pool("adaptive_max_pool3d", x, 3, size);
+}
+
+Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
+  return max_unpool("max_unpool1d", x, indices, 1, k, o);
+}
+Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
+  return max_unpool("max_unpool2d", x, indices, 2, k, o);
+}
+Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
+  return max_unpool("max_unpool3d", x, indices, 3, k, o);
 }
 
 Tensor avg_pool1d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
@@ -203,6 +279,97 @@ std::vector<OpInfo> pool_ops() {
                   {{integers({1, 1, 4, 4}, 0, 9)}, max_error, "takes a floating tensor"}}},
       {.name = "max_pool3d",
        .samples = {{{volume}, [](Arguments x) -> Results { return max_pool3d(x[0], 2, {.stride = 1}); }}}},
+      {.name = "adaptive_max_pool1d",  // windows [0, 2), [1, 4), [3, 5)
+       .samples = {{{line()},
+                    [](Arguments x) -> Results { return adaptive_max_pool1d(x[0], 3); },
+                    [](Arguments) -> Results { return row(2, 4, 5); }}}},
+      {.name = "adaptive_max_pool2d",
+       .samples = {{{odd},
+                    [](Arguments x) -> Results {
+                      return adaptive_max_pool2d(x[0], {3, 2});
+                    }},
+                   {{image}, [](Arguments x) -> Results { return adaptive_max_pool2d(x[0], 1); }}},
+       .errors = {{{odd}, [](Arguments x) -> Results { return adaptive_max_pool2d(x[0], 0); }, "at least 1"},
+                  {{normal({1, 2, 0, 3})},
+                   [](Arguments x) -> Results { return adaptive_max_pool2d(x[0], 1); },
+                   "has an empty plane"}}},
+      {.name = "adaptive_max_pool3d",
+       .samples = {{{volume}, [](Arguments x) -> Results { return adaptive_max_pool3d(x[0], 2); }}}},
+      {.name = "adaptive_max_pool1d_with_indices",
+       .samples = {{{line()},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = adaptive_max_pool1d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    },
+                    [](Arguments) -> Results {
+                      return Tensors{tensor({{{3., 5.}}}, float64), tensor({{{2, 4}}})};
+                    }}},
+       .recorded_as = {"adaptive_max_pool1d"}},
+      {.name = "adaptive_max_pool2d_with_indices",
+       .samples = {{{odd},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = adaptive_max_pool2d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    }}},
+       .recorded_as = {"adaptive_max_pool2d"}},
+      {.name = "adaptive_max_pool3d_with_indices",
+       .samples = {{{volume},
+                    [](Arguments x) -> Results {
+                      auto [y, i] = adaptive_max_pool3d_with_indices(x[0], 2);
+                      return Tensors{y, i};
+                    }}},
+       .recorded_as = {"adaptive_max_pool3d"}},
+      {.name = "max_unpool1d",
+       .samples = {{{values({1, 1, 2}, {2, 4}), values({1, 1, 2}, {1, 2}, int64)},
+                    [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                    [](Arguments) -> Results { return row(0, 2, 4, 0); }},
+                   {{values({1, 2}, {2, 4}), values({1, 2}, {0, 4}, int64)},
+                    [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2, {.output_size = {5}}); },
+                    [](Arguments) -> Results {
+                      return tensor({{2, 0, 0, 0, 4}}, float64);
+                    }}},
+       .errors = {{{normal({1, 1, 2}), values({1, 1, 2}, {1, 1}, int64)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                   "index 1 occurs twice in a plane"},
+                  {{normal({1, 1, 2}), values({1, 1, 2}, {1, 4}, int64)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                   "index 4 is beyond the 4 elements of a plane"},
+                  {{normal({1, 1, 2}), values({1, 1, 2}, {0, -1}, int64)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                   "index -1 is beyond"},
+                  {{normal({1, 1, 2}), values({1, 1, 2}, {0, 1}, int32)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                   "the indices are int32"},
+                  {{normal({1, 1, 2}), values({1, 2}, {0, 1}, int64)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2); },
+                   "there must be an index for each value"},
+                  {{normal({1, 1, 2}), values({1, 1, 2}, {0, 1}, int64)},
+                   [](Arguments x) -> Results { return max_unpool1d(x[0], x[1], 2, {.output_size = {6}}); },
+                   "less than stride 2 away from 4"},
+                  {{normal({1, 1, 2}), values({1, 1, 2}, {0, 1}, int64)},
+                   [](Arguments x) -> Results {
+                     return max_unpool1d(x[0], x[1], 2, {.output_size = {4, 4}});
+                   },
+                   "give the 1 spatial sizes"}},
+       .recorded_as = {"scatter_add", "reshape"}},
+      {.name = "max_unpool2d",
+       .samples = {{{normal({1, 2, 2, 1}), values({1, 2, 2, 1}, {5, 11, 0, 2}, int64)},
+                    [](Arguments x) -> Results {
+                      return max_unpool2d(x[0], x[1], {2, 3}, {.stride = {2, 1}, .padding = {0, 0}});
+                    },
+                    [](Arguments x) -> Results {
+                      const Tensor y = zeros({1, 2, 12}, float64), v = x[0].detach();
+                      y[0][0][5] = v[0][0][0][0], y[0][0][11] = v[0][0][1][0];
+                      y[0][1][0] = v[0][1][0][0], y[0][1][2] = v[0][1][1][0];
+                      return y.view({1, 2, 4, 3});
+                    }}},
+       .recorded_as = {"scatter_add", "reshape"}},
+      {.name = "max_unpool3d",
+       .samples = {{{normal({1, 1, 1, 1, 2}), values({1, 1, 1, 1, 2}, {5, 11}, int64)},
+                    [](Arguments x) -> Results {
+                      return max_unpool3d(x[0], x[1], {3, 2, 2}, {.padding = {1, 0, 0}, .output_size = {3, 2, 4}});
+                    }}},
+       .recorded_as = {"scatter_add", "reshape"}},
       {.name = "max_pool1d_with_indices",
        .samples = {{{line()},
                     [](Arguments x) -> Results {

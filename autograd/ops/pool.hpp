@@ -28,6 +28,24 @@ MaxPool max_pool1d_with_indices(const Tensor& x, const Spatial& kernel_size, con
 MaxPool max_pool2d_with_indices(const Tensor& x, const Spatial& kernel_size, const MaxPoolOptions& options = {});
 MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& kernel_size, const MaxPoolOptions& options = {});
 
+struct MaxUnpoolOptions {
+  Spatial stride = {};     ///< the kernel size when left out
+  Spatial padding = 0;     ///< of the pooling
+  Shape output_size = {};  ///< which of the input sizes of that pooling is meant; (L - 1) stride - 2 padding + kernel
+                           ///< when left out, and less than a stride away from it
+};
+
+/// The partial inverse of max_pool: each element goes to the place its index names, the others are 0.
+///   x and indices (N, C, L) -> (N, C, L'), or both without N;   dx = dy at the indices
+/// A place can hold one element only, so an index that occurs twice in a plane, as overlapping windows give it, is a
+/// ValueError. An IndexError for one beyond the plane.
+Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Spatial& kernel_size,
+                    const MaxUnpoolOptions& options = {});
+Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const Spatial& kernel_size,
+                    const MaxUnpoolOptions& options = {});
+Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Spatial& kernel_size,
+                    const MaxUnpoolOptions& options = {});
+
 struct AvgPoolOptions {
   Spatial stride = {};  ///< the kernel size when left out
   Spatial padding = 0;  ///< of zeros; half the kernel size at most
@@ -46,5 +64,13 @@ Tensor avg_pool3d(const Tensor& x, const Spatial& kernel_size, const AvgPoolOpti
 Tensor adaptive_avg_pool1d(const Tensor& x, const Spatial& output_size);
 Tensor adaptive_avg_pool2d(const Tensor& x, const Spatial& output_size);
 Tensor adaptive_avg_pool3d(const Tensor& x, const Spatial& output_size);
+
+/// The largest element of each of these windows, and its index. NaN wins; of equal ones the first.
+Tensor adaptive_max_pool1d(const Tensor& x, const Spatial& output_size);
+Tensor adaptive_max_pool2d(const Tensor& x, const Spatial& output_size);
+Tensor adaptive_max_pool3d(const Tensor& x, const Spatial& output_size);
+MaxPool adaptive_max_pool1d_with_indices(const Tensor& x, const Spatial& output_size);
+MaxPool adaptive_max_pool2d_with_indices(const Tensor& x, const Spatial& output_size);
+MaxPool adaptive_max_pool3d_with_indices(const Tensor& x, const Spatial& output_size);
 
 }  // namespace cotangent

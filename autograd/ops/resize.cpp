@@ -34,11 +34,6 @@ Tensor resample(const Tensor& x, const Along& along) {
                 });
 }
 
-const char* mode_name(Interpolation mode) {
-  constexpr const char* names[] = {"nearest", "nearest_exact", "linear", "bilinear", "bicubic", "trilinear", "area"};
-  return names[static_cast<int>(mode)];
-}
-
 raw::Filter filter_of(Interpolation mode) {
   switch (mode) {
     case Interpolation::nearest: return raw::Filter::nearest;
@@ -49,8 +44,11 @@ raw::Filter filter_of(Interpolation mode) {
   }
 }
 
-void check_options(const Tensor& x, const InterpolateOptions& o, int spatial) {
-  const char* mode = mode_name(o.mode);
+bool smooth(Interpolation mode) {
+  return filter_of(mode) == raw::Filter::linear || filter_of(mode) == raw::Filter::cubic;
+}
+
+void check_input(const Tensor& x, const InterpolateOptions& o, int spatial) {
   if (!x.is_floating())
     fail<DTypeError>("[interpolate] takes a floating tensor, got {}; convert it with to()", x.dtype());
   if (spatial < 1 || spatial > 3)
@@ -61,31 +59,45 @@ void check_options(const Tensor& x, const InterpolateOptions& o, int spatial) {
                      : o.mode == Interpolation::trilinear ? 3
                                                           : spatial;
   if (spatial != wanted)
-    fail<ShapeError>("[interpolate] {} takes {} spatial dimensions, but shape {} has {}", mode, wanted, x.shape(),
-                     spatial);
-  const bool sized = !o.size.empty(), scaled = o.scale_factor.count() > 0;
-  if (sized == scaled)
-    fail<ValueError>("[interpolate] {} size and scale_factor {} given; give one of them", sized ? "both" : "neither",
-                     sized ? "are" : "is");
+    fail<ShapeError>("[interpolate] {} takes {} spatial dimensions, but shape {} has {}", name(o.mode), wanted,
+                     x.shape(), spatial);
+  const bool sized = !o.size.empty();
   const int given = sized ? o.size.rank() : o.scale_factor.count();
   if (given != spatial && given != 1)
     fail<ValueError>("[interpolate] {} {} given for {} spatial dimensions; give one for each, or one for all", given,
                      sized ? "sizes are" : "scale factors are", spatial);
-  const bool smooth = filter_of(o.mode) == raw::Filter::linear || filter_of(o.mode) == raw::Filter::cubic;
-  if (o.align_corners && !smooth)
-    fail<ValueError>(
-        "[interpolate] align_corners has no meaning for {}; it is for linear, bilinear, bicubic, trilinear", mode);
-  if (o.antialias && o.mode != Interpolation::bilinear && o.mode != Interpolation::bicubic)
-    fail<ValueError>("[interpolate] antialias is for bilinear and bicubic, not {}", mode);
-  if (o.recompute_scale_factor && sized)
-    fail<ValueError>("[interpolate] recompute_scale_factor goes with scale_factor, not with size");
 }
 
 }  // namespace
 
+const char* name(Interpolation mode) {
+  constexpr const char* names[] = {"nearest", "nearest_exact", "linear", "bilinear", "bicubic", "trilinear", "area"};
+  return names[static_cast<int>(mode)];
+}
+
+void check_interpolation(const char* op, const InterpolateOptions& o) {
+  const bool sized = !o.size.empty(), scaled = o.scale_factor.count() > 0;
+  if (sized == scaled)
+    fail<ValueError>("[{}] {} size and scale_factor {} given; give one of them", op, sized ? "both" : "neither",
+                     sized ? "are" : "is");
+  for (int64_t size : o.size)
+    if (size < 1) fail<ValueError>("[{}] size {}; it must be at least 1", op, o.size);
+  for (int i = 0; i < o.scale_factor.count(); ++i)
+    if (!(o.scale_factor[i] > 0) || !std::isfinite(o.scale_factor[i]))
+      fail<ValueError>("[{}] scale_factor {} must be positive", op, o.scale_factor[i]);
+  if (o.align_corners && !smooth(o.mode))
+    fail<ValueError>("[{}] align_corners has no meaning for {}; it is for linear, bilinear, bicubic, trilinear", op,
+                     name(o.mode));
+  if (o.antialias && o.mode != Interpolation::bilinear && o.mode != Interpolation::bicubic)
+    fail<ValueError>("[{}] antialias is for bilinear and bicubic, not {}", op, name(o.mode));
+  if (o.recompute_scale_factor && sized)
+    fail<ValueError>("[{}] recompute_scale_factor goes with scale_factor, not with size", op);
+}
+
 Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   const int spatial = x.rank() - 2;
-  check_options(x, o, spatial);
+  check_interpolation("interpolate", o);
+  check_input(x, o, spatial);
   Tensor y = x;
   for (int s = 0; s < spatial; ++s) {
     const int64_t in = x.shape()[s + 2];
@@ -95,9 +107,9 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
       out = o.size[o.size.rank() == 1 ? 0 : s];
     } else {
       const double factor = o.scale_factor[s];
-      if (!(factor > 0) || !std::isfinite(factor))
-        fail<ValueError>("[interpolate] scale_factor {} must be positive", factor);
-      out = static_cast<int64_t>(std::floor(static_cast<double>(in) * factor));
+      const double size = std::floor(static_cast<double>(in) * factor);
+      if (size > 1e12) fail<ValueError>("[interpolate] scale_factor {} would give a size of {}", factor, size);
+      out = static_cast<int64_t>(size);
       if (!o.recompute_scale_factor) scale = 1 / factor;
     }
     if (in < 1 || out < 1)
@@ -189,7 +201,15 @@ std::vector<OpInfo> resize_ops() {
             {{line},
              [](Arguments x) -> Results { return interpolate(x[0], {.size = {3}, .scale_factor = 2}); },
              "both size and scale_factor"},
-            {{line}, [](Arguments x) -> Results { return interpolate(x[0], {.size = {0}}); }, "from size 5 to 0"},
+            {{line},
+             [](Arguments x) -> Results { return interpolate(x[0], {.size = {0}}); },
+             "size (0,); it must be at least 1"},
+            {{line},
+             [](Arguments x) -> Results { return interpolate(x[0], {.scale_factor = 0.1}); },
+             "from size 5 to 0"},
+            {{line},
+             [](Arguments x) -> Results { return interpolate(x[0], {.scale_factor = 1e18}); },
+             "would give a size of 5e+18"},
             {{line}, [](Arguments x) -> Results { return interpolate(x[0], {.scale_factor = 0}); }, "must be positive"},
             {{line}, sized<bilinear>, "takes 2 spatial dimensions"},
             {{image}, sized<nearest, true>, "align_corners has no meaning for nearest"},

@@ -7,6 +7,8 @@ namespace cotangent {
 /// The way interpolate fills in values. linear is for (N, C, W), bilinear and bicubic for (N, C, H, W), trilinear for
 /// (N, C, D, H, W); the others take any of them.
 enum class Interpolation : uint8_t { nearest, nearest_exact, linear, bilinear, bicubic, trilinear, area };
+/// "nearest_exact".
+const char* name(Interpolation mode);
 
 /// Factors along each spatial dimension; one number stands for all.
 class ScaleFactor {
@@ -30,6 +32,9 @@ struct InterpolateOptions {
   bool recompute_scale_factor = false;  ///< take positions from the sizes, not from the factor
   bool antialias = false;               ///< bilinear and bicubic: average over all the inputs an output covers
 };
+
+/// What can be said of the options without an input; errors name `op`.
+void check_interpolation(const char* op, const InterpolateOptions& options);
 
 /// x (N, C, spatial...) at another resolution. With the outputs' centres at x_o = scale * (o + 0.5) - 0.5 in input
 /// cells (or o * (in - 1)/(out - 1) under align_corners):

@@ -1,0 +1,119 @@
+// Pooling against PyTorch's, by reference/make_spatial.py, and what it does at ties and when it is undone.
+#include <cotangent/autograd/ops/pool.hpp>
+
+#include <cmath>
+
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tests/reference_cases.hpp>
+
+using namespace cotangent;
+using Values = std::vector<double>;
+
+namespace {
+
+Tensor row(const Values& v) { return from_vector(v, {1, 1, int64_t(v.size())}); }
+
+}  // namespace
+
+TEST_CASE("pooling gives what PyTorch gives") {
+  const auto cases = reference_cases("pool.json");
+  REQUIRE(cases.size() == 25);
+  for (const auto& test : cases)
+    check_case(test, [&](const Tensors& inputs) {
+      const auto& o = test["options"];
+      const Tensor& x = inputs[0];
+      const std::string op = test["op"];
+      const int dims = op[op.size() - 2] - '0';
+      const Spatial size = spatial_option(o, "output_size", {}), kernel = spatial_option(o, "kernel_size", {}),
+                    stride = spatial_option(o, "stride", {}), padding = spatial_option(o, "padding", 0);
+      const bool ceil = o.value("ceil_mode", false);
+      const auto with_indices = [&](const MaxPool& y) {
+        CHECK(y.indices.to_vector<int64_t>() == test["indices"][1].get<std::vector<int64_t>>());
+        return y.values;
+      };
+      if (op.find("adaptive_avg") == 0)
+        return dims == 1   ? adaptive_avg_pool1d(x, size)
+               : dims == 2 ? adaptive_avg_pool2d(x, size)
+                           : adaptive_avg_pool3d(x, size);
+      if (op.find("adaptive_max") == 0)
+        return with_indices(dims == 1   ? adaptive_max_pool1d_with_indices(x, size)
+                            : dims == 2 ? adaptive_max_pool2d_with_indices(x, size)
+                                        : adaptive_max_pool3d_with_indices(x, size));
+      if (op.find("max_unpool") == 0) {
+        const Tensor at = unpacked<int64_t>(test["at"]);
+        const MaxUnpoolOptions options{stride, padding,
+                                       o.contains("output_size") ? dims_of(o["output_size"]) : Shape{}};
+        return dims == 1   ? max_unpool1d(x, at, kernel, options)
+               : dims == 2 ? max_unpool2d(x, at, kernel, options)
+                           : max_unpool3d(x, at, kernel, options);
+      }
+      if (op.find("max") == 0) {
+        const MaxPoolOptions options{stride, padding, spatial_option(o, "dilation", 1), ceil};
+        return with_indices(dims == 1   ? max_pool1d_with_indices(x, kernel, options)
+                            : dims == 2 ? max_pool2d_with_indices(x, kernel, options)
+                                        : max_pool3d_with_indices(x, kernel, options));
+      }
+      const AvgPoolOptions options{stride, padding, ceil, o.value("count_include_pad", true),
+                                   o.value("divisor_override", int64_t(0))};
+      return dims == 1   ? avg_pool1d(x, kernel, options)
+             : dims == 2 ? avg_pool2d(x, kernel, options)
+                         : avg_pool3d(x, kernel, options);
+    });
+}
+
+TEST_CASE("pooling of 1 to 5") {
+  const Tensor x = row({1, 2, 3, 4, 5});
+  CHECK(avg_pool1d(x, 3, {.stride = 2, .padding = 1}).to_vector<double>() == Values{1, 3, 3});
+  CHECK(avg_pool1d(x, 3, {.stride = 2, .padding = 1, .count_include_pad = false}).to_vector<double>() ==
+        Values{1.5, 3, 4.5});
+  CHECK(avg_pool1d(x, 2, {.stride = 2, .ceil_mode = true}).to_vector<double>() == Values{1.5, 3.5, 5});
+  CHECK(max_pool1d(x, 3, {.stride = 2, .ceil_mode = true}).to_vector<double>() == Values{3, 5});
+  CHECK(adaptive_avg_pool1d(row({0, 1, 2, 3, 4}), 3).to_vector<double>() == Values{.5, 2, 3.5});
+  CHECK(adaptive_max_pool1d(row({0, 1, 2, 3, 4}), 3).to_vector<double>() == Values{1, 3, 4});
+}
+
+TEST_CASE("of equal elements the first is the largest, and NaN wins") {
+  const auto first = [](const Tensor& x) { return adaptive_max_pool1d_with_indices(x, 1).indices.item<int64_t>(); };
+  CHECK(first(row({1, 7, 7, 2})) == 1);
+  CHECK(first(row({1, std::nan(""), 7, 2})) == 1);
+  CHECK(max_pool1d_with_indices(row({3, 3, 3}), 2, {.stride = 1}).indices.to_vector<int64_t>() ==
+        std::vector<int64_t>{0, 1});
+  // of a maximum that several windows share, the gradient is the sum over them
+  Tensor x = row({0, 9, 1});
+  max_pool1d(x.requires_grad_(), 2, {.stride = 1}).sum().backward();
+  CHECK(x.grad().to_vector<double>() == Values{0, 2, 0});
+}
+
+TEST_CASE("global pooling is a mean and a maximum") {
+  Generator generator(1);
+  const Tensor x = randn({2, 3, 4, 5}, float64, generator);
+  CHECK(allclose(adaptive_avg_pool2d(x, 1).flatten(1), mean(x, {2, 3}), 1e-12, 1e-12));
+  CHECK(allclose(adaptive_max_pool2d(x, 1).flatten(1), amax(x.flatten(2), {2}), 0, 0));
+}
+
+TEST_CASE("pooling what was unpooled gives it back") {
+  Generator generator(1);
+  const Tensor x = rand({2, 3, 6, 8}, float64, generator);  // not negative
+  const auto [y, indices] = max_pool2d_with_indices(x, 2);
+  const Tensor z = max_unpool2d(y, indices, 2);
+  CHECK(z.shape() == x.shape());
+  CHECK(equal(max_pool2d(z, 2), y));
+  const auto [w, at] = max_pool1d_with_indices(rand({3, 7}, float64, generator), 2);
+  CHECK(equal(max_pool1d(max_unpool1d(w, at, 2, {.output_size = {7}}), 2), w));
+}
+
+TEST_CASE("the average pools pass the adjoint test") {
+  check_adjoint({2, 2, 7}, [](const Tensor& x) { return avg_pool1d(x, 3, {.stride = 2, .ceil_mode = true}); });
+  check_adjoint({1, 2, 5, 6}, [](const Tensor& x) {
+    return avg_pool2d(x, {3, 2}, {.stride = {1, 2}, .padding = 1, .count_include_pad = false});
+  });
+  check_adjoint({1, 1, 3, 4, 5}, [](const Tensor& x) { return avg_pool3d(x, 2, {.stride = 1}); });
+  check_adjoint({1, 2, 7, 5}, [](const Tensor& x) { return adaptive_avg_pool2d(x, {3, 9}); });
+}
+
+TEST_CASE("max_unpool refuses the indices of windows that overlap") {
+  const auto [y, indices] = max_pool1d_with_indices(row({0, 9, 1}), 2, {.stride = 1});
+  CHECK_THROWS_WITH(max_unpool1d(y, indices, 2, {.stride = 1}), Catch::Contains("index 1 occurs twice in a plane"));
+  // the same index in other planes is no harm
+  CHECK_NOTHROW(max_unpool1d(ones({2, 2, 1}), zeros({2, 2, 1}, int64), 2));
+}
