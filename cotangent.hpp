@@ -10,6 +10,7 @@
 #include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/favor.hpp>
+#include <cotangent/autograd/ops/fold.hpp>
 #include <cotangent/autograd/ops/gated.hpp>
 #include <cotangent/autograd/ops/gated_attention.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -44,6 +45,7 @@
 #include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/fold.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/module.hpp>
@@ -51,9 +53,11 @@
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/position.hpp>
+#include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/state_dict.hpp>
+#include <cotangent/nn/upsample.hpp>
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/optim/clip.hpp>
 #include <cotangent/optim/optimizer.hpp>

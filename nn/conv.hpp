@@ -1,4 +1,5 @@
 #pragma once
+// The convolution layers; autograd/ops/conv.hpp has the functions.
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/nn/module.hpp>
 
@@ -7,7 +8,7 @@ namespace cotangent::nn {
 /// Options of the convolution layers. What is given by one number holds for each spatial dimension.
 struct ConvLayerOptions {
   Spatial stride = 1;
-  Spatial padding = 0;
+  Padding padding = 0;  ///< or Padding::same
   Spatial dilation = 1;
   int64_t groups = 1;
   bool bias = true;
@@ -48,6 +49,65 @@ struct Conv3d : ConvLayer {
       : ConvLayer("Conv3d", 3, in, out, kernel, o) {}
   COTANGENT_MODULE(weight, bias)
   Tensor forward(const Tensor& x) { return conv3d(x, weight, bias, options); }
+};
+
+struct ConvTransposeLayerOptions {
+  Spatial stride = 1;
+  Spatial padding = 0;         ///< of the convolution that this transposes: it takes rows away here
+  Spatial output_padding = 0;  ///< rows added at the end; below stride or dilation
+  int64_t groups = 1;
+  bool bias = true;
+  Spatial dilation = 1;
+  Dtype dtype = default_dtype();
+};
+
+/// What the transposed convolution layers have in common.
+struct ConvTransposeLayer : Module {
+  Parameter weight, bias;
+  ConvTransposeOptions options;
+  std::string settings() const override;
+
+ protected:
+  ConvTransposeLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+                     const ConvTransposeLayerOptions& options);
+  /// The options with the output_padding that gives `output_size`, if that is not empty.
+  ConvTransposeOptions options_for(const Tensor& x, const Shape& output_size) const;
+};
+
+/// The transpose of a convolution, with a bias: it enlarges an image by its stride.
+///   ConvTranspose2d: x (N, in, H, W) -> (N, out, H', W');   weight (in, out/groups, kh, kw), bias (out)
+///   H' = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1
+/// A convolution with a stride s gives the same size for s sizes of its input; `output_size` says which of them is
+/// meant, in place of output_padding (with N and C in front, or without). Both parameters start uniform in [-b, b] with
+/// b = 1/sqrt(out/groups * kh * kw), as in PyTorch. Unless the stride divides the kernel size, pixels get contributions
+/// from different numbers of kernel elements, and the image a pattern of squares (Odena, Dumoulin and Olah,
+/// "Deconvolution and checkerboard artifacts", 2016). A ValueError for options out of range, a ShapeError for an
+/// output_size out of reach.
+///
+///     nn::ConvTranspose2d up(16, 8, 4, {.stride = 2, .padding = 1});  // (N, 16, H, W) -> (N, 8, 2 H, 2 W)
+struct ConvTranspose1d : ConvTransposeLayer {
+  ConvTranspose1d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
+      : ConvTransposeLayer("ConvTranspose1d", 1, in, out, kernel, o) {}
+  COTANGENT_MODULE(weight, bias)
+  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
+    return conv_transpose1d(x, weight, bias, options_for(x, output_size));
+  }
+};
+struct ConvTranspose2d : ConvTransposeLayer {
+  ConvTranspose2d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
+      : ConvTransposeLayer("ConvTranspose2d", 2, in, out, kernel, o) {}
+  COTANGENT_MODULE(weight, bias)
+  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
+    return conv_transpose2d(x, weight, bias, options_for(x, output_size));
+  }
+};
+struct ConvTranspose3d : ConvTransposeLayer {
+  ConvTranspose3d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
+      : ConvTransposeLayer("ConvTranspose3d", 3, in, out, kernel, o) {}
+  COTANGENT_MODULE(weight, bias)
+  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
+    return conv_transpose3d(x, weight, bias, options_for(x, output_size));
+  }
 };
 
 }  // namespace cotangent::nn

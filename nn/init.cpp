@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -103,6 +104,48 @@ const Tensor& orthogonal_(const Tensor& weight, double gain, Generator& generato
   const Tensor matrix = raw::contiguous(cotangent::detail::make_view(vectors, {rows, columns}, strides, 0));
   raw::copy_into("orthogonal_",
                  cotangent::detail::make_view(matrix, weight.shape(), contiguous_strides(weight.shape()), 0), weight);
+  cotangent::detail::bump_version(weight);
+  return weight;
+}
+
+const Tensor& icnr_(const Tensor& weight, int64_t r) {
+  if (r < 1) fail<ValueError>("[icnr_] upscale_factor {} must be at least 1", r);
+  if (weight.rank() < 1 || weight.shape()[0] % (r * r) != 0)
+    fail<ShapeError>("[icnr_] the first dimension of a weight of shape {} must be a multiple of {}", weight.shape(),
+                     r * r);
+  Shape shape = weight.shape();
+  Strides to = weight.strides();
+  shape[0] /= r * r;
+  shape.insert(1, r * r);
+  to.insert(0, to[0] * r * r);
+  Strides from = to;
+  from[1] = 0;
+  using cotangent::detail::make_view;
+  raw::copy_into("icnr_", cotangent::raw::clone(make_view(weight, shape, from, 0)), make_view(weight, shape, to, 0));
+  cotangent::detail::bump_version(weight);
+  return weight;
+}
+
+const Tensor& bilinear_kernel_(const Tensor& weight) {
+  const Shape& shape = weight.shape();
+  if (shape.rank() < 3 || shape[1] < 1 || shape[0] % shape[1] != 0)
+    fail<ShapeError>(
+        "[bilinear_kernel_] a weight of shape {} is not (in, out/groups, kernel...) with out/groups a divisor of in",
+        shape);
+  const Tensor values = empty(shape, float64);
+  double* v = values.data<double>();
+  const int64_t cells = shape.slice(2, shape.rank()).product();
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    const int64_t in = i / cells / shape[1], out = i / cells % shape[1];
+    v[i] = in % shape[1] == out ? 1 : 0;
+    int64_t rest = i;
+    for (int d = shape.rank() - 1; d >= 2; rest /= shape[d--]) {
+      const int64_t factor = (shape[d] + 1) / 2;
+      const double center = static_cast<double>(shape[d] - 1) / 2;
+      v[i] *= 1 - std::fabs(static_cast<double>(rest % shape[d]) - center) / static_cast<double>(factor);
+    }
+  }
+  raw::copy_into("bilinear_kernel_", values, weight);
   cotangent::detail::bump_version(weight);
   return weight;
 }

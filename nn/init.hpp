@@ -50,4 +50,18 @@ const Tensor& kaiming_normal_(const Tensor& weight, const KaimingOptions& option
 /// count as one. (Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning", 2014)
 const Tensor& orthogonal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
 
+/// Gives the r^2 rows of each group of a weight (out * r^2, in, kernel...), or of its bias, the values of the first:
+/// then a convolution and a pixel_shuffle by r start as a convolution and nearest-neighbour upsampling, and not with a
+/// pattern of squares. Called after another initialiser: icnr_(kaiming_normal_(weight), 2). A ShapeError if r^2 does
+/// not divide the rows. (Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017)
+const Tensor& icnr_(const Tensor& weight, int64_t upscale_factor);
+
+/// Makes a transposed convolution start as linear (bilinear, trilinear) upsampling of each channel by f: its weight
+/// (in, out/groups, kernel...) gets the product of 1 - |u - (K - 1)/2|/f over the dimensions where it leads from a
+/// channel to the same one, and 0 elsewhere. For a kernel size of K = 2 f - f % 2, a stride of f and a padding of
+/// ceil((f - 1)/2) that is interpolate's linear mode but for the borders. With out/groups = 1 it is depthwise. A
+/// ShapeError below rank 3, or if out/groups does not divide `in`. (Long, Shelhamer and Darrell, "Fully convolutional
+/// networks for semantic segmentation", 2015)
+const Tensor& bilinear_kernel_(const Tensor& weight);
+
 }  // namespace cotangent::nn::init

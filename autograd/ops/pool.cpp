@@ -116,13 +116,14 @@ Tensor max_unpool(const char* op, const Tensor& given, const Tensor& given_indic
   const Dims kernel = kernel_size.over(op, "kernel_size", spatial, 1),
              stride = o.stride.empty() ? kernel : o.stride.over(op, "stride", spatial, 1),
              padding = o.padding.over(op, "padding", spatial, 0);
-  if (!o.output_size.empty() && o.output_size.rank() != spatial)
-    fail<ShapeError>("[{}] output_size {} has {} numbers; give the {} spatial sizes", op, o.output_size,
-                     o.output_size.rank(), spatial);
+  const int given_sizes = o.output_size.rank();
+  if (given_sizes != 0 && given_sizes != spatial && given_sizes != given.rank())
+    fail<ShapeError>("[{}] output_size {} has {} numbers; give the {} spatial sizes", op, o.output_size, given_sizes,
+                     spatial);
   Shape shape = x.shape();
   for (int d = 0; d < spatial; ++d) {
     const int64_t usual = (x.shape()[2 + d] - 1) * stride[d] - 2 * padding[d] + kernel[d];
-    const int64_t size = shape[2 + d] = o.output_size.empty() ? usual : o.output_size[d];
+    const int64_t size = shape[2 + d] = given_sizes == 0 ? usual : o.output_size[given_sizes - spatial + d];
     if (size < 1 || std::abs(size - usual) >= stride[d])
       fail<ShapeError>(
           "[{}] dimension {} of {} would go to size {}; it must be at least 1 and less than stride {} away "

@@ -31,8 +31,8 @@ MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& kernel_size, con
 struct MaxUnpoolOptions {
   Spatial stride = {};     ///< the kernel size when left out
   Spatial padding = 0;     ///< of the pooling
-  Shape output_size = {};  ///< which of the input sizes of that pooling is meant; (L - 1) stride - 2 padding + kernel
-                           ///< when left out, and less than a stride away from it
+  Shape output_size = {};  ///< which of the input sizes of that pooling is meant, less than a stride away from
+                           ///< (L - 1) stride - 2 padding + kernel, which it is when left out; may begin with N and C
 };
 
 /// The partial inverse of max_pool: each element goes to the place its index names, the others are 0.

@@ -7,11 +7,13 @@
 #include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/fold.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
+#include <cotangent/nn/upsample.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
@@ -26,6 +28,18 @@ struct Tied : nn::Module {
   nn::Parameter weight = down.weight;
   COTANGENT_MODULE(down, weight)
   Tensor forward(const Tensor& x) { return nn::Tanh()(down(x)) * sum(weight * weight); }
+};
+
+/// Puts x at the first places, one after another: an unpooling as a function of x alone.
+template <class Layer>
+struct Unpooled : nn::Module {
+  explicit Unpooled(Layer l) : layer(std::move(l)) {}
+  Layer layer;
+  COTANGENT_MODULE(layer)
+  Tensor forward(const Tensor& x) {
+    const int64_t plane = x.numel() / (x.size(0) * x.size(1));
+    return layer(x, arange(plane).view(x[0][0].shape()).expand(x.shape()));
+  }
 };
 
 /// Checks layer(x) by x and by the parameters of the layer.
@@ -58,6 +72,11 @@ TEST_CASE("gradients of the convolution layers") {
   check_layer(nn::Conv2d(2, 4, {2, 1}, {.stride = 2, .dilation = {1, 2}, .groups = 2, .bias = false}), {2, 2, 3, 3});
   check_layer(nn::Conv1d(2, 3, 2), {2, 2, 4});
   check_layer(nn::Conv3d(1, 2, 2), {1, 1, 2, 3, 2});
+  check_layer(nn::Conv2d(2, 2, {2, 3}, {.padding = Padding::same, .groups = 2}), {1, 2, 3, 4});
+  check_layer(nn::ConvTranspose1d(2, 3, 3, {.stride = 2, .padding = 1, .output_padding = 1}), {1, 2, 3});
+  check_layer(nn::ConvTranspose2d(2, 2, {2, 3}, {.stride = {2, 1}, .groups = 2}), {1, 2, 2, 3});
+  check_layer(nn::ConvTranspose2d(1, 2, 2, {.bias = false, .dilation = 2}), {2, 1, 2, 2});
+  check_layer(nn::ConvTranspose3d(1, 2, 2, {.stride = 2}), {1, 1, 1, 2, 2});
 }
 
 TEST_CASE("gradients of the normalizations, in training and evaluation") {
@@ -77,6 +96,34 @@ TEST_CASE("gradients of the pooling layers") {
   check_layer(nn::MaxPool2d(3, {.stride = 2, .padding = 1}), {1, 1, 4, 5});
   check_layer(nn::AvgPool2d(2), {1, 2, 4, 4});
   check_layer(nn::AdaptiveAvgPool2d(2), {1, 2, 3, 5});
+  check_layer(nn::MaxPool1d(2), {1, 2, 5});
+  check_layer(nn::MaxPool3d(2, {.stride = 1}), {1, 1, 2, 3, 3});
+  check_layer(nn::AvgPool1d(3, {.stride = 2, .ceil_mode = true}), {1, 2, 6});
+  check_layer(nn::AvgPool3d(2, {.stride = 1, .padding = 1}), {1, 1, 2, 2, 3});
+  check_layer(nn::AdaptiveAvgPool1d(3), {1, 2, 5});
+  check_layer(nn::AdaptiveAvgPool3d({1, 2, 2}), {1, 1, 2, 3, 3});
+  check_layer(nn::AdaptiveMaxPool1d(3), {1, 2, 5});
+  check_layer(nn::AdaptiveMaxPool2d({2, 3}), {1, 2, 3, 5});
+  check_layer(nn::AdaptiveMaxPool3d(1), {1, 2, 2, 2, 2});
+  check_layer(Unpooled(nn::MaxUnpool1d(2)), {1, 2, 2});
+  check_layer(Unpooled(nn::MaxUnpool2d({2, 1})), {1, 2, 2, 2});
+  check_layer(Unpooled(nn::MaxUnpool3d(1, {.stride = 2})), {1, 1, 1, 2, 2});
+}
+
+TEST_CASE("gradients of the upsampling layers, Unfold and Fold") {
+  using enum Interpolation;
+  check_layer(nn::Upsample({.scale_factor = 2, .mode = linear}), {1, 2, 3});
+  for (Interpolation mode : {nearest, nearest_exact, bilinear, bicubic, area})
+    check_layer(nn::Upsample({.size = {3, 5}, .mode = mode}), {1, 2, 2, 3});
+  check_layer(nn::Upsample({.scale_factor = {2, 1.5, 1}, .mode = trilinear, .align_corners = true}), {1, 1, 2, 2, 2});
+  check_layer(nn::Upsample({.size = {2, 3}, .mode = bicubic, .antialias = true}), {1, 1, 5, 4});
+  check_layer(nn::UpsamplingNearest2d({.scale_factor = 2}), {1, 2, 2, 3});
+  check_layer(nn::UpsamplingBilinear2d({.scale_factor = 2}), {1, 2, 2, 3});
+  check_layer(nn::PixelShuffle(2), {1, 4, 2, 3});
+  check_layer(nn::PixelUnshuffle(2), {1, 1, 2, 4});
+  check_layer(nn::SubPixelConv2d(2, 1, 2), {1, 2, 2, 3});
+  check_layer(nn::Unfold({2, 3}, {.padding = 1}), {1, 2, 3, 4});
+  check_layer(nn::Fold({3, 4}, 2, {.stride = {1, 2}}), {1, 4, 4});
 }
 
 TEST_CASE("gradients of the activations") {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes conv.json, pool.json, resize.json and fold.json: what PyTorch's functions give for float64 inputs, and the
-gradients under a random cotangent. Tensors are [shape, values]. resize.json also holds which inputs the nearest modes
+gradients under a random cotangent; and conv_layers.json: layers with their state_dict. Tensors are [shape, values]. resize.json also holds which inputs the nearest modes
 take in float32. (In float64 PyTorch's forward pass computes the places in float64 and its backward pass in float32, so
 they can differ where a place is nearly an integer: 28 samples by 2.3 with nearest-exact.)"""
 import json
@@ -73,6 +73,22 @@ write("conv.json", [
     conv(2, [1, 2, 3, 4], [2, 3, 4, 4], transposed=True, stride=2, padding=1),
     conv(2, [1, 4, 2, 3], [4, 1, 3, 2], transposed=True, stride=[3, 2], padding=[1, 0], output_padding=[2, 1], groups=2),
     conv(3, [1, 2, 2, 2, 3], [2, 1, 2, 3, 2], transposed=True, stride=[1, 2, 2], padding=[0, 1, 0]),
+])
+
+
+def layer(module, *x):
+    x = rounded(*x)
+    for p in module.double().parameters():
+        p.data = rounded(*p.shape)
+    return {"names": list(module.state_dict()), "state": {k: packed(v) for k, v in module.state_dict().items()}, "x": packed(x),
+            "y": packed(module(x))}
+
+
+write("conv_layers.json", [
+    layer(torch.nn.Conv2d(4, 2, (2, 3), padding="same", groups=2), 1, 4, 3, 4),
+    layer(torch.nn.ConvTranspose1d(2, 3, 4, stride=2, padding=1), 1, 2, 3),
+    layer(torch.nn.ConvTranspose2d(4, 2, (2, 3), stride=(2, 1), groups=2), 1, 4, 2, 3),
+    layer(torch.nn.ConvTranspose3d(1, 2, 2, stride=2, output_padding=1, bias=False), 1, 1, 1, 2, 2),
 ])
 
 
