@@ -18,7 +18,7 @@ constexpr int64_t kGrain = 4096;  // logits a thread: each costs an exponential
 
 Dtype compute_dtype(Dtype d) { return d == bfloat16 || d == float16 ? float32 : d; }
 Tensor computed(const Tensor& x) { return contiguous(x.dtype() == compute_dtype(x.dtype()) ? x : cast(x, float32)); }
-Tensor as(Tensor x, Dtype dtype) { return x.dtype() == dtype ? x : cast(x, dtype); }
+Tensor as(const Tensor& x, Dtype dtype) { return x.dtype() == dtype ? x : cast(x, dtype); }
 
 Shape position_shape(const Shape& shape, int dim) {
   Shape positions = shape;

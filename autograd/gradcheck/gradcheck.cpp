@@ -98,7 +98,7 @@ bool close(const Tensors& a, const Tensors& b) {
     for (int64_t i = 0; i < x.numel(); ++i)
       if (std::isfinite(p[i])) largest = std::max(largest, std::fabs(p[i]));
     for (int64_t i = 0; i < x.numel(); ++i)
-      if (std::memcmp(&p[i], &q[i], sizeof(double)) != 0 && !(std::isnan(p[i]) && std::isnan(q[i])) &&
+      if (p[i] != q[i] && !(std::isnan(p[i]) && std::isnan(q[i])) &&
           !(std::fabs(p[i] - q[i]) <= 1e-9 * largest + 1e-12))
         return false;
   }
@@ -356,7 +356,7 @@ class Leaves {
   explicit Leaves(const Tensors& inputs) {
     if (inputs.empty()) fail<ValueError>("[gradcheck] no inputs; name the tensors whose gradients are to be checked");
     for (size_t i = 0; i < inputs.size(); ++i) {
-      Tensor x = inputs[i];
+      const Tensor& x = inputs[i];
       if (x.dtype() != float64)
         fail<DTypeError>("[gradcheck] input {} is {}; differences need float64, convert it with to(float64)", i,
                          x.dtype());
