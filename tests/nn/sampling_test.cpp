@@ -4,6 +4,9 @@
 #include <limits>
 
 #include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/print.hpp>
 
@@ -153,4 +156,38 @@ TEST_CASE("sampling: generate feeds the prompt, and then each token that was dra
                nn::generate([](const Tensor&) { return zeros({1, 5}); }, zeros({1, 1}, int64), 1);
              }),
              Contains("tokens (1, 1) gave logits (1, 5); they must be (B, T, V)"));
+}
+
+namespace {
+struct Writer : nn::Module {
+  nn::Embedding table{11, 8, {.dtype = float64}};
+  nn::MultiHeadAttention attention{8, 4, {.kv_heads = 2, .causal = true, .dtype = float64}};
+  nn::Linear head{8, 11, {.dtype = float64}};
+  COTANGENT_MODULE(table, attention, head)
+  Tensor forward(const Tensor& tokens) { return head(attention(table(tokens))); }
+};
+}  // namespace
+
+TEST_CASE("sampling: a key/value cache changes nothing of what is written") {
+  Writer model;
+  const Tensor prompt = randint(0, 11, {3, 4});
+  for (const SamplingOptions& options :
+       {SamplingOptions{.temperature = 0}, {.temperature = 1.5, .top_k = 7, .top_p = 0.9}}) {
+    Generator with(5), without(5);
+    nn::StreamState state = model.attention.start(3);
+    const Tensor cached =
+        nn::generate([&](const Tensor& tokens) { return model.head(model.attention.step(model.table(tokens), state)); },
+                     prompt, 30, options, with);
+    CHECK(state.length == 33);
+    Tensor seen = zeros({3, 0}, int64);
+    const Tensor whole = nn::generate(
+        [&](const Tensor& tokens) {
+          seen = cat({seen, tokens}, 1);
+          return model(seen);
+        },
+        prompt, 30, options, without);
+    CHECK(cached.shape() == Shape{3, 34});
+    CHECK(cached.to_vector<int64_t>() == whole.to_vector<int64_t>());
+    CHECK_FALSE(cached.requires_grad());
+  }
 }

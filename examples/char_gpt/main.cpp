@@ -1,0 +1,307 @@
+// Trains a small transformer to predict the next character of a text, and lets it write.
+//
+//     char_gpt                                                    trains on Debian's fortunes, and writes a sample
+//     char_gpt --resume                                           goes on where the training was stopped
+//     char_gpt --sample --prompt "The world" --temperature 0.8    only writes
+//
+// What happens goes to runs/char_gpt/: the losses, their curve, and a checkpoint at each evaluation.
+#include "model.hpp"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "../common/gnuplot.hpp"
+
+namespace ct = cotangent;
+namespace nn = cotangent::nn;
+using ct::Tensor;
+
+struct Settings {
+  // These make a training what it is: a checkpoint keeps them, and --resume and --sample take them from there.
+  std::string text;
+  ModelOptions model;
+  int64_t batch_size = 16, steps = 2000, warmup = 100, eval_every = 250;
+  double lr = 2e-3, weight_decay = 0.1, clip = 1;
+  uint64_t seed = 1;
+
+  std::string out = "runs/char_gpt", checkpoint;
+  bool resume = false, sample = false;
+  int64_t pause_at = 0;
+  std::string prompt = "\n";
+  int64_t tokens = 500;
+  nn::SamplingOptions sampling{.temperature = 0.8, .top_k = 0, .top_p = 0.95};
+  uint64_t sample_seed = 1;
+};
+
+/// Calls f(name, value, help) for the settings that a checkpoint keeps.
+template <class F>
+void for_each_kept(Settings& s, F f) {
+  f("text", s.text, "Text file in UTF-8 (default: Debian's fortunes)");
+  f("attention", s.model.attention, "multihead, grouped or multiquery");
+  f("position", s.model.position, "learned");
+  f("width", s.model.width, "Numbers that stand for a character");
+  f("layers", s.model.layers, "Layers");
+  f("heads", s.model.heads, "Heads of each attention");
+  f("context", s.model.context, "Characters that the model sees");
+  f("dropout", s.model.dropout, "Probability of dropping a number in training");
+  f("batch-size", s.batch_size, "Windows of the text in a step");
+  f("steps", s.steps, "Steps of the training");
+  f("warmup", s.warmup, "Steps in which the learning rate rises");
+  f("eval-every", s.eval_every, "Steps between two measurements on the validation text");
+  f("lr", s.lr, "Largest learning rate");
+  f("weight-decay", s.weight_decay, "How fast weights shrink, in parts of the learning rate");
+  f("clip", s.clip, "Largest norm of the gradient");
+  f("seed", s.seed, "Seed of the weights, the batches and the dropout");
+}
+
+// ---- The text ----
+
+struct Corpus {
+  ct::data::CharVocabulary vocabulary;
+  Tensor train, validation;  // tokens
+};
+
+/// All but the last tenth is for training. Both parts must be longer than the context.
+Corpus read_corpus(const std::string& path, int64_t context) {
+  const std::string text = path.empty() ? ct::data::read_fortunes() : ct::data::read_text(path);
+  const ct::data::CharVocabulary vocabulary(text);
+  const auto [train, validation] = ct::data::split_tokens(vocabulary.encode(text), 0.1);
+  for (const Tensor& part : {train, validation}) ct::data::TextDataset(part, context);  // an error now, if need be
+  return {vocabulary, train, validation};
+}
+
+// ---- Checkpoints ----
+
+const std::string& setting(const ct::io::Checkpoint& saved, const std::string& name) {
+  const auto found = saved.settings.find(name);
+  if (found == saved.settings.end())
+    throw ct::ValueError("the checkpoint has no setting " + name + "; another program wrote it");
+  return found->second;
+}
+
+struct Training {
+  Settings settings;
+  ct::data::CharVocabulary vocabulary;
+  CharGpt model;
+  ct::optim::AdamW optimizer;
+  int64_t step = 0;
+
+  Training(const Settings& s, const ct::data::CharVocabulary& v)
+      : settings(s),
+        vocabulary(v),
+        model(v.size(), s.model),
+        optimizer(model.parameters(), {.lr = s.lr, .betas = {0.9, 0.95}, .weight_decay = s.weight_decay}) {}
+
+  void save() {
+    ct::io::Checkpoint saved;
+    saved.add("model", model.state_dict());
+    saved.add("optimizer", optimizer.state_dict());
+    saved.add("generator", ct::default_generator());
+    saved.settings["step"] = std::to_string(step);
+    saved.settings["characters"] = vocabulary.characters();
+    for_each_kept(settings, [&](const char* name, const auto& value, const char*) {
+      std::ostringstream text;
+      text.precision(17);  // so that the same double is read again
+      text << value;
+      saved.settings[name] = text.str();
+    });
+    ct::io::save_checkpoint(settings.checkpoint, saved);
+  }
+  void load(const ct::io::Checkpoint& saved) {
+    if (setting(saved, "characters") != vocabulary.characters())
+      throw ct::ValueError("the text has other characters than that of the checkpoint");
+    model.load_state_dict(saved["model"]);
+    optimizer.load_state_dict(saved["optimizer"]);
+    saved.restore("generator", ct::default_generator());
+    step = std::stoll(setting(saved, "step"));
+  }
+};
+
+/// The settings of a checkpoint in place of those of the command line.
+void take(const ct::io::Checkpoint& saved, Settings& settings) {
+  for_each_kept(settings, [&](const char* name, auto& value, const char*) {
+    const std::string& text = setting(saved, name);
+    if constexpr (std::is_same_v<decltype(value), std::string&>)
+      value = text;
+    else if (std::istringstream stream(text); !(stream >> value))
+      throw ct::ValueError("the checkpoint's setting " + std::string(name) + " is " + text);
+  });
+}
+
+// ---- Measuring ----
+
+/// The mean cross entropy of a character, over all of a text.
+double evaluate(CharGpt& model, const Tensor& tokens, const Settings& settings) {
+  const ct::NoGrad guard;
+  model.eval();
+  const ct::data::TextDataset windows(tokens, settings.model.context, settings.model.context);
+  double sum = 0;
+  ct::data::DataLoader loader(windows, {.batch_size = 64});
+  for (const auto& [x, y] : loader)
+    sum += ct::cross_entropy(model(x).flatten(0, 1), y.flatten(), {.reduction = ct::Reduction::sum}).item();
+  model.train();
+  return sum / static_cast<double>(windows.size() * settings.model.context);
+}
+
+/// The file of the losses, with its lines up to a step: a training that was stopped may have written more than it
+/// saved.
+std::ofstream open_metrics(const std::string& path, int64_t step) {
+  std::string lines = "step,train_loss,validation_loss\n", line;
+  std::ifstream before(path);
+  std::getline(before, line);
+  while (std::getline(before, line))
+    if (std::atoll(line.c_str()) <= step) lines += line + "\n";
+  before.close();
+  std::ofstream file(path);
+  file.precision(9);
+  file << lines;
+  return file;
+}
+
+// ---- Training ----
+
+volatile std::sig_atomic_t interrupted = 0;
+
+/// Up along a line, then down along half a cosine to a tenth (Loshchilov and Hutter 2017).
+double learning_rate(const Settings& s, int64_t step) {
+  if (step < s.warmup) return s.lr * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
+  const double part =
+      static_cast<double>(step - s.warmup) / static_cast<double>(std::max<int64_t>(s.steps - s.warmup, 1));
+  return s.lr * (0.1 + 0.45 * (1 + std::cos(M_PI * part)));
+}
+
+void train(Training& training, const Corpus& corpus) {
+  const Settings& s = training.settings;
+  const ct::data::TextDataset windows(corpus.train, s.model.context);
+  std::ofstream metrics = open_metrics(s.out + "/metrics.csv", training.step);
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+
+  const int64_t last = s.pause_at > 0 ? std::min(s.pause_at, s.steps) : s.steps;
+  while (training.step < last && !interrupted) {
+    const int64_t until = std::min(last, (training.step / s.eval_every + 1) * s.eval_every);
+    {
+      ct::data::Progress progress("to step " + std::to_string(until), until - training.step);
+      while (training.step < until && !interrupted) {
+        const auto [x, y] = ct::data::random_batch(windows, s.batch_size, s.seed, static_cast<uint64_t>(training.step));
+        training.optimizer.lr() = learning_rate(s, training.step);
+        training.optimizer.zero_grad();
+        const Tensor loss = ct::cross_entropy(training.model(x).flatten(0, 1), y.flatten());
+        loss.backward();  // throws when the loss is NaN
+        ct::optim::clip_grad_norm_(training.model.parameters(), s.clip);
+        training.optimizer.step();
+        progress.step(loss.item());
+        if (++training.step % 10 == 0) metrics << training.step << ',' << loss.item() << ",\n";
+      }
+    }
+    if (training.step % s.eval_every == 0 || training.step == s.steps) {
+      const double loss = evaluate(training.model, corpus.validation, s);
+      metrics << training.step << ",," << loss << '\n';
+      std::printf("step %lld: validation loss %.4f\n", static_cast<long long>(training.step), loss);
+    }
+    metrics.flush();
+    training.save();
+  }
+  if (training.step < s.steps)
+    std::printf("stopped at step %lld of %lld; --resume goes on\n", static_cast<long long>(training.step),
+                static_cast<long long>(s.steps));
+}
+
+void draw_curve(const std::string& out) {
+  const std::string picture = out + "/loss.svg", data = quoted(out + "/metrics.csv");
+  run_gnuplot("set terminal svg size 900,520 font 'sans-serif,15' background rgb 'white'\nset output " +
+                  quoted(picture) +
+                  "\nset datafile separator ','\nset title 'Predicting the next character'\n"
+                  "set xrange [0:*]\nset xlabel 'step'\nset ylabel 'cross entropy of a character'\nset grid lt 1 lc "
+                  "rgb '#e0e0e0'\n"
+                  "set border lc rgb '#808080'\nset key top right\nplot " +
+                  data + " skip 1 using 1:2 with lines lw 2 lc rgb '#7fb2e5' title 'training', " + data +
+                  " skip 1 using 1:3 with linespoints lw 2 pt 7 ps 0.6 lc rgb '#d9822b' title 'validation'\n",
+              picture);
+}
+
+// ---- Writing ----
+
+/// The prompt and what the model makes of it. Each new character costs one step of the model, as the attention keeps
+/// what it computed of those before it. When the context is full it starts anew with the later half.
+std::string write(CharGpt& model, const ct::data::CharVocabulary& vocabulary, const Settings& s) {
+  model.eval();
+  ct::Generator generator(s.sample_seed);
+  nn::StreamState state = model.start(1);
+  Tensor written = ct::empty({1, 0}, ct::int64);
+  const auto next = [&](const Tensor& tokens) {
+    written = ct::cat({written, tokens}, 1);
+    if (state.length + tokens.size(1) <= s.model.context) return model.step(tokens, state);
+    const int64_t kept = std::max<int64_t>(s.model.context / 2, 1);
+    state = model.start(1);
+    return model.step(written.narrow(1, written.size(1) - kept, kept), state);
+  };
+  const Tensor prompt = vocabulary.encode(s.prompt).unsqueeze(0);
+  return vocabulary.decode(nn::generate(next, prompt, s.tokens, s.sampling, generator)[0]);
+}
+
+void run(Settings settings) {
+  if (settings.checkpoint.empty()) settings.checkpoint = settings.out + "/checkpoint.safetensors";
+  ct::io::Checkpoint saved;
+  if (settings.resume || settings.sample) saved = ct::io::load_checkpoint(settings.checkpoint), take(saved, settings);
+  if (settings.eval_every < 1) throw ct::ValueError("--eval-every must be at least 1");
+  ct::manual_seed(settings.seed);
+
+  if (settings.sample) {
+    Training training(settings, ct::data::CharVocabulary(setting(saved, "characters")));
+    training.model.load_state_dict(saved["model"]);
+    std::printf("%s\n", write(training.model, training.vocabulary, settings).c_str());
+    return;
+  }
+
+  const Corpus corpus = read_corpus(settings.text, settings.model.context);
+  Training training(settings, corpus.vocabulary);
+  std::printf("%s\n%lld characters to train on, %lld to measure with, %lld different ones\n",
+              to_string(training.model).c_str(), static_cast<long long>(corpus.train.numel()),
+              static_cast<long long>(corpus.validation.numel()), static_cast<long long>(corpus.vocabulary.size()));
+  if (settings.resume) training.load(saved);
+  std::filesystem::create_directories(settings.out);
+  const auto start = std::chrono::steady_clock::now();
+  train(training, corpus);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (training.step >= std::min(settings.eval_every, settings.steps)) draw_curve(settings.out);
+  std::printf("%.1f s; losses, their curve and the checkpoint are in %s\n\n%s\n", seconds, settings.out.c_str(),
+              write(training.model, training.vocabulary, settings).c_str());
+}
+
+int main(int argc, char** argv) {
+  Settings settings;
+  int threads = 0;
+  CLI::App app{"Trains a small transformer to predict the next character of a text, and lets it write."};
+  app.option_defaults()->always_capture_default();
+  for_each_kept(settings, [&](const char* name, auto& value, const char* help) {
+    app.add_option(std::string("--") + name, value, help)->group("Training (a checkpoint keeps these)");
+  });
+  app.add_option("--out", settings.out, "Directory for losses, their curve and the checkpoint");
+  app.add_option("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");
+  app.add_flag("--resume", settings.resume, "Go on with the training of the checkpoint");
+  app.add_flag("--sample", settings.sample, "Only write, by the model of the checkpoint");
+  app.add_option("--pause-at", settings.pause_at, "Stop at this step, as Ctrl-C does; 0 for the end");
+  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
+  const std::string writing = "Writing";
+  app.add_option("--prompt", settings.prompt, "What the model goes on from (default: a new line)")->group(writing);
+  app.add_option("--tokens", settings.tokens, "Characters to write")->group(writing);
+  app.add_option("--temperature", settings.sampling.temperature, "0 takes the likeliest; 1 as learned")->group(writing);
+  app.add_option("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all")->group(writing);
+  app.add_option("--top-p", settings.sampling.top_p, "Only the likeliest that have this probability together")
+      ->group(writing);
+  app.add_option("--sample-seed", settings.sample_seed, "Seed of what is drawn")->group(writing);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (threads > 0) ct::set_num_threads(threads);
+    run(settings);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "char_gpt: %s\n", error.what());
+    return 1;
+  }
+}
