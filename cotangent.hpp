@@ -46,8 +46,11 @@
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/fold.hpp>
+#include <cotangent/nn/gated_attention.hpp>
+#include <cotangent/nn/headed_attention.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/linear_attention.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
@@ -56,6 +59,7 @@
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/shape.hpp>
+#include <cotangent/nn/sparse_attention.hpp>
 #include <cotangent/nn/state_dict.hpp>
 #include <cotangent/nn/upsample.hpp>
 #include <cotangent/optim/adam.hpp>

@@ -95,11 +95,10 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const double scale = std::pow(static_cast<double>(q.size(3)), -0.25);
   Tensor uq = exponents(q * scale, projection, kernel), uk = exponents(k * scale, projection, kernel);
   if (kernel != FavorKernel::relu && q.numel() > 0 && k.numel() > 0) {
-    uq = uq - amax(uq.detach(), -1, true);
+    uq = uq - amax(uq, -1, true);
     if (!options.causal) {
       const Tensor kept = checked_padding(op, options.key_padding, k);
-      Tensor seen = uk.detach();
-      if (kept.defined()) seen = masked_fill(seen, !kept, -kInfinity);
+      const Tensor seen = kept.defined() ? masked_fill(uk, !kept, -kInfinity) : uk;
       const Tensor top = amax(seen, {2, 3}, true);
       uk = uk - where(top == -kInfinity, 0, top);
     }

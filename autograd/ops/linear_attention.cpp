@@ -66,7 +66,8 @@ Tensor zero_padded(const Tensor& x, int64_t dim, int64_t before, int64_t after) 
 Tensor feature_map(const Tensor& x, FeatureMap map) {
   const double infinity = std::numeric_limits<double>::infinity();
   switch (map) {
-    case FeatureMap::elu: return exp(clamp(x, -infinity, 0)) + relu(x);
+    case FeatureMap::elu_plus_one: return exp(clamp(x, -infinity, 0)) + relu(x);
+    case FeatureMap::elu: return expm1(clamp(x, -infinity, 0)) + relu(x);
     case FeatureMap::exp: return exp(x);
     case FeatureMap::relu: return relu(x);
     case FeatureMap::squared_relu: return square(relu(x));

@@ -8,7 +8,8 @@ namespace cotangent {
 
 /// Features that are computed element by element, and `direction`.
 enum class FeatureMap : uint8_t {
-  elu,           ///< elu(x) + 1: e^x below 0, x + 1 above (Katharopoulos et al., arXiv:2006.16236)
+  elu_plus_one,  ///< e^x below 0, x + 1 above (Katharopoulos et al., arXiv:2006.16236)
+  elu,           ///< e^x - 1 below 0, x above: weights of either sign
   exp,           ///< e^x
   relu,          ///< max(x, 0)
   squared_relu,  ///< max(x, 0)^2

@@ -168,8 +168,11 @@ std::vector<OpInfo> linear_attention_ops() {
   const InputSpec kept = values({2, 5}, {1, 1, 0, 1, 1, 0, 1, 1, 0, 0}, boolean);
   return {{"feature_map",
            {{{distinct({2, 3})},
-             map_features<FeatureMap::elu>,
+             map_features<FeatureMap::elu_plus_one>,
              [](Arguments x) -> Results { return where(x[0] > 0, x[0] + 1, exp(x[0])); }},
+            {{distinct({2, 3})},
+             map_features<FeatureMap::elu>,
+             [](Arguments x) -> Results { return where(x[0] > 0, x[0], exp(x[0]) - 1); }},
             {{normal({2, 3})}, map_features<FeatureMap::exp>, [](Arguments x) -> Results { return exp(x[0]); }},
             {{distinct({2, 3})},
              map_features<FeatureMap::relu>,

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>

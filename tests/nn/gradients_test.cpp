@@ -8,11 +8,14 @@
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/fold.hpp>
+#include <cotangent/nn/gated_attention.hpp>
 #include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/linear_attention.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/shape.hpp>
+#include <cotangent/nn/sparse_attention.hpp>
 #include <cotangent/nn/upsample.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -172,4 +175,35 @@ TEST_CASE("gradients of Dropout, with the same numbers each time") {
 TEST_CASE("gradients of MultiHeadAttention") {
   check_layer(nn::MultiHeadAttention(4, 2), {1, 3, 4});
   check_layer(nn::MultiHeadAttention(4, 2, {.kv_heads = 1, .causal = true, .bias = false}), {1, 3, 4});
+}
+
+TEST_CASE("gradients of linear, gated and sparse attention") {
+  for (bool causal : {false, true}) {
+    check_layer(nn::LinearAttention(4, 2, {.causal = causal}), {1, 4, 4});
+    check_layer(nn::LinearAttention(4, 2, {.features = FeatureMap::direction, .causal = causal}), {1, 4, 4});
+    check_layer(nn::LinearAttention(4, 2, {.cosine_length = 4, .causal = causal}), {1, 4, 4});
+    check_layer(nn::EfficientAttention(4, 2, {.causal = causal}), {1, 4, 4});
+    for (FavorKernel kernel : {FavorKernel::positive, FavorKernel::hyperbolic, FavorKernel::relu})
+      check_layer(nn::Performer(4, 2, {.kernel = kernel, .features = 3, .redraw_every = 0, .causal = causal}),
+                  {1, 4, 4});
+    check_layer(nn::NormAttention(4, 2, {.causal = causal}), {1, 4, 4});
+    check_layer(nn::GatedAttentionUnit(3, {.expanded = 4, .key_width = 2, .causal = causal}), {1, 4, 3});
+    for (nn::GatedWeights weights :
+         {nn::GatedWeights::squared_relu_by_length, nn::GatedWeights::squared_relu_by_row, nn::GatedWeights::softmax})
+      check_layer(nn::GatedAttentionUnit(
+                      3, {.expanded = 4, .key_width = 2, .weights = weights, .max_length = 4, .causal = causal}),
+                  {1, 4, 3});
+    check_layer(nn::MixedChunkAttention(3, {.expanded = 4, .key_width = 2, .size = 2, .causal = causal}), {1, 5, 3});
+    check_layer(nn::SparseAttention(4, 2, {.window = 1, .causal = causal}), {1, 5, 4});
+    check_layer(nn::SparseAttention(4, 2,
+                                    {.pattern = SparsePattern::fixed,
+                                     .odd_heads = SparsePattern::combined,
+                                     .window = 1,
+                                     .stride = 2,
+                                     .summary = 1,
+                                     .causal = causal}),
+                {1, 5, 4});
+    for (nn::DiagWeights weights : {nn::DiagWeights::softmax, nn::DiagWeights::relu})
+      check_layer(nn::DiagAttention(4, 2, {.block = 3, .weights = weights, .causal = causal}), {1, 5, 4});
+  }
 }

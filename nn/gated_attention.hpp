@@ -1,0 +1,103 @@
+#pragma once
+// Attention and gated linear unit in one: the gated attention unit, and its linear-time mixture of chunks, FLASH (no
+// relation of FlashAttention, which is a way to compute softmax attention). Hua et al., arXiv:2202.10447.
+#include <cotangent/autograd/ops/gated_attention.hpp>
+#include <cotangent/nn/attention.hpp>
+#include <cotangent/nn/linear.hpp>
+#include <cotangent/nn/position.hpp>
+
+namespace cotangent::nn {
+
+/// How scores s_ij become weights; n is the number of keys.
+enum class GatedWeights : uint8_t {
+  squared_relu,            ///< max(q.k / sqrt(s) + b, 0)^2 / n
+  squared_relu_by_length,  ///< max(q.k / n + b, 0)^2
+  squared_relu_by_row,     ///< the first, divided by the sum of the row instead of n
+  softmax                  ///< softmax(q.k / sqrt(s) + b)
+};
+
+struct GatedAttentionUnitOptions {
+  int64_t expanded = 0;     ///< e, the width of gates and values: 0 stands for 2d
+  int64_t key_width = 128;  ///< s, the width of queries and keys
+  GatedWeights weights = GatedWeights::squared_relu;
+  int64_t length = 0;         ///< n, as it was in training; 0 stands for the number of keys that are no padding
+  bool relative_bias = true;  ///< b by the distance i - j, learned
+  int64_t max_length = 512;   ///< below 512 a table of the distances up to it, else the rotary form without a limit
+  bool causal = false;
+  AnyPosition positions = {};  ///< of queries and keys, and added to the scores
+  Dtype dtype = default_dtype();
+};
+
+/// The gated attention unit: one head, whose queries and keys are affine maps of a shared Z.
+///
+///     U = f(x Wu), V = f(x Wv), Z = f(x Wz), f = SiLU;   Q = Z * gamma_0 + beta_0, K = Z * gamma_1 + beta_1
+///     y = (U * (A V)) Wo,   A the weights of Q and K
+///
+///   in_proj.weight (2e + s, d): Wu, Wv and Wz below one another; gamma and beta (2, s); out_proj.weight (d, e);
+///   bias_table (2 max_length - 1) by distance, or for the rotary form b_ij = (R_i a) . (R_j b) bias_a and bias_b (s)
+/// Weights, gamma and the biases start normal with deviation 0.02, beta at 0. The block of the paper is x +
+/// unit(norm(x)); two of them stand for attention and feed-forward network.
+/// It streams with a cache of keys and values (B, T, s + e); squared_relu and squared_relu_by_length only with a fixed
+/// `length`. Errors: ValueError for sizes below 1, an odd key_width of a rotary bias, more than max_length positions
+/// of a table, a memory.
+struct GatedAttentionUnit : Attention {
+  GatedAttentionUnit(int64_t width, const GatedAttentionUnitOptions& options = {});
+  Linear in_proj, out_proj;
+  Parameter gamma, beta, bias_table, bias_a, bias_b;
+  AnyPosition positions;
+  int64_t expanded, key_width, length, max_length;
+  GatedWeights weights;
+  COTANGENT_MEMBERS(in_proj, gamma, beta, bias_table, bias_a, bias_b, positions, out_proj)
+  bool has(AttentionForm form) const override;
+  std::string settings() const override;
+
+ protected:
+  Tensor parallel(const Tensor& x, const AttentionCall& call) override;
+  StreamState begin(int64_t batch) override;
+  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
+
+ private:
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, const Tensor& mask,
+                const Tensor& key_mask);
+};
+
+struct MixedChunkAttentionOptions {
+  int64_t expanded = 0;     ///< e: 0 stands for 2d
+  int64_t key_width = 128;  ///< s
+  int64_t size = 256;       ///< c, positions in a chunk
+  ChunkNorm norm = ChunkNorm::chunk;
+  bool local = true, global = true;  ///< with either part
+  bool relative_bias = true;         ///< a learned table of the distances within a chunk
+  bool causal = false;
+  AnyPosition positions = {};  ///< of all four kinds of queries and keys; the paper rotates 32 of their dimensions
+  Dtype dtype = default_dtype();
+};
+
+/// FLASH: a gated attention unit in linear time. Four affine maps of Z give queries and keys for squared rectified
+/// attention within chunks of c positions, and for linear attention between them: mixed_chunk_attention.
+///   in_proj.weight (2e + s, d); gamma and beta (4, s): of q_quad, k_quad, q_lin and k_lin; bias_table (2c - 1);
+///   out_proj.weight (d, e)
+/// The state is the sum over whole chunks (B, 1, s, e), and the rows of the chunk that is not full yet.
+/// Errors: ValueError for sizes below 1, masks other than a key_mask, a memory.
+struct MixedChunkAttention : Attention {
+  MixedChunkAttention(int64_t width, const MixedChunkAttentionOptions& options = {});
+  Linear in_proj, out_proj;
+  Parameter gamma, beta, bias_table;
+  AnyPosition positions;
+  int64_t expanded, key_width, size;
+  ChunkNorm norm;
+  bool local, global;
+  COTANGENT_MEMBERS(in_proj, gamma, beta, bias_table, positions, out_proj)
+  bool has(AttentionForm form) const override { return form == AttentionForm::parallel || causal(); }
+  std::string settings() const override;
+
+ protected:
+  Tensor parallel(const Tensor& x, const AttentionCall& call) override;
+  StreamState begin(int64_t batch) override;
+  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
+
+ private:
+  Tensor attend(const Tensor& x, int64_t start, const Tensor& key_mask, MixedChunkState* state);
+};
+
+}  // namespace cotangent::nn
