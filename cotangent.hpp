@@ -24,6 +24,7 @@
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/resize.hpp>
+#include <cotangent/autograd/ops/rope.hpp>
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/sort.hpp>
@@ -61,6 +62,7 @@
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/sparse_attention.hpp>
 #include <cotangent/nn/state_dict.hpp>
+#include <cotangent/nn/transformer.hpp>
 #include <cotangent/nn/upsample.hpp>
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/optim/clip.hpp>

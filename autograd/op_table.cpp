@@ -10,6 +10,7 @@ namespace cotangent {
   X(fold)                                                                                                            \
   X(gated)                                                                                                       \
   X(favor) X(gated_attention) X(linear_attention) X(sparse_attention)                                                \
+  X(rope)                                                                                                            \
   X(conv) X(convert) X(einsum) X(elementwise) X(index) X(indexing) X(join) X(linalg) X(loss) X(math) X(norm) X(pool) \
       X(random) X(reduce) X(resize) X(scan) X(softmax) X(sort) X(statistics) X(view)
 // clang-format on

@@ -15,27 +15,16 @@ constexpr const char* name_of(AttentionForm form) {
   return form == AttentionForm::parallel ? "parallel" : form == AttentionForm::chunked ? "chunked" : "recurrent";
 }
 
-/// Calls f; an error that leaves it gains the path of the module.
-template <class F>
-auto within(Module& m, F f) {
-  try {
-    return f();
-  } catch (Error& error) {
-    detail::leave(m, error);
-    throw;
-  }
-}
-
 }  // namespace
 
 // ---- checks ----
 
-void Attention::check_input(const Tensor& x) const {
+void SequenceLayer::check_input(const Tensor& x) const {
   if (x.rank() != 3 || x.size(2) != width_)
     fail<ShapeError>("[{}] x has shape {}; it must be (B, T, {})", type_name(), x.shape(), width_);
 }
 
-void Attention::check_key_mask(const Tensor& key_mask, const Tensor& keys) const {
+void SequenceLayer::check_key_mask(const Tensor& key_mask, const Tensor& keys) const {
   if (!key_mask.defined()) return;
   if (key_mask.dtype() != boolean)
     fail<DTypeError>("[{}] the key_mask is {}; it must be bool, false for the keys that nobody may see", type_name(),
@@ -45,18 +34,18 @@ void Attention::check_key_mask(const Tensor& key_mask, const Tensor& keys) const
                      keys.shape(), Shape{keys.size(0), keys.size(1)});
 }
 
-void Attention::check_cross() const {
+void SequenceLayer::check_cross() const {
   if (causal_)
     fail<ValueError>("[{}] is causal, and a memory has no order with x; make it with causal = false", type_name());
 }
 
 // ---- forms ----
 
-Tensor Attention::operator()(const Tensor& x, const AttentionCall& call) {
-  return within(*this, [&] { return forward(x, call); });
+Tensor SequenceLayer::operator()(const Tensor& x, const AttentionCall& call) {
+  return detail::within(*this, [&] { return forward(x, call); });
 }
 
-Tensor Attention::forward(const Tensor& x, const AttentionCall& call) {
+Tensor SequenceLayer::forward(const Tensor& x, const AttentionCall& call) {
   check_input(x);
   const bool cross = call.memory.defined();
   if (cross) {
@@ -77,10 +66,10 @@ Tensor Attention::forward(const Tensor& x, const AttentionCall& call) {
   return call.form == AttentionForm::chunked ? chunked(x, call) : recurrent(x, call);
 }
 
-Tensor Attention::chunked(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, call.chunk); }
-Tensor Attention::recurrent(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, 1); }
+Tensor SequenceLayer::chunked(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, call.chunk); }
+Tensor SequenceLayer::recurrent(const Tensor& x, const AttentionCall& call) { return by_steps(x, call, 1); }
 
-Tensor Attention::by_steps(const Tensor& x, const AttentionCall& call, int64_t size) {
+Tensor SequenceLayer::by_steps(const Tensor& x, const AttentionCall& call, int64_t size) {
   if (x.size(1) == 0) return parallel(x, call);
   StreamState state = begin(x.size(0));
   Tensors outputs;
@@ -92,8 +81,8 @@ Tensor Attention::by_steps(const Tensor& x, const AttentionCall& call, int64_t s
 
 // ---- streaming ----
 
-StreamState Attention::start(int64_t batch) {
-  return within(*this, [&] {
+StreamState SequenceLayer::start(int64_t batch) {
+  return detail::within(*this, [&] {
     if (!has(AttentionForm::recurrent))
       fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),
                        causal_ ? "" : ": without causal = true a token's output depends on those after it");
@@ -102,8 +91,8 @@ StreamState Attention::start(int64_t batch) {
   });
 }
 
-StreamState Attention::start_cross(const Tensor& memory, const Tensor& key_mask) {
-  return within(*this, [&] {
+StreamState SequenceLayer::start_cross(const Tensor& memory, const Tensor& key_mask) {
+  return detail::within(*this, [&] {
     check_cross();
     check_input(memory);
     check_key_mask(key_mask, memory);
@@ -113,8 +102,8 @@ StreamState Attention::start_cross(const Tensor& memory, const Tensor& key_mask)
   });
 }
 
-Tensor Attention::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
-  return within(*this, [&] {
+Tensor SequenceLayer::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
+  return detail::within(*this, [&] {
     check_input(x);
     for (const Tensor& t : state.tensors)
       if (t.size(0) != x.size(0))
@@ -123,17 +112,19 @@ Tensor Attention::step(const Tensor& x, StreamState& state, const Tensor& key_ma
     if (state.cross && key_mask.defined())
       fail<ValueError>("[{}] a step to a memory takes no key_mask; start_cross() does", type_name());
     check_key_mask(key_mask, x);
-    Tensor y = advance(x, state, key_mask);
-    state.length += x.size(1);
+    StreamState next = state;  // an error halfway must not leave a stack half advanced
+    Tensor y = advance(x, next, key_mask);
+    next.length += x.size(1);
+    state = std::move(next);
     return y;
   });
 }
 
-StreamState Attention::begin(int64_t) { fail<ValueError>("[{}] can't take a sequence step by step", type_name()); }
-StreamState Attention::begin_cross(const Tensor&, const Tensor&) {
+StreamState SequenceLayer::begin(int64_t) { fail<ValueError>("[{}] can't take a sequence step by step", type_name()); }
+StreamState SequenceLayer::begin_cross(const Tensor&, const Tensor&) {
   fail<ValueError>("[{}] can't attend to a memory step by step", type_name());
 }
-Tensor Attention::advance(const Tensor&, StreamState&, const Tensor&) {
+Tensor SequenceLayer::advance(const Tensor&, StreamState&, const Tensor&) {
   fail<ValueError>("[{}] can't take a sequence step by step", type_name());
 }
 

@@ -36,13 +36,13 @@ struct StreamState {
   std::vector<StreamState> layers = {};  ///< of the layers in this layer
 };
 
-/// An attention layer: x (B, T, d) -> (B, T, d).
+/// A layer of sequences, x (B, T, d) -> (B, T, d), that can be fed bit by bit where no token depends on later ones.
 ///
 /// A variant lists its members by COTANGENT_MEMBERS, and overrides parallel() and, where it can stream, has(), begin()
 /// and advance(); from these follow the chunked and the recurrent form.
-class Attention : public Module {
+class SequenceLayer : public Module {
  public:
-  /// The attention of x to itself, or to call.memory. A ShapeError or a DTypeError where shapes or dtypes don't fit; a
+  /// Of x with itself, or with call.memory. A ShapeError or a DTypeError where shapes or dtypes don't fit; a
   /// ValueError for a form that the variant lacks, for masks or a memory in another form than the parallel one (the
   /// key_mask goes with each), and for a memory where the attention is causal.
   Tensor forward(const Tensor& x, const AttentionCall& call = {});
@@ -64,7 +64,7 @@ class Attention : public Module {
   bool causal() const { return causal_; }   ///< a token sees itself and those before it
 
  protected:
-  Attention(int64_t width, bool causal) : width_(width), causal_(causal) {}
+  SequenceLayer(int64_t width, bool causal) : width_(width), causal_(causal) {}
 
   // What a variant does. Inputs are checked before. An undefined `memory` means x itself.
   virtual Tensor parallel(const Tensor& x, const AttentionCall& call) = 0;
@@ -84,6 +84,12 @@ class Attention : public Module {
 
   int64_t width_;
   bool causal_;
+};
+
+/// The base of all attention layers.
+class Attention : public SequenceLayer {
+ protected:
+  using SequenceLayer::SequenceLayer;
 };
 
 /// Any attention as a value, for layers around it.

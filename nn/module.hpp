@@ -179,6 +179,16 @@ std::string to_string(const Module& module);
 namespace detail {
 /// Adds to an error the name of the module in `m` that it came out of.
 void leave(Module& m, Error& error);
+/// f(), with that.
+template <class F>
+auto within(Module& m, F f) {
+  try {
+    return f();
+  } catch (Error& error) {
+    leave(m, error);
+    throw;
+  }
+}
 /// Gives m tensors of its own. What was shared within m stays shared.
 void unshare(Module& m);
 
