@@ -52,6 +52,7 @@
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/linear_attention.hpp>
+#include <cotangent/nn/maxout.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>

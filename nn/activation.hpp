@@ -6,6 +6,7 @@
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/gated.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/nn/module.hpp>
 
@@ -23,14 +24,27 @@ enum class Activation : uint8_t {
   identity,
   relu,
   relu6,
+  relu_squared,
   leaky_relu,
+  elu,
+  celu,
+  selu,
   gelu,
   gelu_tanh,
+  gelu_sigmoid,
   silu,
+  mish,
   softplus,
   log_sigmoid,
   sigmoid,
   tanh,
+  softsign,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  softshrink,
+  hardshrink,
+  tanhshrink,
   glu,
   bilinear_glu,
   reglu,
@@ -47,6 +61,23 @@ Activation activation_named(std::string_view name);
 /// All of them, in order.
 std::span<const Activation> all_activations();
 
+struct Threshold : Module {
+  Threshold(double threshold_, double value_) : threshold(threshold_), value(value_) {}
+  double threshold, value;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return cotangent::threshold(x, threshold, value); }
+  std::string settings() const override;
+};
+
+/// The step function, whose gradient is 0: a layer behind it does not learn by descent.
+struct Heaviside : Module {
+  explicit Heaviside(double value_ = 0) : value(value_) {}
+  double value;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return heaviside(x, value); }
+  std::string settings() const override;
+};
+
 struct ReLU : Module {
   COTANGENT_MODULE()
   Tensor forward(const Tensor& x) { return relu(x); }
@@ -57,12 +88,63 @@ struct ReLU6 : Module {
   Tensor forward(const Tensor& x) { return relu6(x); }
 };
 
+struct ReLUSquared : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return relu_squared(x); }
+};
+
 struct LeakyReLU : Module {
   explicit LeakyReLU(double slope_ = 0.01) : slope(slope_) {}
   double slope;
   COTANGENT_MODULE()
   Tensor forward(const Tensor& x) { return leaky_relu(x, slope); }
   std::string settings() const override;
+};
+
+struct PReLUOptions {
+  double init = 0.25;
+  Dtype dtype = default_dtype();
+};
+
+/// leaky_relu with a learned slope: one for all, or one for each of the `num_parameters` channels, dimension 1 of x.
+///   weight (num_parameters). Weight decay would pull the slopes to 0: leave it out of the decayed group.
+struct PReLU : Module {
+  explicit PReLU(int64_t num_parameters = 1, const PReLUOptions& options = {});
+  Parameter weight;
+  COTANGENT_MODULE(weight)
+  Tensor forward(const Tensor& x) { return prelu(x, weight); }
+  std::string settings() const override;
+};
+
+/// leaky_relu with slopes that are drawn anew from default_generator() for each element, in training; else their mean.
+struct RReLU : Module {
+  explicit RReLU(double lower_ = 1.0 / 8, double upper_ = 1.0 / 3) : lower(lower_), upper(upper_) {}
+  double lower, upper;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return rrelu(x, lower, upper, is_training()); }
+  std::string settings() const override;
+};
+
+struct ELU : Module {
+  explicit ELU(double alpha_ = 1) : alpha(alpha_) {}
+  double alpha;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return elu(x, alpha); }
+  std::string settings() const override;
+};
+
+struct CELU : Module {
+  explicit CELU(double alpha_ = 1) : alpha(alpha_) {}
+  double alpha;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return celu(x, alpha); }
+  std::string settings() const override;
+};
+
+/// For layers with normal weights of variance 1/fan_in (init::Nonlinearity::linear), and AlphaDropout.
+struct SELU : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return selu(x); }
 };
 
 struct GELU : Module {
@@ -76,6 +158,28 @@ struct GELU : Module {
 struct SiLU : Module {
   COTANGENT_MODULE()
   Tensor forward(const Tensor& x) { return silu(x); }
+};
+
+struct SwishOptions {
+  double beta = 1;
+  bool learned = true;  ///< beta is a parameter; else it stays
+  Dtype dtype = default_dtype();
+};
+
+/// x sigmoid(beta x). SiLU is this with beta = 1 that is not learned.
+///   beta (), a parameter or a constant
+struct Swish : Module {
+  explicit Swish(const SwishOptions& options = {});
+  double constant;
+  Parameter beta;
+  COTANGENT_MODULE(beta)
+  Tensor forward(const Tensor& x) { return beta.defined() ? swish(x, beta) : swish(x, constant); }
+  std::string settings() const override;
+};
+
+struct Mish : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return mish(x); }
 };
 
 struct Softplus : Module {
@@ -101,12 +205,64 @@ struct Tanh : Module {
   Tensor forward(const Tensor& x) { return tanh(x); }
 };
 
+struct Softsign : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return softsign(x); }
+};
+
+struct Hardsigmoid : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return hardsigmoid(x); }
+};
+
+struct Hardswish : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return hardswish(x); }
+};
+
+struct Hardtanh : Module {
+  explicit Hardtanh(double low_ = -1, double high_ = 1) : low(low_), high(high_) {}
+  double low, high;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return hardtanh(x, low, high); }
+  std::string settings() const override;
+};
+
+struct Softshrink : Module {
+  explicit Softshrink(double lambda_ = 0.5) : lambda(lambda_) {}
+  double lambda;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return softshrink(x, lambda); }
+  std::string settings() const override;
+};
+
+struct Hardshrink : Module {
+  explicit Hardshrink(double lambda_ = 0.5) : lambda(lambda_) {}
+  double lambda;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return hardshrink(x, lambda); }
+  std::string settings() const override;
+};
+
+struct Tanhshrink : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return tanhshrink(x); }
+};
+
 /// Along dimension `dim`; there is no default, as it is too easily the wrong one.
 struct Softmax : Module {
   explicit Softmax(int64_t dim_) : dim(dim_) {}
   int64_t dim;
   COTANGENT_MODULE()
   Tensor forward(const Tensor& x) { return softmax(x, dim); }
+  std::string settings() const override;
+};
+
+struct Softmin : Module {
+  explicit Softmin(int64_t dim_) : dim(dim_) {}
+  int64_t dim;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return softmin(x, dim); }
   std::string settings() const override;
 };
 

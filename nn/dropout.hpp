@@ -13,4 +13,13 @@ struct Dropout : Module {
   std::string settings() const override;
 };
 
+/// Dropout for networks of SELU, which keeps the mean 0 and the variance 1: see alpha_dropout.
+struct AlphaDropout : Module {
+  explicit AlphaDropout(double p = 0.5);
+  double p;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x);
+  std::string settings() const override;
+};
+
 }  // namespace cotangent::nn

@@ -21,6 +21,11 @@ Tensor softmax(const Tensor& x, int64_t dim) {
                 });
 }
 
+Tensor softmin(const Tensor& x, int64_t dim) {
+  checked_dim("softmin", dim, x.rank());
+  return softmax(neg(x), dim);
+}
+
 Tensor log_softmax(const Tensor& x, int64_t dim) {
   const Tensor in = x.is_floating() ? x : to(x, default_dtype());
   const int d = checked_dim("log_softmax", dim, x.rank());
@@ -65,6 +70,16 @@ std::vector<OpInfo> softmax_ops() {
         {{normal({4, 1})}, softmax_along<1>, ones_of},
         {{normal({})}, softmax_along<0>, ones_of}},
        {{{normal({3, 4})}, softmax_along<2>, "[softmax] dimension 2 is out of range"}}},
+      {"softmin",
+       {{{normal({3, 4})},
+         [](Arguments x) -> Results { return softmin(x[0], 0); },
+         [](Arguments x) -> Results {
+           const Tensor e = exp(x[0]);
+           return 1 / (e * sum(1 / e, 0, true));
+         }}},
+       {{{normal({3, 4})},
+         [](Arguments x) -> Results { return softmin(x[0], 2); },
+         "[softmin] dimension 2 is out of range"}}},
       {"log_softmax",
        {{{normal({3, 4})}, log_softmax_along<-1>, log_softmax_reference<-1>},
         {{normal({3, 4})}, log_softmax_along<0>, log_softmax_reference<0>},

@@ -42,13 +42,17 @@ T integer_power(T base, T exponent) {  // the caller has checked that the expone
 COTANGENT_BINARY(IntPow, integer_power(a, b))
 
 // Gradients: a is dL/dy, b is the output y or the input x, as named.
-COTANGENT_BINARY(TanhBackward, a*(T(1) - b * b))                         // y
-COTANGENT_BINARY(SigmoidBackward, a* b*(T(1) - b))                       // y
-COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)                     // y
-COTANGENT_BINARY(ClampBackward, b<p || b> q ? T(0) : a)                  // x
-COTANGENT_BINARY(HardtanhBackward, b <= p || b >= q ? T(0) : a)          // y or x
-COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)                // x
-COTANGENT_BINARY(SoftplusBackward, b* p > q ? a : a * m_sigmoid(b * p))  // x
+COTANGENT_BINARY(TanhBackward, a*(T(1) - b * b))                                                            // y
+COTANGENT_BINARY(SigmoidBackward, a* b*(T(1) - b))                                                          // y
+COTANGENT_BINARY(ReluBackward, b <= T(0) ? T(0) : a)                                                        // y
+COTANGENT_BINARY(ClampBackward, b<p || b> q ? T(0) : a)                                                     // x
+COTANGENT_BINARY(HardtanhBackward, b <= p || b >= q ? T(0) : a)                                             // y or x
+COTANGENT_BINARY(LeakyReluBackward, b > T(0) ? a : a * p)                                                   // x
+COTANGENT_BINARY(ReluSquaredBackward, b <= T(0) ? T(0) : a * (T(2) * b))                                    // x
+COTANGENT_BINARY(ThresholdBackward, b <= p ? T(0) : a)                                                      // x
+COTANGENT_BINARY(EluBackward, b > T(0) ? a : a * (p * m_quick_exp(b * q)))                                  // x
+COTANGENT_BINARY(SeluBackward, a*(b > T(0) ? T(kSeluScale) : T(kSeluScale * kSeluAlpha) * m_quick_exp(b)))  // x
+COTANGENT_BINARY(SoftplusBackward, b* p > q ? a : a * m_sigmoid(b * p))                                     // x
 template <class T>
 T gelu_slope(T x) {
   const T bell = m_quick_exp(T(-0.5) * x * x);
@@ -67,6 +71,29 @@ T silu_slope(T x) {
   return s * (T(1) + x * (T(1) - s));
 }
 COTANGENT_BINARY(SiluBackward, a* silu_slope(b))  // x
+template <class T>
+T swish_slope(T x, T beta) {
+  const T s = m_sigmoid(x * beta);
+  return s * (T(1) + beta * x * (T(1) - s));
+}
+COTANGENT_BINARY(SwishBackward, a* swish_slope(b, p))  // x
+template <class T>
+T mish_slope(T x) {  // t + x (1 - t^2) sigmoid(x) for t = tanh(softplus(x))
+  const MishParts<T> parts = m_mish(x);
+  const T d = parts.denominator, bend = T(4) * parts.e * (T(1) + parts.e) * (x > T(0) ? parts.e : T(1));
+  return parts.numerator / d + x * (bend / (d * d));
+}
+COTANGENT_BINARY(MishBackward, a* mish_slope(b))                                                  // x
+COTANGENT_BINARY(SoftsignBackward, a / ((T(1) + m_fabs(b)) * (T(1) + m_fabs(b))))                 // x
+COTANGENT_BINARY(HardsigmoidBackward, b <= T(-3) || b >= T(3) ? T(0) : a * T(1.0 / 6))            // x
+COTANGENT_BINARY(HardswishBackward, b <= T(-3) ? T(0) : b >= T(3) ? a : a * (b / T(3) + T(0.5)))  // x
+COTANGENT_BINARY(ShrinkBackward, m_fabs(b) <= p ? T(0) : a)                                       // x
+template <class T>
+T tanhshrink_slope(T x) {
+  const T t = m_tanh(x);
+  return t * t;
+}
+COTANGENT_BINARY(TanhshrinkBackward, a* tanhshrink_slope(b))  // x
 
 // Losses: a is what the model gives, b the target.
 COTANGENT_BINARY(ScaledSub, (a - b) * p)
@@ -140,10 +167,21 @@ void fill_binary(Table& t) {
   floats<ClampBackward>(t, Binary::clamp_backward);
   floats<HardtanhBackward>(t, Binary::hardtanh_backward);
   floats<LeakyReluBackward>(t, Binary::leaky_relu_backward);
+  floats<ReluSquaredBackward>(t, Binary::relu_squared_backward);
+  floats<ThresholdBackward>(t, Binary::threshold_backward);
+  floats<EluBackward>(t, Binary::elu_backward);
+  floats<SeluBackward>(t, Binary::selu_backward);
   floats<GeluBackward>(t, Binary::gelu_backward);
   floats<GeluTanhBackward>(t, Binary::gelu_tanh_backward);
   floats<SiluBackward>(t, Binary::silu_backward);
+  floats<SwishBackward>(t, Binary::swish_backward);
+  floats<MishBackward>(t, Binary::mish_backward);
   floats<SoftplusBackward>(t, Binary::softplus_backward);
+  floats<SoftsignBackward>(t, Binary::softsign_backward);
+  floats<HardsigmoidBackward>(t, Binary::hardsigmoid_backward);
+  floats<HardswishBackward>(t, Binary::hardswish_backward);
+  floats<ShrinkBackward>(t, Binary::shrink_backward);
+  floats<TanhshrinkBackward>(t, Binary::tanhshrink_backward);
   floats<ScaledSub>(t, Binary::scaled_sub);
   floats<BceWithLogits>(t, Binary::bce_with_logits);
   floats<BceWithLogitsSlope>(t, Binary::bce_with_logits_slope);

@@ -50,6 +50,8 @@ constexpr double kSqrtHalf = 0.70710678118654752440;     // 1/sqrt(2)
 constexpr double kInvSqrt2Pi = 0.39894228040143267794;   // 1/sqrt(2 pi)
 constexpr double kSqrt2OverPi = 0.79788456080286535588;  // sqrt(2/pi)
 constexpr double kGeluCubic = 0.044715;
+constexpr double kSeluScale = 1.0507009873554804934;  // the fixed point of mean 0 and variance 1
+constexpr double kSeluAlpha = 1.6732632423543772848;
 
 // Cheaper float32 versions of what softmax and the activations are made of; float64 takes the functions above. All
 // polynomials were fitted for the least relative error.
@@ -107,6 +109,17 @@ template <class T>
 template <class T>
 [[maybe_unused]] inline T m_softplus(T x) {  // log(1 + exp(x)) without overflow
   return (x > T(0) ? x : T(0)) + m_log1p_unit(m_quick_exp(-m_fabs(x)));
+}
+
+/// tanh(softplus(x)) as a ratio of polynomials of e = exp(-|x|), which can't overflow.
+template <class T>
+struct MishParts {
+  T e, numerator, denominator;
+};
+template <class T>
+[[maybe_unused]] inline MishParts<T> m_mish(T x) {
+  const T e = m_quick_exp(-m_fabs(x)), numerator = x > T(0) ? T(1) + T(2) * e : e * (e + T(2));
+  return {e, numerator, numerator + (x > T(0) ? T(2) * e * e : T(2))};
 }
 
 }  // namespace

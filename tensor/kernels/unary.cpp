@@ -34,11 +34,29 @@ COTANGENT_UNARY(Erf, m_erf(x))
 COTANGENT_UNARY(Relu, x < T(0) ? T(0) : x)
 COTANGENT_UNARY(Clamp, x < p ? p : (x > q ? q : x))
 COTANGENT_UNARY(LeakyRelu, x < T(0) ? p * x : x)
+COTANGENT_UNARY(ReluSquared, x < T(0) ? T(0) : x * x)
+COTANGENT_UNARY(Threshold, x <= p ? q : x)
+COTANGENT_UNARY(Heaviside, x > T(0) ? T(1) : x < T(0) ? T(0) : x == T(0) ? p : x)
+COTANGENT_UNARY(Elu, x > T(0) ? x : p * m_expm1(x * q))
+COTANGENT_UNARY(Selu, x > T(0) ? T(kSeluScale) * x : T(kSeluScale * kSeluAlpha) * m_expm1(x))
 COTANGENT_UNARY(Gelu, x* m_normal_cdf(x, m_quick_exp(T(-0.5) * x * x)))
 COTANGENT_UNARY(GeluTanh, T(0.5) * x * (T(1) + m_tanh(T(kSqrt2OverPi) * (x + T(kGeluCubic) * x * x * x))))
 COTANGENT_UNARY(Silu, x* m_sigmoid(x))
+COTANGENT_UNARY(Swish, x* m_sigmoid(x* p))
+template <class T>
+T mish_of(T x) {
+  const MishParts<T> parts = m_mish(x);
+  return x * (parts.numerator / parts.denominator);
+}
+COTANGENT_UNARY(Mish, mish_of(x))
 COTANGENT_UNARY(Softplus, x* p > q ? x : m_softplus(x * p) / p)
 COTANGENT_UNARY(LogSigmoid, -m_softplus(-x))
+COTANGENT_UNARY(Softsign, x / (T(1) + m_fabs(x)))
+COTANGENT_UNARY(Hardsigmoid, x <= T(-3) ? T(0) : x >= T(3) ? T(1) : (x + T(3)) / T(6))
+COTANGENT_UNARY(Hardswish, x <= T(-3) ? T(0) : x >= T(3) ? x : x * (x + T(3)) / T(6))
+COTANGENT_UNARY(Softshrink, x > p ? x - p : x < -p ? x + p : x != x ? x : T(0))
+COTANGENT_UNARY(Hardshrink, m_fabs(x) <= p ? T(0) : x)
+COTANGENT_UNARY(Tanhshrink, x - m_tanh(x))
 COTANGENT_UNARY(Power, m_pow(x, p))
 COTANGENT_UNARY(Floor, m_floor(x))
 COTANGENT_UNARY(Ceil, m_ceil(x))
@@ -95,11 +113,24 @@ void fill_unary(Table& t) {
   floats<Sigmoid>(t, Unary::sigmoid);
   floats<Erf>(t, Unary::erf);
   floats<LeakyRelu>(t, Unary::leaky_relu);
+  floats<ReluSquared>(t, Unary::relu_squared);
+  floats<Threshold>(t, Unary::threshold);
+  floats<Heaviside>(t, Unary::heaviside);
+  floats<Elu>(t, Unary::elu);
+  floats<Selu>(t, Unary::selu);
   floats<Gelu>(t, Unary::gelu);
   floats<GeluTanh>(t, Unary::gelu_tanh);
   floats<Silu>(t, Unary::silu);
+  floats<Swish>(t, Unary::swish);
+  floats<Mish>(t, Unary::mish);
   floats<Softplus>(t, Unary::softplus);
   floats<LogSigmoid>(t, Unary::log_sigmoid);
+  floats<Softsign>(t, Unary::softsign);
+  floats<Hardsigmoid>(t, Unary::hardsigmoid);
+  floats<Hardswish>(t, Unary::hardswish);
+  floats<Softshrink>(t, Unary::softshrink);
+  floats<Hardshrink>(t, Unary::hardshrink);
+  floats<Tanhshrink>(t, Unary::tanhshrink);
   floats<Power>(t, Unary::power);
   floats<Floor>(t, Unary::floor);
   floats<Ceil>(t, Unary::ceil);

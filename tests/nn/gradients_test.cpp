@@ -11,6 +11,7 @@
 #include <cotangent/nn/gated_attention.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/linear_attention.hpp>
+#include <cotangent/nn/maxout.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
@@ -142,6 +143,26 @@ TEST_CASE("gradients of the activations") {
   check_layer(nn::Tanh(), {2, 3});
   check_layer(nn::Softmax(-1), {2, 3});
   check_layer(nn::LogSoftmax(1), {2, 3});
+  check_layer(nn::Threshold(0.3, 2), {2, 3});
+  check_layer(nn::ReLUSquared(), {2, 3});
+  check_layer(nn::PReLU(), {2, 3});
+  check_layer(nn::PReLU(3), {2, 3, 2});
+  check_layer(nn::ELU(1.3), {2, 3});
+  check_layer(nn::CELU(0.6), {2, 3});
+  check_layer(nn::SELU(), {2, 3});
+  check_layer(nn::GELU(Gelu::sigmoid), {2, 3});
+  check_layer(nn::Swish(), {2, 3});
+  check_layer(nn::Swish({.beta = 0.7, .learned = false}), {2, 3});
+  check_layer(nn::Mish(), {2, 3});
+  check_layer(nn::Softsign(), {2, 3});
+  check_layer(nn::Hardsigmoid(), {2, 3});
+  check_layer(nn::Hardswish(), {2, 3});
+  check_layer(nn::Hardtanh(), {2, 3});
+  check_layer(nn::Softshrink(), {2, 3});
+  check_layer(nn::Hardshrink(), {2, 3});
+  check_layer(nn::Tanhshrink(), {2, 3});
+  check_layer(nn::Softmin(0), {2, 3});
+  check_layer(nn::Maxout(3, 2, 3), {2, 3});
 }
 
 TEST_CASE("gradients of the gated linear units") {
@@ -161,15 +182,19 @@ TEST_CASE("gradients of containers, and of a parameter that is used twice") {
   check_layer(tied, {2, 4});
 }
 
-TEST_CASE("gradients of Dropout, with the same numbers each time") {
-  nn::Dropout dropout(0.4);
+TEST_CASE("gradients of the layers that draw numbers, with the same numbers each time") {
   const Tensor x = randn({3, 4}, float64);
-  check_gradients(
-      [&] {
-        manual_seed(5);
-        return dropout(x);
-      },
-      {x});
+  const auto check = [&](auto layer) {
+    check_gradients(
+        [&] {
+          manual_seed(5);
+          return layer(x);
+        },
+        {x});
+  };
+  check(nn::Dropout(0.4));
+  check(nn::AlphaDropout(0.4));
+  check(nn::RReLU());
 }
 
 TEST_CASE("gradients of MultiHeadAttention") {

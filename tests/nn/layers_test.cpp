@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
@@ -87,6 +88,18 @@ TEST_CASE("Dropout drops in training only") {
   dropout.eval();
   CHECK(equal(dropout(x), x));
   CHECK_THROWS_WITH(nn::Dropout(1.5), Catch::Contains("p is 1.5"));
+}
+
+TEST_CASE("AlphaDropout keeps the mean and the variance") {
+  manual_seed(1);
+  nn::AlphaDropout dropout(0.25);
+  const Tensor x = randn({100'000}), y = dropout(x);
+  CHECK(mean(y).item() == Approx(0).margin(0.02));
+  CHECK(mean(square(y)).item() == Approx(1).margin(0.03));
+  CHECK(dropout.settings() == "0.25");
+  dropout.eval();
+  CHECK(dropout(x).impl() == x.impl());
+  CHECK_THROWS_WITH(nn::AlphaDropout(-1), Catch::Contains("[AlphaDropout] p is -1"));
 }
 
 TEST_CASE("Flatten keeps the batch") {
