@@ -24,6 +24,7 @@
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/resize.hpp>
+#include <cotangent/autograd/ops/rnn.hpp>
 #include <cotangent/autograd/ops/rope.hpp>
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
@@ -59,6 +60,7 @@
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/position.hpp>
 #include <cotangent/nn/receptive_field.hpp>
+#include <cotangent/nn/rnn.hpp>
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/sparse_attention.hpp>

@@ -7,6 +7,20 @@ namespace cotangent {
 
 Gradients Backward::through(Tensor (*f)(std::span<const Tensor> inputs, const void* attributes),
                             const void* attributes) const {
+  struct One {
+    Tensor (*f)(std::span<const Tensor> inputs, const void* attributes);
+    const void* attributes;
+  } const one{f, attributes};
+  return through(
+      [](std::span<const Tensor> inputs, const void* p) -> Tensors {
+        const One& only = *static_cast<const One*>(p);
+        return {only.f(inputs, only.attributes)};
+      },
+      &one);
+}
+
+Gradients Backward::through(Tensors (*f)(std::span<const Tensor> inputs, const void* attributes),
+                            const void* attributes) const {
   EnableGrad guard;
   const size_t count = static_cast<size_t>(inputs());
   // Each input gets a place of its own in the graph: the same tensor may stand for several.
@@ -21,9 +35,17 @@ Gradients Backward::through(Tensor (*f)(std::span<const Tensor> inputs, const vo
       wanted.push_back(places[i]);
     }
   }
-  const Tensors found = cotangent::grad({f(places, attributes)}, wanted,
-                                        {.gradients = {grad()}, .create_graph = creates_graph(), .allow_unused = true});
+  Tensors outputs, cotangents;
+  const Tensors results = f(places, attributes);
+  for (size_t i = 0; i < results.size(); ++i)
+    if (results[i].requires_grad() && has_grad(static_cast<int>(i))) {
+      outputs.push_back(results[i]);
+      cotangents.push_back(grad(static_cast<int>(i)));
+    }
   Tensors gradients(count);
+  if (outputs.empty()) return gradients;
+  const Tensors found = cotangent::grad(
+      outputs, wanted, {.gradients = cotangents, .create_graph = creates_graph(), .allow_unused = true});
   for (size_t i = 0, k = 0; i < count; ++i)
     if (places[i].defined() && needs(static_cast<int>(i))) gradients[i] = found[k++];
   return gradients;

@@ -8,6 +8,7 @@ namespace cotangent {
   X(activation)                                                                                                      \
   X(attention)                                                                                                       \
   X(fold)                                                                                                            \
+  X(group_norm) X(rnn)                                                                                             \
   X(gated)                                                                                                       \
   X(favor) X(gated_attention) X(linear_attention) X(sparse_attention)                                                \
   X(rope)                                                                                                            \

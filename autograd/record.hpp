@@ -69,6 +69,8 @@ class Backward {
   /// That way, for a fused op with a composite form f(inputs): the vector-Jacobian product through f, recorded. All
   /// inputs must be kept.
   Gradients through(Tensor (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;
+  /// The same for several outputs, which f gives in order.
+  Gradients through(Tensors (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;
 
   Backward(Node* node, const detail::Pass& pass) : node_(node), pass_(pass) {}
 

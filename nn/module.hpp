@@ -202,22 +202,15 @@ M clone(const M& m) {
 
 }  // namespace cotangent::nn
 
-/// Lists the members of a module, and so defines what is in this file and clone(). COTANGENT_MODULE adds the call; a
-/// family of modules whose base class has it (nn::Attention) lists its members by this.
-#define COTANGENT_MEMBERS(...)                                                       \
-  void members(::cotangent::nn::Members& cotangent_visitor) override {               \
-    cotangent_visitor.list(#__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__);                 \
-  }                                                                                  \
+/// The parts that need no list: for a module whose options decide how many members it has (nn::LSTM), and which
+/// overrides members() itself.
+#define COTANGENT_CLONE                                                              \
   /** A module of its own: with other parameters and buffers, of the same values. */ \
   template <class CotangentSelf = void>                                              \
   auto clone() const {                                                               \
     return ::cotangent::nn::detail::clone<CotangentSelf>(*this);                     \
   }
-
-/// COTANGENT_MEMBERS and `module(inputs...)` for forward(inputs...). The module must be defined outside of functions,
-/// as it gets member templates. Errors that leave the call gain the path of the module: ` (in blocks.2.attention)`.
-#define COTANGENT_MODULE(...)                                                   \
-  COTANGENT_MEMBERS(__VA_ARGS__)                                                \
+#define COTANGENT_CALL                                                          \
   template <class... CotangentInputs>                                           \
   decltype(auto) operator()(CotangentInputs&&... cotangent_inputs) {            \
     try {                                                                       \
@@ -227,3 +220,17 @@ M clone(const M& m) {
       throw;                                                                    \
     }                                                                           \
   }
+
+/// Lists the members of a module, and so defines what is in this file and clone(). COTANGENT_MODULE adds the call; a
+/// family of modules whose base class has it (nn::Attention) lists its members by this.
+#define COTANGENT_MEMBERS(...)                                         \
+  void members(::cotangent::nn::Members& cotangent_visitor) override { \
+    cotangent_visitor.list(#__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__);   \
+  }                                                                    \
+  COTANGENT_CLONE
+
+/// COTANGENT_MEMBERS and `module(inputs...)` for forward(inputs...). The module must be defined outside of functions,
+/// as it gets member templates. Errors that leave the call gain the path of the module: ` (in blocks.2.attention)`.
+#define COTANGENT_MODULE(...)    \
+  COTANGENT_MEMBERS(__VA_ARGS__) \
+  COTANGENT_CALL

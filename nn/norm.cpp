@@ -1,6 +1,7 @@
 #include <cotangent/nn/norm.hpp>
 
 #include <cotangent/autograd/ops/norm.hpp>
+#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -39,17 +40,77 @@ void BatchNorm2d::check(const Tensor& x) const {
   if (x.rank() != 4) fail<ShapeError>("[BatchNorm2d] x is {}; it must be (N, C, H, W)", x.shape());
 }
 
-LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& o) : normalized_shape(shape), eps(o.eps) {
+namespace {
+void check_normalized_shape(const char* type, const Shape& shape) {
   if (shape.empty() || shape.product() < 1)
-    fail<ValueError>("[LayerNorm] normalized_shape is {}; it must have at least one dimension, none of size 0", shape);
+    fail<ValueError>("[{}] normalized_shape is {}; it must have at least one dimension, none of size 0", type, shape);
+}
+std::string shape_settings(const Shape& shape) {
+  return shape.rank() == 1 ? std::to_string(shape[0]) : to_string(shape);
+}
+}  // namespace
+
+LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& o) : normalized_shape(shape), eps(o.eps) {
+  check_normalized_shape("LayerNorm", shape);
   if (o.affine) weight = ones(shape, o.dtype);
   if (o.affine && o.bias) bias = zeros(shape, o.dtype);
 }
 
 Tensor LayerNorm::forward(const Tensor& x) { return layer_norm(x, normalized_shape, weight, bias, eps); }
 
-std::string LayerNorm::settings() const {
-  return normalized_shape.rank() == 1 ? std::to_string(normalized_shape[0]) : to_string(normalized_shape);
+std::string LayerNorm::settings() const { return shape_settings(normalized_shape); }
+
+RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& o) : normalized_shape(shape), eps(o.eps) {
+  check_normalized_shape("RMSNorm", shape);
+  if (o.affine) weight = ones(shape, o.dtype);
 }
+
+Tensor RMSNorm::forward(const Tensor& x) { return rms_norm(x, normalized_shape, weight, eps); }
+
+std::string RMSNorm::settings() const { return shape_settings(normalized_shape); }
+
+GroupNorm::GroupNorm(int64_t groups_, int64_t channels_, const GroupNormOptions& o)
+    : groups(groups_), channels(channels_), eps(o.eps) {
+  if (groups < 1 || channels < 1 || channels % groups != 0)
+    fail<ValueError>("[GroupNorm] {} groups of {} channels; the groups must divide them, and there must be at least 1",
+                     groups, channels);
+  if (!o.affine) return;
+  weight = ones({channels}, o.dtype);
+  bias = zeros({channels}, o.dtype);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) {
+  if (x.rank() < 2 || x.size(1) != channels)
+    fail<ShapeError>("[GroupNorm] x is {}; it must be (N, {}, ...)", x.shape(), channels);
+  return group_norm(x, groups, weight, bias, eps);
+}
+
+std::string GroupNorm::settings() const { return fmt::format("{}, {}", groups, channels); }
+
+InstanceNormLayer::InstanceNormLayer(const char* type, int positions, int64_t channels_, const InstanceNormOptions& o)
+    : channels(channels_), eps(o.eps), momentum(o.momentum), type_(type), positions_(positions) {
+  if (channels < 1) fail<ValueError>("[{}] {} channels; there must be at least 1", type, channels);
+  if (o.affine) {
+    weight = ones({channels}, o.dtype);
+    bias = zeros({channels}, o.dtype);
+  }
+  if (o.track_running_stats) {
+    running_mean = zeros({channels}, o.dtype);
+    running_var = ones({channels}, o.dtype);
+    num_batches_tracked = zeros({}, int64);
+  }
+}
+
+Tensor InstanceNormLayer::forward(const Tensor& x) {
+  const bool one = x.rank() == positions_ + 1;
+  if ((!one && x.rank() != positions_ + 2) || x.size(one ? 0 : 1) != channels)
+    fail<ShapeError>("[{}] x is {}; it must be (N, {}, ...) with {} position dimensions, N left out for one example",
+                     type_, x.shape(), channels, positions_);
+  const Tensor y = instance_norm(one ? unsqueeze(x, 0) : x, running_mean, running_var, weight, bias,
+                                 is_training() || !running_mean.defined(), momentum, eps);
+  return one ? squeeze(y, 0) : y;
+}
+
+std::string InstanceNormLayer::settings() const { return std::to_string(channels); }
 
 }  // namespace cotangent::nn

@@ -60,4 +60,86 @@ struct LayerNorm : Module {
   std::string settings() const override;
 };
 
+struct RMSNormOptions {
+  double eps = 1e-6;   ///< see rms_norm
+  bool affine = true;  ///< with a weight
+  Dtype dtype = default_dtype();
+};
+
+/// Normalization by the root mean square of the last dimensions: rms_norm of autograd/ops/norm.hpp.
+///   x (..., *normalized_shape) -> the same shape;   weight normalized_shape, 1 at the start
+struct RMSNorm : Module {
+  explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& options = {});
+  explicit RMSNorm(int64_t size, const RMSNormOptions& options = {}) : RMSNorm(Shape{size}, options) {}
+  Parameter weight;
+  Shape normalized_shape;
+  double eps;
+  COTANGENT_MODULE(weight)
+  Tensor forward(const Tensor& x);
+  std::string settings() const override;
+};
+
+struct GroupNormOptions {
+  double eps = 1e-5;
+  bool affine = true;  ///< with weight and bias
+  Dtype dtype = default_dtype();
+};
+
+/// Normalization of groups of channels of one example: group_norm of autograd/ops/norm.hpp.
+///   x (N, C, ...) -> the same shape;   weight and bias (C), 1 and 0 at the start
+/// A ValueError unless the groups divide the channels.
+struct GroupNorm : Module {
+  GroupNorm(int64_t group_count, int64_t channel_count, const GroupNormOptions& options = {});
+  Parameter weight, bias;
+  int64_t groups, channels;
+  double eps;
+  COTANGENT_MODULE(weight, bias)
+  Tensor forward(const Tensor& x);
+  std::string settings() const override;
+};
+
+struct InstanceNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;             ///< how much of a new batch goes into the running statistics
+  bool affine = false;               ///< with weight and bias
+  bool track_running_stats = false;  ///< keep statistics, and use them in evaluation
+  Dtype dtype = default_dtype();
+};
+
+/// What the instance normalizations have in common. num_batches_tracked stays 0, as in PyTorch.
+struct InstanceNormLayer : Module {
+  Parameter weight, bias;
+  Buffer running_mean, running_var, num_batches_tracked;
+  int64_t channels;
+  double eps, momentum;
+  Tensor forward(const Tensor& x);
+  std::string settings() const override;
+
+ protected:
+  InstanceNormLayer(const char* type, int positions, int64_t count, const InstanceNormOptions& options);
+
+ private:
+  const char* type_;
+  int positions_;
+};
+
+/// Normalization of each channel of each example: instance_norm of autograd/ops/norm.hpp.
+///   InstanceNorm1d: x (N, C, L) or (C, L);   InstanceNorm2d: (N, C, H, W) or (C, H, W);   InstanceNorm3d: with a depth
+/// A ShapeError for another rank or number of channels.
+struct InstanceNorm1d : InstanceNormLayer {
+  explicit InstanceNorm1d(int64_t count, const InstanceNormOptions& options = {})
+      : InstanceNormLayer("InstanceNorm1d", 1, count, options) {}
+  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
+};
+struct InstanceNorm2d : InstanceNormLayer {
+  explicit InstanceNorm2d(int64_t count, const InstanceNormOptions& options = {})
+      : InstanceNormLayer("InstanceNorm2d", 2, count, options) {}
+  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
+};
+struct InstanceNorm3d : InstanceNormLayer {
+  explicit InstanceNorm3d(int64_t count, const InstanceNormOptions& options = {})
+      : InstanceNormLayer("InstanceNorm3d", 3, count, options) {}
+  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
+};
+
 }  // namespace cotangent::nn

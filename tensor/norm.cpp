@@ -6,6 +6,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/norm_internal.hpp>
 #include <cotangent/tensor/scratch_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
@@ -15,26 +16,10 @@ namespace {
 using detail::make_tensor;
 using kernels::kernels;
 using kernels::NormLoops;
+using namespace norms;
 
 constexpr int64_t kChunk = 65536;  // elements of a reduction that one thread sums up by itself
 constexpr int64_t kMaxChunks = 32;
-constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once, in the first cache
-
-Dtype compute_dtype(const Tensor& x) { return x.dtype() == float64 ? float64 : float32; }
-/// x in `dtype` and dense; an undefined x stays so.
-Tensor prepared(const Tensor& x, Dtype dtype) {
-  if (!x.defined()) return x;
-  return contiguous(x.dtype() == dtype ? x : cast(x, dtype));
-}
-Tensor in_dtype(const Tensor& x, Dtype dtype) { return !x.defined() || x.dtype() == dtype ? x : cast(x, dtype); }
-template <class T>
-const T* data_or_null(const Tensor& x) {
-  return x.defined() ? x.data<T>() : nullptr;
-}
-template <class T>
-T* place_or_null(const Tensor& x) {
-  return x.defined() ? x.data<T>() : nullptr;
-}
 
 /// A fixed number of chunks for a reduction over `rows` of `width` elements.
 int64_t chunk_count(int64_t rows, int64_t width) {
@@ -45,7 +30,8 @@ int64_t chunk_count(int64_t rows, int64_t width) {
 
 // ---- layer norm ----
 
-Normalized layer_norm(const char* op, const Tensor& x, int dims, const Tensor& weight, const Tensor& bias, double eps) {
+Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, const Tensor& weight, const Tensor& bias,
+                      double eps) {
   const Dtype dtype = compute_dtype(x);
   const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const int64_t n = x.shape().slice(x.rank() - dims, x.rank()).product(),
@@ -54,14 +40,15 @@ Normalized layer_norm(const char* op, const Tensor& x, int dims, const Tensor& w
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops& loops = kernels().norm[sizeof(T) == 8];
     parallel_for(0, n == 0 ? 0 : rows, std::max<int64_t>(kElementGrain / (n + 1), 1), [&](int64_t first, int64_t last) {
-      loops.layer_norm(in.data<T>() + first * n, data_or_null<T>(w), data_or_null<T>(b), y.data<T>() + first * n,
-                       mean.data<T>() + first, rstd.data<T>() + first, last - first, n, eps);
+      loops.layer_norm[centred](in.data<T>() + first * n, data_or_null<T>(w), data_or_null<T>(b),
+                                y.data<T>() + first * n, mean.data<T>() + first, rstd.data<T>() + first, last - first,
+                                n, eps);
     });
   });
   return {in_dtype(y, x.dtype()), mean, rstd};
 }
 
-NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, bool centred, const Tensor& weight,
                                   const Tensor& mean, const Tensor& rstd, NormWanted wanted) {
   const Dtype dtype = mean.dtype();
   const Tensor g = prepared(dy, dtype), in = prepared(x, dtype), w = prepared(weight, dtype);
@@ -81,9 +68,10 @@ NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor
       T* db = wanted.bias ? sums.data() + (chunk * 2 + 1) * n : nullptr;
       if (dw) std::fill(dw, dw + n, T(0));
       if (db) std::fill(db, db + n, T(0));
-      loops.layer_norm_backward(g.data<T>() + first * n, in.data<T>() + first * n, data_or_null<T>(w),
-                                mean.data<T>() + first, rstd.data<T>() + first,
-                                wanted.x ? result.x.template data<T>() + first * n : nullptr, dw, db, last - first, n);
+      loops.layer_norm_backward[centred](g.data<T>() + first * n, in.data<T>() + first * n, data_or_null<T>(w),
+                                         mean.data<T>() + first, rstd.data<T>() + first,
+                                         wanted.x ? result.x.template data<T>() + first * n : nullptr, dw, db,
+                                         last - first, n);
     });
     auto total = [&](int64_t which) {
       const Tensor y = make_tensor(shape, dtype);
@@ -126,13 +114,6 @@ Tensor dense(const Tensor& x, Dtype dtype) {
 Tensor like(const Tensor& dy, const Tensor& x) {
   const Tensor y = dy.dtype() == x.dtype() ? dy : cast(dy, x.dtype());
   return contiguous(y, x.is_contiguous() ? MemoryFormat::contiguous : MemoryFormat::channels_last);
-}
-
-/// A mean and a sum of squared deviations, to which those of another part are added.
-void merge(double& mean, double& squares, int64_t count, double other_mean, double other_squares, int64_t other_count) {
-  const double total = static_cast<double>(count + other_count), d = other_mean - mean;
-  mean += d * static_cast<double>(other_count) / total;
-  squares += other_squares + d * d * static_cast<double>(count) * static_cast<double>(other_count) / total;
 }
 
 /// Calls body(channel) for each channel, on several threads.

@@ -18,10 +18,19 @@ struct NormWanted {
   bool x, weight, bias;
 };
 
-/// Over the last `dims` dimensions; weight and bias have their shape, or are undefined.
-Normalized layer_norm(const char* op, const Tensor& x, int dims, const Tensor& weight, const Tensor& bias, double eps);
-NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
+/// Over the last `dims` dimensions; weight and bias have their shape, or are undefined. Not centred, the mean is taken
+/// as 0: the norm by the root mean square.
+Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, const Tensor& weight, const Tensor& bias,
+                      double eps);
+NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, bool centred, const Tensor& weight,
                                   const Tensor& mean, const Tensor& rstd, NormWanted wanted);
+
+/// Over each of `groups` parts of the channels of x (N, C, ...), for each of the N by itself; weight and bias are (C),
+/// or undefined.
+Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,
+                      double eps);
+NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor& x, int64_t groups,
+                                  const Tensor& weight, const Tensor& mean, const Tensor& rstd, NormWanted wanted);
 
 /// Over all dimensions but the second. In training by x's own moments, with which running_mean and running_var, where
 /// they are defined, are updated; else by the running ones.

@@ -6,6 +6,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/norm_internal.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
@@ -16,51 +17,28 @@
 namespace cotangent {
 namespace {
 
-/// What the gradient of either needs besides the inputs.
-struct NormAttributes {
-  int dims;  // of the normalized shape
-  bool training;
-  double eps;
-  Tensor mean, rstd;
-};
+using namespace norms;
 
-void check_parameter(const char* op, const char* name, const Tensor& parameter, const Shape& shape) {
-  if (parameter.defined() && parameter.shape() != shape)
-    fail<ShapeError>("[{}] {} is {}; it must be {}", op, name, parameter.shape(), shape);
-  if (parameter.defined() && !parameter.is_floating())
-    fail<DTypeError>("[{}] {} is {}; it must be floating", op, name, parameter.dtype());
+Dims last_dims(int rank, int count) {
+  Dims dims;
+  for (int d = rank - count; d < rank; ++d) dims.push_back(d);
+  return dims;
 }
-
-void check_floating(const char* op, const Tensor& x) {
-  if (!x.is_floating())
-    fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
-}
-
-/// Gradients in the dtypes of their inputs.
-Gradients finish(const Backward& b, const raw::NormGradients& g) {
-  auto as_input = [&](const Tensor& y, int i) { return y.defined() ? to(y, b.dtype(i)) : y; };
-  return {g.x, as_input(g.weight, 1), as_input(g.bias, 2)};
-}
-
-/// By elementary functions, in the dtype that the kernel computes in; the way to higher derivatives.
-Tensor normalized(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight, const Tensor& bias,
-                  Dtype dtype) {
-  Tensor y = (x - mean) * rstd;
-  if (weight.defined()) y = y * to(weight, x.dtype());
-  if (bias.defined()) y = y + to(bias, x.dtype());
-  return to(y, dtype);
-}
-
-Tensor widened(const Tensor& x) { return x.dtype() == float64 ? x : to(x, float32); }
 
 Tensor composite_layer_norm(std::span<const Tensor> inputs, const void* attributes) {
   const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
   const Tensor x = widened(inputs[0]);
-  Dims dims;
-  for (int d = x.rank() - a.dims; d < x.rank(); ++d) dims.push_back(d);
+  const Dims dims = last_dims(x.rank(), a.dims);
   const Tensor m = mean(x, dims, true);
   const Tensor rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
   return normalized(x, m, rstd, inputs[1], inputs[2], inputs[0].dtype());
+}
+
+Tensor composite_rms_norm(std::span<const Tensor> inputs, const void* attributes) {
+  const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
+  const Tensor x = widened(inputs[0]);
+  const Tensor y = x * rsqrt(mean(square(x), last_dims(x.rank(), a.dims), true) + a.eps);
+  return to(inputs[1].defined() ? y * to(inputs[1], x.dtype()) : y, inputs[0].dtype());
 }
 
 Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attributes) {
@@ -79,24 +57,45 @@ Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attribut
   return normalized(x, m, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
 }
 
+void check_normalized_shape(const char* op, const Tensor& x, const Shape& normalized_shape) {
+  const int dims = normalized_shape.rank();
+  if (dims == 0) fail<ShapeError>("[{}] the normalized shape is (); it must have one dimension at least", op);
+  if (dims > x.rank() || x.shape().slice(x.rank() - dims, x.rank()) != normalized_shape)
+    fail<ShapeError>("[{}] x is {} and the normalized shape {}; the last dimensions of x must equal it", op, x.shape(),
+                     normalized_shape);
+}
+
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
                   double eps) {
   check_floating("layer_norm", x);
-  const int dims = normalized_shape.rank();
-  if (dims == 0) fail<ShapeError>("[layer_norm] the normalized shape is (); it must have one dimension at least");
-  if (dims > x.rank() || x.shape().slice(x.rank() - dims, x.rank()) != normalized_shape)
-    fail<ShapeError>("[layer_norm] x is {} and the normalized shape {}; the last dimensions of x must equal it",
-                     x.shape(), normalized_shape);
+  check_normalized_shape("layer_norm", x, normalized_shape);
   check_parameter("layer_norm", "the weight", weight, normalized_shape);
   check_parameter("layer_norm", "the bias", bias, normalized_shape);
-  const raw::Normalized n = raw::layer_norm("layer_norm", x, dims, weight, bias, eps);
+  const int dims = normalized_shape.rank();
+  const raw::Normalized n = raw::layer_norm("layer_norm", x, dims, true, weight, bias, eps);
   return record("layer_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{dims, true, eps, n.mean, n.rstd},
                 [](const Backward& b, const NormAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite_layer_norm, &a);
-                  return finish(b, raw::layer_norm_backward("layer_norm", b.grad(), b.input(0), b.input(1), a.mean,
-                                                            a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                  return finish(b, raw::layer_norm_backward("layer_norm", b.grad(), b.input(0), true, b.input(1),
+                                                            a.mean, a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                });
+}
+
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
+  check_floating("rms_norm", x);
+  check_normalized_shape("rms_norm", x, normalized_shape);
+  check_parameter("rms_norm", "the weight", weight, normalized_shape);
+  const int dims = normalized_shape.rank();
+  const raw::Normalized n = raw::layer_norm("rms_norm", x, dims, false, weight, {}, eps);
+  return record("rms_norm", {x, weight}, n.y, Keep::inputs(2), NormAttributes{dims, true, eps, n.mean, n.rstd},
+                [](const Backward& b, const NormAttributes& a) -> Gradients {
+                  if (b.creates_graph()) return b.through(composite_rms_norm, &a);
+                  const raw::NormGradients g =
+                      raw::layer_norm_backward("rms_norm", b.grad(), b.input(0), false, b.input(1), a.mean, a.rstd,
+                                               {b.needs(0), b.needs(1), false});
+                  return {g.x, g.weight.defined() ? to(g.weight, b.dtype(1)) : g.weight};
                 });
 }
 
@@ -129,37 +128,6 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
 
 namespace {
 
-/// Both by their definition: `group(i)` is the row or channel of element i, `place(i)` the index of its weight.
-template <class Group, class Place>
-Tensor naive_norm(Arguments x, int64_t groups, Group group, Place place, double eps,
-                  const std::vector<double>& moments = {}) {
-  const std::vector<double> v = x[0].detach().to_vector<double>();
-  std::vector<double> mean(static_cast<size_t>(groups)), var = mean, count = mean, y = v;
-  auto at = [](std::vector<double>& values, int64_t i) -> double& { return values[static_cast<size_t>(i)]; };
-  const int64_t n = x[0].numel();
-  for (int64_t i = 0; i < n; ++i) at(mean, group(i)) += v[static_cast<size_t>(i)], at(count, group(i)) += 1;
-  for (int64_t i = 0; i < groups; ++i) at(mean, i) /= at(count, i);
-  for (int64_t i = 0; i < n; ++i) {
-    const double d = v[static_cast<size_t>(i)] - at(mean, group(i));
-    at(var, group(i)) += d * d / at(count, group(i));
-  }
-  if (!moments.empty()) {
-    mean.assign(moments.begin(), moments.begin() + groups);
-    var.assign(moments.begin() + groups, moments.end());
-  }
-  const std::vector<double> w = x.size() > 1 ? x[1].detach().to_vector<double>() : std::vector<double>();
-  const std::vector<double> b = x.size() > 2 ? x[2].detach().to_vector<double>() : std::vector<double>();
-  for (int64_t i = 0; i < n; ++i) {
-    double& e = at(y, i);
-    e = (e - at(mean, group(i))) / std::sqrt(at(var, group(i)) + eps);
-    if (!w.empty()) e *= w[static_cast<size_t>(place(i))];
-    if (!b.empty()) e += b[static_cast<size_t>(place(i))];
-  }
-  return from_vector(y, x[0].shape());
-}
-
-Tensor argument(Arguments x, size_t i) { return x.size() > i ? x[i] : Tensor(); }
-
 template <int dims>
 Results call_layer_norm(Arguments x) {
   return layer_norm(x[0], x[0].shape().slice(x[0].rank() - dims, x[0].rank()), argument(x, 1), argument(x, 2), 1e-3);
@@ -169,6 +137,18 @@ Results naive_layer_norm(Arguments x) {
   const int64_t n = x[0].shape().slice(x[0].rank() - dims, x[0].rank()).product();
   return naive_norm(
       x, x[0].numel() / n, [&](int64_t i) { return i / n; }, [&](int64_t i) { return i % n; }, 1e-3);
+}
+Results call_rms_norm(Arguments x) { return rms_norm(x[0], x[0].shape().slice(1, x[0].rank()), argument(x, 1), 1e-3); }
+Results naive_rms_norm(Arguments x) {
+  const int64_t n = x[0].shape().slice(1, x[0].rank()).product();
+  std::vector<double> y = x[0].detach().to_vector<double>();
+  for (auto row = y.begin(); row != y.end(); row += n) {
+    double squares = 0;
+    for (int64_t i = 0; i < n; ++i) squares += row[i] * row[i];
+    for (int64_t i = 0; i < n; ++i) row[i] /= std::sqrt(squares / static_cast<double>(n) + 1e-3);
+  }
+  const Tensor result = from_vector(y, x[0].shape());
+  return x.size() > 1 ? result * x[1].detach() : result;
 }
 Results train(Arguments x) { return batch_norm(x[0], {}, {}, argument(x, 1), argument(x, 2), true, 0.1, 1e-3); }
 Results infer(Arguments x) {
@@ -208,6 +188,15 @@ std::vector<OpInfo> norm_ops() {
         {{normal({3})}, [](Arguments x) -> Results { return layer_norm(x[0], {}); }, "one dimension at least"},
         {{normal({2, 3}), normal({2})}, call_layer_norm<1>, "the weight is (2,); it must be (3,)"},
         {{integers({2, 3}, 0, 5)}, call_layer_norm<1>, "takes a floating tensor, got int64"}}},
+      {"rms_norm",
+       {{{normal({2, 4}), normal({4})}, call_rms_norm, naive_rms_norm},
+        {{normal({3, 4})}, call_rms_norm, naive_rms_norm},
+        {{normal({2, 2, 3}), normal({2, 3})}, call_rms_norm, naive_rms_norm}},
+       {{{normal({2, 3})},
+         [](Arguments x) -> Results { return rms_norm(x[0], {4}); },
+         "[rms_norm] x is (2, 3) and the normalized shape (4,); the last dimensions of x must equal it"},
+        {{normal({2, 3}), normal({2})}, call_rms_norm, "the weight is (2,); it must be (3,)"},
+        {{integers({2, 3}, 0, 5)}, call_rms_norm, "takes a floating tensor, got int64"}}},
       {"batch_norm",
        {{{normal({3, 2}), normal({2}), normal({2})}, train, naive_train},
         {{normal({2, 2, 3}), normal({2}), normal({2})}, train, naive_train},

@@ -1,5 +1,5 @@
 #pragma once
-// Normalisation by mean and variance. Both are fused: one kernel forward and one backward. Low-precision floats are
+// Normalisation by mean and variance. Each is fused: one kernel forward and one backward. Low-precision floats are
 // normalised in float32.
 #include <cotangent/tensor/tensor.hpp>
 
@@ -15,6 +15,41 @@ namespace cotangent {
 /// A ShapeError if x does not end in normalized_shape, or that is empty.
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
+
+/// Root mean square normalization (Zhang and Sennrich, arXiv:1910.07467): layer_norm that takes no mean away.
+///
+///     y = h * weight,   h = x / sqrt(mean(x^2) + eps)
+///
+///   x (..., *normalized_shape), weight normalized_shape, or undefined for none -> x's shape
+///   dx = (g - h * mean(g * h)) / sqrt(mean(x^2) + eps) with g = dy * weight;   dweight = dy * h, summed
+/// eps is 1e-6 as in the models that use it; PyTorch takes the machine epsilon of the dtype, and so gives other results
+/// in another dtype. A ShapeError as for layer_norm.
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, double eps = 1e-6);
+
+/// Group normalization (Wu and He, arXiv:1803.08494): of each of `groups` parts of the channels by itself, in each of
+/// the batch by itself; so it does not depend on the size of the batch. One group is layer_norm over (C, ...), and C
+/// groups are instance_norm.
+///
+///   x (N, C, ...), weight and bias (C,), or undefined for none -> x's shape
+///   The formulas are those of layer_norm, with means over a group.
+/// A ShapeError unless `groups` divides C, or for parameters of another shape.
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+
+/// Instance normalization (Ulyanov et al., arXiv:1607.08022): of each channel over its positions, in each of the batch
+/// by itself.
+///
+/// With `by_instance` the moments are those of x, and running_mean and running_var, where they are defined, are updated
+/// in place by those of the instances, averaged over the batch, as in batch_norm. Without it the running ones are
+/// taken.
+///
+///   x (N, C, ...) with one position dimension at least, running_mean, running_var, weight and bias (C,), or undefined
+///   -> x's shape;   the gradients are those of group_norm with C groups, or of batch_norm outside training
+/// A ShapeError for one position by instance, or parameters of another shape; a ValueError without running moments not
+/// by instance.
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
+                     const Tensor& weight = {}, const Tensor& bias = {}, bool by_instance = true, double momentum = 0.1,
+                     double eps = 1e-5);
 
 /// Batch normalization (Ioffe and Szegedy 2015): of each channel over the batch and all positions.
 ///

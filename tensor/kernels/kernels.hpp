@@ -300,12 +300,12 @@ struct AttentionLoops {
 /// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels.
 struct NormLoops {
   /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias
-  /// may be null.
-  void (*layer_norm)(const void* x, const void* weight, const void* bias, void* y, void* mean, void* rstd, int64_t rows,
-                     int64_t n, double eps);
+  /// may be null. [1] is that, and [0] takes 0 for the mean.
+  void (*layer_norm[2])(const void* x, const void* weight, const void* bias, void* y, void* mean, void* rstd,
+                        int64_t rows, int64_t n, double eps);
   /// dweight and dbias are added to. Each of weight, dx, dweight and dbias may be null.
-  void (*layer_norm_backward)(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
-                              void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
+  void (*layer_norm_backward[2])(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
+                                 void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
   /// Of n elements of one channel: the mean and the sum of squared deviations; y = (x - mean) * scale + shift; the sums
   /// of dy and dy * (x - mean), which are added to; dx = scale * dy + slope * (x - mean) + shift.
   void (*span_moments)(const void* x, int64_t n, double* mean, double* squares);
@@ -321,6 +321,21 @@ struct NormLoops {
                    void* product);
   void (*row_gradient)(const void* dy, const void* x, void* dx, int64_t rows, int64_t channels, const void* mean,
                        const void* scale, const void* slope, const void* shift);
+};
+
+/// One step of a recurrent layer for a few rows of a batch, with n hidden units: see kernels/rnn.cpp.
+struct RecurrentLoops {
+  /// The gates i, f, g, o (rows, 4 n) go through their functions in place; c = f c_before + i g, h = o tanh(c).
+  void (*lstm)(void* gates, const void* c_before, void* c, void* h, int64_t rows, int64_t n);
+  /// dc is of c at first, and then of c_before; d_gates is before the functions.
+  void (*lstm_backward)(const void* gates, const void* c_before, const void* c, const void* dh, void* dc, void* d_gates,
+                        int64_t rows, int64_t n);
+  /// The gates r, z, c (rows, 3 n) of the input go through their functions in place, joined by those of the hidden
+  /// state, of which the last is kept; h = (1 - z) c + z h_before.
+  void (*gru)(void* gates, const void* hidden, const void* h_before, void* kept, void* h, int64_t rows, int64_t n);
+  /// dh is of h at first, and then the direct part of that of h_before.
+  void (*gru_backward)(const void* gates, const void* kept, const void* h_before, void* dh, void* d_gates,
+                       void* d_hidden, int64_t rows, int64_t n);
 };
 
 /// Indexed by Dtype where there is a [8]; nullptr where the op is not defined for a dtype. Low-precision floats are
@@ -348,6 +363,7 @@ struct Table {
   NormLoops norm[2];
   ConvLoops conv[2];  // float32, float64
   AttentionLoops attention;
+  RecurrentLoops recurrent[2];  // float32, float64
 };
 
 const Table& kernels();

@@ -19,14 +19,20 @@ void moments(const T* x, int64_t n, T& mean, T& squares) {
   mean = m, squares = square_sum;
 }
 
-template <class T>
+// Without its mean taken away (centred = false) it is the norm by the root mean square.
+template <class T, bool centred>
 void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* p_mean, void* p_rstd, int64_t rows,
                 int64_t n, double eps) {
   const T *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw), *b = static_cast<const T*>(pb);
   T *y = static_cast<T*>(py), *means = static_cast<T*>(p_mean), *rstds = static_cast<T*>(p_rstd);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    T m, squares;
-    moments(x, n, m, squares);
+    T m = 0, squares = 0;
+    if constexpr (centred) {
+      moments(x, n, m, squares);
+    } else {
+#pragma omp simd reduction(+ : squares)
+      for (int64_t i = 0; i < n; ++i) squares += x[i] * x[i];
+    }
     const T rstd = T(1) / m_sqrt(squares / static_cast<T>(n) + static_cast<T>(eps));
     means[r] = m, rstds[r] = rstd;
     if (w && b) {
@@ -45,8 +51,9 @@ void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* 
   }
 }
 
-// With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h))
-template <class T>
+// With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h)), where mean(g) stays away if
+// x was not centred
+template <class T, bool centred>
 void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const void* p_mean, const void* p_rstd,
                          void* p_dx, void* p_dw, void* p_db, int64_t rows, int64_t n) {
   const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
@@ -69,7 +76,8 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
 #pragma omp simd reduction(+ : sum, product)
       for (int64_t i = 0; i < n; ++i) sum += dy[i], product += dy[i] * (x[i] - m);
     }
-    const T shift = -rstd * sum / static_cast<T>(n), slope = -rstd * rstd * rstd * product / static_cast<T>(n);
+    const T shift = centred ? -rstd * sum / static_cast<T>(n) : T(0),
+            slope = -rstd * rstd * rstd * product / static_cast<T>(n);
     if (w) {
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) dx[i] = rstd * (dy[i] * w[i]) + (x[i] - m) * slope + shift;
@@ -178,8 +186,16 @@ void row_gradient(const void* p_dy, const void* px, void* p_dx, int64_t rows, in
 
 template <class T>
 NormLoops loops() {
-  return {layer_norm<T>,    layer_norm_backward<T>, span_moments<T>,  span_normalize<T>, span_sums<T>,
-          span_gradient<T>, row_moments<T>,         row_normalize<T>, row_sums<T>,       row_gradient<T>};
+  return {{layer_norm<T, false>, layer_norm<T, true>},
+          {layer_norm_backward<T, false>, layer_norm_backward<T, true>},
+          span_moments<T>,
+          span_normalize<T>,
+          span_sums<T>,
+          span_gradient<T>,
+          row_moments<T>,
+          row_normalize<T>,
+          row_sums<T>,
+          row_gradient<T>};
 }
 
 }  // namespace

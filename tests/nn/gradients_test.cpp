@@ -93,6 +93,15 @@ TEST_CASE("gradients of the normalizations, in training and evaluation") {
   by_average.eval();
   check_layer(by_average, {4, 3});
   check_layer(nn::BatchNorm1d(3, {.track_running_stats = false}), {4, 3});
+  check_layer(nn::RMSNorm(4), {3, 4});
+  check_layer(nn::RMSNorm({2, 3}, {.affine = false}), {2, 2, 3});
+  check_layer(nn::GroupNorm(2, 4), {2, 4, 2});
+  check_layer(nn::InstanceNorm1d(2, {.affine = true}), {2, 3});
+  check_layer(nn::InstanceNorm2d(2), {2, 2, 2, 2});
+  nn::InstanceNorm3d by_average_too(2, {.affine = true, .track_running_stats = true});
+  by_average_too(randn({3, 2, 2, 2, 2}));
+  by_average_too.eval();
+  check_layer(by_average_too, {1, 2, 1, 2, 2});
 }
 
 TEST_CASE("gradients of the pooling layers") {

@@ -177,6 +177,52 @@ TEST_CASE("layer normalization has weights of its shape") {
   CHECK_THROWS_AS(nn::LayerNorm(Shape{}), ValueError);
 }
 
+TEST_CASE("normalization by the root mean square") {
+  nn::RMSNorm norm(2, {.eps = 0, .dtype = float64});
+  CHECK(keys(norm) == Names{"weight"});
+  const auto y = norm(tensor({3.0, 4.0}, float64)).to_vector<double>();
+  CHECK(y[0] == Approx(3 / std::sqrt(12.5)));
+  CHECK(y[1] == Approx(4 / std::sqrt(12.5)));
+  CHECK(nn::RMSNorm({2, 3}).settings() == "(2, 3)");
+  CHECK(keys(nn::RMSNorm(2, {.affine = false})).empty());
+  CHECK_THROWS_WITH(nn::RMSNorm(Shape{}), Catch::Contains("[RMSNorm] normalized_shape is ()"));
+}
+
+TEST_CASE("group normalization") {
+  nn::GroupNorm norm(2, 4, {.dtype = float64});
+  CHECK(keys(norm) == Names{"weight", "bias"});
+  const auto y = norm(tensor({{1.0, 3.0, 10.0, 30.0}}, float64)).to_vector<double>();
+  CHECK(y[0] == Approx(-1).epsilon(1e-4));
+  CHECK(y[3] == Approx(1).epsilon(1e-4));
+  CHECK(norm.settings() == "2, 4");
+  CHECK(keys(nn::GroupNorm(1, 4, {.affine = false})).empty());
+  CHECK_THROWS_WITH(norm(ones({2, 3, 4}, float64)),
+                    Catch::Contains("[GroupNorm] x is (2, 3, 4); it must be (N, 4, ...)"));
+  CHECK_THROWS_WITH(nn::GroupNorm(3, 4), Catch::Contains("3 groups of 4 channels"));
+}
+
+TEST_CASE("instance normalization is by example, or by running statistics") {
+  nn::InstanceNorm1d norm(1, {.momentum = 0.5, .affine = true, .track_running_stats = true, .dtype = float64});
+  CHECK(keys(norm) == Names{"weight", "bias", "running_mean", "running_var", "num_batches_tracked"});
+  const Tensor x = tensor({{{1.0, 3.0}}, {{10.0, 30.0}}}, float64);  // means 2 and 20, unbiased variances 2 and 200
+  const auto y = norm(x).to_vector<double>();
+  CHECK(y[0] == Approx(-1).epsilon(1e-4));
+  CHECK(y[3] == Approx(1).epsilon(1e-4));
+  CHECK(norm.running_mean.item() == Approx(0.5 * 11));
+  CHECK(norm.running_var.item() == Approx(0.5 + 0.5 * 101));
+  CHECK(norm.num_batches_tracked.item() == 0);
+  norm.eval();
+  CHECK(norm(x).to_vector<double>()[0] == Approx((1 - 5.5) / std::sqrt(51 + 1e-5)));
+  CHECK(norm(x[0]).shape() == Shape{1, 2});
+  CHECK(norm.settings() == "1");
+  nn::InstanceNorm2d plain(3);
+  CHECK(keys(plain).empty());
+  plain.eval();
+  CHECK(plain(randn({2, 3, 4, 4})).shape() == Shape{2, 3, 4, 4});
+  CHECK_THROWS_WITH(plain(ones({2, 3, 4})), Catch::Contains("[InstanceNorm2d] x is (2, 3, 4); it must be (N, 3, ...)"));
+  CHECK_THROWS_AS(nn::InstanceNorm3d(0), ValueError);
+}
+
 TEST_CASE("pooling layers") {
   const Tensor x = arange(16).to(float32).view({1, 1, 4, 4});
   CHECK(nn::MaxPool2d(2)(x).to_vector<float>() == std::vector<float>{5, 7, 13, 15});

@@ -104,9 +104,9 @@ TEST_CASE("normalisation gives the same bits for any number of threads", "[threa
           raw::batch_norm_backward("batch_norm", dy, in, w, n.mean, n.rstd, true, {true, true, true});
       for (const Tensor& t : {n.y, n.mean, n.rstd, g.x, g.weight, g.bias}) add(t);
     }
-    const raw::Normalized n = raw::layer_norm("layer_norm", rows, 1, weight, {}, 1e-5);
+    const raw::Normalized n = raw::layer_norm("layer_norm", rows, 1, true, weight, {}, 1e-5);
     const raw::NormGradients g =
-        raw::layer_norm_backward("layer_norm", drows, rows, weight, n.mean, n.rstd, {true, true, true});
+        raw::layer_norm_backward("layer_norm", drows, rows, true, weight, n.mean, n.rstd, {true, true, true});
     for (const Tensor& t : {n.y, g.x, g.weight, g.bias}) add(t);
     results.push_back(std::move(all));
   }

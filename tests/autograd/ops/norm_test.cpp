@@ -1,12 +1,14 @@
-// layer_norm and batch_norm against PyTorch's, by reference/make_norm.py.
+// The normalisations against PyTorch's, by reference/make_norm.py, and what is known of them in theory.
 #include <cotangent/autograd/ops/norm.hpp>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/check_gradients.hpp>
@@ -38,9 +40,14 @@ void check_case(const json& test, MemoryFormat format) {
   }
   const Tensor &x = inputs[0], mean = as_tensor(test["running"][0]), var = as_tensor(test["running"][1]);
   Tensor y;
-  if (test["op"] == "layer_norm") {
+  if (test["op"] == "layer_norm" || test["op"] == "rms_norm") {
     const int dims = test["dims"];
-    y = layer_norm(x, x.shape().slice(x.rank() - dims, x.rank()), inputs[1], inputs[2]);
+    const Shape shape = x.shape().slice(x.rank() - dims, x.rank());
+    y = test["op"] == "rms_norm" ? rms_norm(x, shape, inputs[1], 1e-5) : layer_norm(x, shape, inputs[1], inputs[2]);
+  } else if (test["op"] == "group_norm") {
+    y = group_norm(x, test["groups"], inputs[1], inputs[2]);
+  } else if (test["op"] == "instance_norm") {
+    y = instance_norm(x, mean, var, inputs[1], inputs[2], test["training"].get<bool>());
   } else {
     y = batch_norm(x, mean, var, inputs[1], inputs[2], test["training"].get<bool>());
   }
@@ -57,15 +64,57 @@ void check_case(const json& test, MemoryFormat format) {
 
 }  // namespace
 
-TEST_CASE("layer_norm and batch_norm give what PyTorch gives") {
+TEST_CASE("the normalisations give what PyTorch gives") {
   std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/norm.json");
   const json data = json::parse(file);
-  REQUIRE(data.size() == 9);
+  REQUIRE(data.size() == 19);
   for (const json& test : data) {
     INFO(test["op"] << " of " << test["x"][0]);
     check_case(test, MemoryFormat::contiguous);
     if (test["op"] == "batch_norm") check_case(test, MemoryFormat::channels_last);
   }
+}
+
+TEST_CASE("what the normalisations do not see") {
+  manual_seed(3);
+  const Tensor x = randn({4, 6, 5}, float64), w = randn({6}, float64), b = randn({6}, float64);
+  check_close(layer_norm(x * 3 + 7, {5}, {}, {}, 0), layer_norm(x, {5}, {}, {}, 0));
+  check_close(rms_norm(x * 3, {5}, {}, 0), rms_norm(x, {5}, {}, 0));
+  CHECK(!allclose(rms_norm(x + 1, {5}, {}, 0), rms_norm(x, {5}, {}, 0), 1e-2, 1e-2));
+  check_close(group_norm(x, 1), layer_norm(x, {6, 5}));
+  check_close(group_norm(x, 6, w, b), instance_norm(x, {}, {}, w, b));
+  check_close(instance_norm(x), layer_norm(x, {5}));
+  const Tensor alone = group_norm(x.narrow(0, 1, 1), 3, w, b);  // the rest of the batch does not matter
+  check_close(group_norm(x, 3, w, b).narrow(0, 1, 1), alone);
+
+  Tensor leaf = x.clone().requires_grad_();
+  layer_norm(leaf, {6, 5}, randn({6, 5}, float64)).backward(randn({4, 6, 5}, float64));
+  for (double v : mean(leaf.grad(), {1, 2}).to_vector<double>()) CHECK(std::abs(v) < 1e-15);
+}
+
+TEST_CASE("running moments that have converged make training and evaluation agree") {
+  manual_seed(4);
+  const Tensor x = randn({64, 3, 20}, float64) * 2 + 5;
+  for (bool by_instance : {false, true}) {
+    Tensor mean = zeros({3}, float64), var = ones({3}, float64), y;
+    for (int i = 0; i < 300; ++i)
+      y = by_instance ? instance_norm(x, mean, var) : batch_norm(x, mean, var, {}, {}, true);
+    const Tensor z = by_instance ? instance_norm(x, mean, var, {}, {}, false) : batch_norm(x, mean, var);
+    // by instance every example has moments of its own, of which the running ones are the average
+    if (!by_instance) CHECK(allclose(z, y, 1e-3, 1e-3));
+    CHECK(allclose(mean, full({3}, 5, float64), 0.05, 0));
+    CHECK(allclose(var, full({3}, 4, float64), 0.1, 0));
+  }
+}
+
+TEST_CASE("the gradients of group_norm and rms_norm hold over several spans and chunks") {
+  manual_seed(5);
+  const Tensor x = randn({2, 4, 4500}, float64), w = randn({4}, float64), b = randn({4}, float64);
+  check_gradients(
+      [](const Tensor& a, const Tensor& weight, const Tensor& bias) { return group_norm(a, 2, weight, bias); },
+      {x, w, b}, {.order = 1, .contracts = false});
+  check_gradients([](const Tensor& a, const Tensor& weight) { return rms_norm(a, {3}, weight); },
+                  {randn({50000, 3}, float64), randn({3}, float64)}, {.order = 1, .contracts = false});
 }
 
 TEST_CASE("the gradients of batch_norm hold over several chunks and spans") {

@@ -1,0 +1,147 @@
+// The normalisations of parts of one example: group_norm and instance_norm.
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/norm.hpp>
+#include <cotangent/autograd/ops/norm_internal.hpp>
+#include <cotangent/autograd/ops/statistics.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+
+namespace cotangent {
+namespace {
+
+using namespace norms;
+
+struct GroupAttributes {
+  const char* op;
+  int64_t groups;
+  double eps;
+  Tensor mean, rstd;
+};
+
+Tensor composite(std::span<const Tensor> inputs, const void* attributes) {
+  const GroupAttributes& a = *static_cast<const GroupAttributes*>(attributes);
+  const Tensor x = widened(inputs[0]);
+  Shape per_channel = Dims::filled(x.rank(), 1);
+  per_channel[1] = x.size(1);
+  auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
+  const Tensor rows = reshape(x, {x.size(0), a.groups, x.numel() / (x.size(0) * a.groups)});
+  const Tensor m = mean(rows, 2, true), rstd = rsqrt(mean(square(rows - m), 2, true) + a.eps);
+  const Tensor h = reshape((rows - m) * rstd, x.shape());
+  return normalized(h, zeros({}, x.dtype()), ones({}, x.dtype()), spread(inputs[1]), spread(inputs[2]),
+                    inputs[0].dtype());
+}
+
+Tensor recorded(const char* op, const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps) {
+  const raw::Normalized n = raw::group_norm(op, x, groups, weight, bias, eps);
+  return record(op, {x, weight, bias}, n.y, Keep::inputs(3), GroupAttributes{op, groups, eps, n.mean, n.rstd},
+                [](const Backward& b, const GroupAttributes& a) -> Gradients {
+                  if (b.creates_graph()) return b.through(composite, &a);
+                  return finish(b, raw::group_norm_backward(a.op, b.grad(), b.input(0), a.groups, b.input(1), a.mean,
+                                                            a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                });
+}
+
+void check_channels(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const Shape per_channel{x.size(1)};
+  check_parameter(op, "the weight", weight, per_channel);
+  check_parameter(op, "the bias", bias, per_channel);
+}
+
+}  // namespace
+
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps) {
+  check_floating("group_norm", x);
+  if (x.rank() < 2) fail<ShapeError>("[group_norm] x is {}; it must be (N, C, ...)", x.shape());
+  if (groups < 1 || x.size(1) % groups != 0)
+    fail<ShapeError>("[group_norm] {} groups for x {}; they must divide its {} channels", groups, x.shape(), x.size(1));
+  check_channels("group_norm", x, weight, bias);
+  return recorded("group_norm", x, groups, weight, bias, eps);
+}
+
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                     const Tensor& bias, bool by_instance, double momentum, double eps) {
+  check_floating("instance_norm", x);
+  if (x.rank() < 3) fail<ShapeError>("[instance_norm] x is {}; it must be (N, C, ...) with positions", x.shape());
+  check_channels("instance_norm", x, weight, bias);
+  check_parameter("instance_norm", "running_mean", running_mean, {x.size(1)});
+  check_parameter("instance_norm", "running_var", running_var, {x.size(1)});
+  if (!by_instance) {
+    if (!(running_mean.defined() && running_var.defined()))
+      fail<ValueError>("[instance_norm] running_mean and running_var are needed when not by instance; pass both");
+    return batch_norm(x, running_mean, running_var, weight, bias, false, momentum, eps);
+  }
+  const int64_t positions = x.shape().slice(2, x.rank()).product();
+  if (positions == 1)
+    fail<ShapeError>("[instance_norm] x is {}: one position has no variance; there must be more than one", x.shape());
+  if (running_mean.defined() || running_var.defined()) {
+    const NoGrad guard;
+    const Tensor rows = reshape(widened(x.detach()), {x.size(0), x.size(1), positions});
+    auto update = [&](Tensor running, const Tensor& moments) {  // a handle: it writes the caller's memory
+      if (running.defined()) running.mul_(1 - momentum).add_(mean(moments, 0), momentum);
+    };
+    update(running_mean, mean(rows, 2));
+    update(running_var, var(rows, 2));
+  }
+  return recorded("instance_norm", x, std::max<int64_t>(x.size(1), 1), weight, bias, eps);
+}
+
+// ---- op table ----
+
+namespace {
+
+template <int64_t groups>
+Results call_group_norm(Arguments x) {
+  return group_norm(x[0], groups, argument(x, 1), argument(x, 2), 1e-3);
+}
+Tensor naive(Arguments x, int64_t groups, const std::vector<double>& moments = {}) {
+  const int64_t channels = x[0].size(1), inner = x[0].shape().slice(2, x[0].rank()).product(),
+                size = channels * inner / groups;
+  return naive_norm(
+      x, x[0].numel() / size, [&](int64_t i) { return i / size; }, [&](int64_t i) { return i / inner % channels; },
+      1e-3, moments);
+}
+template <int64_t groups>
+Results naive_group_norm(Arguments x) {
+  return naive(x, groups);
+}
+Results call_instance_norm(Arguments x) {
+  return instance_norm(x[0], {}, {}, argument(x, 1), argument(x, 2), true, 0.1, 1e-3);
+}
+Results naive_instance_norm(Arguments x) { return naive(x, x[0].size(1)); }
+Results by_running(Arguments x) {
+  return instance_norm(x[0], tensor({0.5, -1.0}, float64), tensor({2.0, 0.5}, float64), argument(x, 1), argument(x, 2),
+                       false, 0.1, 1e-3);
+}
+Results naive_by_running(Arguments x) { return naive(x, 2, {0.5, -1, 0.5, -1, 2, 0.5, 2, 0.5}); }
+
+}  // namespace
+
+std::vector<OpInfo> group_norm_ops() {
+  const InputSpec per_channel = normal({4}), per_2 = normal({2});
+  return {
+      {"group_norm",
+       {{{normal({2, 4, 3}), per_channel, per_channel}, call_group_norm<2>, naive_group_norm<2>},
+        {{normal({1, 4, 2, 2}), per_channel, per_channel}, call_group_norm<1>, naive_group_norm<1>},
+        {{normal({2, 4, 3}), per_channel}, call_group_norm<4>, naive_group_norm<4>},
+        {{normal({3, 6})}, call_group_norm<2>, naive_group_norm<2>}},
+       {{{normal({4})}, call_group_norm<2>, "[group_norm] x is (4,); it must be (N, C, ...)"},
+        {{normal({2, 3, 2})}, call_group_norm<2>, "2 groups for x (2, 3, 2); they must divide its 3 channels"},
+        {{normal({2, 4, 2})}, call_group_norm<0>, "0 groups"},
+        {{normal({2, 4, 2}), per_2}, call_group_norm<2>, "the weight is (2,); it must be (4,)"},
+        {{integers({2, 4, 2}, 0, 5)}, call_group_norm<2>, "takes a floating tensor, got int64"}}},
+      {"instance_norm",
+       {{{normal({2, 2, 3}), per_2, per_2}, call_instance_norm, naive_instance_norm},
+        {{normal({1, 2, 2, 2}), per_2}, call_instance_norm, naive_instance_norm},
+        {{normal({2, 1, 4})}, call_instance_norm, naive_instance_norm},
+        {{normal({2, 2, 3}), per_2, per_2}, by_running, naive_by_running}},
+       {{{normal({2, 3})}, call_instance_norm, "[instance_norm] x is (2, 3); it must be (N, C, ...) with positions"},
+        {{normal({2, 2, 1})}, call_instance_norm, "one position has no variance"},
+        {{normal({2, 3, 2})}, by_running, "running_mean is (2,); it must be (3,)"},
+        {{normal({2, 2, 2})},
+         [](Arguments x) -> Results { return instance_norm(x[0], {}, {}, {}, {}, false); },
+         "are needed when not by instance"},
+        {{normal({2, 2, 3}), per_channel}, call_instance_norm, "the weight is (4,); it must be (2,)"},
+        {{integers({2, 2, 3}, 0, 5)}, call_instance_norm, "takes a floating tensor, got int64"}}},
+  };
+}
+
+}  // namespace cotangent

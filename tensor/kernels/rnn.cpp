@@ -1,0 +1,93 @@
+// One step of a recurrent layer, between the matrix products: for each row of the batch n hidden units, whose gates
+// stand in blocks of n one after another.
+#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/math.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+template <class T>
+void lstm(void* p_gates, const void* p_before, void* pc, void* ph, int64_t rows, int64_t n) {
+  T *i = static_cast<T*>(p_gates), *c = static_cast<T*>(pc), *h = static_cast<T*>(ph);
+  const T* before = static_cast<const T*>(p_before);
+  for (int64_t r = 0; r < rows; ++r, i += 4 * n, before += n, c += n, h += n) {
+    T *f = i + n, *g = f + n, *o = g + n;
+#pragma omp simd
+    for (int64_t k = 0; k < n; ++k) {
+      i[k] = m_sigmoid(i[k]), f[k] = m_sigmoid(f[k]), g[k] = m_tanh(g[k]), o[k] = m_sigmoid(o[k]);
+      c[k] = f[k] * before[k] + i[k] * g[k];
+      h[k] = o[k] * m_tanh(c[k]);
+    }
+  }
+}
+
+template <class T>
+void lstm_backward(const void* p_gates, const void* p_before, const void* pc, const void* p_dh, void* p_dc,
+                   void* p_d_gates, int64_t rows, int64_t n) {
+  const T *i = static_cast<const T*>(p_gates), *before = static_cast<const T*>(p_before),
+          *c = static_cast<const T*>(pc), *dh = static_cast<const T*>(p_dh);
+  T *dc = static_cast<T*>(p_dc), *di = static_cast<T*>(p_d_gates);
+  for (int64_t r = 0; r < rows; ++r, i += 4 * n, di += 4 * n, before += n, c += n, dh += n, dc += n) {
+    const T *f = i + n, *g = f + n, *o = g + n;
+    T *df = di + n, *dg = df + n, *d_o = dg + n;
+#pragma omp simd
+    for (int64_t k = 0; k < n; ++k) {
+      const T s = m_tanh(c[k]), d = dc[k] + dh[k] * o[k] * (T(1) - s * s);
+      di[k] = d * g[k] * i[k] * (T(1) - i[k]);
+      df[k] = d * before[k] * f[k] * (T(1) - f[k]);
+      dg[k] = d * i[k] * (T(1) - g[k] * g[k]);
+      d_o[k] = dh[k] * s * o[k] * (T(1) - o[k]);
+      dc[k] = d * f[k];
+    }
+  }
+}
+
+template <class T>
+void gru(void* p_gates, const void* p_hidden, const void* p_before, void* p_kept, void* ph, int64_t rows, int64_t n) {
+  T *reset = static_cast<T*>(p_gates), *kept = static_cast<T*>(p_kept), *h = static_cast<T*>(ph);
+  const T *hidden = static_cast<const T*>(p_hidden), *before = static_cast<const T*>(p_before);
+  for (int64_t r = 0; r < rows; ++r, reset += 3 * n, hidden += 3 * n, before += n, kept += n, h += n) {
+    T *z = reset + n, *c = z + n;
+#pragma omp simd
+    for (int64_t k = 0; k < n; ++k) {
+      reset[k] = m_sigmoid(reset[k] + hidden[k]);
+      z[k] = m_sigmoid(z[k] + hidden[n + k]);
+      kept[k] = hidden[2 * n + k];
+      c[k] = m_tanh(c[k] + reset[k] * kept[k]);
+      h[k] = c[k] + z[k] * (before[k] - c[k]);
+    }
+  }
+}
+
+template <class T>
+void gru_backward(const void* p_gates, const void* p_kept, const void* p_before, void* p_dh, void* p_d_gates,
+                  void* p_d_hidden, int64_t rows, int64_t n) {
+  const T *reset = static_cast<const T*>(p_gates), *kept = static_cast<const T*>(p_kept),
+          *before = static_cast<const T*>(p_before);
+  T *dh = static_cast<T*>(p_dh), *dr = static_cast<T*>(p_d_gates), *d_hidden = static_cast<T*>(p_d_hidden);
+  for (int64_t r = 0; r < rows; ++r, reset += 3 * n, dr += 3 * n, d_hidden += 3 * n, kept += n, before += n, dh += n) {
+    const T *z = reset + n, *c = z + n;
+    T *dz = dr + n, *dc = dz + n;
+#pragma omp simd
+    for (int64_t k = 0; k < n; ++k) {
+      const T d = dh[k] * (T(1) - z[k]) * (T(1) - c[k] * c[k]);
+      dc[k] = d;
+      d_hidden[2 * n + k] = d * reset[k];
+      d_hidden[k] = dr[k] = d * kept[k] * reset[k] * (T(1) - reset[k]);
+      d_hidden[n + k] = dz[k] = dh[k] * (before[k] - c[k]) * z[k] * (T(1) - z[k]);
+      dh[k] *= z[k];
+    }
+  }
+}
+
+template <class T>
+RecurrentLoops loops() {
+  return {lstm<T>, lstm_backward<T>, gru<T>, gru_backward<T>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_rnn(Table& t) { t.recurrent[0] = loops<float>(), t.recurrent[1] = loops<double>(); }
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels

@@ -1,0 +1,29 @@
+// Private: what the normalisations share.
+#pragma once
+#include <cotangent/tensor/elementwise.hpp>
+
+namespace cotangent::raw::norms {
+
+constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once, in the first cache
+
+inline Dtype compute_dtype(const Tensor& x) { return x.dtype() == float64 ? float64 : float32; }
+/// x in `dtype` and dense; an undefined x stays so.
+inline Tensor prepared(const Tensor& x, Dtype dtype) {
+  if (!x.defined()) return x;
+  return contiguous(x.dtype() == dtype ? x : cast(x, dtype));
+}
+inline Tensor in_dtype(const Tensor& x, Dtype dtype) { return !x.defined() || x.dtype() == dtype ? x : cast(x, dtype); }
+template <class T>
+const T* data_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
+/// A mean and a sum of squared deviations, to which those of another part are added.
+inline void merge(double& mean, double& squares, int64_t count, double other_mean, double other_squares,
+                  int64_t other_count) {
+  const double total = static_cast<double>(count + other_count), d = other_mean - mean;
+  mean += d * static_cast<double>(other_count) / total;
+  squares += other_squares + d * d * static_cast<double>(count) * static_cast<double>(other_count) / total;
+}
+
+}  // namespace cotangent::raw::norms
