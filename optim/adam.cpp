@@ -2,12 +2,12 @@
 
 #include <cmath>
 
-#include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/optim/options_internal.hpp>
 #include <cotangent/tensor/optim.hpp>
 
 namespace cotangent::optim {
 
-COTANGENT_FIELDS(AdamOptions, lr, betas, eps, weight_decay, amsgrad, maximize)
+COTANGENT_FIELDS(AdamOptions, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay, maximize)
 COTANGENT_FIELDS(AdamWOptions, lr, betas, eps, weight_decay, amsgrad, maximize)
 COTANGENT_FIELDS(AdamState, step, exp_avg, exp_avg_sq, max_exp_avg_sq)
 template class GroupedOptimizer<AdamOptions, AdamState>;
@@ -21,16 +21,16 @@ constexpr const char* name_of = std::is_same_v<Options, AdamOptions> ? "Adam" : 
 template <class Options>
 void check(const Options& o) {
   const char* name = name_of<Options>;
-  if (!(o.lr >= 0)) fail<ValueError>("[{}] lr is {}; it must be 0 or more", name, o.lr);
-  for (double beta : o.betas)
-    if (!(beta >= 0 && beta < 1)) fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", name, beta);
-  if (!(o.eps >= 0)) fail<ValueError>("[{}] eps is {}; it must be 0 or more", name, o.eps);
-  if (!(o.weight_decay >= 0)) fail<ValueError>("[{}] weight_decay is {}; it must be 0 or more", name, o.weight_decay);
+  detail::check_not_negative(name, "lr", o.lr);
+  detail::check_betas(name, o.betas);
+  detail::check_not_negative(name, "eps", o.eps);
+  detail::check_not_negative(name, "weight_decay", o.weight_decay);
 }
 
 template <class Options>
 void update(const Tensor& p, const Tensor& g, AdamState& state, const Options& o) {
-  constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
+  bool decoupled = true;
+  if constexpr (std::is_same_v<Options, AdamOptions>) decoupled = o.decoupled_weight_decay;
   if (!state.exp_avg.defined()) {
     state.exp_avg = detail::state_like(p);
     state.exp_avg_sq = detail::state_like(p);

@@ -10,7 +10,8 @@
 //
 // with m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) after t steps, which undoes the start of m and v at 0. In Adam
 // the decay is part of what is divided by sqrt(v'): weights with large gradients hardly decay. In AdamW all decay
-// alike.
+// alike. amsgrad puts the largest v so far in the place of v, before the correction (as PyTorch computes it; its
+// documentation shows the largest v').
 #include <cotangent/optim/optimizer.hpp>
 
 namespace cotangent::optim {
@@ -20,9 +21,10 @@ struct AdamOptions {
   double betas[2] = {0.9, 0.999};  ///< how much of the means of the gradient and of its square stays in a step
   double eps = 1e-8;               ///< added to the root of the mean square
   double weight_decay = 0;
-  bool amsgrad = false;            ///< divide by the largest mean square so far
-  bool maximize = false;           ///< goes up instead of down
-  void fields(detail::Fields& f);  // names them, for state_dict()
+  bool amsgrad = false;                 ///< divide by the largest mean square so far
+  bool decoupled_weight_decay = false;  ///< makes it AdamW
+  bool maximize = false;                ///< goes up instead of down
+  void fields(detail::Fields& f);       // names them, for state_dict()
 };
 struct AdamWOptions {
   double lr = 1e-3;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <cotangent/optim/options_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -46,12 +47,13 @@ void Fields::field(std::string_view name, Tensor& value) {
     return;
   }
   const Tensor& saved = from_->get(key);
+  ++asked_;
   if (!saved.defined()) return;
+  ++count_;
   if (saved.shape() != shape_)
     fail<ValueError>("[load_state_dict] {} is {}, and its parameter is {}; the state belongs to another model", key,
                      saved.shape(), shape_);
   value = raw::clone(saved);
-  ++count_;
 }
 
 void Fields::numbers(std::string_view name, double* values, int64_t count) {
@@ -62,11 +64,12 @@ void Fields::numbers(std::string_view name, double* values, int64_t count) {
     return;
   }
   const Tensor& saved = from_->get(key);
+  ++asked_;
   if (!saved.defined()) return;
+  ++count_;
   if (saved.shape() != shape) fail<ValueError>("[load_state_dict] {} is {}; it must be {}", key, saved.shape(), shape);
   const std::vector<double> numbers = saved.to_vector<double>();
   std::copy(numbers.begin(), numbers.end(), values);
-  ++count_;
 }
 
 Tensor state_like(const Tensor& p) {
@@ -83,6 +86,19 @@ void state_of_another(const char* name, size_t read, size_t present) {
   fail<ValueError>(
       "[load_state_dict] {} of {} entries belong to this {}; load what state_dict() of the same optimizer gave", read,
       present, name);
+}
+
+void check_not_negative(const char* optimizer, const char* option, double value) {
+  if (!(value >= 0)) fail<ValueError>("[{}] {} is {}; it must be 0 or more", optimizer, option, value);
+}
+
+void check_fraction(const char* optimizer, const char* option, double value) {
+  if (!(value >= 0 && value <= 1)) fail<ValueError>("[{}] {} is {}; it must be in [0, 1]", optimizer, option, value);
+}
+
+void check_betas(const char* optimizer, const double (&betas)[2]) {
+  for (double beta : betas)
+    if (!(beta >= 0 && beta < 1)) fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", optimizer, beta);
 }
 
 }  // namespace detail

@@ -33,6 +33,8 @@ class Optimizer {
   /// The learning rate of a group, to read and to set (schedules). An IndexError when there is no such group.
   virtual double& lr(size_t group = 0) = 0;
   virtual size_t group_count() const = 0;
+  /// The momentum of a group, or the first of its betas; null when the optimizer has neither. OneCycleLR moves it.
+  virtual double* momentum([[maybe_unused]] size_t group = 0) { return nullptr; }
 
   /// What is needed to go on where this optimizer is: "state.0.exp_avg" is of the first parameter, "param_groups.0.lr"
   /// an option of the first group. The tensors share the optimizer's memory.
@@ -66,6 +68,8 @@ class Fields {
   }
   /// How many entries of `from` were read.
   size_t count() const { return count_; }
+  /// Whether `from` had an entry for each field.
+  bool complete() const { return count_ == asked_; }
 
  private:
   void field(std::string_view name, Tensor& value);
@@ -84,7 +88,7 @@ class Fields {
   const nn::StateDict* from_ = nullptr;
   std::string prefix_;
   Shape shape_;
-  size_t count_ = 0;
+  size_t count_ = 0, asked_ = 0;
 };
 
 /// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
@@ -117,6 +121,16 @@ class GroupedOptimizer : public Optimizer {
     return groups_[group].options.lr;
   }
   size_t group_count() const final { return groups_.size(); }
+  double* momentum(size_t group = 0) final {
+    lr(group);
+    [[maybe_unused]] Options& options = groups_[group].options;
+    if constexpr (requires { options.betas; })
+      return &options.betas[0];
+    else if constexpr (requires { options.momentum; })
+      return &options.momentum;
+    else
+      return nullptr;
+  }
 
   nn::StateDict state_dict() const final {
     nn::StateDict result;
@@ -148,8 +162,8 @@ class GroupedOptimizer : public Optimizer {
         detail::Fields f(from, "param_groups." + std::to_string(g) + ".", {});
         groups[g].options.fields(f);
         check_(groups[g].options);
-        if (f.count() == 0) detail::state_of_another(name_, read, from.size());
         read += f.count();
+        if (!f.complete()) detail::state_of_another(name_, read, from.size());
       }
       if (read != from.size()) detail::state_of_another(name_, read, from.size());
     } catch (...) {

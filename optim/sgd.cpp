@@ -1,5 +1,6 @@
 #include <cotangent/optim/sgd.hpp>
 
+#include <cotangent/optim/options_internal.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/optim.hpp>
 
@@ -12,9 +13,9 @@ template class GroupedOptimizer<SGDOptions, SGDState>;
 namespace {
 
 void check(const SGDOptions& o) {
-  if (!(o.lr >= 0)) fail<ValueError>("[SGD] lr is {}; it must be 0 or more", o.lr);
-  if (!(o.momentum >= 0)) fail<ValueError>("[SGD] momentum is {}; it must be 0 or more", o.momentum);
-  if (!(o.weight_decay >= 0)) fail<ValueError>("[SGD] weight_decay is {}; it must be 0 or more", o.weight_decay);
+  detail::check_not_negative("SGD", "lr", o.lr);
+  detail::check_not_negative("SGD", "momentum", o.momentum);
+  detail::check_not_negative("SGD", "weight_decay", o.weight_decay);
   if (o.nesterov && (o.momentum == 0 || o.dampening != 0))
     fail<ValueError>("[SGD] nesterov with momentum {} and dampening {}; it needs momentum above 0 and dampening 0",
                      o.momentum, o.dampening);

@@ -73,6 +73,42 @@ void adam_step(const AdamStep& step, const Tensor& parameter, const Tensor& grad
             });
 }
 
+void adamax_step(const AdamaxStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first,
+                 const Tensor& top) {
+  update<4>("adamax_step", {&parameter, &gradient, &first, &top},
+            [&](int type, int64_t n, const std::array<char*, 4>& x) {
+              kernels::kernels().optim.adamax[type](n, step, x[0], x[1], x[2], x[3]);
+            });
+}
+
+void adadelta_step(const AdadeltaStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
+                   const Tensor& deltas) {
+  update<4>("adadelta_step", {&parameter, &gradient, &squares, &deltas},
+            [&](int type, int64_t n, const std::array<char*, 4>& x) {
+              kernels::kernels().optim.adadelta[type](n, step, x[0], x[1], x[2], x[3]);
+            });
+}
+
+void adagrad_step(const AdagradStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& sum) {
+  update<3>("adagrad_step", {&parameter, &gradient, &sum}, [&](int type, int64_t n, const std::array<char*, 3>& x) {
+    kernels::kernels().optim.adagrad[type](n, step, x[0], x[1], x[2]);
+  });
+}
+
+void rmsprop_step(const RmspropStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
+                  const Tensor& mean, const Tensor& velocity) {
+  update<5>("rmsprop_step", {&parameter, &gradient, &squares, &mean, &velocity},
+            [&](int type, int64_t n, const std::array<char*, 5>& x) {
+              kernels::kernels().optim.rmsprop[type](n, step, x[0], x[1], x[2], x[3], x[4]);
+            });
+}
+
+void lion_step(const LionStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first) {
+  update<3>("lion_step", {&parameter, &gradient, &first}, [&](int type, int64_t n, const std::array<char*, 3>& x) {
+    kernels::kernels().optim.lion[type](n, step, x[0], x[1], x[2]);
+  });
+}
+
 double sum_of_squares(const Tensor& x) {
   Tensor dense = x.dtype() == float32 || x.dtype() == float64 ? x : cast(x, float32);
   if (!is_dense(dense)) dense = contiguous(dense);

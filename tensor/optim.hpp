@@ -6,7 +6,12 @@
 
 namespace cotangent::raw {
 
+using kernels::AdadeltaStep;
+using kernels::AdagradStep;
+using kernels::AdamaxStep;
 using kernels::AdamStep;
+using kernels::LionStep;
+using kernels::RmspropStep;
 using kernels::SgdStep;
 
 /// Updates the parameter, and the velocity unless that is undefined. The gradient is only read. The state has the
@@ -15,6 +20,15 @@ void sgd_step(const SgdStep& step, const Tensor& parameter, const Tensor& gradie
 /// Updates the parameter and the moments; `largest` (of the second moments so far) may be undefined.
 void adam_step(const AdamStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first,
                const Tensor& second, const Tensor& largest);
+void adamax_step(const AdamaxStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first,
+                 const Tensor& top);
+void adadelta_step(const AdadeltaStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
+                   const Tensor& deltas);
+void adagrad_step(const AdagradStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& sum);
+/// `mean` (of the gradients, when centered) and `velocity` may be undefined.
+void rmsprop_step(const RmspropStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
+                  const Tensor& mean, const Tensor& velocity);
+void lion_step(const LionStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first);
 
 /// The sum of x^2 in double precision, the same for any number of threads. x is floating.
 double sum_of_squares(const Tensor& x);

@@ -1,10 +1,17 @@
-// SGD, Adam and AdamW against PyTorch's trajectories, which reference/make_optim.py wrote.
+// The optimizers against PyTorch's trajectories, which reference/make_optim.py wrote.
 #include <cmath>
 #include <fstream>
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/optim/adadelta.hpp>
+#include <cotangent/optim/adagrad.hpp>
 #include <cotangent/optim/adam.hpp>
+#include <cotangent/optim/adamax.hpp>
+#include <cotangent/optim/lion.hpp>
+#include <cotangent/optim/nadam.hpp>
+#include <cotangent/optim/radam.hpp>
+#include <cotangent/optim/rmsprop.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -35,44 +42,73 @@ void set_gradients(const Tensors& parameters, const Vectors& slopes, int t) {
   }
 }
 
+nn::StateDict entries_of(const json& named) {
+  nn::StateDict entries;
+  for (const auto& [name, value] : named.items())
+    if (value.is_array())
+      entries.add(name, from_vector(value.get<std::vector<double>>(), {int64_t(value.size())}));
+    else
+      entries.add(name, full({}, value.is_boolean() ? double(value.get<bool>()) : value.get<double>(), float64));
+  return entries;
+}
+
 template <class Options>
-Options options_from(const json& o) {
+Options options_from(const json& named) {
+  const nn::StateDict entries = entries_of(named);
   Options options;
-  options.lr = o.value("lr", options.lr);
-  options.weight_decay = o.value("weight_decay", options.weight_decay);
-  options.maximize = o.value("maximize", false);
-  if constexpr (std::is_same_v<Options, optim::SGDOptions>) {
-    options.momentum = o.value("momentum", 0.0);
-    options.dampening = o.value("dampening", 0.0);
-    options.nesterov = o.value("nesterov", false);
-  } else {
-    options.eps = o.value("eps", options.eps);
-    options.amsgrad = o.value("amsgrad", false);
-    if (o.contains("betas"))
-      for (int i = 0; i < 2; ++i) options.betas[i] = o["betas"][size_t(i)];
-  }
+  optim::detail::Fields fields(entries, "", {});
+  options.fields(fields);
+  REQUIRE(fields.count() == entries.size());
   return options;
 }
 
+void check_values(const Tensors& parameters, const json& expected) {
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    const auto values = parameters[k].to_vector<double>();
+    for (size_t i = 0; i < values.size(); ++i) {
+      INFO("parameter " << k << ", element " << i);
+      const double wanted = expected[k][i];
+      CHECK(std::fabs(values[i] - wanted) <= 1e-12 * std::max(1.0, std::fabs(wanted)));
+    }
+  }
+}
+
+/// 100 steps beside PyTorch; and the second half again by an optimizer that was made from the first one's state.
 template <class Optimizer, class Options>
 void compare(const json& data, const json& test) {
   const Vectors slopes = data["slopes"];
   const Tensors parameters = make_parameters(data["initial"]);
   Optimizer optimizer(parameters, options_from<Options>(test["options"]));
+  Tensors again;
+  nn::StateDict half;
   for (int t = 1; t <= 100; ++t) {
     set_gradients(parameters, slopes, t);
     optimizer.step();
     const auto expected = test["after"].find(std::to_string(t));
-    if (expected == test["after"].end()) continue;
-    for (size_t k = 0; k < parameters.size(); ++k) {
-      const auto values = parameters[k].to_vector<double>();
-      for (size_t i = 0; i < values.size(); ++i) {
-        INFO("step " << t << ", parameter " << k << ", element " << i);
-        const double wanted = (*expected)[k][i];
-        CHECK(std::fabs(values[i] - wanted) <= 1e-12 * std::max(1.0, std::fabs(wanted)));
-      }
-    }
+    if (expected != test["after"].end()) check_values(parameters, *expected);
+    if (t != 50) continue;
+    again = make_parameters({parameters[0].to_vector<double>(), parameters[1].to_vector<double>()});
+    half = optimizer.state_dict().clone();
   }
+  Optimizer resumed(again);
+  resumed.load_state_dict(half);
+  for (int t = 51; t <= 100; ++t) set_gradients(again, slopes, t), resumed.step();
+  for (size_t k = 0; k < again.size(); ++k)
+    CHECK(again[k].to_vector<double>() == parameters[k].to_vector<double>());  // bitwise
+}
+
+template <class F>
+void for_each_optimizer(F&& f) {
+  f("SGD", std::type_identity<optim::SGD>(), std::type_identity<optim::SGDOptions>());
+  f("Adam", std::type_identity<optim::Adam>(), std::type_identity<optim::AdamOptions>());
+  f("AdamW", std::type_identity<optim::AdamW>(), std::type_identity<optim::AdamWOptions>());
+  f("NAdam", std::type_identity<optim::NAdam>(), std::type_identity<optim::NAdamOptions>());
+  f("RAdam", std::type_identity<optim::RAdam>(), std::type_identity<optim::RAdamOptions>());
+  f("Adamax", std::type_identity<optim::Adamax>(), std::type_identity<optim::AdamaxOptions>());
+  f("Adadelta", std::type_identity<optim::Adadelta>(), std::type_identity<optim::AdadeltaOptions>());
+  f("Adagrad", std::type_identity<optim::Adagrad>(), std::type_identity<optim::AdagradOptions>());
+  f("RMSprop", std::type_identity<optim::RMSprop>(), std::type_identity<optim::RMSpropOptions>());
+  f("Lion", std::type_identity<optim::Lion>(), std::type_identity<optim::LionOptions>());
 }
 
 const Vectors kInitial{{0.5, -1.25, 2.0, 0.0, -0.75, 1.5}, {1.0, -2.0, 0.25}};
@@ -80,17 +116,92 @@ const Vectors kSlopes{{0.3, 1.1, 0.7, 2.0, 0.05, 1.6}, {0.9, 0.2, 1.3}};
 
 }  // namespace
 
-TEST_CASE("the optimizers take PyTorch's path for 100 steps") {
+TEST_CASE("the optimizers take PyTorch's path for 100 steps, and go on from step 50 as if they had not stopped") {
   std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/optim.json");
   const json data = json::parse(file);
-  REQUIRE(data["cases"].size() == 14);
-  for (const json& test : data["cases"]) {
-    const std::string name = test["optimizer"];
-    INFO(name << " " << test["options"]);
-    if (name == "SGD") compare<optim::SGD, optim::SGDOptions>(data, test);
-    if (name == "Adam") compare<optim::Adam, optim::AdamOptions>(data, test);
-    if (name == "AdamW") compare<optim::AdamW, optim::AdamWOptions>(data, test);
+  size_t compared = 0;
+  for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
+                                                         std::type_identity<Options>) {
+    for (const json& test : data["cases"]) {
+      if (test["optimizer"] != name) continue;
+      INFO(name << " " << test["options"]);
+      compare<Optimizer, Options>(data, test);
+      ++compared;
+    }
+  });
+  CHECK(compared == data["cases"].size());
+  CHECK(compared == 39);
+}
+
+TEST_CASE("three steps of a single number, worked out by hand") {
+  const auto path = [](auto make, std::vector<double> gradients = {0.5, -0.2, 0.1}) {
+    const Tensors p = make_parameters({{1.0}});
+    auto optimizer = make(p);
+    std::vector<double> result;
+    for (double g : gradients) {
+      p[0].set_grad(full({1}, g, float64));
+      optimizer.step();
+      result.push_back(p[0].item());
+    }
+    return result;
+  };
+  const auto check = [](const std::vector<double>& values, const std::vector<double>& expected) {
+    for (size_t i = 0; i < expected.size(); ++i) CHECK(std::fabs(values[i] - expected[i]) < 6e-11);
+  };
+  using namespace optim;
+  check(path([](auto& p) { return SGD(p, {.lr = 0.1, .momentum = 0.9}); }), {0.95, 0.925, 0.8925});
+  check(path([](auto& p) { return SGD(p, {.lr = 0.1, .momentum = 0.9, .dampening = 0.5}); }), {0.95, 0.915, 0.8785});
+  check(path([](auto& p) { return SGD(p, {.lr = 0.1, .momentum = 0.9, .nesterov = true}); }), {0.905, 0.9025, 0.86325});
+  check(path([](auto& p) { return Adam(p, {.lr = 0.1}); }), {0.900000002, 0.8654394181, 0.8275002408});
+  check(path([](auto& p) { return Adam(p, {.lr = 0.1, .weight_decay = 0.1}); }),
+        {0.9000000017, 0.847519063, 0.7901621834});
+  check(path([](auto& p) { return AdamW(p, {.lr = 0.1, .weight_decay = 0.1}); }),
+        {0.890000002, 0.8465394181, 0.8001348466});
+  check(path(
+            [](auto& p) {
+              return Adam(p, {.lr = 0.1, .betas = {0.9, 0.5}, .amsgrad = true});
+            },
+            {1, 0.1, 0.1, 0.1}),
+        {0.900000001, 0.8355397454, 0.7867251462, 0.7469081536});
+  check(path([](auto& p) { return RMSprop(p, {.lr = 0.1}); }), {2e-7, 0.3730020537, 0.1887700302});
+  check(path([](auto& p) { return RMSprop(p, {.lr = 0.1, .momentum = 0.9, .centered = true}); }),
+        {-0.0050376132, -0.5360037965, -1.1985878342});
+  check(path([](auto& p) { return Adagrad(p, {.lr = 0.1, .lr_decay = 0.1}); }), {0.9, 0.9337627888, 0.9185482733});
+  check(path([](auto& p) { return Adadelta(p, {}); }), {0.9968377856, 0.9985752244, 0.9976339412});
+  check(path([](auto& p) { return Adamax(p, {.lr = 0.1}); }), {0.900000002, 0.8736578709, 0.849624589});
+  check(path([](auto& p) { return NAdam(p, {.lr = 0.1}); }), {0.8943548243, 0.9273255701, 0.9033593694});
+  check(path([](auto& p) { return RAdam(p, {.lr = 0.1}); }), {0.95, 0.9368421053, 0.9248494853});
+  check(path([](auto& p) { return Lion(p, {.lr = 0.1}); }), {0.9, 1.0, 0.9});  // each step is as long as lr
+}
+
+TEST_CASE("the decay of AdamW does not pass through the gradient, and Adam's does") {
+  const auto after = [](auto make, double gradient_scale) {
+    const Tensors p = make_parameters({{1.0}});
+    auto optimizer = make(p);
+    for (int t = 0; t < 10; ++t) {
+      p[0].set_grad(full({1}, gradient_scale * std::cos(t), float64));
+      optimizer.step();
+    }
+    return p[0].item();
+  };
+  const auto adam = [](auto& p) { return optim::Adam(p, {.lr = 0.1, .eps = 0, .weight_decay = 0.1}); };
+  const auto adamw = [](auto& p) { return optim::AdamW(p, {.lr = 0.1, .eps = 0, .weight_decay = 0.1}); };
+  CHECK(after(adamw, 1) == Approx(after(adamw, 1000)).epsilon(1e-12));  // a larger loss changes nothing
+  CHECK(std::fabs(after(adam, 1) - after(adam, 1000)) > 1e-3);
+  const auto adamw8 = [](auto& p) { return optim::AdamW(p, {.lr = 0.1, .weight_decay = 0.1}); };
+  const auto adam8 = [](auto& p) { return optim::Adam(p, {.lr = 0.1, .weight_decay = 0.1}); };
+  CHECK(after(adamw8, 0) == Approx(std::pow(1 - 0.1 * 0.1, 10)).epsilon(1e-12));
+  CHECK(after(adam8, 0) < 0.1);  // by about lr in each step
+}
+
+TEST_CASE("a constant gradient does not bring centered RMSprop to NaN") {
+  const Tensors p = make_parameters({{1.0, 2.0, 3.0}});
+  optim::RMSprop optimizer(p, {.lr = 1e-4, .alpha = 0.5, .centered = true});
+  for (int t = 0; t < 200; ++t) {
+    p[0].set_grad(tensor({0.1, 0.3, 0.7}, float64));
+    optimizer.step();
   }
+  for (double v : p[0].to_vector<double>()) CHECK(std::isfinite(v));
 }
 
 TEST_CASE("a step reads the gradients and does not write them") {
@@ -101,7 +212,10 @@ TEST_CASE("a step reads the gradients and does not write them") {
   const uint32_t version = g.version(), parameter_version = parameters[0].version();
   optim::SGD(parameters, {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .maximize = true}).step();
   optim::Adam(parameters, {.weight_decay = 0.1, .amsgrad = true, .maximize = true}).step();
-  optim::AdamW(parameters).step();
+  for_each_optimizer(
+      [&]<class Optimizer, class Options>(const char*, std::type_identity<Optimizer>, std::type_identity<Options>) {
+        Optimizer(parameters).step();
+      });
   CHECK(g.to_vector<double>() == before);
   CHECK(g.version() == version);
   CHECK(parameters[0].grad().shares_storage(g));
@@ -133,7 +247,27 @@ TEST_CASE("groups have options of their own") {
   CHECK(parameters[2].item() == Approx(0.7));
 }
 
-TEST_CASE("an optimizer goes on from its state_dict as if it had not stopped") {
+TEST_CASE("the state of one optimizer is an error in every other") {
+  const Tensors p = make_parameters(kInitial);
+  set_gradients(p, kSlopes, 1);
+  for_each_optimizer([&]<class From, class A>(const char* from, std::type_identity<From>, std::type_identity<A>) {
+    for (const bool stepped : {false, true}) {
+      From source(p);
+      if (stepped) source.step();
+      const nn::StateDict state = source.state_dict();
+      for_each_optimizer([&]<class To, class B>(const char* to, std::type_identity<To>, std::type_identity<B>) {
+        INFO(from << " into " << to);
+        To target(p);
+        if (std::is_same_v<From, To>)
+          CHECK_NOTHROW(target.load_state_dict(state));
+        else
+          CHECK_THROWS_AS(target.load_state_dict(state), ValueError);
+      });
+    }
+  });
+}
+
+TEST_CASE("an optimizer's state belongs to its parameters, and is loaded wholly or not at all") {
   const Tensors a = make_parameters(kInitial);
   optim::Adam first(a, {.lr = 0.05, .betas = {0.8, 0.9}, .amsgrad = true});
   for (int t = 1; t <= 5; ++t) set_gradients(a, kSlopes, t), first.step();
@@ -159,6 +293,27 @@ TEST_CASE("an optimizer goes on from its state_dict as if it had not stopped") {
   CHECK_THROWS_WITH(fewer.load_state_dict(state),
                     Catch::Contains("state.0.exp_avg is (6,), and its parameter is (3,)"));
   CHECK(fewer.state_dict().contains("state.0.step"));
+}
+
+TEST_CASE("every optimizer updates low-precision and channels-last parameters") {
+  for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
+                                                         std::type_identity<Options>) {
+    INFO(name);
+    Generator g(1);
+    const Tensor values = randn({2, 3, 4, 5}, float32, g), slope = randn({2, 3, 4, 5}, float32, g);
+    const auto run = [&](Tensor p) {
+      p.requires_grad_();
+      Optimizer optimizer(Tensors{p});
+      for (int t = 0; t < 3; ++t) p.set_grad(slope.to(p.dtype())), optimizer.step();
+      return p.to_vector<double>();
+    };
+    const auto expected = run(values.clone()), low = run(values.to(bfloat16)), wide = run(values.to(float64));
+    CHECK(run(values.clone().contiguous(MemoryFormat::channels_last)) == expected);
+    for (size_t i = 0; i < low.size(); ++i) {
+      CHECK(low[i] == Approx(expected[i]).epsilon(0.02).margin(0.02));
+      CHECK(wide[i] == Approx(expected[i]).epsilon(1e-5).margin(1e-5));
+    }
+  });
 }
 
 TEST_CASE("parameters may lie in memory as they like, and be of low precision") {
@@ -214,6 +369,21 @@ TEST_CASE("optimizers refuse what they can't use") {
   CHECK_THROWS_WITH(optim::SGD({p}, {.lr = 1, .nesterov = true}), Catch::Contains("needs momentum above 0"));
   CHECK_THROWS_WITH(optim::Adam({p}, {.betas = {1, 0.9}}), Catch::Contains("[Adam] a beta is 1"));
   CHECK_THROWS_WITH(optim::AdamW({p}, {.eps = -1}), Catch::Contains("[AdamW] eps is -1"));
+  CHECK_THROWS_WITH(optim::NAdam({p}, {.momentum_decay = -1}), "[NAdam] momentum_decay is -1; it must be 0 or more");
+  CHECK_THROWS_WITH(optim::RAdam({p}, {.betas = {0.9, 1}}), "[RAdam] a beta is 1; both must be in [0, 1)");
+  CHECK_THROWS_WITH(optim::Adamax({p}, {.eps = -1}), "[Adamax] eps is -1; it must be 0 or more");
+  CHECK_THROWS_WITH(optim::Adadelta({p}, {.rho = 1.5}), "[Adadelta] rho is 1.5; it must be in [0, 1]");
+  CHECK_THROWS_WITH(optim::Adagrad({p}, {.lr_decay = -1}), Catch::Contains("[Adagrad] lr_decay is -1"));
+  CHECK_THROWS_WITH(optim::Adagrad({p}, {.initial_accumulator_value = -1}), Catch::Contains("accumulator_value is -1"));
+  CHECK_THROWS_WITH(optim::RMSprop({p}, {.alpha = -0.5}), "[RMSprop] alpha is -0.5; it must be in [0, 1]");
+  CHECK_THROWS_WITH(optim::RMSprop({p}, {.momentum = std::nan("")}), Catch::Contains("[RMSprop] momentum is nan"));
+  CHECK_THROWS_WITH(optim::Lion({p}, {.weight_decay = -1}), Catch::Contains("[Lion] weight_decay is -1"));
+  for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
+                                                         std::type_identity<Options>) {
+    Options options;
+    options.lr = std::nan("");
+    CHECK_THROWS_WITH(Optimizer(Tensors{p}, options), Catch::Contains(std::string("[") + name + "] lr is nan"));
+  });
   optim::AdamW optimizer({p});
   optimizer.lr() = std::nan("");
   p.set_grad(ones({2}));
