@@ -81,6 +81,23 @@ TEST_CASE("a warmed-up step of a convolutional network allocates nothing") {
   });
 }
 
+TEST_CASE("gradients of k parts of a batch add up to that of the batch") {
+  nn::Sequential net(nn::Linear(3, 8), nn::Tanh(), nn::Linear(8, 2));
+  net.to(float64);
+  const Tensors parameters = net.parameters();
+  const Tensor x = randn({12, 3}, float64), y = randn({12, 2}, float64);
+  mse_loss(net(x), y).backward();
+  Tensors whole;
+  for (const Tensor& p : parameters) whole.push_back(p.grad());
+  net.zero_grad();
+  for (int64_t part = 0; part < 4; ++part)  // parts of the same size, each with its share of the mean
+    (mse_loss(net(x.narrow(0, 3 * part, 3)), y.narrow(0, 3 * part, 3)) / 4).backward();
+  for (size_t k = 0; k < parameters.size(); ++k) {
+    const auto sum = parameters[k].grad().to_vector<double>(), expected = whole[k].to_vector<double>();
+    for (size_t i = 0; i < sum.size(); ++i) CHECK(sum[i] == Approx(expected[i]).epsilon(1e-12).margin(1e-14));
+  }
+}
+
 TEST_CASE("training brings the loss down") {
   manual_seed(1);
   nn::Sequential net(nn::Linear(2, 16), nn::Tanh(), nn::Linear(16, 2));
