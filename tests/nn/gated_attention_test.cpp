@@ -33,6 +33,13 @@ TEST_CASE("MixedChunkAttention: forms, streams and causality") {
       check_causal_layer(nn::MixedChunkAttention(6, {.key_width = 4, .size = size, .norm = norm, .causal = true}));
   check_causal_layer(
       nn::MixedChunkAttention(6, {.key_width = 4, .size = 4, .local = false, .relative_bias = false, .causal = true}));
+  // the rotations of some dimensions, as in the paper
+  check_causal_layer(
+      nn::MixedChunkAttention(6, {.key_width = 6, .size = 4, .causal = true, .positions = nn::Rotary({.width = 4})}));
+  check_causal_layer(nn::GatedAttentionUnit(
+      6, {.key_width = 6, .length = 13, .relative_bias = false, .causal = true, .positions = nn::T5Bias(1)}));
+  check_causal_layer(
+      nn::GatedAttentionUnit(6, {.key_width = 6, .length = 13, .causal = true, .positions = nn::Rotary({.width = 4})}));
 }
 
 TEST_CASE("GatedAttentionUnit with weights that are the identity is a gated linear unit") {

@@ -10,42 +10,22 @@
 using namespace cotangent;
 using nn::AttentionForm;
 
-namespace {
-
-/// Turns the two halves of a head by the position.
-struct Turn : nn::Position {
-  COTANGENT_MEMBERS()
-  Tensor query(const Tensor& q, int64_t start) const override { return turned(q, start); }
-  Tensor key(const Tensor& k, int64_t start) const override { return turned(k, start); }
-  static Tensor turned(const Tensor& x, int64_t start) {
-    const int64_t half = x.size(3) / 2;
-    const Tensor angle = reshape(arange(start, start + x.size(2), 1, x.dtype()), {x.size(2), 1}) * 0.4;
-    const Tensor a = x.narrow(3, 0, half), b = x.narrow(3, half, half);
-    return cat({a * cos(angle) - b * sin(angle), a * sin(angle) + b * cos(angle)}, 3);
-  }
-};
-struct Slope : nn::Position {
-  COTANGENT_MEMBERS()
-  Tensor bias(const Tensor& distance, int64_t, Dtype dtype) const override { return distance.to(dtype); }
-};
-
-}  // namespace
-
 TEST_CASE("LinearAttention: forms, streams and causality, with every kind of features") {
   for (FeatureMap map :
        {FeatureMap::elu_plus_one, FeatureMap::exp, FeatureMap::relu, FeatureMap::squared_relu, FeatureMap::direction})
     check_causal_layer(nn::LinearAttention(8, 2, {.features = map, .causal = true}));
   check_causal_layer(nn::LinearAttention(8, 2, {.cosine_length = 13, .causal = true}));
-  check_causal_layer(nn::LinearAttention(8, 2, {.causal = true, .positions = Turn()}));
+  check_causal_layer(nn::LinearAttention(8, 2, {.causal = true, .positions = nn::Rotary()}));
   check_causal_layer(nn::LinearAttention(8, 2, {.features = FeatureMap::exp, .causal = true, .bias = false}));
 }
 
 TEST_CASE("EfficientAttention, Performer and NormAttention: forms, streams and causality") {
   check_causal_layer(nn::EfficientAttention(8, 2, {.causal = true}));
-  check_causal_layer(nn::EfficientAttention(8, 2, {.causal = true, .positions = Turn()}));
+  check_causal_layer(nn::EfficientAttention(8, 2, {.causal = true, .positions = nn::Rotary()}));
   for (FavorKernel kernel : {FavorKernel::positive, FavorKernel::hyperbolic, FavorKernel::relu})
-    check_causal_layer(nn::Performer(8, 2, {.kernel = kernel, .features = 6, .causal = true, .positions = Turn()}));
-  check_causal_layer(nn::NormAttention(8, 2, {.causal = true, .positions = Turn()}));
+    check_causal_layer(
+        nn::Performer(8, 2, {.kernel = kernel, .features = 6, .causal = true, .positions = nn::Rotary()}));
+  check_causal_layer(nn::NormAttention(8, 2, {.causal = true, .positions = nn::Rotary()}));
   check_causal_layer(nn::NormAttention(8, 2, {.features = FeatureMap::elu, .causal = true}));
 }
 
@@ -77,7 +57,7 @@ TEST_CASE("linear attention layers refuse what they have no way to do") {
   CHECK_THROWS_AS(nn::LinearAttention(0, 1), ValueError);
   CHECK_THROWS_WITH(nn::LinearAttention(8, 2, {.cosine_length = -1}), Catch::Contains("cosine_length of -1"));
   CHECK_THROWS_WITH(nn::LinearAttention(8, 2, {.cosine_length = 3})(x), Catch::Contains("exceed the length 3"));
-  CHECK_THROWS_WITH(nn::LinearAttention(8, 2, {.positions = Slope()}), Catch::Contains("add to scores"));
+  CHECK_THROWS_WITH(nn::LinearAttention(8, 2, {.positions = nn::Alibi()}), Catch::Contains("add to scores"));
   CHECK_THROWS_WITH(nn::Performer(8, 2, {.features = -1}), Catch::Contains("-1 features"));
   CHECK(causal.settings() == "8, 2, causal = true");
 }
