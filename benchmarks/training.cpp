@@ -1,129 +1,130 @@
-// Times what a training script spends its time on, and counts what it asks of the system. One line a workload: median
-// and best milliseconds, then page faults and allocations of memory from the system for each step once warm.
-//   bench_training [NAME...]
-#include <sys/resource.h>
+// Whole training steps.
+#include <cmath>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <iterator>
-#include <vector>
+#include "bench.hpp"
 
-#include <cotangent/cotangent.hpp>
-
-namespace ct = cotangent;
-using ct::Tensor;
-
+namespace bench {
 namespace {
 
-int g_count;
-char** g_names;
+namespace nn = ct::nn;
 
-bool wanted(const char* name) {
-  for (int i = 1; i < g_count; ++i)
-    if (std::strcmp(g_names[i], name) == 0) return true;
-  return g_count == 1;
-}
-
-long page_faults() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_minflt + usage.ru_majflt;
-}
-
-template <class Step>
-void measure(const char* name, Step step) {
-  using Clock = std::chrono::steady_clock;
-  for (int i = 0; i < 10; ++i) step();
-  std::vector<double> times;
-  times.reserve(1 << 20);
-  std::fill_n(std::back_inserter(times), times.capacity(), 0.0);  // touched, so that it faults no pages below
-  times.clear();
-  const auto start = Clock::now();
-  const long faults = page_faults();
-  const long allocations = ct::memory_stats().system_allocations;
-  double spent = 0;
-  while ((spent < 1 || times.size() < 5) && times.size() < times.capacity()) {
-    const auto begin = Clock::now();
-    step();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
-    spent = std::chrono::duration<double>(Clock::now() - start).count();
-  }
-  const double steps = static_cast<double>(times.size());
-  const double more_faults = static_cast<double>(page_faults() - faults) / steps;
-  const double more_allocations = static_cast<double>(ct::memory_stats().system_allocations - allocations) / steps;
-  std::sort(times.begin(), times.end());
-  std::printf("%-20s %10.4f ms  best %10.4f  n=%zu  page faults %.3f  system allocations %.3f\n", name,
-              times[times.size() / 2], times.front(), times.size(), more_faults, more_allocations);
-}
-
-void overhead_add() {  // 100 adds of (8,), no graph
-  const Tensor a = ct::randn({8}), b = ct::randn({8});
-  ct::NoGrad guard;
-  measure("overhead_add", [&] {
-    for (int i = 0; i < 100; ++i) a + b;
-  });
-}
-
-void overhead_chain() {  // 100 nodes of x * a + b on (16,): 200 ops forward, 200 backward
-  Tensor x = ct::randn({16}).requires_grad_(), a = ct::randn({16}).requires_grad_(),
-         b = ct::randn({16}).requires_grad_();
-  const Tensor g = ct::ones({16});
-  measure("overhead_chain", [&] {
-    for (Tensor* t : {&x, &a, &b}) t->set_grad(Tensor());
-    Tensor y = x;
-    for (int i = 0; i < 100; ++i) y = y * a + b;
-    y.backward(g);
-  });
-}
-
-void overhead_tiny_mlp() {  // 2-16-16-1, batch 4, MSE, SGD: one training step
-  ct::nn::Sequential model(ct::nn::Linear(2, 16), ct::nn::Tanh(), ct::nn::Linear(16, 16), ct::nn::Tanh(),
-                           ct::nn::Linear(16, 1));
-  const Tensor x = ct::randn({4, 2}), y = ct::randn({4, 1});
-  ct::optim::SGD optimizer(model.parameters(), {.lr = 0.01});
-  measure("overhead_tiny_mlp", [&] {
-    optimizer.zero_grad();
-    ct::mse_loss(model(x), y).backward();
-    optimizer.step();
-  });
-}
-
-void classify(const char* name, ct::nn::Sequential model, int64_t batch) {
-  const Tensor x = ct::randn({batch, 1, 28, 28}), y = ct::randint(0, 10, {batch});
+Step classify(nn::Sequential model, int64_t batch) {
   ct::optim::AdamW optimizer(model.parameters(), {.lr = 1e-3});
-  measure(name, [&] {
-    optimizer.zero_grad();
-    ct::cross_entropy(model(x), y).backward();
-    optimizer.step();
-  });
+  return training_step(std::move(model), std::move(optimizer),
+                       [x = ct::randn({batch, 1, 28, 28}), y = ct::randint(0, 10, {batch})](nn::Sequential& m) {
+                         return ct::cross_entropy(m(x), y);
+                       });
 }
 
-void train_mlp() {  // 784-256-128-10, batch 128
-  namespace nn = ct::nn;
-  classify("train_mlp",
-           nn::Sequential(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 128), nn::ReLU(),
-                          nn::Linear(128, 10)),
-           128);
+Step mlp(const std::vector<int64_t>& s) {  // 784-256-128-10
+  return classify(nn::Sequential(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 128), nn::ReLU(),
+                                 nn::Linear(128, 10)),
+                  s[0]);
 }
 
-void train_cnn() {  // two 3x3 convolutions with pooling, batch 64
-  namespace nn = ct::nn;
-  classify("train_cnn",
-           nn::Sequential(nn::Conv2d(1, 32, 3, {.padding = 1}), nn::ReLU(), nn::MaxPool2d(2),
-                          nn::Conv2d(32, 64, 3, {.padding = 1}), nn::ReLU(), nn::MaxPool2d(2), nn::Flatten(),
-                          nn::Linear(3136, 128), nn::ReLU(), nn::Linear(128, 10)),
-           64);
+Step cnn(const std::vector<int64_t>& s) {  // two 3x3 convolutions with pooling
+  return classify(nn::Sequential(nn::Conv2d(1, 32, 3, {.padding = 1}), nn::ReLU(), nn::MaxPool2d(2),
+                                 nn::Conv2d(32, 64, 3, {.padding = 1}), nn::ReLU(), nn::MaxPool2d(2), nn::Flatten(),
+                                 nn::Linear(3136, 128), nn::ReLU(), nn::Linear(128, 10)),
+                  s[0]);
+}
+
+struct Separable {
+  int64_t in, out, stride;
+};
+constexpr Separable kMobilenet[] = {{32, 64, 1},   {64, 128, 2},  {128, 128, 1}, {128, 256, 2},
+                                    {256, 256, 1}, {256, 512, 2}, {512, 512, 1}};
+
+Step mobilenet(const std::vector<int64_t>& s) {  // MobileNet v1 blocks for 28x28
+  nn::Sequential net(nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(32), nn::ReLU6());
+  for (const Separable& b : kMobilenet) {
+    net.append(nn::Conv2d(b.in, b.in, 3, {.stride = b.stride, .padding = 1, .groups = b.in, .bias = false}));
+    net.append(nn::BatchNorm2d(b.in)).append(nn::ReLU6());
+    net.append(nn::Conv2d(b.in, b.out, 1, {.bias = false})).append(nn::BatchNorm2d(b.out)).append(nn::ReLU6());
+  }
+  net.append(nn::AdaptiveAvgPool2d(1)).append(nn::Flatten()).append(nn::Linear(512, 10));
+  return classify(std::move(net), s[0]);
+}
+
+/// With its gradients; only those of the first layer's input are not needed.
+double mobilenet_flops(double batch) {
+  double side = 28, flops = 2 * 2 * batch * 32 * side * side * 9;
+  for (const Separable& b : kMobilenet) {
+    side = std::floor((side - 1) / static_cast<double>(b.stride)) + 1;
+    const double pixels = batch * side * side;
+    flops += matmul_flops(pixels, static_cast<double>(b.in), 9);
+    flops += matmul_flops(pixels, static_cast<double>(b.out), static_cast<double>(b.in));
+  }
+  return flops + matmul_flops(batch, 10, 512);
+}
+
+struct Block : nn::Module {
+  explicit Block(int64_t d, int64_t heads_)
+      : n1(d), n2(d), qkv(d, 3 * d), proj(d, d), up(d, 4 * d), down(4 * d, d), heads(heads_) {}
+  nn::LayerNorm n1, n2;
+  nn::Linear qkv, proj, up, down;
+  int64_t heads;
+  COTANGENT_MODULE(n1, n2, qkv, proj, up, down)
+
+  Tensor forward(const Tensor& in) {
+    const int64_t b = in.size(0), t = in.size(1), d = in.size(2);
+    const Tensors parts = ct::unbind(qkv(n1(in)).view({b, t, 3, heads, d / heads}).permute({2, 0, 3, 1, 4}));
+    const Tensor y = ct::scaled_dot_product_attention(parts[0], parts[1], parts[2], {.causal = true});
+    const Tensor x = in + proj(y.transpose(1, 2).reshape({b, t, d}));
+    return x + down(ct::gelu(up(n2(x))));
+  }
+};
+
+struct Gpt : nn::Module {
+  Gpt(int64_t vocabulary, int64_t t, int64_t d, int64_t heads, int64_t layers)
+      : tok(vocabulary, d),
+        pos(t, d),
+        blocks(nn::repeat(layers, [&] { return Block(d, heads); })),
+        norm(d),
+        head(d, vocabulary, {.bias = false}) {}
+  nn::Embedding tok, pos;
+  std::vector<Block> blocks;
+  nn::LayerNorm norm;
+  nn::Linear head;
+  COTANGENT_MODULE(tok, pos, blocks, norm, head)
+
+  Tensor forward(const Tensor& i) {
+    Tensor x = tok(i) + pos.weight.slice(0, 0, i.size(1));
+    for (Block& block : blocks) x = block(x);
+    return head(norm(x));
+  }
+};
+
+Step gpt(const std::vector<int64_t>& s) {  // 4 layers, width 128, 4 heads, context 128, vocabulary 96
+  Gpt model(96, 128, 128, 4, 4);
+  ct::optim::AdamW optimizer(model.parameters(), {.lr = 1e-3});
+  const int64_t batch = s[0];
+  return training_step(std::move(model), std::move(optimizer),
+                       [i = ct::randint(0, 96, {batch, 128}), y = ct::randint(0, 96, {batch * 128})](Gpt& m) {
+                         return ct::cross_entropy(m(i).view({-1, 96}), y);
+                       });
+}
+
+double gpt_flops(double batch) {
+  return matmul_flops(batch * 128, 1, 4 * 12 * 128 * 128 + 96 * 128) + 4 * attention_flops(batch * 4, 128, 32, true);
+}
+double mlp_flops(double batch) {
+  return matmul_flops(batch, 1, 784 * 256 + 256 * 128 + 128 * 10) - 2 * batch * 784 * 256;
+}
+double cnn_flops(double batch) {
+  return 2 * 2 * batch * 32 * 28 * 28 * 9 + matmul_flops(batch * 64 * 14 * 14, 1, 32 * 9) +
+         matmul_flops(batch, 1, 3136 * 128 + 128 * 10);
 }
 
 }  // namespace
 
-int main(int count, char** names) {
-  g_count = count, g_names = names;
-  if (wanted("overhead_add")) overhead_add();
-  if (wanted("overhead_chain")) overhead_chain();
-  if (wanted("overhead_tiny_mlp")) overhead_tiny_mlp();
-  if (wanted("train_mlp")) train_mlp();
-  if (wanted("train_cnn")) train_cnn();
+std::vector<Workload> training() {
+  return {
+      {"train_mlp", mlp, {.flops = mlp_flops(128)}, {128}},
+      {"train_cnn", cnn, {.flops = cnn_flops(64)}, {64}},
+      {"train_mobilenet", mobilenet, {.flops = mobilenet_flops(64)}, {64}},
+      {"train_gpt", gpt, {.flops = gpt_flops(16)}, {16}},
+  };
 }
+
+}  // namespace bench

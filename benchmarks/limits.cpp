@@ -1,0 +1,104 @@
+// Measures what this machine can do at most: float32 multiply-adds out of registers, and the bandwidth of a[i] = b[i] +
+// s * c[i] on arrays that fit into a cache, and on larger ones. (What the system says of its caches is not asked: on a
+// virtual machine it is not what a program gets.)
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include <cotangent/tensor/parallel.hpp>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+using Vector = float __attribute__((vector_size(kVectorBytes)));
+constexpr int kChains = 10;  // in flight at once: more than the latency times the units, and all fit in registers
+
+/// The least seconds that f() takes, tried for a while.
+template <class F>
+double best_time(F f) {
+  double best = 1e9;
+  const auto start = Clock::now();
+  while (std::chrono::duration<double>(Clock::now() - start).count() < 0.5) {
+    const auto begin = Clock::now();
+    f();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return best;
+}
+
+float multiply_add(int64_t rounds) {
+  Vector sums[kChains] = {}, a = {}, b = {};
+  a += 0.999f, b += 0.001f;
+  for (int64_t i = 0; i < rounds; ++i)
+    for (Vector& s : sums) s = s * a + b;
+  float total = 0;
+  for (const Vector& s : sums)
+    for (int lane = 0; lane < kVectorBytes / 4; ++lane) total += s[lane];
+  return total;
+}
+
+double peak_gflops(int threads) {
+  constexpr int64_t rounds = 1'000'000;
+  std::vector<float> results(static_cast<size_t>(threads));
+  const double seconds = best_time([&] {
+    cotangent::parallel_chunks(threads, [&](int64_t t) { results[static_cast<size_t>(t)] = multiply_add(rounds); });
+  });
+  return 2.0 * threads * rounds * kChains * (kVectorBytes / 4) / seconds / 1e9;
+}
+
+double bandwidth(int threads, int64_t bytes) {  // of the three arrays together
+  const int64_t n = bytes / 12 / threads * threads;
+  std::vector<float> a(static_cast<size_t>(n)), b(a), c(a);
+  const int64_t repeats = std::max<int64_t>(1, (64 << 20) / bytes);
+  const double seconds = best_time([&] {
+    cotangent::parallel_chunks(threads, [&](int64_t t) {
+      const int64_t first = n / threads * t, last = first + n / threads;
+      for (int64_t r = 0; r < repeats; ++r) {
+        const float s = static_cast<float>(r + 1);
+        float* to = a.data();
+        const float *x = b.data(), *y = c.data();
+#pragma GCC ivdep
+        for (int64_t i = first; i < last; ++i) to[i] = x[i] + s * y[i];
+        asm volatile("" : : "r"(to) : "memory");
+      }
+    });
+  });
+  return static_cast<double>(repeats * n * 12) / seconds / 1e9;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int threads = 2;
+  std::string json;
+  CLI::App app{"Measures the machine's limits."};
+  app.add_option("--threads", threads, "threads to use")->check(CLI::PositiveNumber);
+  app.add_option("--json", json, "a file for the results");
+  CLI11_PARSE(app, argc, argv);
+  cotangent::set_num_threads(threads);
+
+  const double gflops = peak_gflops(threads);
+  std::printf("%d threads: %.0f GFLOP/s in float32; GB/s over", threads, gflops);
+  nlohmann::json bandwidths;
+  for (int64_t megabytes : {1, 4, 16, 64, 256}) {
+    const double gbs = bandwidth(threads, megabytes << 20);
+    bandwidths.push_back({{"bytes", megabytes << 20}, {"gbs", gbs}});
+    std::printf(" %ld MB: %.0f%s", static_cast<long>(megabytes), gbs, megabytes == 256 ? "\n" : ",");
+    std::fflush(stdout);
+  }
+  if (json.empty()) return 0;
+  std::ofstream(json) << nlohmann::json{{"threads", threads}, {"gflops", gflops}, {"bandwidths", bandwidths}}.dump(1)
+                      << '\n';
+}
