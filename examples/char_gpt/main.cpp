@@ -43,8 +43,8 @@ struct Settings {
 template <class F>
 void for_each_kept(Settings& s, F f) {
   f("text", s.text, "Text file in UTF-8 (default: Debian's fortunes)");
-  f("attention", s.model.attention, "multihead, grouped or multiquery");
-  f("position", s.model.position, "learned");
+  f("attention", s.model.attention, "How characters look at those before them");
+  f("position", s.model.position, "How the model knows where a character stands");
   f("width", s.model.width, "Numbers that stand for a character");
   f("layers", s.model.layers, "Layers");
   f("heads", s.model.heads, "Heads of each attention");
@@ -282,6 +282,8 @@ int main(int argc, char** argv) {
   for_each_kept(settings, [&](const char* name, auto& value, const char* help) {
     app.add_option(std::string("--") + name, value, help)->group("Training (a checkpoint keeps these)");
   });
+  app.get_option("--attention")->check(CLI::IsMember(kAttentions));
+  app.get_option("--position")->check(CLI::IsMember(kPositions));
   app.add_option("--out", settings.out, "Directory for losses, their curve and the checkpoint");
   app.add_option("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");
   app.add_flag("--resume", settings.resume, "Go on with the training of the checkpoint");

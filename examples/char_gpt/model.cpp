@@ -1,66 +1,89 @@
 #include "model.hpp"
 
+#include <algorithm>
+
 namespace ct = cotangent;
 namespace nn = cotangent::nn;
 using ct::Tensor;
 
 namespace {
 
+/// A checkpoint may hold any name.
+void check_name(const std::vector<std::string>& names, const std::string& name) {
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    throw ct::ValueError("[char_gpt] there is no attention or position encoding called " + name);
+}
+
+/// What an attention knows of places by itself; nothing when they are added to its input.
+nn::AnyPosition inner_position(const ModelOptions& o) {
+  if (o.position == "rotary") return nn::Rotary();
+  if (o.position == "alibi") return nn::Alibi();
+  if (o.position == "t5") return nn::T5Bias(o.attention == "gated" ? 1 : o.heads, {.bidirectional = false});
+  return {};
+}
+
 nn::AnyAttention make_attention(const ModelOptions& o) {
-  const int64_t kv_heads = o.attention == "multiquery" ? 1
-                           : o.attention == "grouped"  ? std::max<int64_t>(o.heads / 2, 1)
-                                                       : o.heads;
-  return nn::MultiHeadAttention(o.width, o.heads, {.kv_heads = kv_heads, .causal = true, .dropout = o.dropout});
+  check_name(kAttentions, o.attention);
+  check_name(kPositions, o.position);
+  const nn::AnyPosition positions = inner_position(o);
+  const int64_t d = o.width, h = o.heads, part = std::max<int64_t>(o.context / 4, 1);
+  if (o.attention == "local")
+    return nn::SparseAttention(d, h, {.window = part, .causal = true, .positions = positions});
+  if (o.attention == "strided")
+    return nn::SparseAttention(d, h,
+                               {.pattern = ct::SparsePattern::combined,
+                                .window = part,
+                                .stride = part,
+                                .causal = true,
+                                .positions = positions});
+  if (o.attention == "diagonal")
+    return nn::DiagAttention(d, h, {.block = part, .causal = true, .positions = positions});
+  if (o.attention == "linear") return nn::LinearAttention(d, h, {.causal = true, .positions = positions});
+  if (o.attention == "efficient") return nn::EfficientAttention(d, h, {.causal = true, .positions = positions});
+  if (o.attention == "performer") return nn::Performer(d, h, {.causal = true, .positions = positions});
+  if (o.attention == "norm") return nn::NormAttention(d, h, {.causal = true, .positions = positions});
+  if (o.attention == "gated")  // a single head, and a gate
+    return nn::GatedAttentionUnit(
+        d, {.length = o.context, .max_length = o.context, .causal = true, .positions = positions});
+  if (o.attention == "flash") return nn::MixedChunkAttention(d, {.size = part, .causal = true, .positions = positions});
+  const int64_t kv_heads = o.attention == "grouped" ? (h + 1) / 2 : o.attention == "multiquery" ? 1 : h;
+  return nn::MultiHeadAttention(d, h,
+                                {.kv_heads = kv_heads, .causal = true, .dropout = o.dropout, .positions = positions});
+}
+
+/// Pre-norm: x + attention(norm(x)), then x + mlp(norm(x)). What is added is computed from normalized values, and the
+/// sum itself goes from the first layer to the last untouched.
+nn::TransformerEncoder make_blocks(const ModelOptions& o) {
+  const auto layer = [&] {
+    return nn::TransformerEncoderLayer(
+        make_attention(o),
+        {.inner = 4 * o.width, .dropout = o.dropout, .activation = nn::Activation::gelu, .norm_first = true});
+  };
+  return nn::TransformerEncoder(nn::repeat(o.layers, layer), nn::LayerNorm(o.width));
 }
 
 }  // namespace
 
-Block::Block(const ModelOptions& o)
-    : norm1(o.width),
-      norm2(o.width),
-      attention(make_attention(o)),
-      up(o.width, 4 * o.width),
-      down(4 * o.width, o.width),
-      dropout(o.dropout) {}
-
-// x + attention(norm(x)), then x + mlp(norm(x)): what is added is computed from normalized values (pre-norm), and the
-// sum itself goes from the first to the last layer untouched.
-Tensor Block::forward(const Tensor& input) {
-  const Tensor x = input + dropout(attention(norm1(input)));
-  return x + dropout(down(ct::gelu(up(norm2(x)))));
-}
-
-Tensor Block::step(const Tensor& input, nn::StreamState& state) {
-  const Tensor x = input + attention->step(norm1(input), state);
-  return x + down(ct::gelu(up(norm2(x))));
-}
-
 CharGpt::CharGpt(int64_t vocabulary, const ModelOptions& o)
     : token(vocabulary, o.width),
-      position(o.context, o.width),
-      blocks(nn::repeat(o.layers, [&] { return Block(o); })),
-      norm(o.width),
+      blocks(make_blocks(o)),
       head(o.width, vocabulary, {.bias = false}),
       dropout(o.dropout) {
-  for (nn::Embedding* table : {&token, &position}) nn::init::normal_(table->weight, 0, 0.02);
+  if (o.position == "learned") learned.emplace(o.context, o.width);
+  if (o.position == "sinusoidal") sinusoidal.emplace(o.width);
+  nn::init::normal_(token.weight, 0, sinusoidal ? 1 : 0.02);  // no smaller than what is added
 }
 
-Tensor CharGpt::forward(const Tensor& tokens) {                             // (B, T)
-  Tensor x = token(tokens) + position.weight.narrow(0, 0, tokens.size(1));  // (B, T, width)
-  x = dropout(x);
-  for (Block& block : blocks) x = block(x);
-  return head(norm(x));
+Tensor CharGpt::embed(const Tensor& tokens, int64_t start) {  // (B, T) -> (B, T, width)
+  Tensor x = token(tokens);
+  if (learned) x = (*learned)(x, start);
+  if (sinusoidal) x = (*sinusoidal)(x, start);
+  return dropout(x);
 }
 
-nn::StreamState CharGpt::start(int64_t batch) {
-  nn::StreamState state;
-  for (Block& block : blocks) state.layers.push_back(block.attention->start(batch));
-  return state;
-}
+Tensor CharGpt::forward(const Tensor& tokens) { return head(blocks(embed(tokens, 0))); }
 
 Tensor CharGpt::step(const Tensor& tokens, nn::StreamState& state) {
-  Tensor x = token(tokens) + position.weight.narrow(0, state.length, tokens.size(1));
-  for (size_t i = 0; i < blocks.size(); ++i) x = blocks[i].step(x, state.layers[i]);
-  state.length += tokens.size(1);
-  return head(norm(x));
+  const Tensor x = embed(tokens, state.length);
+  return head(blocks.step(x, state));
 }

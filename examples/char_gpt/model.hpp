@@ -1,6 +1,7 @@
 // A transformer that predicts the next character: GPT-2's, with the attention and the position encoding left open.
 #pragma once
 #include <cotangent/cotangent.hpp>
+#include <optional>
 #include <string>
 
 struct ModelOptions {
@@ -9,30 +10,28 @@ struct ModelOptions {
   double dropout = 0;
 };
 
-struct Block : cotangent::nn::Module {
-  cotangent::nn::LayerNorm norm1, norm2;
-  cotangent::nn::AnyAttention attention;
-  cotangent::nn::Linear up, down;
-  cotangent::nn::Dropout dropout;
-  COTANGENT_MODULE(norm1, attention, norm2, up, down, dropout)
-
-  explicit Block(const ModelOptions& options);
-  cotangent::Tensor forward(const cotangent::Tensor& x);
-  cotangent::Tensor step(const cotangent::Tensor& x, cotangent::nn::StreamState& state);
-};
+/// The names that ModelOptions takes.
+inline const std::vector<std::string> kAttentions{"multihead", "grouped",  "multiquery", "local",
+                                                  "strided",   "diagonal", "linear",     "efficient",
+                                                  "performer", "norm",     "gated",      "flash"};
+inline const std::vector<std::string> kPositions{"learned", "sinusoidal", "rotary", "alibi", "t5", "none"};
 
 struct CharGpt : cotangent::nn::Module {
-  cotangent::nn::Embedding token, position;
-  std::vector<Block> blocks;
-  cotangent::nn::LayerNorm norm;
+  cotangent::nn::Embedding token;
+  std::optional<cotangent::nn::LearnedEncoding> learned;  // one of the two, or neither where the attention knows places
+  std::optional<cotangent::nn::SinusoidalEncoding> sinusoidal;
+  cotangent::nn::TransformerEncoder blocks;
   cotangent::nn::Linear head;
   cotangent::nn::Dropout dropout;
-  COTANGENT_MODULE(token, position, blocks, norm, head, dropout)
+  COTANGENT_MODULE(token, learned, sinusoidal, blocks, head, dropout)
 
   CharGpt(int64_t vocabulary, const ModelOptions& options);
   /// tokens (B, T) -> logits (B, T, vocabulary): at each place, the scores of the characters that may come next.
   cotangent::Tensor forward(const cotangent::Tensor& tokens);
-  /// The same for the next tokens of `batch` sequences that are written as they come.
-  cotangent::nn::StreamState start(int64_t batch);
+  /// The same for sequences that are written as they come: the state keeps what later characters need of those before.
+  cotangent::nn::StreamState start(int64_t batch) { return blocks.start(batch); }
   cotangent::Tensor step(const cotangent::Tensor& tokens, cotangent::nn::StreamState& state);
+
+ private:
+  cotangent::Tensor embed(const cotangent::Tensor& tokens, int64_t start);
 };
