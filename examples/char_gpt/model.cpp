@@ -40,7 +40,8 @@ nn::AnyAttention make_attention(const ModelOptions& o) {
     return nn::DiagAttention(d, h, {.block = part, .causal = true, .positions = positions});
   if (o.attention == "linear") return nn::LinearAttention(d, h, {.causal = true, .positions = positions});
   if (o.attention == "efficient") return nn::EfficientAttention(d, h, {.causal = true, .positions = positions});
-  if (o.attention == "performer") return nn::Performer(d, h, {.causal = true, .positions = positions});
+  if (o.attention == "performer")  // how often it was called is no part of a checkpoint, so it never draws anew
+    return nn::Performer(d, h, {.redraw_every = 0, .causal = true, .positions = positions});
   if (o.attention == "norm") return nn::NormAttention(d, h, {.causal = true, .positions = positions});
   if (o.attention == "gated")  // a single head, and a gate
     return nn::GatedAttentionUnit(
