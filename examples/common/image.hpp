@@ -46,15 +46,24 @@ inline constexpr uint8_t kLetters[26][7] = {
     {15, 16, 16, 14, 1, 1, 30},   {31, 4, 4, 4, 4, 4, 4},       {17, 17, 17, 17, 17, 17, 14},  // S T U
     {17, 17, 17, 17, 17, 10, 4},  {17, 17, 17, 21, 21, 27, 17}, {17, 17, 10, 4, 10, 17, 17},   // V W X
     {17, 17, 10, 4, 4, 4, 4},     {31, 1, 2, 4, 8, 16, 31}};                                   // Y Z
+inline constexpr uint8_t kDigits[10][7] = {
+    {14, 17, 19, 21, 25, 17, 14}, {4, 12, 4, 4, 4, 4, 14},  {14, 17, 1, 2, 4, 8, 31},      // 0 1 2
+    {31, 2, 4, 2, 1, 17, 14},     {2, 6, 10, 18, 31, 2, 2}, {31, 16, 30, 1, 1, 17, 14},    // 3 4 5
+    {6, 8, 16, 30, 17, 17, 14},   {31, 1, 2, 4, 8, 8, 8},   {14, 17, 17, 14, 17, 17, 14},  // 6 7 8
+    {14, 17, 17, 15, 1, 2, 12}};                                                           // 9
+inline constexpr uint8_t kPoint[7] = {0, 0, 0, 0, 0, 12, 12};
 inline constexpr uint8_t kMinus[7] = {0, 0, 0, 14, 0, 0, 0}, kSlash[7] = {1, 1, 2, 4, 8, 16, 16}, kSpace[7] = {};
 inline constexpr int kDot = 2, kLetterWidth = 6 * kDot, kLineHeight = 10 * kDot;
 
-/// Centred at `centre`, with its top at y. Letters, minus signs and slashes; other characters are spaces.
+/// Centred at `centre`, with its top at y. Letters, digits, points, minus signs and slashes; other characters are
+/// spaces.
 inline void write_text(Image& image, const std::string& text, int centre, int y, Colour colour) {
   int x = centre - static_cast<int>(text.size()) * kLetterWidth / 2;
   for (char c : text) {
     const int letter = std::toupper(static_cast<unsigned char>(c)) - 'A';
     const uint8_t* rows = letter >= 0 && letter < 26 ? kLetters[letter]
+                          : c >= '0' && c <= '9'     ? kDigits[c - '0']
+                          : c == '.'                 ? kPoint
                           : c == '-'                 ? kMinus
                           : c == '/'                 ? kSlash
                                                      : kSpace;
