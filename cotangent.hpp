@@ -62,6 +62,7 @@
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/rnn.hpp>
 #include <cotangent/nn/sampling.hpp>
+#include <cotangent/nn/score_scale.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/sparse_attention.hpp>
 #include <cotangent/nn/state_dict.hpp>

@@ -141,4 +141,12 @@ Tensor combine_masks(const Tensor& a, const Tensor& b) {
   return a + b;
 }
 
+Tensor causal_mask(int64_t queries, int64_t keys) { return unsqueeze(arange(keys - queries, keys), 1) >= arange(keys); }
+
+Tensor segment_mask(const Tensor& segments) {
+  if (segments.rank() != 2)
+    fail<ShapeError>("[segment_mask] segments of shape {}; they must be (B, T)", segments.shape());
+  return unsqueeze(unsqueeze(segments, 2) == unsqueeze(segments, 1), 1);
+}
+
 }  // namespace cotangent::nn

@@ -99,5 +99,10 @@ using AnyAttention = Any<Attention>;
 /// seen). Two bool masks give a bool one; where one is floating the result is, with -infinity for what may not be seen.
 /// Shapes broadcast.
 Tensor combine_masks(const Tensor& a, const Tensor& b);
+/// Query i may see the keys j <= i + (keys - queries), so that the last of both line up: bool (queries, keys).
+Tensor causal_mask(int64_t queries, int64_t keys);
+/// For sequences that are packed into one: tokens may see those of their own segment.   segments (B, T) of integers ->
+/// bool (B, 1, T, T)
+Tensor segment_mask(const Tensor& segments);
 
 }  // namespace cotangent::nn

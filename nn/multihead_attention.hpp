@@ -2,6 +2,7 @@
 #include <cotangent/nn/attention.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/position.hpp>
+#include <cotangent/nn/score_scale.hpp>
 
 namespace cotangent::nn {
 
@@ -11,6 +12,8 @@ struct MultiHeadAttentionOptions {
   bool bias = true;            ///< of the four projections
   double dropout = 0;          ///< in training, the probability of dropping a weight of the softmax
   AnyPosition positions = {};  ///< nn/position.hpp
+  ScoreScale scale = ScoreScale::inverse_sqrt;
+  int64_t scale_length = 512;  ///< n of ScoreScale::gradient and cosine, n0 of log_length: the length in training
   Dtype dtype = default_dtype();
 };
 
@@ -22,8 +25,9 @@ struct MultiHeadAttentionOptions {
 ///   so: Glorot's uniform distribution over the whole matrix, biases at 0;   in_proj_bias, out_proj.weight,
 ///   out_proj.bias
 /// The state is a cache of 2 B G T dh numbers: keys as the position encoding leaves them, and values. A ValueError
-/// unless H divides d and G divides H. Vaswani et al., arXiv:1706.03762; Shazeer, arXiv:1911.02150; Ainslie et al.,
-/// arXiv:2305.13245.
+/// unless H divides d and G divides H. Under ScoreScale::log_length the n of a row counts the keys that are no padding
+/// and, if causal, do not come after the query. Vaswani et al., arXiv:1706.03762; Shazeer, arXiv:1911.02150; Ainslie et
+/// al., arXiv:2305.13245.
 struct MultiHeadAttention : Attention {
   MultiHeadAttention(int64_t width, int64_t heads, const MultiHeadAttentionOptions& options = {});
   Parameter in_proj_weight, in_proj_bias;
@@ -31,6 +35,11 @@ struct MultiHeadAttention : Attention {
   AnyPosition positions;
   int64_t heads, kv_heads;
   double dropout;
+  ScoreScale scale;
+  int64_t scale_length;
+  /// The same with fewer key heads, each the mean of those of its group: where to train on from. A ValueError unless
+  /// `count` divides the key heads.
+  MultiHeadAttention grouped(int64_t count) const;
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
   bool has(AttentionForm form) const override;
   std::string settings() const override;
@@ -44,8 +53,15 @@ struct MultiHeadAttention : Attention {
  private:
   /// `count` heads of x's projection by the rows of in_proj_weight from `first` on: (B, T, d) -> (B, count, T, dh).
   Tensor project(const Tensor& x, int64_t first, int64_t count) const;
-  /// Queries that start at position `start`, to keys from position 0 on.
+  /// Queries or keys of the tokens from position `start` on, as they enter the scores.
+  Tensor place_query(const Tensor& q, int64_t start) const;
+  Tensor place_key(const Tensor& k, int64_t start) const;
+  /// What log_length multiplies the rows of queries with, which start at `start`: (.., Tq or 1, 1).
+  Tensor row_scale(int64_t queries, int64_t keys, int64_t start, const Tensor& key_mask, Dtype dtype) const;
+  /// Placed queries that start at position `start`, to placed keys from position 0 on.
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, Tensor mask, const Tensor& key_mask);
+
+  double factor_;  // of all scores
 };
 
 }  // namespace cotangent::nn

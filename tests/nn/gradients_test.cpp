@@ -211,6 +211,8 @@ TEST_CASE("gradients of MultiHeadAttention") {
   check_layer(nn::MultiHeadAttention(4, 2, {.kv_heads = 1, .causal = true, .bias = false}), {1, 3, 4});
   check_layer(nn::MultiHeadAttention(4, 2, {.causal = true, .positions = nn::Rotary()}), {1, 3, 4});
   check_layer(nn::MultiHeadAttention(4, 2, {.positions = nn::Alibi()}), {1, 3, 4});
+  check_layer(nn::MultiHeadAttention(4, 2, {.causal = true, .scale = nn::ScoreScale::log_length}), {1, 3, 4});
+  check_layer(nn::MultiHeadAttention(4, 2, {.scale = nn::ScoreScale::cosine, .scale_length = 8}), {1, 3, 4});
   check_layer(nn::MultiHeadAttention(4, 2, {.positions = nn::T5Bias(2, {.buckets = 4, .max_distance = 2})}), {1, 3, 4});
 }
 

@@ -1,0 +1,143 @@
+// What the op table does not show: tiles against the whole matrix, what is masked, extremes, and memory.
+#include <cotangent/autograd/ops/attention.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/allocator.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+
+#include "../../check_gradients.hpp"
+
+using namespace cotangent;
+
+namespace {
+
+bool close(const Tensor& a, const Tensor& b) { return allclose(a, b, 0, 1e-10); }
+
+/// As the definition reads, over the whole matrix, with keys repeated for their group of queries.
+Tensor dense(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
+  const int64_t members = q.size(1) / k.size(1);
+  auto repeated = [&](const Tensor& x) {
+    return flatten(expand(unsqueeze(x, 2), {x.size(0), x.size(1), members, x.size(2), x.size(3)}), 1, 2);
+  };
+  Tensor s = matmul(q, transpose(repeated(k), 2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
+  const double hidden = -std::numeric_limits<double>::infinity();
+  if (o.mask.defined()) s = o.mask.dtype() == boolean ? where(o.mask, s, hidden) : s + o.mask;
+  if (o.causal) {
+    const int64_t rows = s.size(2), columns = s.size(3);
+    s = masked_fill(s, arange(columns) > unsqueeze(arange(columns - rows, columns), 1), hidden);
+  }
+  const Tensor e = exp(s - amax(s.detach(), -1, true));
+  return matmul(e / sum(e, -1, true), repeated(v));
+}
+
+void compare(int64_t queries, int64_t keys, int64_t groups, const AttentionOptions& o) {
+  INFO(queries << " queries, " << keys << " keys, " << groups << " groups");
+  Tensors x{randn({1, 4, queries, 3}, float64), randn({1, groups, keys, 3}, float64),
+            randn({1, groups, keys, 5}, float64)};
+  for (Tensor& t : x) t.requires_grad_();
+  const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], o), expected = dense(x[0], x[1], x[2], o);
+  CHECK(close(y, expected));
+  const Tensor dy = randn(y.shape(), float64);
+  y.backward(dy);
+  Tensors gradients;
+  for (Tensor& t : x) gradients.push_back(t.grad()), t.set_grad({});
+  expected.backward(dy);
+  for (size_t i = 0; i < 3; ++i) CHECK(close(gradients[i], x[i].grad()));
+}
+
+}  // namespace
+
+TEST_CASE("attention by tiles equals attention over the whole matrix, gradients included") {
+  // tiles are 64 x 256
+  for (auto [queries, keys] : {std::pair{1, 1}, {3, 5}, {64, 256}, {65, 257}, {130, 300}})
+    for (int64_t groups : {4, 2, 1}) {
+      compare(queries, keys, groups, {});
+      compare(queries, keys, groups, {.causal = true});
+      compare(queries, keys, groups, {.mask = randn({4, queries, keys}, float64), .causal = true});
+      Tensor seen = rand({1, 1, queries, keys}) < 0.5;
+      seen.select(3, 0).fill_(true);  // no row may be empty here
+      compare(queries, keys, groups, {.mask = seen});
+    }
+}
+
+TEST_CASE("masks of attention") {
+  const Tensor q = randn({2, 2, 3, 4}, float64), k = randn({2, 2, 5, 4}, float64), v = randn({2, 2, 5, 4}, float64);
+  const Tensor seen = tensor({{1, 0, 1, 1, 0}, {0, 1, 0, 0, 0}, {1, 1, 1, 0, 0}}, boolean);
+  const double no = -std::numeric_limits<double>::infinity();
+  CHECK(equal(scaled_dot_product_attention(q, k, v, {.mask = seen}),
+              scaled_dot_product_attention(q, k, v, {.mask = where(seen, zeros({3, 5}, float64), no)})));
+  // a query of 0 takes the mean of what it may see
+  const Tensor y = scaled_dot_product_attention(zeros_like(q), k, v, {.mask = seen});
+  CHECK(close(y.select(2, 1), v.select(2, 1)));
+  CHECK(close(y.select(2, 2), mean(v.narrow(2, 0, 3), 2)));
+  // keys that nobody may see change nothing, whatever they are
+  Tensor wild = k.clone();
+  wild.narrow(2, 3, 2).fill_(1e300);
+  const Tensor three = tensor({1, 1, 1, 0, 0}, boolean);
+  CHECK(close(scaled_dot_product_attention(q, wild, v, {.mask = three}),
+              scaled_dot_product_attention(q, k.narrow(2, 0, 3), v.narrow(2, 0, 3))));
+}
+
+TEST_CASE("a row that sees nothing gives 0 and takes no gradient") {
+  Tensors x{randn({1, 1, 3, 2}, float64), randn({1, 1, 4, 2}, float64), randn({1, 1, 4, 2}, float64)};
+  for (Tensor& t : x) t.requires_grad_();
+  const Tensor seen = tensor({{1, 0, 1, 0}, {0, 0, 0, 0}, {1, 1, 1, 0}}, boolean);
+  const double no = -std::numeric_limits<double>::infinity();
+  for (const Tensor& mask : {seen, where(seen, zeros({3, 4}, float64), no)}) {
+    const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], {.mask = mask});
+    CHECK(equal(y.select(2, 1), zeros({1, 1, 2}, float64)));
+    y.backward(ones_like(y));
+    CHECK(equal(x[0].grad().select(2, 1), zeros({1, 1, 2}, float64)));
+    CHECK(equal(x[2].grad().select(2, 3), zeros({1, 1, 2}, float64)));
+    for (Tensor& t : x) {
+      CHECK(all(isfinite(t.grad())).item<bool>());
+      t.set_grad({});
+    }
+  }
+}
+
+TEST_CASE("scores of +-1e4 stay finite") {
+  for (Dtype dtype : {float32, float64}) {
+    Tensors x{full({1, 1, 70, 1}, 100, dtype), full({1, 1, 300, 1}, 100, dtype), randn({1, 1, 300, 2}, dtype)};
+    x[1].narrow(2, 0, 150).fill_(-100);
+    for (Tensor& t : x) t.requires_grad_();
+    const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2]);
+    CHECK(allclose(y[0][0][0], mean(x[2].narrow(2, 150, 150), 2)[0][0], 0, 1e-5));
+    y.backward(ones_like(y));
+    for (const Tensor& t : x) CHECK(all(isfinite(t.grad())).item<bool>());
+  }
+}
+
+TEST_CASE("attention's memory grows with the length, not with its square") {
+  auto peak = [](int64_t length) {
+    Tensors x;
+    for (int i = 0; i < 3; ++i) x.push_back(randn({1, 1, length, 16}).requires_grad_());
+    const int64_t before = memory_stats().current_bytes;
+    reset_peak_memory();
+    const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], {.causal = true});
+    y.backward(ones_like(y));
+    return static_cast<double>(memory_stats().peak_bytes - before);
+  };
+  const double few = peak(1024), many = peak(4096);
+  CHECK(many < 5 * few);
+  CHECK(many < 4096.0 * 4096);  // a quarter of one float32 matrix of scores
+}
+
+TEST_CASE("attention's dropout is drawn again in the backward pass") {
+  const Tensor q = randn({1, 2, 3, 2}, float64), k = randn({1, 1, 4, 2}, float64);
+  check_gradients(
+      [&] {
+        manual_seed(3);
+        return scaled_dot_product_attention(q, k, k, {.causal = true, .dropout = 0.4});
+      },
+      {q, k});
+}
