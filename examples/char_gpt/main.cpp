@@ -9,7 +9,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -52,7 +51,7 @@ void for_each_kept(Settings& s, F f) {
   f("dropout", s.model.dropout, "Probability of dropping a number in training");
   f("batch-size", s.batch_size, "Windows of the text in a step");
   f("steps", s.steps, "Steps of the training");
-  f("warmup", s.warmup, "Steps in which the learning rate rises");
+  f("warmup", s.warmup, "Steps in which the learning rate rises, 1 or more");
   f("eval-every", s.eval_every, "Steps between two measurements on the validation text");
   f("lr", s.lr, "Largest learning rate");
   f("weight-decay", s.weight_decay, "How fast weights shrink, in parts of the learning rate");
@@ -168,17 +167,18 @@ std::ofstream open_metrics(const std::string& path, int64_t step) {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// Up along a line, then down along half a cosine to a tenth (Loshchilov and Hutter 2017).
-double learning_rate(const Settings& s, int64_t step) {
-  if (step < s.warmup) return s.lr * static_cast<double>(step + 1) / static_cast<double>(s.warmup);
-  const double part =
-      static_cast<double>(step - s.warmup) / static_cast<double>(std::max<int64_t>(s.steps - s.warmup, 1));
-  return s.lr * (0.1 + 0.45 * (1 + std::cos(M_PI * part)));
+/// Up along a line, then down along half a cosine to a tenth (Loshchilov and Hutter 2017): a function of the step.
+ct::optim::Schedule learning_rate(const Settings& s) {
+  const ct::optim::LinearLR rise{.start_factor = 1.0 / static_cast<double>(std::max<int64_t>(s.warmup, 1)),
+                                 .total_iters = s.warmup};
+  const ct::optim::CosineAnnealingLR fall{.T_max = std::max<int64_t>(s.steps - s.warmup, 1), .eta_min = s.lr / 10};
+  return ct::optim::SequentialLR{{rise, fall}, {s.warmup}};
 }
 
 void train(Training& training, const Corpus& corpus) {
   const Settings& s = training.settings;
   const ct::data::TextDataset windows(corpus.train, s.model.context);
+  const ct::optim::Schedule schedule = learning_rate(s);
   std::ofstream metrics = open_metrics(s.out + "/metrics.csv", training.step);
   std::signal(SIGINT, [](int) { interrupted = 1; });
 
@@ -189,7 +189,7 @@ void train(Training& training, const Corpus& corpus) {
       ct::data::Progress progress("to step " + std::to_string(until), until - training.step);
       while (training.step < until && !interrupted) {
         const auto [x, y] = ct::data::random_batch(windows, s.batch_size, s.seed, static_cast<uint64_t>(training.step));
-        training.optimizer.lr() = learning_rate(s, training.step);
+        training.optimizer.lr() = schedule.at(training.step, s.lr);
         training.optimizer.zero_grad();
         const Tensor loss = ct::cross_entropy(training.model(x).flatten(0, 1), y.flatten());
         loss.backward();  // throws when the loss is NaN
