@@ -74,6 +74,7 @@
 #include <cotangent/optim/adamax.hpp>
 #include <cotangent/optim/clip.hpp>
 #include <cotangent/optim/ema.hpp>
+#include <cotangent/optim/lbfgs.hpp>
 #include <cotangent/optim/lion.hpp>
 #include <cotangent/optim/nadam.hpp>
 #include <cotangent/optim/optimizer.hpp>

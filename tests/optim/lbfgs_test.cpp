@@ -1,0 +1,156 @@
+// L-BFGS against PyTorch's path, which reference/make_lbfgs.py wrote, and against what theory says of it.
+#include <cotangent/optim/lbfgs.hpp>
+
+#include <cmath>
+#include <fstream>
+
+#include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/optim/adam.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace cotangent;
+using nlohmann::json;
+using optim::LineSearch;
+
+namespace {
+
+Tensor leaf(const std::vector<double>& v, Dtype dtype = float64) {
+  return from_vector(v, {static_cast<int64_t>(v.size())}).to(dtype).requires_grad_();
+}
+
+Tensor valley(const Tensor& p, double steep) {  // Rosenbrock's
+  const Tensor x = p.select(0, 0), y = p.select(0, 1);
+  return square(1 - x) + steep * square(y - square(x));
+}
+
+auto two_valleys(optim::LBFGS& optimizer, const Tensors& p, double sign) {
+  return [&optimizer, p, sign] {
+    optimizer.zero_grad();
+    const Tensor loss = sign * (valley(p[0], 10) + valley(p[1], 10) + 0.1 * p[0].select(0, 0) * p[1].select(0, 1));
+    loss.backward();
+    return loss;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("L-BFGS takes PyTorch's path, and goes on from its state as if it had not stopped") {
+  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/lbfgs.json");
+  const json data = json::parse(file);
+  REQUIRE(data["cases"].size() == 6);
+  for (const json& test : data["cases"]) {
+    const json& o = test["options"];
+    INFO(o);
+    const optim::LBFGSOptions options{
+        .lr = o.value("lr", 1.0),
+        .max_iter = o.value("max_iter", 20),
+        .max_eval = o.value("max_eval", -1),
+        .history_size = o.value("history_size", 100),
+        .line_search_fn = o.contains("line_search_fn") ? LineSearch::strong_wolfe : LineSearch::none,
+        .maximize = o.value("maximize", false)};
+    const double sign = options.maximize ? -1 : 1;
+    const auto initial = data["initial"].get<std::vector<std::vector<double>>>();
+    const Tensors p{leaf(initial[0]), leaf(initial[1])};
+    optim::LBFGS optimizer(p, options);
+    const json& path = test["path"];
+    Tensors again;
+    nn::StateDict half;
+    for (size_t t = 0; t < path.size(); ++t) {
+      INFO("step " << t);
+      const double loss = optimizer.step(two_valleys(optimizer, p, sign));
+      CHECK(std::fabs(loss - double(path[t]["loss"])) <= 1e-11);
+      for (size_t k = 0; k < 2; ++k)
+        for (size_t i = 0; i < 2; ++i)
+          CHECK(std::fabs(p[k].to_vector<double>()[i] - double(path[t]["at"][k][i])) <= 1e-12);
+      if (t != path.size() / 2) continue;
+      again = {leaf(p[0].to_vector<double>()), leaf(p[1].to_vector<double>())};
+      half = optimizer.state_dict().clone();
+    }
+    CHECK(optimizer.state_dict()["state.func_evals"].item() == double(test["evaluations"]));
+    optim::LBFGS resumed(again);
+    resumed.load_state_dict(half);
+    for (size_t t = path.size() / 2 + 1; t < path.size(); ++t) resumed.step(two_valleys(resumed, again, sign));
+    for (size_t k = 0; k < 2; ++k) CHECK(again[k].to_vector<double>() == p[k].to_vector<double>());
+  }
+}
+
+TEST_CASE("L-BFGS finds the minimum of a quadratic of n dimensions in a few times n iterations") {
+  manual_seed(3);
+  const int64_t n = 8;
+  const Tensor half = randn({n, n}, float64), a = matmul(half, half.t()) + eye(n).to(float64);
+  Tensor x = randn({n}, float64).requires_grad_();  // to 0, near which the loss is not rounded
+  optim::LBFGS optimizer({x}, {.max_iter = 3 * n,
+                               .max_eval = 100,
+                               .tolerance_grad = 1e-9,
+                               .tolerance_change = 0,
+                               .line_search_fn = LineSearch::strong_wolfe});
+  optimizer.step([&] {
+    optimizer.zero_grad();
+    const Tensor loss = (x * matmul(a, x)).sum() / 2;
+    loss.backward();
+    return loss.item();  // a number will do
+  });
+  CHECK(amax(abs(matmul(a, x.detach()))).item() < 1e-8);
+  const nn::StateDict state = optimizer.state_dict();
+  CHECK(state["state.n_iter"].item() <= double(3 * n));
+  // the inverse of the Hessian fits each pair, as A s = y for a quadratic
+  const Tensor s = state["state.old_stps.3"], y = state["state.old_dirs.3"];
+  CHECK(amax(abs(matmul(a, s) - y)).item() < 1e-9);
+}
+
+TEST_CASE("L-BFGS walks down Rosenbrock's valley, in low precision too") {
+  for (Dtype dtype : {float64, float32}) {
+    Tensor p = leaf({-1.2, 1}, dtype);
+    optim::LBFGS optimizer(
+        {p}, {.max_iter = 100, .max_eval = 200, .tolerance_change = 0, .line_search_fn = LineSearch::strong_wolfe});
+    optimizer.step([&] {
+      optimizer.zero_grad();
+      const Tensor loss = valley(p, 100);
+      loss.backward();
+      return loss;
+    });
+    for (double v : p.to_vector<double>()) CHECK(std::fabs(v - 1) < (dtype == float64 ? 1e-6 : 2e-3));
+  }
+}
+
+TEST_CASE("L-BFGS refuses what it can't use, and keeps the parameters") {
+  Tensor p = leaf({-1.2, 1}), unused = leaf({7});
+  optim::LBFGS optimizer({p, unused}, {.line_search_fn = LineSearch::strong_wolfe});
+  CHECK_THROWS_WITH(optimizer.step(), Catch::Contains("[LBFGS] step() needs a closure"));
+  CHECK_THROWS_WITH(optimizer.step([] { return 1.0; }), Catch::Contains("the closure left no gradients"));
+  CHECK_THROWS_WITH(optimizer.step([] { return std::nan(""); }), Catch::Contains("the closure's loss is nan"));
+  int calls = 0;
+  CHECK_THROWS_WITH(optimizer.step([&] {
+    optimizer.zero_grad();
+    const Tensor loss = valley(p, 100);
+    loss.backward();
+    return ++calls == 2 ? HUGE_VAL : loss.item();
+  }),
+                    Catch::Contains("the closure's loss is inf"));
+  CHECK(p.to_vector<double>() == std::vector<double>{-1.2, 1});
+  CHECK(unused.item() == 7);
+  CHECK_THROWS_WITH(optimizer.lr(1), Catch::Contains("there is no group 1"));
+  CHECK_THROWS_WITH(optim::LBFGS({p}, {.lr = -1}), "[LBFGS] lr is -1; it must be 0 or more");
+  CHECK_THROWS_WITH(optim::LBFGS({p}, {.max_iter = 0}), Catch::Contains("max_iter is 0"));
+  CHECK_THROWS_WITH(optim::LBFGS({p}, {.max_eval = 0}), Catch::Contains("max_eval is 0"));
+  CHECK_THROWS_WITH(optim::LBFGS({p}, {.history_size = 0}), Catch::Contains("history_size is 0"));
+  CHECK_THROWS_WITH(optim::LBFGS({p}, {.tolerance_grad = std::nan("")}), Catch::Contains("tolerance_grad is nan"));
+
+  CHECK_THROWS_WITH(optimizer.load_state_dict(optim::AdamW({p}).state_dict()), Catch::Contains("belong to this LBFGS"));
+  CHECK_THROWS_AS(optim::AdamW({p}).load_state_dict(optimizer.state_dict()), ValueError);
+  optim::LBFGS smaller({p});
+  smaller.step([&] {
+    smaller.zero_grad();
+    const Tensor loss = valley(p, 1);
+    loss.backward();
+    return loss;
+  });
+  CHECK_THROWS_WITH(optimizer.load_state_dict(smaller.state_dict()),
+                    Catch::Contains("state.d is (2,), and there are 3 parameters"));
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Writes lbfgs.json: where PyTorch's L-BFGS takes (x, y, z, w) on two Rosenbrock valleys in a few steps.
+
+Rounding errors grow along such a path, to 1e-12 in some 40 iterations: it is not followed further.
+"""
+import json
+import pathlib
+
+import torch
+
+INITIAL = [[-1.2, 1.0], [0.5, -0.7]]
+CASES = [
+    (dict(lr=0.5, max_iter=3), 12),
+    (dict(lr=0.3, max_iter=4, history_size=2), 8),
+    (dict(line_search_fn="strong_wolfe", max_iter=3), 8),
+    (dict(line_search_fn="strong_wolfe", max_iter=2, history_size=2, lr=0.1), 12),
+    (dict(line_search_fn="strong_wolfe", max_iter=4, max_eval=5, lr=4.0), 10),
+    (dict(line_search_fn="strong_wolfe", max_iter=3, maximize=True), 8),
+]
+
+
+def loss_of(a, b):
+    return sum((1 - p[0]) ** 2 + 10 * (p[1] - p[0] ** 2) ** 2 for p in (a, b)) + 0.1 * a[0] * b[1]
+
+
+def run(options, steps):
+    parameters = [torch.tensor(p, requires_grad=True) for p in INITIAL]
+    optimizer = torch.optim.LBFGS(parameters, **options)
+    sign = -1 if options.get("maximize") else 1
+
+    def closure():
+        optimizer.zero_grad()
+        loss = sign * loss_of(*parameters)
+        loss.backward()
+        return loss
+
+    path = []
+    for _ in range(steps):
+        loss = optimizer.step(closure).item()
+        path.append({"loss": loss, "at": [p.tolist() for p in parameters]})
+    evaluations = optimizer.state[parameters[0]]["func_evals"]
+    return {"options": options, "evaluations": evaluations, "path": path}
+
+
+def main():
+    torch.set_default_dtype(torch.float64)
+    cases = ",\n  ".join(json.dumps(run(*case)) for case in CASES)
+    path = pathlib.Path(__file__).with_name("lbfgs.json")
+    path.write_text('{"initial": ' + json.dumps(INITIAL) + ', "cases": [\n  ' + cases + "\n]}\n")
+
+
+if __name__ == "__main__":
+    main()
