@@ -1,0 +1,234 @@
+// Every attention of the library, side by side: which of five small tasks it solves, and what it costs in time and
+// memory as sequences get longer. Writes the tables and pictures of both to runs/attention_zoo/.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cotangent/cotangent.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <regex>
+
+#include "cost.hpp"
+#include "pictures.hpp"
+#include "tasks.hpp"
+#include "variants.hpp"
+
+namespace ct = cotangent;
+namespace nn = cotangent::nn;
+using ct::Tensor;
+
+struct Settings {
+  std::string variants = ".*", tasks = ".*";  // regular expressions of names
+  std::string out = "runs/attention_zoo";
+  int64_t steps = 1000, batch = 32;
+  int64_t width = 32, heads = 4, layers = 2;
+  double first_lr = 3e-3, last_lr = 1e-3;
+  CostSettings cost;
+  uint64_t seed = 1;
+  bool skip_tasks = false, skip_cost = false;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// ---- The model: tokens, where they stand, two blocks around the attention in question, a score for each token. ----
+
+nn::TransformerEncoder blocks_of(const Variant& variant, const Task& task, const Settings& s) {
+  std::vector<nn::TransformerEncoderLayer> layers;
+  for (int64_t i = 0; i < s.layers; ++i)
+    layers.emplace_back(variant.make({s.width, s.heads, task.causal, task.length, i, s.layers}),
+                        nn::TransformerLayerOptions{.inner = variant.family == Family::gated ? 0 : 2 * s.width,
+                                                    .dropout = 0,
+                                                    .activation = nn::Activation::gelu,
+                                                    .norm_first = true});
+  return nn::TransformerEncoder(std::move(layers), nn::LayerNorm(s.width));
+}
+
+struct Model : nn::Module {
+  Model(const Variant& variant, const Task& task, const Settings& s)
+      : embedding(task.tokens, s.width), blocks(blocks_of(variant, task, s)), scores(s.width, task.tokens) {
+    if (variant.added == Positions::learned) learned.emplace(task.length, s.width);
+    if (variant.added == Positions::sinusoidal) sinusoidal.emplace(s.width);
+  }
+  nn::Embedding embedding;
+  std::optional<nn::Embedding> learned;  // one vector a place
+  std::optional<nn::SinusoidalEncoding> sinusoidal;
+  nn::TransformerEncoder blocks;
+  nn::Linear scores;
+  COTANGENT_MODULE(embedding, learned, sinusoidal, blocks, scores)
+
+  Tensor forward(const Tensor& tokens) {  // (B, T) -> (B, T, tokens)
+    Tensor x = embedding(tokens);
+    if (learned) x = x + (*learned)(ct::arange(x.size(1)));
+    if (sinusoidal) x = (*sinusoidal)(x);
+    return scores(blocks(x));
+  }
+};
+
+// ---- Training, until the task is solved or the steps are over ----
+
+Tensor loss_of(const Tensor& scores, const Tensor& answers) {  // the mean over what is asked
+  return ct::cross_entropy(scores.flatten(0, 1), answers.flatten(), {.ignore_index = kNotAsked});
+}
+
+/// The accuracy, or by how much of the entropy the cross-entropy exceeds it.
+double figure_of(Model& model, const Task& task, const std::vector<Examples>& test) {
+  const ct::NoGrad guard;
+  model.eval();
+  double sum = 0, count = 0;
+  for (const auto& [x, y] : test) {
+    const Tensor scores = model(x);
+    const double asked = ct::sum(y != kNotAsked).item();
+    sum += task.entropy > 0 ? loss_of(scores, y).item() * asked : ct::sum(ct::argmax(scores, -1) == y).item();
+    count += asked;
+  }
+  model.train();
+  return task.entropy > 0 ? sum / count / task.entropy - 1 : sum / count;
+}
+
+Result train(const Variant& variant, const Task& task, const Settings& s) {
+  constexpr int64_t test_every = 50, test_batches = 16;
+  ct::manual_seed(s.seed);
+  ct::Generator generator(s.seed + 1), test_generator(s.seed + 2);
+  std::vector<Examples> test;
+  for (int64_t i = 0; i < test_batches; ++i) test.push_back(task.draw(s.batch, test_generator));
+
+  const auto start = std::chrono::steady_clock::now();
+  Result result;
+  std::optional<Model> made;
+  try {
+    made.emplace(variant, task, s);
+  } catch (const ct::ValueError& error) {  // no form with, or without, a causal mask
+    result.lacking = error.what();
+    return result;
+  }
+  Model& model = *made;
+  ct::optim::Adam optimizer(model.parameters(), {.lr = s.first_lr});
+  while (!result.solved && result.steps < s.steps) {
+    const double done = static_cast<double>(result.steps) / static_cast<double>(s.steps);
+    optimizer.lr() = s.last_lr + (s.first_lr - s.last_lr) * 0.5 * (1 + std::cos(M_PI * done));
+    optimizer.zero_grad();
+    const auto [x, y] = task.draw(s.batch, generator);
+    loss_of(model(x), y).backward();
+    ct::optim::clip_grad_norm_(model.parameters(), 1);
+    optimizer.step();
+    if (++result.steps % test_every == 0 || result.steps == s.steps) {
+      result.figure = figure_of(model, task, test);
+      result.solved = task.entropy > 0 ? result.figure <= task.target : result.figure >= task.target;
+    }
+  }
+  result.progress = std::clamp((result.figure - task.guessing) / (task.target - task.guessing), 0.0, 1.0);
+  result.seconds = seconds_since(start);
+  return result;
+}
+
+// ---- The tables ----
+
+std::string target_of(const Task& task) {
+  Result target;
+  target.figure = task.target;
+  return to_string(target, task);
+}
+
+/// A line a variant, in which each task appears as it is done.
+void run_tasks(std::vector<Row>& rows, const std::vector<Task>& tasks, const Settings& s) {
+  std::ofstream csv(s.out + "/tasks.csv");
+  csv << "variant,task,figure,target,guessing,solved,steps,seconds\n";
+  std::printf(
+      "Models of %lld layers of width %lld; solved @ the step at which it was, or where it was after %lld steps.\n",
+      static_cast<long long>(s.layers), static_cast<long long>(s.width), static_cast<long long>(s.steps));
+  std::printf("%-18s", "");
+  for (const Task& task : tasks) std::printf(" %8s      ", task.name.c_str());
+  std::printf("\n%-18s", "target");
+  for (const Task& task : tasks) std::printf(" %8s      ", target_of(task).c_str());
+  std::printf("\n");
+  std::vector<std::string> notes;
+  for (Row& row : rows) {
+    std::printf("%-18s", row.variant->name.c_str());
+    for (const Task& task : tasks) {
+      const Result& r = row.results.emplace_back(train(*row.variant, task, s));
+      std::printf(" %8s %s%-4s", to_string(r, task).c_str(), r.solved ? "@" : " ",
+                  r.solved ? std::to_string(r.steps).c_str() : "");
+      std::fflush(stdout);
+      csv << row.variant->name << ',' << task.name << ',' << r.figure << ',' << task.target << ',' << task.guessing
+          << ',' << (r.lacking.empty() ? r.solved ? "yes" : "no" : "no form") << ',' << r.steps << ',' << r.seconds
+          << std::endl;
+      if (!r.lacking.empty()) notes.push_back(row.variant->name + ", " + task.name + ": " + r.lacking);
+    }
+    std::printf("\n");
+  }
+  for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+}
+
+void run_costs(std::vector<Row>& rows, const Settings& s) {
+  std::ofstream csv(s.out + "/cost.csv");
+  csv << "variant,length,seconds,bytes\n";
+  std::printf("\nForward and backward of one layer of width %lld, at doubled lengths: ms / MB\n%-18s",
+              static_cast<long long>(s.cost.width), "");
+  for (int64_t length = s.cost.min_length; length <= s.cost.max_length; length *= 2)
+    std::printf(" %13lld", static_cast<long long>(length));
+  std::printf("\n");
+  for (Row& row : rows) {
+    row.costs = measure_cost(*row.variant, s.cost);
+    std::printf("%-18s", row.variant->name.c_str());
+    for (const auto& [length, seconds, bytes] : row.costs) {
+      std::printf(" %6.4g/%6.4g", 1e3 * seconds, static_cast<double>(bytes) / 1e6);
+      csv << row.variant->name << ',' << length << ',' << seconds << ',' << bytes << std::endl;
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+}
+
+int main(int argc, char** argv) {
+  Settings settings;
+  bool check = false;
+  int threads = 0;
+  CLI::App app{"Trains every attention on five small tasks, and measures its time and memory against the length."};
+  app.option_defaults()->always_capture_default();
+  app.add_option("--variants", settings.variants, "Which attentions: a regular expression of names");
+  app.add_option("--tasks", settings.tasks, "Which tasks: a regular expression of names");
+  app.add_option("--steps", settings.steps, "Most steps of training a task")->check(CLI::PositiveNumber);
+  app.add_option("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured");
+  app.add_option("--max-seconds", settings.cost.max_seconds, "Longest forward and backward to be measured");
+  app.add_option("--seed", settings.seed, "Seed of the weights and the examples");
+  app.add_option("--out", settings.out, "Directory for tables and pictures");
+  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
+  app.add_flag("--skip-tasks", settings.skip_tasks, "Measure time and memory alone");
+  app.add_flag("--skip-cost", settings.skip_cost, "Train alone");
+  app.add_flag("--check", check, "Only test whether the examples of the tasks are right");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (check) {
+      check_tasks();
+      std::printf("The tasks are what they should be.\n");
+      return 0;
+    }
+    if (threads > 0) ct::set_num_threads(threads);
+    std::vector<Row> rows;
+    for (const Variant& variant : variants())
+      if (std::regex_search(variant.name, std::regex(settings.variants))) rows.push_back({&variant, {}, {}});
+    std::vector<Task> chosen;
+    for (const Task& task : tasks())
+      if (std::regex_search(task.name, std::regex(settings.tasks))) chosen.push_back(task);
+    if (rows.empty() || chosen.empty()) throw ct::ValueError("no variant or no task has such a name");
+
+    std::filesystem::create_directories(settings.out);
+    const auto start = std::chrono::steady_clock::now();
+    if (!settings.skip_tasks) {
+      run_tasks(rows, chosen, settings);
+      draw_tasks(rows, chosen, settings.out);
+    }
+    if (!settings.skip_cost) {
+      run_costs(rows, settings);
+      draw_costs(rows, settings.cost, settings.out);
+    }
+    std::printf("%.0f s; tables and pictures are in %s\n", seconds_since(start), settings.out.c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "attention_zoo: %s\n", error.what());
+    return 1;
+  }
+}

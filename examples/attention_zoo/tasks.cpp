@@ -1,0 +1,124 @@
+#include "tasks.hpp"
+
+#include <cmath>
+#include <cotangent/cotangent.hpp>
+
+namespace ct = cotangent;
+using ct::Generator, ct::Tensor;
+
+// ---- The source, whose entropy is known ----
+
+namespace {
+
+/// -sum p ln p over the last dimension.
+Tensor entropy(const Tensor& p) { return -ct::sum(p * ct::log(p), -1); }
+
+}  // namespace
+
+MarkovSource::MarkovSource(int64_t symbols, uint64_t seed) : symbols_(symbols) {
+  Generator generator(seed);
+  next_ = ct::softmax(2 * ct::randn({symbols * symbols, symbols}, ct::float64, generator), 1);
+  // The pair (a, b) becomes (b, c) with probability next(c | a b). What stays the same under that is stationary.
+  pairs_ = ct::full({symbols * symbols}, 1.0 / static_cast<double>(symbols * symbols), ct::float64);
+  const Tensor next = next_.reshape({symbols, symbols, symbols});
+  for (double change = 1; change > 1e-15;) {
+    const Tensor moved = ct::sum(pairs_.reshape({symbols, symbols, 1}) * next, 0).flatten();
+    change = ct::max(ct::abs(moved - pairs_)).item();
+    pairs_ = moved;
+  }
+}
+
+double MarkovSource::entropy_rate() const { return (pairs_ * entropy(next_)).sum().item(); }
+
+double MarkovSource::entropy_after_one() const {
+  return entropy(pairs_).item() - entropy_of_one();  // the chain rule: H(a, b) = H(a) + H(b | a)
+}
+
+double MarkovSource::entropy_of_one() const { return entropy(ct::sum(pairs_.reshape({symbols_, symbols_}), 0)).item(); }
+
+Tensor MarkovSource::draw(int64_t batch, int64_t length, Generator& generator) const {
+  const Tensor pairs = pairs_.reshape({symbols_, symbols_});
+  const auto one_each = [&](const Tensor& weights) { return ct::multinomial(weights, 1, true, generator).squeeze(1); };
+  const Tensor first = ct::multinomial(ct::sum(pairs, 1), batch, true, generator);
+  ct::Tensors symbols{first, one_each(ct::index_select(pairs, 0, first))};
+  while (static_cast<int64_t>(symbols.size()) < length) {
+    const Tensor pair = *(symbols.end() - 2) * symbols_ + symbols.back();
+    symbols.push_back(one_each(ct::index_select(next_, 0, pair)));
+  }
+  return ct::stack(symbols, 1);
+}
+
+Tensor MarkovSource::surprise(const Tensor& x) const {
+  const int64_t n = x.size(1) - 2;
+  const Tensor pair = x.narrow(1, 0, n) * symbols_ + x.narrow(1, 1, n);
+  return -ct::log(next_.index({pair, x.narrow(1, 2, n)}));
+}
+
+// ---- The tasks ----
+
+namespace {
+
+Tensor not_asked(int64_t batch, int64_t length) { return ct::full({batch, length}, kNotAsked, ct::int64); }
+Tensor repeated(int64_t token, int64_t batch, int64_t length) { return ct::full({batch, length}, token, ct::int64); }
+
+Task copy() {
+  constexpr int64_t symbols = 10, count = 12, blanks = 7, blank = symbols, marker = symbols + 1;
+  auto draw = [](int64_t batch, Generator& generator) {
+    const Tensor word = ct::randint(0, symbols, {batch, count}, ct::int64, generator);
+    return Examples{
+        ct::cat({word, repeated(blank, batch, blanks), repeated(marker, batch, 1), repeated(blank, batch, count)}, 1),
+        ct::cat({not_asked(batch, count + blanks + 1), word}, 1)};
+  };
+  return {"copy", symbols + 2, 2 * count + blanks + 1, true, 0, 0.99, 1.0 / symbols, draw};
+}
+
+Task shift() {
+  constexpr int64_t symbols = 10, length = 32, distance = 3;
+  auto draw = [](int64_t batch, Generator& generator) {
+    const Tensor x = ct::randint(0, symbols, {batch, length}, ct::int64, generator);
+    return Examples{x, ct::cat({not_asked(batch, distance), x.narrow(1, 0, length - distance)}, 1)};
+  };
+  return {"shift", symbols, length, false, 0, 0.99, 1.0 / symbols, draw};
+}
+
+Task induct() {
+  constexpr int64_t tokens = 16, marker = tokens - 1, length = 32;
+  auto draw = [](int64_t batch, Generator& generator) {
+    Examples e{ct::randint(0, marker, {batch, length}, ct::int64, generator), not_asked(batch, length)};
+    const Tensor row = ct::arange(batch),
+                 place = ct::randint(length / 4, 3 * length / 4, {batch}, ct::int64, generator);
+    e.x.index_put_({row, place}, marker);
+    e.x.index_put_({ct::Slice(), length - 1}, marker);
+    e.y.index_put_({ct::Slice(), length - 1}, e.x.index({row, place + 1}));
+    return e;
+  };
+  return {"induct", tokens, length, true, 0, 0.99, 1.0 / marker, draw};
+}
+
+Task mqar() {
+  constexpr int64_t keys = 16, values = 16, fewest = 4, most = 8;  // tokens: the keys, then the values
+  auto draw = [](int64_t batch, Generator& generator) {
+    const auto pairs = ct::randint(fewest, most + 1, {1}, ct::int64, generator).item<int64_t>();
+    const Tensor key = ct::multinomial(ct::ones({batch, keys}), pairs, false, generator);  // each comes once
+    const Tensor value = ct::randint(keys, keys + values, {batch, pairs}, ct::int64, generator);
+    const Tensor order = ct::multinomial(ct::ones({batch, pairs}), pairs, false, generator);
+    return Examples{ct::cat({ct::stack({key, value}, 2).flatten(1), ct::gather(key, 1, order)}, 1),
+                    ct::cat({not_asked(batch, 2 * pairs), ct::gather(value, 1, order)}, 1)};
+  };
+  return {"mqar", keys + values, 3 * most, true, 0, 0.95, 1.0 / values, draw};
+}
+
+Task markov() {
+  constexpr int64_t symbols = 6, length = 32;
+  const MarkovSource source(symbols, 1);
+  auto draw = [source](int64_t batch, Generator& generator) {
+    const Tensor s = source.draw(batch, length + 1, generator);
+    return Examples{s.narrow(1, 0, length), ct::cat({not_asked(batch, 1), s.narrow(1, 2, length - 1)}, 1)};
+  };
+  const double h = source.entropy_rate();
+  return {"markov", symbols, length, true, h, 0.03, source.entropy_of_one() / h - 1, draw};
+}
+
+}  // namespace
+
+std::vector<Task> tasks() { return {copy(), shift(), induct(), mqar(), markov()}; }

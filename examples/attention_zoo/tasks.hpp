@@ -1,0 +1,63 @@
+// Five small tasks, each of which asks an attention for one thing that it should be able to do. Tokens are integers,
+// and at some places the model is asked for one:
+//
+//     copy     3 1 4 . . > _ _ _        12 symbols of 10, blanks, a marker; then the 12 in order. Is a far place found?
+//              - - - - - - 3 1 4
+//     shift    3 1 4 1 5 9              the token 3 places before, without a causal mask. Is a place found at all?
+//              - - - 3 1 4              Without positions one can but name the row's commonest token: right for 19 %
+//     induct   3 1 ! 5 9 2 !            what followed the marker when it stood there before. Two steps of reasoning:
+//              - - - - - - 5            one finds the token before, the next finds a place by what it saw
+//     mqar     a 3 b 1 c 4 b a c        4 to 8 pairs of key and value, then the keys in another order. How much is held
+//              - - - - - - 1 3 4        in memory? ("multi-query associative recall", Arora et al., arXiv:2312.04927)
+//     markov   3 1 4 1 5 9              the next token of a random source that looks two tokens back. Nobody can do
+//              - 4 1 5 9 2              better than its entropy
+#pragma once
+#include <cotangent/tensor/random.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+/// What is not asked at a place: the losses pass over it.
+inline constexpr int64_t kNotAsked = -100;
+
+struct Examples {
+  cotangent::Tensor x;  // (B, T) tokens
+  cotangent::Tensor y;  // (B, T) the answers, kNotAsked elsewhere
+};
+
+struct Task {
+  std::string name;
+  int64_t tokens;   // how many there are
+  int64_t length;   // T, at most
+  bool causal;      // a token may not see those after it
+  double entropy;   // of an answer in nats, given all before it; 0: there is one right answer
+  double target;    // solved: this accuracy, or for entropy > 0 a cross-entropy of at most (1 + target) entropy
+  double guessing;  // the same figure for a model that has learned how often each answer comes, and no more
+  std::function<Examples(int64_t batch, cotangent::Generator& generator)> draw;
+};
+
+/// copy, shift, induct, mqar and markov.
+std::vector<Task> tasks();
+/// Tests whether their examples are what this file says: an Error that says what is not. tasks_check.cpp
+void check_tasks();
+
+/// A random source of order two: the next symbol depends on the last two. Its probabilities are drawn from the seed,
+/// and sequences start in its stationary distribution.
+class MarkovSource {
+ public:
+  MarkovSource(int64_t symbols, uint64_t seed);
+
+  cotangent::Tensor draw(int64_t batch, int64_t length, cotangent::Generator& generator) const;  // (batch, length)
+  /// -ln of the probability of each symbol from the third on, given the two before it: (batch, length - 2).
+  cotangent::Tensor surprise(const cotangent::Tensor& sequences) const;
+
+  /// The mean surprise of the next symbol in nats, exactly: of those who know the last two symbols, the last, or none.
+  double entropy_rate() const;
+  double entropy_after_one() const;
+  double entropy_of_one() const;
+
+ private:
+  int64_t symbols_;
+  cotangent::Tensor next_;   // (symbols^2, symbols): row a * symbols + b has the probabilities of what follows a b
+  cotangent::Tensor pairs_;  // (symbols^2): how often the pair a b comes
+};

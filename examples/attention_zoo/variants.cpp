@@ -1,0 +1,66 @@
+#include "variants.hpp"
+
+#include <algorithm>
+#include <cotangent/cotangent.hpp>
+
+namespace nn = cotangent::nn;
+using cotangent::FavorKernel, cotangent::FeatureMap, cotangent::SparsePattern;
+using P = const Place&;
+
+namespace {
+
+/// A window or block of this size, but of a quarter of a short sequence, so that it matters there too.
+int64_t part(P p, int64_t size) { return std::min(size, p.length / 4); }
+/// The power of two that is not below the root of the length: the stride at which two hops reach everything.
+int64_t stride(P p) {
+  int64_t l = 1;
+  while (l * l < p.length) l *= 2;
+  return l;
+}
+
+}  // namespace
+
+// clang-format off
+const std::vector<Variant>& variants() {
+  using enum Family;
+  using enum Positions;
+  static const std::vector<Variant> all{
+      // softmax, whose heads may share keys and values
+      {"multi-head", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"grouped-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = p.heads / 2, .causal = p.causal}); }},
+      {"multi-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = 1, .causal = p.causal}); }},
+      // multi-head by what it knows of positions
+      {"no positions", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"sinusoidal", positions, sinusoidal, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"rotary", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
+      {"ALiBi", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Alibi()}); }},
+      {"T5 buckets", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::T5Bias(p.heads, {.bidirectional = !p.causal})}); }},
+      // softmax over some of the keys
+      {"local", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.window = part(p, 64), .causal = p.causal}); }},
+      {"blocks", sparse, learned, [](P p) { return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal}); }},
+      {"atrous", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::atrous, .stride = stride(p), .causal = p.causal}); }},
+      {"strided heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.odd_heads = SparsePattern::atrous, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
+      {"strided merged", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::combined, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
+      {"fixed heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::blocks, .odd_heads = SparsePattern::summary, .stride = stride(p), .summary = stride(p) / 4, .causal = p.causal}); }},
+      // sums over the keys, formed once
+      {"linear", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"linear, rotary", linear, none, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
+      {"cosFormer", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.cosine_length = p.length, .causal = p.causal}); }},
+      {"first-order", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.features = FeatureMap::direction, .causal = p.causal}); }},
+      {"Efficient", linear, learned, [](P p) { return nn::EfficientAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"Performer", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.causal = p.causal}); }},
+      {"Performer, cosh", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::hyperbolic, .causal = p.causal}); }},
+      {"Performer, ReLU", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::relu, .causal = p.causal}); }},
+      {"NormAttention", linear, learned, [](P p) { return nn::NormAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"TransNormer", linear, learned, [](P p) -> nn::AnyAttention {
+         if (2 * p.layer < p.layers) return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal});
+         return nn::NormAttention(p.width, p.heads, {.causal = p.causal});
+       }},
+      // attention and feed-forward in one
+      {"GAU", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
+      {"GAU, softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
+      {"FLASH", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
+  };
+  return all;
+}
+// clang-format on

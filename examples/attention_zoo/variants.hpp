@@ -1,0 +1,29 @@
+// The animals of the zoo: every attention of the library, a line each.
+#pragma once
+#include <cotangent/nn/attention.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+/// Where an attention is to work.
+struct Place {
+  int64_t width, heads;
+  bool causal;
+  int64_t length;                 // of the longest sequence
+  int64_t layer = 0, layers = 1;  // which of the model's layers it is
+};
+
+enum class Family : uint8_t { softmax, positions, sparse, linear, gated };
+
+/// What a model adds to its tokens so that they differ by place.
+enum class Positions : uint8_t { none, learned, sinusoidal };
+
+struct Variant {
+  std::string name;
+  Family family;
+  Positions added;  // none for those that know of positions themselves
+  std::function<cotangent::nn::AnyAttention(const Place& place)> make;
+};
+
+/// All, family by family.
+const std::vector<Variant>& variants();
