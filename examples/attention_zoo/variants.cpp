@@ -5,6 +5,7 @@
 
 namespace nn = cotangent::nn;
 using cotangent::FavorKernel, cotangent::FeatureMap, cotangent::SparsePattern;
+using nn::ScoreScale;
 using P = const Place&;
 
 namespace {
@@ -29,6 +30,11 @@ const std::vector<Variant>& variants() {
       {"multi-head", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"grouped-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = p.heads / 2, .causal = p.causal}); }},
       {"multi-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = 1, .causal = p.causal}); }},
+      // multi-head by the scale of its scores
+      {"no scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::none, .scale_length = p.length}); }},
+      {"gradient scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::gradient, .scale_length = p.length}); }},
+      {"log-n scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::log_length, .scale_length = p.length}); }},
+      {"cosine scores", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::cosine, .scale_length = p.length}); }},
       // multi-head by what it knows of positions
       {"no positions", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"sinusoidal", positions, sinusoidal, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
