@@ -169,8 +169,7 @@ void ChainedScheduler::check() const {
   if (schedules.empty()) fail<ValueError>("[ChainedScheduler] there are no schedules; name one or more");
 }
 
-LRScheduler::LRScheduler(Optimizer& optimizer, Schedule schedule)
-    : optimizer_(&optimizer), schedule_(std::move(schedule)) {
+LRScheduler::LRScheduler(Optimizer& optimizer, const Schedule& schedule) : optimizer_(&optimizer), schedule_(schedule) {
   for (size_t g = 0; g < optimizer.group_count(); ++g)
     if (schedule_.has_momentum() && !optimizer.momentum(g))
       fail<ValueError>(

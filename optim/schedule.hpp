@@ -196,7 +196,7 @@ struct ChainedScheduler {
 class LRScheduler {
  public:
   /// A ValueError for settings out of range, or for a schedule that moves the momentum of an optimizer without one.
-  LRScheduler(Optimizer& optimizer, Schedule schedule);
+  LRScheduler(Optimizer& optimizer, const Schedule& schedule);
   /// Call it after optimizer.step(). A ValueError when the schedule gives a rate that is negative or not finite.
   void step();
   /// How many steps were taken, and the rate that was set last.
