@@ -76,9 +76,14 @@ void Tensor::retain_grad() const {
 Tensor Tensor::detach() const { return detail::make_view(*this, shape(), strides(), 0); }
 
 int Tensor::add_hook(HookFunction hook) const {
-  NodeExtras& extras = history_of("register_hook", *this)->make_extras();
-  extras.hooks.push_back({extras.next_key, impl_->output, hook});
-  return extras.next_key++;
+  try {
+    NodeExtras& extras = history_of("register_hook", *this)->make_extras();
+    extras.hooks.push_back({extras.next_key, impl_->output, hook});
+    return extras.next_key++;
+  } catch (...) {
+    hook.destroy(hook.state);
+    throw;
+  }
 }
 
 void Tensor::remove_hook(int key) const {

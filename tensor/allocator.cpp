@@ -56,32 +56,20 @@ void* map(size_t bytes) {
   return p;
 }
 
-// Hands a thread's free blocks over when the thread ends.
-struct ThreadExit {
-  ~ThreadExit() {
-    detail::flush_counters();
-    std::lock_guard lock(g_memory.mutex);
-    for (int c = 0; c < kSmallClasses; ++c)
-      while (Block* b = t_cache.lists[c]) {
-        t_cache.lists[c] = b->next;
-        b->next = g_memory.lists[c];
-        g_memory.lists[c] = b;
-      }
-    for (uint32_t& n : t_cache.counts) n = 0;
-  }
-};
-thread_local ThreadExit t_exit;
-
-void register_thread() {
-  if (t_cache.registered) return;
-  t_cache.registered = true;
-  static_cast<void>(&t_exit);  // constructs it, so that its destructor runs
-  asm volatile("" : : "r"(&t_exit));
+// A thread's free blocks go to the other threads.
+void hand_over_blocks() {
+  std::lock_guard lock(g_memory.mutex);
+  for (int c = 0; c < kSmallClasses; ++c)
+    while (Block* b = t_cache.lists[c]) {
+      t_cache.lists[c] = b->next;
+      b->next = g_memory.lists[c];
+      g_memory.lists[c] = b;
+    }
+  for (uint32_t& n : t_cache.counts) n = 0;
 }
 
 // A batch of blocks of a small class for this thread; returns one of them.
 void* refill(int c) {
-  register_thread();
   ThreadCache& cache = t_cache;
   const size_t bytes = class_bytes(c);
   const uint32_t batch = static_cast<uint32_t>(std::max<size_t>(1, std::min<size_t>(32, 16 * 1024 / bytes)));
@@ -148,7 +136,26 @@ void* allocate_large(int c) {
   return p;
 }
 
+#else
+
+void hand_over_blocks() {}
+
 #endif
+
+struct ThreadExit {
+  ~ThreadExit() {
+    detail::flush_counters();
+    hand_over_blocks();
+  }
+};
+thread_local ThreadExit t_exit;
+
+void register_thread() {
+  if (t_cache.registered) return;
+  t_cache.registered = true;
+  static_cast<void>(&t_exit);  // constructs it, so that its destructor runs
+  asm volatile("" : : "r"(&t_exit));
+}
 
 }  // namespace
 
@@ -189,6 +196,7 @@ void flush_counters() noexcept {
 }
 
 void* allocate_slow(int c) {
+  register_thread();
 #ifdef COTANGENT_PLAIN_MALLOC
   void* p = std::aligned_alloc(kUnit, class_bytes(c));
   g_system.fetch_add(1, std::memory_order_relaxed);
@@ -202,12 +210,12 @@ void* allocate_slow(int c) {
 }
 
 void deallocate_slow(void* pointer, int c) noexcept {
+  register_thread();
   count_bytes(t_cache, -static_cast<int64_t>(class_bytes(c)));
 #ifdef COTANGENT_PLAIN_MALLOC
   std::free(pointer);
 #else
   Block* b = static_cast<Block*>(pointer);
-  register_thread();
   if (c < kSmallClasses) {
     if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c);
     b->next = t_cache.lists[c];

@@ -76,7 +76,7 @@ Tensor slice(const char* op, const Tensor& x, int64_t dim, int64_t start, int64_
   Strides strides = x.strides();
   shape[d] = last > first ? (last - first - 1) / step + 1 : 0;
   const int64_t offset = shape[d] > 0 ? first * strides[d] : 0;
-  strides[d] *= step;
+  if (shape[d] > 1) strides[d] *= step;
   return make_view(x, shape, strides, offset);
 }
 

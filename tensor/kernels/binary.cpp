@@ -31,13 +31,19 @@ T floor_division(T a, T b) {
   return static_cast<T>(quotient - ((a % b != 0) && ((a < 0) != (b < 0))));
 }
 COTANGENT_BINARY(IntFloorDivide, floor_division(a, b))
-COTANGENT_BINARY(IntRemainder, static_cast<T>(a - floor_division(a, b) * b))
+template <class T>
+T floor_remainder(T a, T b) {
+  if (b == T(-1)) return T(0);
+  const T rest = static_cast<T>(a % b);
+  return static_cast<T>(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);
+}
+COTANGENT_BINARY(IntRemainder, floor_remainder(a, b))
 template <class T>
 T integer_power(T base, T exponent) {  // the caller has checked that the exponent is not negative
-  T result = 1;
-  for (; exponent > 0; exponent = static_cast<T>(exponent >> 1), base = static_cast<T>(base * base))
-    if (exponent & 1) result = static_cast<T>(result * base);
-  return result;
+  uint64_t result = 1, factor = static_cast<uint64_t>(base);  // which wrap around, as the other operations do
+  for (; exponent > 0; exponent = static_cast<T>(exponent >> 1), factor *= factor)
+    if (exponent & 1) result *= factor;
+  return static_cast<T>(result);
 }
 COTANGENT_BINARY(IntPow, integer_power(a, b))
 

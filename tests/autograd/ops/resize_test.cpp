@@ -61,7 +61,8 @@ TEST_CASE("interpolation and pixel shuffling give what PyTorch gives") {
 }
 
 TEST_CASE("the nearest modes take the inputs that PyTorch takes, and give the gradient back to them") {
-  for (const auto& test : reference_cases("resize.json").back()["cases"]) {
+  const auto reference = reference_cases("resize.json");
+  for (const auto& test : reference.back()["cases"]) {
     INFO(test);
     Tensor x = arange(0, test["n"].get<int64_t>(), 1, float32).view({1, 1, -1});
     const Tensor y = interpolate(x.requires_grad_(), options_of(test));
