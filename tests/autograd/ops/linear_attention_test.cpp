@@ -27,7 +27,8 @@ Heads make_heads(int64_t length, Dtype dtype = float64) {
   return {randn({2, 3, length, 5}, dtype, g), randn({2, 3, length, 5}, dtype, g), randn({2, 3, length, 4}, dtype, g)};
 }
 Tensor attend(const Heads& x, const LinearAttentionOptions& options, LinearAttentionState* state = nullptr) {
-  return linear_attention(feature_map(x.q, FeatureMap::elu_plus_one), feature_map(x.k, FeatureMap::elu_plus_one), x.v, options, state);
+  return linear_attention(feature_map(x.q, FeatureMap::elu_plus_one), feature_map(x.k, FeatureMap::elu_plus_one), x.v,
+                          options, state);
 }
 Heads part(const Heads& x, int64_t first, int64_t count) {
   return {x.q.narrow(2, first, count), x.k.narrow(2, first, count), x.v.narrow(2, first, count)};
