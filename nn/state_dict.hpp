@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string_view>
 
 #include <cotangent/tensor/tensor.hpp>
@@ -28,6 +29,7 @@ class StateDict {
   const Tensor& get(std::string_view name) const;
   /// An IndexError, with the nearest name, when there is none.
   const Tensor& operator[](std::string_view name) const;
+  const Tensor& operator[](std::nullptr_t) const = delete;  // state[0] would be a name at address 0
   size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
   std::vector<NamedTensor>::const_iterator begin() const { return entries_.begin(); }
