@@ -103,17 +103,18 @@ Performer::Performer(int64_t width, int64_t count, const PerformerOptions& o)
   const double dh = static_cast<double>(head_width());
   const int64_t m = o.features > 0 ? o.features : std::max<int64_t>(std::llround(dh * std::log(dh)), 1);
   projection = random_projection(m, head_width(), orthogonal, o.dtype);
+  calls = zeros({}, int64);
 }
 
 void Performer::redraw(Generator& generator) {
   projection = random_projection(projection.size(0), head_width(), orthogonal, projection.dtype(), generator);
-  calls_ = 0;
+  calls = zeros({}, int64);
 }
 
 Tensor Performer::attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) {
-  if (is_training() && !call.state && redraw_every > 0 && calls_++ == redraw_every) {
-    redraw();
-    calls_ = 1;
+  if (is_training() && !call.state && redraw_every > 0) {
+    if (calls.item<int64_t>() >= redraw_every) redraw();
+    calls.add_(1);
   }
   const FavorOptions o{
       .kernel = kernel, .causal = causal(), .form = call.form, .chunk = call.chunk, .key_padding = call.key_mask};

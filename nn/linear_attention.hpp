@@ -69,26 +69,24 @@ struct PerformerOptions {
   Dtype dtype = default_dtype();
 };
 
-/// Performer: favor_attention in each head, an estimate of softmax attention. `projection` (m, dh) is a buffer: it is
-/// saved, not trained, and the same for all heads. A step never draws it anew, so a stream should run in evaluation
-/// mode or without training calls in between. State: (B, H, m, dh) and (B, H, m), 2m for the hyperbolic kernel.
-/// A ValueError for a negative number of features or calls. Choromanski et al., arXiv:2009.14794.
+/// Performer: favor_attention in each head, an estimate of softmax attention. `projection` (m, dh), the same for all
+/// heads, and `calls`, how often it served in training, are buffers: they are saved, not trained. A step never draws it
+/// anew, so a stream should run in evaluation mode or without training calls in between. State: (B, H, m, dh) and (B,
+/// H, m), 2m for the hyperbolic kernel. A ValueError for a negative number of features or calls. Choromanski et al.,
+/// arXiv:2009.14794.
 struct Performer : SummedAttention {
   Performer(int64_t width, int64_t heads, const PerformerOptions& options = {});
-  Buffer projection;
+  Buffer projection, calls;
   FavorKernel kernel;
   bool orthogonal;
   int64_t redraw_every;
-  COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions, projection)
+  COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions, projection, calls)
   /// Draws the projection anew: a new tensor, so that graphs which hold the old one stay valid.
   void redraw(Generator& generator = default_generator());
 
  protected:
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
   StreamState begin(int64_t batch) override;
-
- private:
-  int64_t calls_ = 0;  // in training, since the projection was drawn
 };
 
 struct NormAttentionOptions {

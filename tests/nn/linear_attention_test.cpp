@@ -91,6 +91,25 @@ TEST_CASE("Performer draws its projection anew after so many calls in training, 
   CHECK_FALSE(equal(layer.projection, second));
 }
 
+TEST_CASE("Performer goes on from its state as if it had not stopped") {
+  const Tensor x = randn({1, 5, 8});
+  nn::Performer layer(8, 2, {.redraw_every = 3});
+  for (int i = 0; i < 5; ++i) layer(x);
+  const nn::StateDict saved = layer.state_dict().clone();
+  const auto drawn = [&x](nn::Performer& of) {  // the projections of the next calls
+    manual_seed(7);
+    Tensors result;
+    for (int i = 0; i < 5; ++i) of(x), result.push_back(of.projection.clone());
+    return stack(result);
+  };
+  const Tensor expected = drawn(layer);
+  CHECK(equal(expected[0], saved["projection"]));  // the second call of three: one is left, then comes a new one
+  CHECK_FALSE(equal(expected[1], saved["projection"]));
+  nn::Performer other(8, 2, {.redraw_every = 3});
+  other.load_state_dict(saved);
+  CHECK(equal(drawn(other), expected));
+}
+
 TEST_CASE("NormAttention ignores a positive factor of the values, and its output has unit mean square") {
   nn::NormAttention layer = prepared(nn::NormAttention(8, 2, {.causal = true, .dtype = float64}));
   const Tensor x = sequence(9, 8), y = layer(x);
