@@ -16,6 +16,40 @@ enum class GatedWeights : uint8_t {
   softmax                  ///< softmax(q.k / sqrt(s) + b)
 };
 
+/// What the two layers have in common: gates U and values V, and a shared Z, some affine maps of which are queries and
+/// keys; one head attends by them.
+///
+///     U = f(x Wu), V = f(x Wv), Z = f(x Wz), f = SiLU;   map i = Z * gamma_i + beta_i;   y = (U * attend(maps, V)) Wo
+///
+///   in_proj.weight (2e + s, d): Wu, Wv and Wz below one another; gamma and beta (maps, s); out_proj.weight (d, e)
+/// Weights, gamma and what the layers add start normal with deviation 0.02, beta at 0.
+struct GatedAttention : Attention {
+  int64_t expanded, key_width;
+  Linear in_proj, out_proj;
+  Parameter gamma, beta;
+  AnyPosition positions;
+  std::string settings() const override;
+
+ protected:
+  struct MapsCall {
+    int64_t start = 0;  ///< the position of the first row of the maps
+    Tensor mask = {}, key_mask = {};
+    Tensors* state = nullptr;  ///< of a stream
+  };
+  /// `name` is the layer's in errors; expanded = 0 stands for 2 width. A ValueError for a size below 1.
+  GatedAttention(const char* name, int64_t width, int64_t expanded, int64_t key_width, int64_t maps, bool causal,
+                 const AnyPosition& positions, Dtype dtype);
+
+  /// maps, each (B, 1, T, s): queries and keys in turns, with their positions; v (B, 1, T, e) -> (B, 1, T, e)
+  virtual Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) = 0;
+
+  Tensor parallel(const Tensor& x, const AttentionCall& call) override;
+  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
+
+ private:
+  Tensor run(const Tensor& x, const MapsCall& call);
+};
+
 struct GatedAttentionUnitOptions {
   int64_t expanded = 0;     ///< e, the width of gates and values: 0 stands for 2d
   int64_t key_width = 128;  ///< s, the width of queries and keys
@@ -28,37 +62,29 @@ struct GatedAttentionUnitOptions {
   Dtype dtype = default_dtype();
 };
 
-/// The gated attention unit: one head, whose queries and keys are affine maps of a shared Z.
+/// The gated attention unit: A are the weights of two maps, queries and keys.
 ///
-///     U = f(x Wu), V = f(x Wv), Z = f(x Wz), f = SiLU;   Q = Z * gamma_0 + beta_0, K = Z * gamma_1 + beta_1
-///     y = (U * (A V)) Wo,   A the weights of Q and K
+///     y = (U * (A V)) Wo
 ///
-///   in_proj.weight (2e + s, d): Wu, Wv and Wz below one another; gamma and beta (2, s); out_proj.weight (d, e);
 ///   bias_table (2 max_length - 1) by distance, or for the rotary form b_ij = (R_i a) . (R_j b) bias_a and bias_b (s)
-/// Weights, gamma and the biases start normal with deviation 0.02, beta at 0. The block of the paper is x +
-/// unit(norm(x)); two of them stand for attention and feed-forward network.
+/// The block of the paper is x + unit(norm(x)); two of them stand for attention and feed-forward network.
 /// It streams with a cache of keys and values (B, T, s + e); squared_relu and squared_relu_by_length only with a fixed
 /// `length`. Errors: ValueError for sizes below 1, an odd key_width of a rotary bias, more than max_length positions
 /// of a table, a memory.
-struct GatedAttentionUnit : Attention {
+struct GatedAttentionUnit : GatedAttention {
   GatedAttentionUnit(int64_t width, const GatedAttentionUnitOptions& options = {});
-  Linear in_proj, out_proj;
-  Parameter gamma, beta, bias_table, bias_a, bias_b;
-  AnyPosition positions;
-  int64_t expanded, key_width, length, max_length;
+  Parameter bias_table, bias_a, bias_b;
+  int64_t length, max_length;
   GatedWeights weights;
   COTANGENT_MEMBERS(in_proj, gamma, beta, bias_table, bias_a, bias_b, positions, out_proj)
   bool has(AttentionForm form) const override;
-  std::string settings() const override;
 
  protected:
-  Tensor parallel(const Tensor& x, const AttentionCall& call) override;
+  Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) override;
   StreamState begin(int64_t batch) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
 
  private:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, const Tensor& mask,
-                const Tensor& key_mask);
+  Tensor score_bias(int64_t queries, int64_t keys, int64_t start) const;
 };
 
 struct MixedChunkAttentionOptions {
@@ -69,22 +95,19 @@ struct MixedChunkAttentionOptions {
   bool local = true, global = true;  ///< with either part
   bool relative_bias = true;         ///< a learned table of the distances within a chunk
   bool causal = false;
-  AnyPosition positions = {};  ///< of all four kinds of queries and keys; the paper rotates 32 of their dimensions
+  AnyPosition positions = {};  ///< of all four maps, not added to scores; the paper rotates 32 of their dimensions
   Dtype dtype = default_dtype();
 };
 
-/// FLASH: a gated attention unit in linear time. Four affine maps of Z give queries and keys for squared rectified
-/// attention within chunks of c positions, and for linear attention between them: mixed_chunk_attention.
-///   in_proj.weight (2e + s, d); gamma and beta (4, s): of q_quad, k_quad, q_lin and k_lin; bias_table (2c - 1);
-///   out_proj.weight (d, e)
+/// FLASH: a gated attention unit in linear time. Of four maps, the first two are queries and keys of squared rectified
+/// attention within chunks of c positions, the others of linear attention between them: mixed_chunk_attention.
+///   gamma and beta (4, s): of q_quad, k_quad, q_lin and k_lin; bias_table (2c - 1)
 /// The state is the sum over whole chunks (B, 1, s, e), and the rows of the chunk that is not full yet.
-/// Errors: ValueError for sizes below 1, masks other than a key_mask, a memory.
-struct MixedChunkAttention : Attention {
+/// Errors: ValueError for sizes below 1, positions that add to scores, masks other than a key_mask, a memory.
+struct MixedChunkAttention : GatedAttention {
   MixedChunkAttention(int64_t width, const MixedChunkAttentionOptions& options = {});
-  Linear in_proj, out_proj;
-  Parameter gamma, beta, bias_table;
-  AnyPosition positions;
-  int64_t expanded, key_width, size;
+  Parameter bias_table;
+  int64_t size;
   ChunkNorm norm;
   bool local, global;
   COTANGENT_MEMBERS(in_proj, gamma, beta, bias_table, positions, out_proj)
@@ -92,12 +115,8 @@ struct MixedChunkAttention : Attention {
   std::string settings() const override;
 
  protected:
-  Tensor parallel(const Tensor& x, const AttentionCall& call) override;
+  Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) override;
   StreamState begin(int64_t batch) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
-
- private:
-  Tensor attend(const Tensor& x, int64_t start, const Tensor& key_mask, MixedChunkState* state);
 };
 
 }  // namespace cotangent::nn

@@ -32,7 +32,7 @@ HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count,
     in_proj_bias = zeros({3 * width}, dtype);
     init::zeros_(out_proj.bias);
   }
-  if (positions && positions->bias(distances(1, 1, 0), heads, dtype).defined())
+  if (adds_to_scores(positions, heads, dtype))
     fail<ValueError>(
         "[{}] takes no positions that add to scores; rotary or other positions of queries and keys will do", name);
 }

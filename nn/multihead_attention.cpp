@@ -96,10 +96,7 @@ Tensor MultiHeadAttention::row_scale(int64_t queries, int64_t keys, int64_t star
 Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, Tensor mask,
                                   const Tensor& key_mask) {
   if (key_mask.defined()) mask = combine_masks(mask, unsqueeze(unsqueeze(key_mask, 1), 1));
-  if (positions) {
-    const Tensor distance = distances(q.size(2), k.size(2), start);
-    mask = combine_masks(mask, positions->bias(distance, heads, q.dtype()));
-  }
+  mask = combine_masks(mask, score_bias(positions, q.size(2), k.size(2), start, heads, q.dtype()));
   const bool by_row = scale == ScoreScale::log_length;
   const Tensor y = scaled_dot_product_attention(
       by_row ? q * row_scale(q.size(2), k.size(2), start, key_mask, q.dtype()) : q, k, v,

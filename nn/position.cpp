@@ -91,6 +91,16 @@ Tensor distances(int64_t queries, int64_t keys, int64_t first_query) {
   return unsqueeze(arange(first_query, first_query + queries), 1) - arange(keys);
 }
 
+bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype) {
+  return positions && positions->bias(distances(1, 1, 0), heads, dtype).defined();
+}
+
+Tensor score_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
+                  Dtype dtype) {
+  if (!adds_to_scores(positions, heads, dtype)) return {};
+  return positions->bias(distances(queries, keys, first_query), heads, dtype);
+}
+
 std::string Rotary::settings() const {
   return fmt::format("{}", options.layout == RopeLayout::interleaved ? "interleaved" : "half_split");
 }

@@ -61,7 +61,7 @@ struct Position : Module {
   virtual Tensor query(const Tensor& q, int64_t start) const;
   virtual Tensor key(const Tensor& k, int64_t start) const;
   /// What is added to the scores of a query at i and a key at j.   distance (..) of integers i - j -> (heads, ..) of
-  /// `dtype`, or undefined for nothing
+  /// `dtype`, or undefined for nothing, which must not depend on the distances
   virtual Tensor bias(const Tensor& distance, int64_t heads, Dtype dtype) const;
 };
 
@@ -71,6 +71,13 @@ using AnyPosition = Any<Position>;
 /// The distances i - j of `queries` queries, which start at `first_query`, and `keys` keys, which start at 0: int64
 /// (queries, keys).
 Tensor distances(int64_t queries, int64_t keys, int64_t first_query);
+
+/// Whether an encoding adds to the scores. Rotary positions and none do not.
+bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype);
+/// The bias of all these distances (heads, queries, keys). Undefined where nothing is added, and then without a table
+/// of the distances, so that attention in linear memory stays so.
+Tensor score_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
+                  Dtype dtype);
 
 /// rope of autograd/ops/rope.hpp on queries and keys.
 struct Rotary : Position {

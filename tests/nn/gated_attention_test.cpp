@@ -137,6 +137,9 @@ TEST_CASE("gated attention layers refuse what they have no way to do") {
   CHECK_THROWS_WITH(nn::MixedChunkAttention(6, {.size = 0}), Catch::Contains("a chunk size of 0"));
   CHECK_THROWS_WITH(nn::MixedChunkAttention(6)(x, {.memory = x}), Catch::Contains("takes no memory"));
   CHECK_THROWS_WITH(nn::MixedChunkAttention(6)(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
+  for (const nn::AnyPosition& added : {nn::AnyPosition(nn::Alibi()), nn::AnyPosition(nn::T5Bias(1))})
+    CHECK_THROWS_WITH(nn::MixedChunkAttention(6, {.positions = added}),
+                      Catch::Contains("takes no positions that add to scores"));
   CHECK_THROWS_WITH(nn::MixedChunkAttention(6)(x, {.form = nn::AttentionForm::recurrent}),
                     Catch::Contains("no recurrent form"));
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include <catch2/catch.hpp>
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -14,7 +15,9 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/gated_attention.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
+#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
@@ -193,4 +196,25 @@ TEST_CASE("layers that are made with one T5 table share it") {
   CHECK(a.state_dict().contains("positions.weight"));
   CHECK(a.state_dict()["positions.weight"].shares_storage(b.state_dict()["positions.weight"]));
   CHECK_FALSE(a.clone().state_dict()["positions.weight"].shares_storage(b.state_dict()["positions.weight"]));
+}
+
+TEST_CASE("rotary positions leave attention in memory linear in the length") {
+  const NoGrad guard;
+  const auto extra = [](auto layer, int64_t length) {
+    layer.eval();
+    const Tensor x = randn({1, length, 8});
+    const int64_t before = memory_stats().current_bytes;
+    reset_peak_memory();
+    layer(x);
+    return static_cast<double>(memory_stats().peak_bytes - before);
+  };
+  const auto check = [&](const auto& layer) { CHECK(extra(layer, 4096) < 4.5 * extra(layer, 1024)); };
+  for (bool causal : {false, true}) {
+    check(nn::MultiHeadAttention(8, 2, {.causal = causal, .positions = nn::Rotary()}));
+    check(nn::GatedAttentionUnit(8, {.key_width = 8,
+                                     .weights = nn::GatedWeights::softmax,
+                                     .relative_bias = false,
+                                     .causal = causal,
+                                     .positions = nn::Rotary()}));
+  }
 }
