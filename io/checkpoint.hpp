@@ -1,4 +1,6 @@
 #pragma once
+#include <cstddef>
+
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/tensor/random.hpp>
 
@@ -31,6 +33,7 @@ struct Checkpoint {
   void add(const std::string& part, const Generator& generator);
   /// The state of a part; an IndexError, which lists the parts, when there is none of that name.
   nn::StateDict operator[](const std::string& part) const;
+  nn::StateDict operator[](std::nullptr_t) const = delete;  // saved[0] would be a part at address 0
   /// Sets the generator to where the one that was added stood. Errors as above; a ValueError when the part is none.
   void restore(const std::string& part, Generator& generator) const;
   std::vector<std::string> parts() const;

@@ -119,7 +119,15 @@ TEST_CASE("checkpoint: of another model is an error that lists what does not fit
   CHECK_THAT(error_of([&] { sgd.load_state_dict(saved["optimizer"]); }), Contains("entries belong to this SGD"));
 }
 
+namespace {
+template <class Saved>
+constexpr bool reads_0 = requires(const Saved& saved) {
+  saved[0];
+};
+}  // namespace
+
 TEST_CASE("checkpoint: errors") {
+  STATIC_REQUIRE_FALSE(reads_0<io::Checkpoint>);
   const TemporaryDirectory directory;
   const std::string path = directory / "f";
   io::Checkpoint checkpoint;
