@@ -2,15 +2,13 @@
 // the best milliseconds, then for each step, once warm, page faults, allocations of memory from the system and
 // allocations on the heap.
 #include <sys/resource.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <regex>
 
+#include "../examples/common/command_line.hpp"
 #include "bench.hpp"
 
 /// What scripts/check-performance counts the instructions of.
@@ -36,7 +34,7 @@ Counts counts_now() {
 struct Options {
   std::string only = ".", json;
   double min_time = 1;
-  int threads = 2, steps = 0;
+  int steps = 0;
   bool all = false, list = false;
 };
 
@@ -76,10 +74,9 @@ Measurement measure(const Step& step, const Options& options) {
 
 std::vector<Workload> chosen(const Options& options) {
   std::vector<Workload> found;
-  const std::regex pattern(options.only);
   auto take = [&](const std::vector<Workload>& family) {
     for (const Workload& w : family)
-      if (std::regex_search(w.name, pattern)) found.push_back(w);
+      if (finds(options.only, w.name)) found.push_back(w);
   };
   take(overhead());
   take(bench::kernels());
@@ -88,55 +85,54 @@ std::vector<Workload> chosen(const Options& options) {
   return found;
 }
 
+void run(const Options& options) {
+  const std::vector<Workload> workloads = chosen(options);
+  if (options.list) {
+    for (const Workload& w : workloads) std::puts(w.name.c_str());
+    return;
+  }
+  if (workloads.empty()) throw std::runtime_error("no workload is called like " + options.only + "; see --list");
+  std::string results;
+  for (const Workload& w : workloads) {
+    ct::manual_seed(0);
+    ct::reset_peak_memory();
+    const Measurement m = measure(w.make(w.sizes), options);
+    const double faults = m.per_step(&Counts::page_faults), system = m.per_step(&Counts::system_allocations),
+                 heap = m.per_step(&Counts::heap_allocations),
+                 peak = static_cast<double>(ct::memory_stats().peak_bytes) / 1e6, median = m.times[m.times.size() / 2],
+                 best = m.times.front();
+    std::printf(
+        "%-24s %10.4f ms  best %10.4f  n=%-7zu  page faults %.3f  allocations: system %.3f, heap %.3f  "
+        "peak %.1f MB\n",
+        w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak);
+    std::fflush(stdout);
+    char text[400];
+    std::snprintf(
+        text, sizeof text,
+        "%s\n  \"%s\": {\"median_ms\": %.9g, \"best_ms\": %.9g, \"n\": %zu, \"page_faults\": %g, "
+        "\"system_allocations\": %g, \"heap_allocations\": %g, \"peak_mb\": %g, \"flops\": %.17g, \"bytes\": %.17g}",
+        results.empty() ? "" : ",", w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak,
+        w.work.flops, w.work.bytes);
+    results += text;
+    ct::empty_cache();
+  }
+  if (!options.json.empty()) {
+    std::ofstream file(options.json);
+    file << "{\"threads\": " << ct::num_threads() << ", \"results\": {" << results << "\n}}\n";
+    if (!file) throw std::runtime_error("cannot write " + options.json);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Times the workloads."};
-  app.add_option("--only", options.only, "those whose name this regular expression finds");
-  app.add_flag("--all", options.all, "the variants too: they take several minutes");
-  app.add_option("--min-time", options.min_time, "seconds for each");
-  app.add_option("--steps", options.steps, "run so many steps of each, without a clock: to count what they do");
-  app.add_option("--threads", options.threads, "threads to use")->check(CLI::PositiveNumber);
-  app.add_option("--json", options.json, "a file for the results");
-  app.add_flag("--list", options.list, "only print the names");
-  CLI11_PARSE(app, argc, argv);
-
-  try {
-    const std::vector<Workload> workloads = chosen(options);
-    if (options.list) {
-      for (const Workload& w : workloads) std::puts(w.name.c_str());
-      return 0;
-    }
-    if (workloads.empty()) throw std::runtime_error("no workload is called like " + options.only + "; see --list");
-    ct::set_num_threads(options.threads);
-    nlohmann::ordered_json results;
-    for (const Workload& w : workloads) {
-      ct::manual_seed(0);
-      ct::reset_peak_memory();
-      const Measurement m = measure(w.make(w.sizes), options);
-      const double faults = m.per_step(&Counts::page_faults), system = m.per_step(&Counts::system_allocations),
-                   heap = m.per_step(&Counts::heap_allocations),
-                   peak = static_cast<double>(ct::memory_stats().peak_bytes) / 1e6,
-                   median = m.times[m.times.size() / 2], best = m.times.front();
-      std::printf(
-          "%-24s %10.4f ms  best %10.4f  n=%-7zu  page faults %.3f  allocations: system %.3f, heap %.3f  "
-          "peak %.1f MB\n",
-          w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak);
-      std::fflush(stdout);
-      results[w.name] = {
-          {"median_ms", median},          {"best_ms", best},          {"n", m.times.size()}, {"page_faults", faults},
-          {"system_allocations", system}, {"heap_allocations", heap}, {"peak_mb", peak},     {"flops", w.work.flops},
-          {"bytes", w.work.bytes}};
-      ct::empty_cache();
-    }
-    if (!options.json.empty()) {
-      std::ofstream file(options.json);
-      file << nlohmann::ordered_json{{"threads", options.threads}, {"results", results}}.dump(1) << '\n';
-      if (!file) throw std::runtime_error("cannot write " + options.json);
-    }
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench: %s\n", error.what());
-    return 1;
-  }
+  CommandLine line("bench", "Times the workloads.");
+  line.add("--only", options.only, "those whose name this regular expression finds");
+  line.add("--all", options.all, "the variants too: they take several minutes");
+  line.add("--min-time", options.min_time, "seconds for each");
+  line.add("--steps", options.steps, "run so many steps of each, without a clock: to count what they do");
+  line.add("--json", options.json, "a file for the results");
+  line.add("--list", options.list, "only print the names");
+  return line.run(argc, argv, [&] { run(options); });
 }

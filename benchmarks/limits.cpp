@@ -1,15 +1,16 @@
 // Measures what this machine can do at most: float32 multiply-adds out of registers, and the bandwidth of a[i] = b[i] +
 // s * c[i] on arrays that fit into a cache, and on larger ones. (What the system says of its caches is not asked: on a
 // virtual machine it is not what a program gets.)
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include <cotangent/tensor/parallel.hpp>
+
+#include "../examples/common/command_line.hpp"
 
 namespace {
 
@@ -78,27 +79,30 @@ double bandwidth(int threads, int64_t bytes) {  // of the three arrays together
   return static_cast<double>(repeats * n * 12) / seconds / 1e9;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  int threads = 2;
-  std::string json;
-  CLI::App app{"Measures the machine's limits."};
-  app.add_option("--threads", threads, "threads to use")->check(CLI::PositiveNumber);
-  app.add_option("--json", json, "a file for the results");
-  CLI11_PARSE(app, argc, argv);
-  cotangent::set_num_threads(threads);
-
+void run(const std::string& json) {
+  const int threads = cotangent::num_threads();
   const double gflops = peak_gflops(threads);
   std::printf("%d threads: %.0f GFLOP/s in float32; GB/s over", threads, gflops);
-  nlohmann::json bandwidths;
+  std::string bandwidths;
   for (int64_t megabytes : {1, 4, 16, 64, 256}) {
     const double gbs = bandwidth(threads, megabytes << 20);
-    bandwidths.push_back({{"bytes", megabytes << 20}, {"gbs", gbs}});
+    char text[80];
+    std::snprintf(text, sizeof text, "%s{\"bytes\": %ld, \"gbs\": %g}", bandwidths.empty() ? "" : ", ",
+                  static_cast<long>(megabytes << 20), gbs);
+    bandwidths += text;
     std::printf(" %ld MB: %.0f%s", static_cast<long>(megabytes), gbs, megabytes == 256 ? "\n" : ",");
     std::fflush(stdout);
   }
-  if (json.empty()) return 0;
-  std::ofstream(json) << nlohmann::json{{"threads", threads}, {"gflops", gflops}, {"bandwidths", bandwidths}}.dump(1)
-                      << '\n';
+  if (json.empty()) return;
+  std::ofstream(json) << "{\"threads\": " << threads << ", \"gflops\": " << gflops << ", \"bandwidths\": ["
+                      << bandwidths << "]}\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string json;
+  CommandLine options("limits", "Measures the machine's limits.");
+  options.add("--json", json, "a file for the results");
+  return options.run(argc, argv, [&] { run(json); });
 }

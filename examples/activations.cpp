@@ -3,14 +3,15 @@
 // Without something between them, two linear layers are one linear layer. What stands there decides how gradients flow
 // back: f' multiplies them. So the picture draws f, f' and f'' of each, the derivatives computed by autograd. Then two
 // spirals, wound into each other, are told apart by the same small network with each function in turn.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cotangent/cotangent.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 
+#include "common/command_line.hpp"
 #include "common/gnuplot.hpp"
 
 namespace ct = cotangent;
@@ -146,26 +147,11 @@ Outcome train(const Entry& entry, int steps, int64_t width) {
   return {last, right, seconds};
 }
 
-int main(int argc, char** argv) {
-  int steps = 1000;
-  int64_t width = 32;
-  std::string out = "runs/activations";
-  std::vector<std::string> only;
-  CLI::App app{"Draws activation functions, and trains a network on two spirals with each."};
-  app.add_option("--steps", steps, "How many steps to train")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--width", width, "Units in each of the two hidden layers")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--only", only, "The activations to train with, instead of all");
-  app.add_option("--out", out, "Where the picture goes")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-
+void run(int steps, int64_t width, const std::vector<std::string>& only, const std::string& out) {
   const std::vector<Entry> entries = all_entries();
   for (const std::string& name : only)
-    if (std::none_of(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == name; })) {
-      std::fprintf(stderr, "activations: there is no activation \"%s\"\n", name.c_str());
-      return 1;
-    }
+    if (std::none_of(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == name; }))
+      throw ct::ValueError("there is no activation \"" + name + '"');
   std::filesystem::create_directories(out);
   draw(entries, out + "/activations.svg");
 
@@ -181,5 +167,17 @@ int main(int argc, char** argv) {
     learned += entry.learns && outcome.accuracy >= 0.95;
   }
   std::printf("%d of %d tell the spirals apart (95%% of 200 new points)\n", learned, expected);
-  return 0;
+}
+
+int main(int argc, char** argv) {
+  int steps = 1000;
+  int64_t width = 32;
+  std::string out = "runs/activations";
+  std::vector<std::string> only;
+  CommandLine options("activations", "Draws activation functions, and trains a network on two spirals with each.");
+  options.add("--steps", steps, "How many steps to train", kPositive);
+  options.add("--width", width, "Units in each of the two hidden layers", kPositive);
+  options.add("--only", only, "The activations to train with, instead of all");
+  options.add("--out", out, "Where the picture goes");
+  return options.run(argc, argv, [&] { run(steps, width, only, out); });
 }

@@ -3,12 +3,12 @@
 //   1. both rules, written out, and checked against the library's optimizers
 //   2. a network trained at many learning rates and decays by each: two heat maps
 //   3. both on their way down a badly scaled quadratic: two paths
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
 #include <cstdio>
 #include <filesystem>
 
+#include "common/command_line.hpp"
 #include "common/gnuplot.hpp"
 
 namespace ct = cotangent;
@@ -220,21 +220,14 @@ plot $contours using 1:2 with lines lc '#bbbbbb' notitle, \
   run_gnuplot(script, path);
 }
 
-int main(int argc, char** argv) try {
-  int steps = 400, size = 13;
-  std::string out = "runs/adam_vs_adamw";
-  CLI::App app{"Compares Adam and AdamW."};
-  app.add_option("--steps", steps, "How many steps to train each network")->check(CLI::Range(10, 100000));
-  app.add_option("--size", size, "How many learning rates and decays to try")->check(CLI::Range(3, 101));
-  app.add_option("--out", out, "Where to write the pictures");
-  CLI11_PARSE(app, argc, argv);
+void run(int steps, int size, const std::string& out) {
   std::filesystem::create_directories(out);
 
   ct::manual_seed(1);
   const double off[] = {difference<ct::optim::Adam>(adam), difference<ct::optim::AdamW>(adamw)};
   std::printf("the rules above and the library's differ by %.1g (Adam) and %.1g (AdamW) in 100 steps\n", off[0],
               off[1]);
-  if (!(off[0] < 1e-12 && off[1] < 1e-12)) return 1;
+  if (!(off[0] < 1e-12 && off[1] < 1e-12)) throw ct::Error("the rules differ");
 
   const Task task = make_task();
   Map maps[2];
@@ -269,7 +262,14 @@ int main(int argc, char** argv) try {
               ends[0][1], ends[1][0], ends[1][1]);
   draw_paths(paths, ends, out + "/paths.svg");
   std::printf("pictures: %s/heat_maps.svg and paths.svg\n", out.c_str());
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "adam_vs_adamw: %s\n", error.what());
-  return 1;
+}
+
+int main(int argc, char** argv) {
+  int steps = 400, size = 13;
+  std::string out = "runs/adam_vs_adamw";
+  CommandLine options("adam_vs_adamw", "Compares Adam and AdamW.");
+  options.add("--steps", steps, "How many steps to train each network", {10, 100000});
+  options.add("--size", size, "How many learning rates and decays to try", {3, 101});
+  options.add("--out", out, "Where to write the pictures");
+  return options.run(argc, argv, [&] { run(steps, size, out); });
 }

@@ -1,19 +1,15 @@
 // A network with one hidden layer, trained with nothing but tensors and their gradients: no modules, no optimizer.
 // Three arms of a spiral are wound into each other, and each point must be told which arm it lies on.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
 #include <cstdio>
 
+#include "common/command_line.hpp"
+
 namespace ct = cotangent;
 using ct::Tensor;
 
-int main(int argc, char** argv) {
-  int steps = 500;
-  CLI::App app{"Trains a two-layer network on three spirals."};
-  app.add_option("--steps", steps, "How many steps of gradient descent to take");
-  CLI11_PARSE(app, argc, argv);
-
+void train(int steps) {
   // 100 points on each arm: the further out, the further turned, with some noise.
   const int64_t points = 100, arms = 3, hidden = 64;
   ct::manual_seed(1);
@@ -45,4 +41,11 @@ int main(int argc, char** argv) {
       std::printf("step %4d  loss %.4f  accuracy %.3f\n", step, loss.item(), right);
     }
   }
+}
+
+int main(int argc, char** argv) {
+  int steps = 500;
+  CommandLine options("from_scratch", "Trains a two-layer network on three spirals.");
+  options.add("--steps", steps, "How many steps of gradient descent to take", kPositive);
+  return options.run(argc, argv, [&] { train(steps); });
 }

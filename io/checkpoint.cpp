@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include <fmt/format.h>
+
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -35,7 +37,8 @@ nn::StateDict Checkpoint::operator[](const std::string& part) const {
     if (name.size() > part.size() && name.starts_with(part) && name[part.size()] == '.')
       entries.push_back({name.substr(part.size() + 1), tensor});
   if (entries.empty())
-    fail<IndexError>("[Checkpoint] there is no part {}; there are {}", part, fmt::join(parts(), ", "));
+    fail<IndexError>("[Checkpoint] there is no part {}; there are {}", part,
+                     fmt::format("{}", fmt::join(parts(), ", ")));
   return nn::StateDict::of(std::move(entries));
 }
 

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <unordered_set>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <cotangent/tensor/create.hpp>

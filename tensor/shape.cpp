@@ -1,5 +1,7 @@
 #include <cotangent/tensor/shape.hpp>
 
+#include <fmt/format.h>
+
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent {

@@ -1,6 +1,5 @@
 // Every attention of the library, side by side: which of five small tasks it solves, and what it costs in time and
 // memory as sequences get longer. Writes the tables and pictures of both to runs/attention_zoo/.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
@@ -8,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <regex>
 
+#include "../common/command_line.hpp"
 #include "cost.hpp"
 #include "pictures.hpp"
 #include "tasks.hpp"
@@ -186,34 +185,31 @@ void run_costs(std::vector<Row>& rows, const Settings& s) {
 int main(int argc, char** argv) {
   Settings settings;
   bool check = false;
-  int threads = 0;
-  CLI::App app{"Trains every attention on five small tasks, and measures its time and memory against the length."};
-  app.option_defaults()->always_capture_default();
-  app.add_option("--variants", settings.variants, "Which attentions: a regular expression of names");
-  app.add_option("--tasks", settings.tasks, "Which tasks: a regular expression of names");
-  app.add_option("--steps", settings.steps, "Most steps of training a task")->check(CLI::PositiveNumber);
-  app.add_option("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured");
-  app.add_option("--max-seconds", settings.cost.max_seconds, "Longest forward and backward to be measured");
-  app.add_option("--seed", settings.seed, "Seed of the weights and the examples");
-  app.add_option("--out", settings.out, "Directory for tables and pictures");
-  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  app.add_flag("--skip-tasks", settings.skip_tasks, "Measure time and memory alone");
-  app.add_flag("--skip-cost", settings.skip_cost, "Train alone");
-  app.add_flag("--check", check, "Only test whether the examples of the tasks are right");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  CommandLine options(
+      "attention_zoo",
+      "Trains every attention on five small tasks, and measures its time and memory against the length.");
+  options.add("--variants", settings.variants, "Which attentions: a regular expression of names");
+  options.add("--tasks", settings.tasks, "Which tasks: a regular expression of names");
+  options.add("--steps", settings.steps, "Most steps of training a task", kPositive);
+  options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured");
+  options.add("--max-seconds", settings.cost.max_seconds, "Longest forward and backward to be measured");
+  options.add("--seed", settings.seed, "Seed of the weights and the examples");
+  options.add("--out", settings.out, "Directory for tables and pictures");
+  options.add("--skip-tasks", settings.skip_tasks, "Measure time and memory alone");
+  options.add("--skip-cost", settings.skip_cost, "Train alone");
+  options.add("--check", check, "Only test whether the examples of the tasks are right");
+  return options.run(argc, argv, [&] {
     if (check) {
       check_tasks();
       std::printf("The tasks are what they should be.\n");
-      return 0;
+      return;
     }
-    if (threads > 0) ct::set_num_threads(threads);
     std::vector<Row> rows;
     for (const Variant& variant : variants())
-      if (std::regex_search(variant.name, std::regex(settings.variants))) rows.push_back({&variant, {}, {}});
+      if (finds(settings.variants, variant.name)) rows.push_back({&variant, {}, {}});
     std::vector<Task> chosen;
     for (const Task& task : tasks())
-      if (std::regex_search(task.name, std::regex(settings.tasks))) chosen.push_back(task);
+      if (finds(settings.tasks, task.name)) chosen.push_back(task);
     if (rows.empty() || chosen.empty()) throw ct::ValueError("no variant or no task has such a name");
 
     std::filesystem::create_directories(settings.out);
@@ -227,8 +223,5 @@ int main(int argc, char** argv) {
       draw_costs(rows, settings.cost, settings.out);
     }
     std::printf("%.0f s; tables and pictures are in %s\n", seconds_since(start), settings.out.c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "attention_zoo: %s\n", error.what());
-    return 1;
-  }
+  });
 }

@@ -7,7 +7,6 @@
 // What happens goes to runs/char_gpt/: the losses, their curve, and a checkpoint at each evaluation.
 #include "model.hpp"
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "../common/command_line.hpp"
 #include "../common/gnuplot.hpp"
 
 namespace ct = cotangent;
@@ -276,34 +276,26 @@ void run(Settings settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  int threads = 0;
-  CLI::App app{"Trains a small transformer to predict the next character of a text, and lets it write."};
-  app.option_defaults()->always_capture_default();
+  CommandLine options("char_gpt",
+                      "Trains a small transformer to predict the next character of a text, and lets it write.");
+  options.group("Training (a checkpoint keeps these)");
   for_each_kept(settings, [&](const char* name, auto& value, const char* help) {
-    app.add_option(std::string("--") + name, value, help)->group("Training (a checkpoint keeps these)");
+    options.add(std::string("--") + name, value, help);
   });
-  app.get_option("--attention")->check(CLI::IsMember(kAttentions));
-  app.get_option("--position")->check(CLI::IsMember(kPositions));
-  app.add_option("--out", settings.out, "Directory for losses, their curve and the checkpoint");
-  app.add_option("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");
-  app.add_flag("--resume", settings.resume, "Go on with the training of the checkpoint");
-  app.add_flag("--sample", settings.sample, "Only write, by the model of the checkpoint");
-  app.add_option("--pause-at", settings.pause_at, "Stop at this step, as Ctrl-C does; 0 for the end");
-  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  const std::string writing = "Writing";
-  app.add_option("--prompt", settings.prompt, "What the model goes on from (default: a new line)")->group(writing);
-  app.add_option("--tokens", settings.tokens, "Characters to write")->group(writing);
-  app.add_option("--temperature", settings.sampling.temperature, "0 takes the likeliest; 1 as learned")->group(writing);
-  app.add_option("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all")->group(writing);
-  app.add_option("--top-p", settings.sampling.top_p, "Only the likeliest that have this probability together")
-      ->group(writing);
-  app.add_option("--sample-seed", settings.sample_seed, "Seed of what is drawn")->group(writing);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    if (threads > 0) ct::set_num_threads(threads);
-    run(settings);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "char_gpt: %s\n", error.what());
-    return 1;
-  }
+  options.allow("--attention", kAttentions);
+  options.allow("--position", kPositions);
+  options.group("This run");
+  options.add("--out", settings.out, "Directory for losses, their curve and the checkpoint");
+  options.add("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");
+  options.add("--resume", settings.resume, "Go on with the training of the checkpoint");
+  options.add("--sample", settings.sample, "Only write, by the model of the checkpoint");
+  options.add("--pause-at", settings.pause_at, "Stop at this step, as Ctrl-C does; 0 for the end");
+  options.group("Writing");
+  options.add("--prompt", settings.prompt, "What the model goes on from (default: a new line)");
+  options.add("--tokens", settings.tokens, "Characters to write");
+  options.add("--temperature", settings.sampling.temperature, "0 takes the likeliest; 1 as learned");
+  options.add("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all");
+  options.add("--top-p", settings.sampling.top_p, "Only the likeliest that have this probability together");
+  options.add("--sample-seed", settings.sample_seed, "Seed of what is drawn");
+  return options.run(argc, argv, [&] { run(settings); });
 }

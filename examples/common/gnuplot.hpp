@@ -1,26 +1,9 @@
 // Pictures by gnuplot, the program: a script goes to its standard input. Without it a picture is left out, with a word.
 #pragma once
-#include <cotangent/tensor/error.hpp>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 /// Runs a script that draws `picture`. An IOError when gnuplot does not accept it.
-inline void run_gnuplot(const std::string& script, const std::string& picture) {
-  static const bool installed = std::system("command -v gnuplot >/dev/null 2>&1") == 0;
-  if (!installed) {
-    std::printf("%s is left out: gnuplot is not installed (package gnuplot-nox)\n", picture.c_str());
-    return;
-  }
-  FILE* gnuplot = popen("gnuplot", "w");
-  if (!gnuplot) throw cotangent::IOError("[gnuplot] it can't be started");
-  std::fputs(script.c_str(), gnuplot);
-  if (pclose(gnuplot) != 0) throw cotangent::IOError("[gnuplot] it could not draw " + picture);
-}
+void run_gnuplot(const std::string& script, const std::string& picture);
 
 /// A string as gnuplot reads it.
-inline std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (char c : text) result += c == '\'' ? "''" : std::string(1, c);
-  return result + "'";
-}
+std::string quoted(const std::string& text);

@@ -1,6 +1,5 @@
 // Trains a small convolutional network to tell ten kinds of clothes apart, and measures it on 10,000 images that it has
 // not seen. Writes what happened to runs/fashion_mnist/: numbers, curves, the confusion of the classes, and samples.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
@@ -8,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../common/command_line.hpp"
 #include "pictures.hpp"
 
 namespace ct = cotangent;
@@ -117,25 +117,14 @@ void train(const Settings& settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  int threads = 0;
-  CLI::App app{"Trains a small convolutional network on Fashion-MNIST."};
-  app.option_defaults()->always_capture_default();
-  app.add_option("--data", settings.data, "Directory of the four IDX files (default: Debian's dataset-fashion-mnist)");
-  app.add_option("--out", settings.out, "Directory for metrics and pictures");
-  app.add_option("--epochs", settings.epochs, "Passes over the 60,000 training images")->check(CLI::PositiveNumber);
-  app.add_option("--steps", settings.steps, "Stop after so many batches; 0 for no limit")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--batch-size", settings.batch_size, "Images a step")->check(CLI::PositiveNumber);
-  app.add_option("--lr", settings.lr, "Learning rate at the start");
-  app.add_option("--weight-decay", settings.weight_decay, "How fast weights shrink, in parts of the learning rate");
-  app.add_option("--seed", settings.seed, "Seed of the weights, the order of the images and the dropout");
-  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    if (threads > 0) ct::set_num_threads(threads);
-    train(settings);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "fashion_mnist: %s\n", error.what());
-    return 1;
-  }
+  CommandLine options("fashion_mnist", "Trains a small convolutional network on Fashion-MNIST.");
+  options.add("--data", settings.data, "Directory of the four IDX files (default: Debian's dataset-fashion-mnist)");
+  options.add("--out", settings.out, "Directory for metrics and pictures");
+  options.add("--epochs", settings.epochs, "Passes over the 60,000 training images", kPositive);
+  options.add("--steps", settings.steps, "Stop after so many batches; 0 for no limit", kNotNegative);
+  options.add("--batch-size", settings.batch_size, "Images a step", kPositive);
+  options.add("--lr", settings.lr, "Learning rate at the start");
+  options.add("--weight-decay", settings.weight_decay, "How fast weights shrink, in parts of the learning rate");
+  options.add("--seed", settings.seed, "Seed of the weights, the order of the images and the dropout");
+  return options.run(argc, argv, [&] { train(settings); });
 }

@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "../common/gnuplot.hpp"
-#define STB_IMAGE_WRITE_IMPLEMENTATION
 #include "../common/image.hpp"
 
 using cotangent::data::FashionMnist;

@@ -2,7 +2,6 @@
 // the image in its low resolution, and differ in the layer that enlarges at the end. Writes to runs/super_resolution/
 // the same images side by side, the course of the training, and the pattern of squares that a transposed convolution
 // makes.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
@@ -10,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../common/command_line.hpp"
 #include "pictures.hpp"
 
 namespace ct = cotangent;
@@ -209,23 +209,14 @@ void run(const Settings& settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  int threads = 0;
-  CLI::App app{"Enlarges images of 14 x 14 pixels to 28 x 28, by interpolation and by networks."};
-  app.option_defaults()->always_capture_default();
-  app.add_option("--data", settings.data, "Directory of the IDX files (default: Debian's dataset-fashion-mnist)");
-  app.add_option("--out", settings.out, "Directory for the pictures");
-  app.add_option("--steps", settings.steps, "Training steps of each network")->check(CLI::PositiveNumber);
-  app.add_option("--batch-size", settings.batch_size, "Images a step")->check(CLI::PositiveNumber);
-  app.add_option("--test-images", settings.test_images, "Images to measure on")->check(CLI::PositiveNumber);
-  app.add_option("--lr", settings.lr, "Learning rate at the start")->check(CLI::PositiveNumber);
-  app.add_option("--seed", settings.seed, "Seed of the weights and the order of the images");
-  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    if (threads > 0) ct::set_num_threads(threads);
-    run(settings);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "super_resolution: %s\n", error.what());
-    return 1;
-  }
+  CommandLine options("super_resolution",
+                      "Enlarges images of 14 x 14 pixels to 28 x 28, by interpolation and by networks.");
+  options.add("--data", settings.data, "Directory of the IDX files (default: Debian's dataset-fashion-mnist)");
+  options.add("--out", settings.out, "Directory for the pictures");
+  options.add("--steps", settings.steps, "Training steps of each network", kPositive);
+  options.add("--batch-size", settings.batch_size, "Images a step", kPositive);
+  options.add("--test-images", settings.test_images, "Images to measure on", kPositive);
+  options.add("--lr", settings.lr, "Learning rate at the start", kPositive);
+  options.add("--seed", settings.seed, "Seed of the weights and the order of the images");
+  return options.run(argc, argv, [&] { run(settings); });
 }

@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "../common/gnuplot.hpp"
-#define STB_IMAGE_WRITE_IMPLEMENTATION
 #include "../common/image.hpp"
 
 using cotangent::Tensor;
