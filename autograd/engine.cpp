@@ -104,7 +104,7 @@ class Lock {
 };
 
 // leaf.grad() += gradient: takes over the first one if nobody else holds it, and adds in place from then on.
-void accumulate_leaf(Node* leaf, Tensor gradient, bool create_graph) {
+void accumulate_leaf(Node* leaf, Tensor&& gradient, bool create_graph) {
   Lock lock(leaf->lock);
   Tensor& into = leaf->grad;
   if (create_graph) {
@@ -130,22 +130,19 @@ void retain_gradient(Node* node, int output, const Tensor& gradient) {
 
 struct Runner {
   Pass& pass;
-  size_t bottom = t_heap.size();
+  std::vector<Node*>& heap = t_heap;
+  size_t bottom = heap.size();
   Node* running = nullptr;
 
   explicit Runner(Pass& p) : pass(p) {}
   // also after an exception: no gradient may stay behind in a node
   ~Runner() {
-    if (running) clear(running);
-    for (size_t i = bottom; i < t_heap.size(); ++i) clear(t_heap[i]);
-    t_heap.resize(bottom);
-  }
-  static void clear(Node* node) {
-    node->queued = false;
-    for (int i = 0; i < node->slot_count; ++i) node->slots()[i].grad = Tensor();
+    if (running) running->clear_slots();
+    for (size_t i = bottom; i < heap.size(); ++i) heap[i]->clear_slots();
+    heap.resize(bottom);
   }
 
-  void deliver(Node* node, int output, Tensor gradient) {
+  void deliver(Node* node, int output, Tensor&& gradient) {
     if (node->is_leaf() && !node->extras) {
       size_t first;
       if (!pass.filtered)
@@ -157,12 +154,16 @@ struct Runner {
     if (!node->queued) {
       if (!pass.filtered || node->is_leaf()) node->pass = pass.id;
       node->queued = true;
-      t_heap.push_back(node);
-      std::push_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
+      heap.push_back(node);
+      std::push_heap(heap.begin() + static_cast<std::ptrdiff_t>(bottom), heap.end(), older);
     } else if (node->pass != pass.id) {
       fail_busy(node);
     }
-    accumulate(node->slots()[output].grad, std::move(gradient));
+    Tensor& sum = node->slots()[output].grad;
+    if (sum.defined())
+      accumulate(sum, std::move(gradient));
+    else
+      sum = std::move(gradient);
   }
 
   // The gradients of a node's outputs are complete: hooks, retained gradients and captures.
@@ -180,39 +181,46 @@ struct Runner {
         pass.captured[pass.captures[c].index] = node->slots()[pass.captures[c].output].grad;
   }
 
+  bool goes_on(Node* node) const {
+    for (int i = 0; i < node->edge_count; ++i)
+      if (node->edges()[i].node && pass.wants(node->edges()[i].node)) return true;
+    return false;
+  }
+
   void visit(Node* node) {
-    finish_slots(node);
+    if (node->extras || pass.filtered) finish_slots(node);
     if (node->is_leaf()) {
       if (!pass.filtered) accumulate_leaf(node, std::move(node->slots()[0].grad), pass.create_graph);
+      node->clear_slots();
       return;
     }
-    bool goes_on = false;
-    for (int i = 0; i < node->edge_count && !goes_on; ++i)
-      goes_on = node->edges()[i].node && pass.wants(node->edges()[i].node);
-    if (!goes_on) return;
+    if (pass.filtered && !goes_on(node)) {
+      node->clear_slots();
+      return;
+    }
     if (node->released && node->saved_count > 0)
       fail<GradError>(
           "[{}] what it saved was freed by an earlier backward pass over this graph; pass retain_graph = true to that "
           "one",
           node->op);
-    {
-      Gradients gradients = node->rule(Backward(node, pass), node->attributes());
-      if (!pass.retain_graph) node->release_saved();
-      clear(node);
-      if (gradients.size() != node->edge_count)
-        fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, gradients.size(),
-                        node->edge_count);
-      for (int i = 0; i < node->edge_count; ++i) {
-        const Edge& edge = node->edges()[i];
-        if (!edge.node || !gradients[i].defined() || !pass.wants(edge.node)) continue;
-        check_gradient(node, i, edge, gradients[i]);
-        deliver(edge.node, edge.output, std::move(gradients[i]));
-      }
+    Gradients gradients = node->rule(Backward(node, pass), node->attributes());
+    if (!pass.retain_graph) node->release_saved();
+    node->clear_slots();
+    const int count = node->edge_count;
+    if (gradients.size() != count)
+      fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, gradients.size(), count);
+    for (int i = 0; i < count; ++i) {
+      const Edge& edge = node->edges()[i];
+      Tensor gradient = std::move(gradients[i]);  // goes before the next one is dealt with
+      if (!edge.node || !gradient.defined() || !pass.wants(edge.node)) continue;
+      const Slot& slot = edge.node->slots()[edge.output];
+      if (gradient.dtype() != slot.dtype || gradient.shape() != slot.shape || t_detect_anomaly)
+        check_gradient(node, i, slot, gradient);
+      deliver(edge.node, edge.output, std::move(gradient));
     }
   }
 
-  static void check_gradient(const Node* node, int i, const Edge& edge, const Tensor& gradient) {
-    const Slot& slot = edge.node->slots()[edge.output];
+  [[gnu::noinline]] static void check_gradient(const Node* node, int i, const Slot& slot, const Tensor& gradient) {
     if (gradient.shape() != slot.shape || gradient.dtype() != slot.dtype)
       fail<GradError>("[{}] its rule gives a gradient of {} {} for input {}, which is {} {}; they must be the same",
                       node->op, gradient.dtype(), gradient.shape(), i, slot.dtype, slot.shape);
@@ -226,12 +234,11 @@ struct Runner {
   }
 
   void run() {
-    while (t_heap.size() > bottom) {
-      std::pop_heap(t_heap.begin() + static_cast<std::ptrdiff_t>(bottom), t_heap.end(), older);
-      running = t_heap.back();
-      t_heap.pop_back();
+    while (heap.size() > bottom) {
+      std::pop_heap(heap.begin() + static_cast<std::ptrdiff_t>(bottom), heap.end(), older);
+      running = heap.back();
+      heap.pop_back();
       visit(running);
-      clear(running);
       running = nullptr;
     }
   }

@@ -73,7 +73,7 @@ void Tensor::retain_grad() const {
   extras.retained.emplace_back(impl_->output, Tensor());
 }
 
-Tensor Tensor::detach() const { return detail::make_view(*this, shape(), strides(), 0); }
+Tensor Tensor::detach() const { return detail::make_alias(*this); }
 
 int Tensor::add_hook(HookFunction hook) const {
   try {

@@ -50,7 +50,7 @@ Node* new_node(size_t edges, size_t slots, size_t saved, size_t attribute_bytes)
 
 // Forgets the node's parents and frees those that nobody else owns: with a list of its own, since a recursion over 10^6
 // nodes would need a deep stack. `order` is free in a node without owners, and serves as the link.
-void release_chain(Node* first) noexcept {
+[[gnu::noinline]] void release_chain(Node* first) noexcept {
   Node* dead = first;
   dead->order = 0;
   while (dead) {
@@ -91,14 +91,13 @@ bool should_record(const TensorRef* inputs, size_t count) noexcept {
   if (!t_modes.grad) return false;
   for (size_t i = 0; i < count; ++i)
     if (const TensorImpl* impl = inputs[i].tensor->impl())
-      if (impl->node || (impl->base && impl->base->node && impl->base_generation != impl->base->generation))
-        return true;
+      if (impl->node || (impl->outdated() && impl->base->node)) return true;
   return false;
 }
 
 Tensor alias(const Tensor& x) {
-  const TensorImpl* from = x.get();
-  Tensor y = make_view(x, from->shape, from->strides, 0);
+  Tensor y = make_alias(x);
+  const TensorImpl* from = x.impl();
   TensorImpl* impl = y.impl();
   impl->node = from->node;
   if (impl->node) impl->node->refs.add();
@@ -109,7 +108,7 @@ Tensor alias(const Tensor& x) {
 // A view's history is out of date when a recorded write has replaced its base's: it is then taken from the base anew.
 Node* history(const Tensor& x) {
   TensorImpl* impl = x.impl();
-  if (impl->base && impl->base_generation != impl->base->generation) {
+  if (impl->outdated()) {
     impl->base->refs.add();
     const Tensor base(impl->base);
     const int64_t offset = (impl->data - base.impl()->data) / item_size(impl->dtype);
@@ -152,9 +151,9 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     if (x.impl()->inference)
       fail<GradError>(
           "[{}] input {} was made in inference mode and can't take part in differentiation; clone() it outside", op, i);
-    history(x);  // before the node is made: it may throw
+    if (x.impl()->outdated()) history(x);  // before the node is made: it may throw
     for (size_t k = 0; k < output_count; ++k)
-      if (outputs[k].impl() == x.impl()) outputs[k] = make_view(x, x.shape(), x.strides(), 0);  // x keeps its own place
+      if (outputs[k].impl() == x.impl()) outputs[k] = make_alias(x);  // x keeps its own place
   }
 
   const uint64_t bits = keep.bits();
@@ -176,8 +175,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     }
   }
   node->order = t_order = order + 1;
-  for (size_t i = 0; i < output_count; ++i)
-    new (node->slots() + i) Slot{outputs[i].shape(), outputs[i].dtype(), Tensor()};
+  for (size_t i = 0; i < output_count; ++i) new (node->slots() + i) Slot(outputs[i].dtype(), outputs[i].shape());
   Saved* saved = node->saved();
   for (uint64_t rest = bits; rest; rest &= rest - 1) {
     const int bit = std::countr_zero(rest);
@@ -186,7 +184,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
       new (saved++) Saved{kept_input(x), x.defined() ? x.version() : 0};
     } else {
       const Tensor& y = outputs[bit - Keep::kMaxInputs];
-      new (saved++) Saved{make_view(y, y.shape(), y.strides(), 0), y.version()};
+      new (saved++) Saved{make_alias(y), y.version()};
     }
   }
   if (attributes.size) attributes.move(node->attributes(), attributes.value);
@@ -194,7 +192,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
   bool owned = false;
   for (size_t i = 0; i < output_count; ++i) {
     if (!outputs[i].is_floating()) continue;
-    if (outputs[i].impl()->node) outputs[i] = make_view(outputs[i], outputs[i].shape(), outputs[i].strides(), 0);
+    if (outputs[i].impl()->node) outputs[i] = make_alias(outputs[i]);
     TensorImpl* impl = outputs[i].impl();
     if (owned) node->refs.add();
     owned = true;
@@ -253,7 +251,7 @@ Node* Node::make_leaf(const Shape& shape, Dtype dtype) {
   node->order = 0;
   node->keep = 0;
   node->destroy_attributes = nullptr;
-  new (node->slots()) Slot{shape, dtype, Tensor()};
+  new (node->slots()) Slot(dtype, shape);
   return node;
 }
 
@@ -264,26 +262,35 @@ void Node::release_saved() {
 }
 
 const Tensor& Node::unpack(int bit) {
+  if (keep >> bit & 1u) [[likely]] {
+    const Saved& s = saved()[count_bits(keep & ((uint64_t{1} << bit) - 1))];
+    if (!s.tensor.defined() || s.tensor.version() == s.version) [[likely]]
+      return s.tensor;
+  }
+  fail_unpack(bit);
+}
+
+[[gnu::noinline]] void Node::fail_unpack(int bit) {
   if (!(keep >> bit & 1u))
     fail<GradError>("[{}] the rule reads {} {} which was not declared; add it to the op's Keep", op,
                     bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs);
-  Saved& s = saved()[count_bits(keep & ((uint64_t{1} << bit) - 1))];
-  if (s.tensor.defined() && s.tensor.version() != s.version)
-    fail<GradError>(
-        "[{}] {} {} of shape {} was written in place after it was saved for the backward pass (version {}, saved at "
-        "{}); write "
-        "to a clone(), or after backward()",
-        op, bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs,
-        s.tensor.shape(), s.tensor.version(), s.version);
-  return s.tensor;
+  const Saved& s = saved()[count_bits(keep & ((uint64_t{1} << bit) - 1))];
+  fail<GradError>(
+      "[{}] {} {} of shape {} was written in place after it was saved for the backward pass (version {}, saved at "
+      "{}); write to a clone(), or after backward()",
+      op, bit < Keep::kMaxInputs ? "input" : "output", bit < Keep::kMaxInputs ? bit : bit - Keep::kMaxInputs,
+      s.tensor.shape(), s.tensor.version(), s.version);
+}
+
+// Nothing used that output.
+[[gnu::noinline]] static void fill_with_zeros(Slot& slot) {
+  slot.grad = detail::make_tensor(slot.shape, slot.dtype);
+  raw::fill_into(slot.grad, 0);
 }
 
 const Tensor& Backward::grad(int i) const {
   Slot& slot = node_->slots()[i];
-  if (!slot.grad.defined()) {
-    slot.grad = detail::make_tensor(slot.shape, slot.dtype);
-    raw::fill_into(slot.grad, 0);
-  }
+  if (!slot.grad.defined()) fill_with_zeros(slot);
   return slot.grad;
 }
 bool Backward::has_grad(int i) const { return node_->slots()[i].grad.defined(); }
@@ -291,7 +298,7 @@ const Tensor& Backward::input(int i) const { return node_->unpack(i); }
 Tensor Backward::output(int i) const {
   const Tensor& kept = node_->unpack(Keep::kMaxInputs + i);
   if (!creates_graph()) return kept;
-  Tensor y = detail::make_view(kept, kept.shape(), kept.strides(), 0);
+  Tensor y = detail::make_alias(kept);
   node_->refs.add();
   y.impl()->node = node_;
   y.impl()->output = static_cast<uint16_t>(i);

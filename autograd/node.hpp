@@ -18,9 +18,10 @@ struct Saved {
 
 /// One output of a node: what its gradient must look like, and what has arrived of it in the running pass.
 struct Slot {
-  Shape shape;
-  Dtype dtype;
+  Slot(Dtype dtype_, const Shape& shape_) : dtype(dtype_), shape(shape_) {}
   Tensor grad;
+  Dtype dtype;
+  Shape shape;
 };
 
 /// Hooks and retained gradients: few nodes have them.
@@ -63,8 +64,14 @@ struct Node {
   Slot* slots() { return reinterpret_cast<Slot*>(edges() + edge_count); }
   Saved* saved() { return reinterpret_cast<Saved*>(slots() + slot_count); }
   void* attributes() { return saved() + saved_count; }
+  /// Forgets the gradients that have arrived.
+  void clear_slots() {
+    queued = false;
+    for (int i = 0; i < slot_count; ++i) slots()[i].grad = Tensor();
+  }
   /// The kept tensor of this bit of `keep`; throws a GradError when it is not there or was written in place.
   const Tensor& unpack(int bit);
+  [[noreturn]] void fail_unpack(int bit);
   /// Frees the saved tensors and attributes.
   void release_saved();
   NodeExtras& make_extras() { return extras ? *extras : *(extras = new NodeExtras); }

@@ -33,19 +33,41 @@ class Gradients {
  public:
   template <class... T>
   requires(sizeof...(T) <= 4 && (std::is_convertible_v<T&&, Tensor> && ...)) Gradients(T&&... gradients)
-      : size_(sizeof...(T)) {
-    int i = 0;
-    ((few_[i++] = Tensor(std::forward<T>(gradients))), ...);
+      : size_(sizeof...(T)), all_(reinterpret_cast<Tensor*>(few_)) {
+    [[maybe_unused]] Tensor* next = all_;
+    (new (next++) Tensor(std::forward<T>(gradients)), ...);
   }
-  Gradients(Tensors gradients) : size_(static_cast<int>(gradients.size())), many_(std::move(gradients)) {}
+  Gradients(Tensors gradients) : Gradients(undefined(static_cast<int>(gradients.size()))) {
+    for (int i = 0; i < size_; ++i) all_[i] = std::move(gradients[static_cast<size_t>(i)]);
+  }
+  /// `count` undefined ones, to be set one by one.
+  static Gradients undefined(int count) { return Gradients(Count{count}); }
+  Gradients(Gradients&& other) : Gradients(Count{other.size_}) {
+    for (int i = 0; i < size_; ++i) all_[i] = std::move(other.all_[i]);
+  }
+  ~Gradients() {
+    for (int i = 0; i < size_; ++i) all_[i].~Tensor();
+    if (size_ > kFew) detail::deallocate(all_, bytes());
+  }
 
   int size() const { return size_; }
-  Tensor& operator[](int i) { return many_.empty() ? few_[i] : many_[static_cast<size_t>(i)]; }
+  Tensor& operator[](int i) { return all_[i]; }
 
  private:
+  static constexpr int kFew = 4;
+  struct Count {
+    int value;
+  };
+  explicit Gradients(Count count)
+      : size_(count.value),
+        all_(static_cast<Tensor*>(size_ > kFew ? detail::allocate(bytes()) : static_cast<void*>(few_))) {
+    for (int i = 0; i < size_; ++i) new (all_ + i) Tensor;
+  }
+  size_t bytes() const { return static_cast<size_t>(size_) * sizeof(Tensor); }
+
   int size_;
-  Tensor few_[4];
-  Tensors many_;
+  Tensor* all_;
+  alignas(Tensor) unsigned char few_[kFew * sizeof(Tensor)];
 };
 
 /// What a rule reads: the gradients of the outputs, and what was kept.
@@ -141,7 +163,7 @@ Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y,
 /// The same for a list of inputs (cat, einsum).
 template <class Attributes, class Rule>
 Tensor record(const char* op, std::span<const Tensor> inputs, Tensor y, Keep keep, Attributes attributes, Rule) {
-  const std::vector<TensorRef> refs(inputs.begin(), inputs.end());
+  const PooledVector<TensorRef> refs(inputs.begin(), inputs.end());
   if (detail::should_record(refs.data(), refs.size()))
     detail::record_outputs<Attributes, Rule>(op, refs.data(), refs.size(), &y, 1, keep, attributes);
   return y;

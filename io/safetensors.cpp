@@ -298,7 +298,7 @@ SafeTensors read_safetensors(const std::string& path) {
 
 void write_safetensors(const std::string& path, const nn::StateDict& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::vector<Tensor> dense;
+  Tensors dense;
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) fail<ValueError>("[write_safetensors] {} is undefined; leave it out", name);
     if (name == kMetadata) fail<ValueError>("[write_safetensors] no tensor can be called {}", name);

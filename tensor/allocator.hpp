@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace cotangent {
 
@@ -28,5 +29,22 @@ void* allocate(size_t bytes);
 /// `bytes` must be what was asked for.
 void deallocate(void* pointer, size_t bytes) noexcept;
 
+/// The caching allocator, for containers.
+template <class T>
+struct Pooled {
+  using value_type = T;
+  Pooled() = default;
+  template <class U>
+  Pooled(const Pooled<U>&) noexcept {}
+  T* allocate(size_t count) { return static_cast<T*>(detail::allocate(count * sizeof(T))); }
+  void deallocate(T* pointer, size_t count) noexcept { detail::deallocate(pointer, count * sizeof(T)); }
+  friend bool operator==(const Pooled&, const Pooled&) { return true; }
+};
+
 }  // namespace detail
+
+/// A vector for what every training step makes anew: once warm, it takes nothing from the heap.
+template <class T>
+using PooledVector = std::vector<T, detail::Pooled<T>>;
+
 }  // namespace cotangent

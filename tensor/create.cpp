@@ -60,7 +60,6 @@ template Tensor from_span(std::span<const bool>, const Shape&);
 Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void*), void* owner) {
   for (int64_t size : shape)
     if (size < 0) fail<ShapeError>("[from_memory] shape {} has a negative size; sizes must be 0 or more", shape);
-  Tensor x = make_tensor({}, dtype);
   const int size_class = detail::size_class(sizeof(detail::Storage));
   auto* storage = new (detail::allocate_class(size_class)) detail::Storage;
   storage->size_class = size_class;
@@ -68,14 +67,7 @@ Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(
   storage->data = static_cast<char*>(data);
   storage->release = release ? release : [](void*) {};
   storage->owner = owner;
-  detail::TensorImpl* impl = x.impl();
-  detail::release(impl->storage);
-  impl->storage = storage;
-  impl->data = storage->data;
-  impl->shape = shape;
-  impl->strides = contiguous_strides(shape);
-  impl->numel = shape.product();
-  return x;
+  return detail::make_on(storage, shape, dtype);
 }
 
 Tensor empty(const Shape& shape, Dtype dtype) { return make_tensor(shape, dtype); }

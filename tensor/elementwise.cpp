@@ -183,13 +183,9 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
   });
 }
 
-void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
-  const detail::TensorImpl *ia = a.get(), *ib = b.get(), *iy = y.get();
-  if (is_plain(ia) && ib->contiguous && iy->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape &&
-      ia->shape == iy->shape && iy->dtype == (kernels::is_comparison(f) ? boolean : ia->dtype)) {
-    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, iy->data, ia->numel, Layout::both, p, q);
-    return;
-  }
+// Any operands. Out of line, since its frame is large.
+[[gnu::noinline]] static void general_binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b,
+                                                  const Tensor& y, double p, double q) {
   if (a.dtype() != b.dtype())
     fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, a.dtype(),
                      b.dtype());
@@ -239,6 +235,15 @@ void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, con
   });
 }
 
+void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
+  const detail::TensorImpl *ia = a.get(), *ib = b.get(), *iy = y.get();
+  if (is_plain(ia) && ib->contiguous && iy->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape &&
+      ia->shape == iy->shape && iy->dtype == (kernels::is_comparison(f) ? boolean : ia->dtype))
+    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, iy->data, ia->numel, Layout::both, p, q);
+  else
+    general_binary_into(op, f, a, b, y, p, q);
+}
+
 Tensor empty_like(const Tensor& x, Dtype dtype) {
   if (x.get()->contiguous) return detail::make_like(x, dtype);
   // keep the order of dimensions of a dense tensor: channels-last stays channels-last
@@ -261,13 +266,8 @@ Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
   return y;
 }
 
-Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
-  const detail::TensorImpl *ia = a.get(), *ib = b.get();
-  if (is_plain(ia) && ib->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape) {
-    Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
-    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
-    return y;
-  }
+[[gnu::noinline]] static Tensor general_binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p,
+                                               double q) {
   const Dtype dtype = kernels::is_comparison(f) ? boolean : a.dtype();
   Tensor y;
   if (a.shape() == b.shape())
@@ -277,6 +277,15 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double
   else
     y = make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
   binary_into(op, f, a, b, y, p, q);
+  return y;
+}
+
+Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
+  const detail::TensorImpl *ia = a.get(), *ib = b.get();
+  if (!is_plain(ia) || !ib->contiguous || ia->dtype != ib->dtype || ia->shape != ib->shape)
+    return general_binary(op, f, a, b, p, q);
+  Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
+  kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
   return y;
 }
 

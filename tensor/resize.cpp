@@ -15,8 +15,8 @@ namespace {
 /// inputs exist.
 struct Taps {
   int64_t width = 1;
-  std::vector<int64_t> first;
-  std::vector<double> weight;
+  PooledVector<int64_t> first;
+  PooledVector<double> weight;
 };
 
 double cubic_weight(double z, double a) {  // Keys' convolution kernel
@@ -28,7 +28,7 @@ double cubic_weight(double z, double a) {  // Keys' convolution kernel
 /// A row of the table before it is packed: weights of the inputs from `first` on.
 struct Row {
   int64_t first;
-  std::vector<double> weights;
+  PooledVector<double> weights;
   // indices beyond the border count as the border
   void add(int64_t index, double w, int64_t in) {
     index = std::clamp<int64_t>(index, 0, in - 1);
@@ -94,7 +94,7 @@ Row make_row(const Resampling& r, int64_t o) {
   return row;
 }
 
-Taps pack(const std::vector<Row>& rows, int64_t inputs) {
+Taps pack(const PooledVector<Row>& rows, int64_t inputs) {
   Taps taps;
   for (const Row& row : rows) taps.width = std::max(taps.width, static_cast<int64_t>(row.weights.size()));
   taps.weight.assign(rows.size() * static_cast<size_t>(taps.width), 0.0);
@@ -110,11 +110,11 @@ Taps pack(const std::vector<Row>& rows, int64_t inputs) {
 }
 
 Taps make_taps(const Resampling& r, bool adjoint) {
-  std::vector<Row> rows(static_cast<size_t>(r.out));
+  PooledVector<Row> rows(static_cast<size_t>(r.out));
   for (int64_t o = 0; o < r.out; ++o) rows[static_cast<size_t>(o)] = make_row(r, o);
   if (!adjoint) return pack(rows, r.in);
   // the outputs that an input reaches lie side by side
-  std::vector<Row> columns(static_cast<size_t>(r.in), Row{0, {}});
+  PooledVector<Row> columns(static_cast<size_t>(r.in), Row{0, {}});
   for (int64_t o = 0; o < r.out; ++o) {
     const Row& row = rows[static_cast<size_t>(o)];
     for (size_t k = 0; k < row.weights.size(); ++k)
@@ -137,7 +137,7 @@ Tensor resample(const char* op, const Tensor& x, int dim, const Resampling& how,
   const Taps taps = make_taps(how, adjoint);
   const int64_t outer = shape.slice(0, dim).product(), inner = shape.slice(dim + 1, shape.rank()).product();
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const std::vector<T> weight(taps.weight.begin(), taps.weight.end());
+    const PooledVector<T> weight(taps.weight.begin(), taps.weight.end());
     const auto loop = kernels::kernels().resample[std::is_same_v<T, double>];
     const T* px = dense.data<T>();
     T* py = y.data<T>();

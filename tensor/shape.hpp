@@ -59,9 +59,14 @@ class Dims {
 
  private:
   Dims(const int64_t* values, size_t count);
+  // Every op copies shapes, most of them short: a fixed length costs neither a loop nor a call.
   void copy(const Dims& other) noexcept {
-    for (int i = 0; i < size_; ++i) values_[i] = other.values_[i];
+    if (size_ <= kShort)
+      __builtin_memcpy(values_, other.values_, kShort * sizeof(int64_t));
+    else
+      __builtin_memcpy(values_, other.values_, sizeof values_);
   }
+  static constexpr int kShort = 4;
   int32_t size_;
   int64_t values_[kMaxRank];
 };

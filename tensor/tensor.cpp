@@ -14,29 +14,39 @@ constinit thread_local bool t_inference = false;  // set by the guards of autogr
 namespace {
 
 constexpr int kImplClass = size_class(sizeof(TensorImpl));
+constexpr size_t kHeader = sizeof(Storage) + sizeof(TensorImpl);
+static_assert(kHeader % kUnit == 0, "the elements behind it must be aligned");
 
-TensorImpl* new_impl() {
-  TensorImpl* impl = new (allocate_class(kImplClass)) TensorImpl;
+TensorImpl* init(void* place, Storage* storage, Dtype dtype, bool embedded) {
+  TensorImpl* impl = new (place) TensorImpl;
+  impl->dtype = dtype;
   impl->inference = t_inference;
+  impl->embedded = embedded;
+  impl->storage = storage;
   return impl;
 }
 
-// Memory for the elements, with its header in front. Frees the impl if there is none.
-void attach_storage(TensorImpl* impl, int64_t bytes) {
-  const int c = size_class(sizeof(Storage) + static_cast<size_t>(bytes));
-  void* block;
-  try {
-    block = allocate_class(c);
-  } catch (...) {
-    deallocate_class(impl, kImplClass);
-    throw;
-  }
+// With memory of its own, all in one block.
+TensorImpl* new_dense(Dtype dtype, int64_t numel) {
+  const int64_t bytes = numel * item_size(dtype);
+  const int c = size_class(kHeader + static_cast<size_t>(bytes));
+  char* block = static_cast<char*>(allocate_class(c));
   Storage* storage = new (block) Storage;
   storage->bytes = bytes;
   storage->size_class = c;
-  storage->data = static_cast<char*>(block) + sizeof(Storage);
-  impl->storage = storage;
+  storage->data = block + kHeader;
+  TensorImpl* impl = init(block + sizeof(Storage), storage, dtype, true);
+  impl->contiguous = true;
+  impl->numel = numel;
   impl->data = storage->data;
+  return impl;
+}
+
+// On memory that it shares.
+TensorImpl* new_view(const TensorImpl* from) {
+  TensorImpl* impl = init(allocate_class(kImplClass), from->storage, from->dtype, false);
+  impl->storage->refs.add();
+  return impl;
 }
 
 bool dense_row_major(const Shape& shape, const Strides& strides) {
@@ -58,63 +68,69 @@ void release(Storage* storage) noexcept {
 void release(TensorImpl* impl) noexcept {
   if (impl->node) release(impl->node);
   if (impl->base && impl->base->refs.drop()) release(impl->base);
+  const bool embedded = impl->embedded;
   if (impl->storage->refs.drop()) release(impl->storage);
-  deallocate_class(impl, kImplClass);
+  if (!embedded) deallocate_class(impl, kImplClass);
 }
 
 Tensor make_tensor(const Shape& shape, Dtype dtype) {
-  TensorImpl* impl = new_impl();
-  impl->dtype = dtype;
-  impl->contiguous = true;
-  Strides& strides = impl->strides;
-  strides = shape;
-  int64_t numel = 1;
-  bool too_large = false;
+  Strides strides = shape;
+  int64_t numel = 1, bytes = 0;
+  bool too_large = false, empty = false;
   for (int d = shape.rank() - 1; d >= 0; --d) {
-    if (shape[d] < 0) {
-      deallocate_class(impl, kImplClass);
-      fail<ShapeError>("[empty] shape {} has a negative size; sizes must be 0 or more", shape);
-    }
+    if (shape[d] < 0) fail<ShapeError>("[empty] shape {} has a negative size; sizes must be 0 or more", shape);
     strides[d] = numel;
+    empty |= shape[d] == 0;
     too_large |= __builtin_mul_overflow(numel, shape[d] > 0 ? shape[d] : 1, &numel);
   }
-  for (int64_t size : shape) numel = size == 0 ? 0 : numel;
-  int64_t bytes = 0;
+  if (empty) numel = 0;
   too_large |= __builtin_mul_overflow(numel, item_size(dtype), &bytes) || bytes > int64_t{1} << 46;
-  if (too_large) {
-    deallocate_class(impl, kImplClass);
+  if (too_large)
     fail<ShapeError>("[empty] a {} tensor of shape {} is too large for this machine's memory", dtype, shape);
-  }
+  TensorImpl* impl = new_dense(dtype, numel);
   impl->shape = shape;
-  impl->numel = numel;
-  attach_storage(impl, bytes);
+  impl->strides = strides;
   return Tensor(impl);
 }
 
 Tensor make_like(const Tensor& x, Dtype dtype) {
   const TensorImpl* from = x.get();
   if (!from->contiguous) return make_tensor(from->shape, dtype);
-  TensorImpl* impl = new_impl();
-  impl->dtype = dtype;
-  impl->contiguous = true;
+  TensorImpl* impl = new_dense(dtype, from->numel);
   impl->shape = from->shape;
   impl->strides = from->strides;
-  impl->numel = from->numel;
-  attach_storage(impl, from->numel * item_size(dtype));
   return Tensor(impl);
 }
 
 Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
   const TensorImpl* from = x.get();
-  TensorImpl* impl = new_impl();
-  impl->dtype = from->dtype;
+  TensorImpl* impl = new_view(from);
   impl->shape = shape;
   impl->strides = strides;
   impl->numel = shape.product();
   impl->contiguous = dense_row_major(shape, strides);
-  impl->storage = from->storage;
-  impl->storage->refs.add();
   impl->data = from->data + offset * item_size(from->dtype);
+  return Tensor(impl);
+}
+
+Tensor make_alias(const Tensor& x) {
+  const TensorImpl* from = x.get();
+  TensorImpl* impl = new_view(from);
+  impl->shape = from->shape;
+  impl->strides = from->strides;
+  impl->numel = from->numel;
+  impl->contiguous = from->contiguous;
+  impl->data = from->data;
+  return Tensor(impl);
+}
+
+Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype) {
+  TensorImpl* impl = init(allocate_class(kImplClass), storage, dtype, false);
+  impl->shape = shape;
+  impl->strides = contiguous_strides(shape);
+  impl->numel = shape.product();
+  impl->contiguous = true;
+  impl->data = storage->data;
   return Tensor(impl);
 }
 

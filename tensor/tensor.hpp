@@ -35,9 +35,9 @@ class RefCount {
   int32_t count_ = 1;
 };
 
-/// The memory that a tensor and its views share. The elements follow this header in the same block, or belong to
-/// someone else, who is told by `release`.
-struct alignas(64) Storage {
+/// The memory that a tensor and its views share. The elements lie in the same block, behind the TensorImpl that they
+/// were made with, or belong to someone else, who is told by `release`.
+struct Storage {
   RefCount refs;
   uint32_t version = 0;  ///< grows with each in-place write
   int64_t bytes = 0;
@@ -53,6 +53,7 @@ struct TensorImpl {
   Dtype dtype;
   bool contiguous;               ///< dense and row-major
   bool inference;                ///< made in inference mode: takes no part in differentiation
+  bool embedded;                 ///< lies in the block of `storage`
   uint16_t output = 0;           ///< which output of `node` this is
   uint32_t generation = 0;       ///< how often an in-place write that was recorded has replaced `node`
   uint32_t base_generation = 0;  ///< of a view: the base's generation that `node` refers to
@@ -63,6 +64,8 @@ struct TensorImpl {
   TensorImpl* base = nullptr;  ///< of a view: the tensor that it was taken from (never a view itself)
   Shape shape;
   Strides strides;  ///< in elements
+  /// Of a view whose base was written since `node` was taken from it.
+  bool outdated() const noexcept { return base && base_generation != base->generation; }
 };
 
 void release(TensorImpl* impl) noexcept;
@@ -192,10 +195,7 @@ class Tensor {
   Tensor& operator/=(const Scalar& other) { return div_(other); }
 
   // ---- differentiation: autograd/engine.hpp, autograd/leaf.cpp ----
-  bool requires_grad() const noexcept {
-    return impl_ &&
-           (impl_->node || (impl_->base && impl_->base->node && impl_->base_generation != impl_->base->generation));
-  }
+  bool requires_grad() const noexcept { return impl_ && (impl_->node || (impl_->outdated() && impl_->base->node)); }
   /// Makes this a leaf whose gradient is wanted, or turns that off. A GradError for a dtype that is not floating, or a
   /// tensor with a history.
   Tensor& requires_grad_(bool wanted = true);
@@ -244,7 +244,7 @@ class Tensor {
   detail::TensorImpl* impl_ = nullptr;
 };
 
-using Tensors = std::vector<Tensor>;
+using Tensors = PooledVector<Tensor>;
 
 /// The elements as nested brackets, as NumPy prints them with a precision of 4: in columns, without an exponent unless
 /// one is needed (from 1e6 on, for float64 from 1e8 on; below 1e-4; or for numbers more than a factor of 1000 apart);
@@ -275,6 +275,10 @@ Tensor make_tensor(const Shape& shape, Dtype dtype);
 Tensor make_like(const Tensor& x, Dtype dtype);
 /// A tensor of the same memory with another geometry, without history. `offset` is in elements from x's first one.
 Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset);
+/// The same memory and geometry, without history.
+Tensor make_alias(const Tensor& x);
+/// A dense tensor of memory that is there already. Takes over the caller's reference.
+Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype);
 inline void bump_version(const Tensor& x) { ++x.get()->storage->version; }
 /// Whether nothing but this handle refers to the memory, so that it may be overwritten.
 inline bool is_sole_owner(const Tensor& x) { return x.impl()->refs.unique() && x.impl()->storage->refs.unique(); }

@@ -28,7 +28,7 @@ Tensor contiguous(const Tensor& x, MemoryFormat format) {
 }
 
 Tensor identity(const Tensor& x) {
-  return record_view("identity", x, detail::make_view(x, x.shape(), x.strides(), 0), NoAttributes{},
+  return record_view("identity", x, detail::make_alias(x), NoAttributes{},
                      [](const Backward& b, NoAttributes) { return pass_on(b); });
 }
 

@@ -71,7 +71,7 @@ Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const 
         "it",
         op, base.shape(), base.strides());
   const int64_t offset = (written.impl()->data - base.impl()->data) / item_size(base.dtype());
-  Tensor y = detail::make_view(dense, dense.shape(), dense.strides(), 0);
+  Tensor y = detail::make_alias(dense);
   return permute(record_part(dense, values, std::move(y), {written.shape(), written.strides(), offset}), inverse);
 }
 

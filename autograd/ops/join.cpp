@@ -43,7 +43,7 @@ void check_count(const char* op, size_t count) {
 
 struct Parts {
   int dim;
-  std::vector<int64_t> sizes;
+  PooledVector<int64_t> sizes;
 };
 
 }  // namespace
@@ -85,7 +85,7 @@ template <class Rule>
 Tensors views_of(const char* op, const Tensor& x, Tensors parts, int dim, Rule rule) {
   check_count(op, parts.size());
   for (Tensor& part : parts) detail::mark_view(x, part);
-  record_all(op, {x}, parts, Keep::nothing(), Parts{dim, std::vector<int64_t>(parts.size())}, rule);
+  record_all(op, {x}, parts, Keep::nothing(), Parts{dim, PooledVector<int64_t>(parts.size())}, rule);
   return parts;
 }
 
@@ -120,7 +120,7 @@ Tensors split(const Tensor& x, int64_t size, int64_t dim) {
   if (size < 0 || (size == 0 && length > 0))
     fail<ValueError>("[split] parts of size {} for dimension {} of shape {}; the size must be 1 or more", size, dim,
                      x.shape());
-  std::vector<int64_t> sizes;
+  PooledVector<int64_t> sizes;
   for (int64_t start = 0; start < length || sizes.empty(); start += size)
     sizes.push_back(std::min(size, length - start));
   return split(x, std::span<const int64_t>(sizes), dim);
@@ -130,7 +130,7 @@ Tensors chunk(const Tensor& x, int64_t count, int64_t dim) {
   if (count < 1) fail<ValueError>("[chunk] {} parts; there must be 1 or more", count);
   const int64_t length = x.rank() ? x.size(dim) : 0;
   if (length > 0) return split(x, (length + count - 1) / count, dim);
-  return split(x, std::vector<int64_t>(static_cast<size_t>(count), 0), dim);
+  return split(x, PooledVector<int64_t>(static_cast<size_t>(count), 0), dim);
 }
 
 Tensors unbind(const Tensor& x, int64_t dim) {

@@ -61,9 +61,9 @@ struct Learned {
   std::string name;
   nn::Sequential net;
   Tensor overlap;                       // how many elements of the last kernel reach each pixel: (1, 1, 28, 28)
-  std::vector<Tensor> flat = {};        // what becomes of a flat grey image at first, early, and at the end
+  ct::Tensors flat = {};                // what becomes of a flat grey image at first, early, and at the end
   std::vector<double> unevenness = {};  // the deviation within it, in grey levels
-  std::vector<Tensor> sample = {};      // what becomes of an image: (28, 28)
+  ct::Tensors sample = {};              // what becomes of an image: (28, 28)
   std::vector<std::pair<int64_t, double>> course = {};  // step, PSNR
 };
 

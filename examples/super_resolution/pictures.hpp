@@ -16,7 +16,7 @@ void draw_samples(const std::vector<Column>& columns, const std::string& out);
 /// A row of pictures (n, n), one for each network.
 struct Row {
   std::string title;
-  std::vector<cotangent::Tensor> pictures;
+  cotangent::Tensors pictures;
   bool contrast;  ///< show differences from the mean, as strongly as the row allows; otherwise 0 is white and 1 black
 };
 /// OUT/checkerboard.png: what the networks make of a flat image and of a real one, early and late.
