@@ -25,10 +25,18 @@ int64_t checked(const char* name, const char* what, int64_t size) {
 
 Tensor small(const Shape& shape, Dtype dtype) { return init::normal_(empty(shape, dtype), 0, 0.02); }
 
-Linear small_linear(int64_t in, int64_t out, Dtype dtype) {
+/// y = x W^T where y has `gain` times the deviation of x.
+Linear scaled_linear(int64_t in, int64_t out, double gain, Dtype dtype) {
   Linear layer(in, out, {.bias = false, .dtype = dtype});
-  init::normal_(layer.weight, 0, 0.02);
+  init::normal_(layer.weight, 0, gain / std::sqrt(static_cast<double>(in)));
   return layer;
+}
+
+/// Of the two maps of squared rectified scores, what makes a score 1 where z is 0: (beta . beta) / sqrt(s).
+Tensor first_offsets(int64_t maps, int64_t key_width, Dtype dtype) {
+  const Tensor beta = zeros({maps, key_width}, dtype);
+  narrow(beta, 0, 0, 2).fill_(std::pow(static_cast<double>(key_width), -0.25));
+  return beta;
 }
 
 /// (R_i a) . (R_j b) at the distances i - j of first, first + 1, ...: R turns dimensions c and c + s/2 by the angle of
@@ -51,10 +59,10 @@ GatedAttention::GatedAttention(const char* name, int64_t width, int64_t expanded
     : Attention(checked(name, "a width of", width), causal),
       expanded(checked(name, "an expanded width of", expanded_ == 0 ? 2 * width : expanded_)),
       key_width(checked(name, "a key_width of", key_width_)),
-      in_proj(small_linear(width, 2 * expanded + key_width, dtype)),
-      out_proj(small_linear(expanded, width, dtype)),
-      gamma(small({maps, key_width}, dtype)),
-      beta(zeros({maps, key_width}, dtype)),
+      in_proj(scaled_linear(width, 2 * expanded + key_width, 1, dtype)),
+      out_proj(scaled_linear(expanded, width, 0.01, dtype)),
+      gamma(init::normal_(empty({maps, key_width}, dtype), 1, 0.02)),
+      beta(first_offsets(maps, key_width, dtype)),
       positions(encoding) {}
 
 std::string GatedAttention::settings() const {
@@ -88,6 +96,7 @@ GatedAttentionUnit::GatedAttentionUnit(int64_t width, const GatedAttentionUnitOp
       length(o.length),
       max_length(checked("GatedAttentionUnit", "a max_length of", o.max_length)),
       weights(o.weights) {
+  if (weights == GatedWeights::softmax) init::zeros_(beta);  // it has a gradient at any score
   if (length < 0) fail<ValueError>("[GatedAttentionUnit] a length of {}; it can't be negative", length);
   if (!o.relative_bias) return;
   if (max_length < 512) {
