@@ -1,4 +1,5 @@
-// The command line of a program, by CLI11, which takes seconds to compile and is therefore seen by command_line.cpp alone.
+// The command line of a program, by CLI11, which takes seconds to compile and is therefore seen by command_line.cpp
+// alone.
 #pragma once
 #include <cstdio>
 #include <exception>
