@@ -32,7 +32,7 @@ InputSpec around_three() { return values({2, 4}, {-4.2, -3.1, -2.7, -0.6, 0.4, 2
 
 }  // namespace
 
-std::vector<OpInfo> activation_ops() {
+COTANGENT_OP_TABLE(activation) {
   return {
       {"threshold",
        {{{distinct({2, 3})},

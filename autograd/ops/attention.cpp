@@ -183,7 +183,7 @@ Results attend_naively(Arguments x) {
 }
 }  // namespace
 
-std::vector<OpInfo> attention_ops() {
+COTANGENT_OP_TABLE(attention) {
   const InputSpec q = normal({1, 2, 3, 2}), k = normal({1, 2, 3, 2}), kv1 = normal({1, 1, 4, 2});
   return {{.name = "scaled_dot_product_attention",
            .samples = {{{q, k, k}, attend<false>, attend_naively<false>},

@@ -187,7 +187,7 @@ Tensor loop_conv_transpose(Arguments arguments, int dims, const Loops& l) {
 
 }  // namespace
 
-std::vector<OpInfo> conv_ops() {
+COTANGENT_OP_TABLE(conv) {
   const std::vector<const char*> recorded = {"conv", "conv_input_grad", "conv_weight_grad"};
   std::vector<OpInfo> ops = {
       {"conv1d",

@@ -42,7 +42,7 @@ namespace {
 Results itself(Arguments x) { return x[0]; }
 }  // namespace
 
-std::vector<OpInfo> convert_ops() {
+COTANGENT_OP_TABLE(convert) {
   return {
       // the gradient is tested by hand: differences can't see it through a dtype that rounds
       {.name = "to",

@@ -288,7 +288,7 @@ Tensor naive_einsum(const std::vector<std::string>& subscripts, const std::strin
 
 }  // namespace
 
-std::vector<OpInfo> einsum_ops() {
+COTANGENT_OP_TABLE(einsum) {
   return {
       {"einsum",
        {{{normal({2, 3}), normal({3, 2})}, COTANGENT_EINSUM("ij,jk->ik", "ac", "ab", "bc")},

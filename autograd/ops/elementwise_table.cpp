@@ -164,7 +164,7 @@ Results chosen_reference(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> elementwise_ops() {
+COTANGENT_OP_TABLE(elementwise) {
   const InputSpec odd = constant(values({5}, {0, NAN, INFINITY, -INFINITY, -2.5}));
   return {
       {.name = "add",

@@ -149,7 +149,7 @@ Results attend_unshifted(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> favor_ops() {
+COTANGENT_OP_TABLE(favor) {
   using enum FavorKernel;
   const InputSpec q = normal({1, 2, 4, 2}), k = normal({1, 2, 5, 2}), v = normal({1, 2, 5, 3}), w = normal({3, 2});
   const InputSpec same = normal({1, 2, 4, 3});

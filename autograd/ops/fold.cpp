@@ -74,7 +74,7 @@ Tensor col2im(const Tensor& columns, const Spatial& output_size, const Spatial& 
 
 // ---- op table ----
 
-std::vector<OpInfo> fold_ops() {
+COTANGENT_OP_TABLE(fold) {
   return {
       {.name = "im2col",
        .samples = {{{values({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6})},

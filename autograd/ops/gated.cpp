@@ -96,7 +96,7 @@ Results maxout_of(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> gated_ops() {
+COTANGENT_OP_TABLE(gated) {
   return {
       {"glu",
        {{{normal({2, 6})}, on_last<glu>, by_halves<[](double a, double b) { return a * sigmoid_of(b); }>},

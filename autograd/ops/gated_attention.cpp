@@ -279,7 +279,7 @@ Results spread_naively(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> gated_attention_ops() {
+COTANGENT_OP_TABLE(gated_attention) {
   using enum ReluNorm;
   const InputSpec q = normal({2, 1, 3, 2}), k = normal({2, 1, 5, 2}), v = normal({2, 1, 5, 3});
   const InputSpec bias = normal({1, 3, 5}), kept = values({2, 5}, {1, 1, 0, 1, 1, 0, 1, 1, 0, 0}, boolean);

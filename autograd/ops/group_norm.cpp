@@ -115,7 +115,7 @@ Results naive_by_running(Arguments x) { return naive(x, 2, {0.5, -1, 0.5, -1, 2,
 
 }  // namespace
 
-std::vector<OpInfo> group_norm_ops() {
+COTANGENT_OP_TABLE(group_norm) {
   const InputSpec per_channel = normal({4}), per_2 = normal({2});
   return {
       {"group_norm",

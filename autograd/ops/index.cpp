@@ -326,7 +326,7 @@ OpInfo embedding_info() {
 
 }  // namespace
 
-std::vector<OpInfo> index_ops() {
+COTANGENT_OP_TABLE(index) {
   return {
       index_select_info(),
       index_add_info(),

@@ -355,6 +355,6 @@ OpInfo index_put_info() {
 
 }  // namespace
 
-std::vector<OpInfo> indexing_ops() { return {index_info(), index_put_info()}; }
+COTANGENT_OP_TABLE(indexing) { return {index_info(), index_put_info()}; }
 
 }  // namespace cotangent

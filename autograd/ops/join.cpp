@@ -171,7 +171,7 @@ double element(const Tensor& x, const Dims& index) {
 
 }  // namespace
 
-std::vector<OpInfo> join_ops() {
+COTANGENT_OP_TABLE(join) {
   return {
       {"cat",
        {{{normal({2, 3}), normal({2, 1})},

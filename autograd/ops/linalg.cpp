@@ -199,7 +199,7 @@ Results call_outer(Arguments x) { return outer(x[0], x[1]); }
 
 }  // namespace
 
-std::vector<OpInfo> linalg_ops() {
+COTANGENT_OP_TABLE(linalg) {
   return {
       {"matmul",
        {{{normal({2, 3}), normal({3, 4})}, call_matmul, naive},

@@ -161,7 +161,7 @@ Results rotate_naively(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> linear_attention_ops() {
+COTANGENT_OP_TABLE(linear_attention) {
   using enum LinearForm;
   const InputSpec q = uniform({2, 1, 5, 2}, 0.2, 1.5), v = normal({2, 1, 5, 3}), other = normal({2, 1, 5, 2});
   const InputSpec shorter = uniform({2, 1, 3, 2}, 0.2, 1.5);

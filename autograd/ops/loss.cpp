@@ -258,7 +258,7 @@ const InputSpec kTarget = values({4}, {2, 0, 1, 2}, int64);
 
 }  // namespace
 
-std::vector<OpInfo> loss_ops() {
+COTANGENT_OP_TABLE(loss) {
   return {
       {.name = "mse_loss",
        .samples = {{{normal({2, 3}), normal({2, 3})},

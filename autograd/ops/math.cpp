@@ -134,7 +134,7 @@ Results by_element(Arguments x) {
 }
 }  // namespace
 
-std::vector<OpInfo> math_ops() {
+COTANGENT_OP_TABLE(math) {
   return {
       {"exp", {{{normal({2, 3})}, call<exp>, by_element<[](double v) { return std::exp(v); }>}}},
       {"expm1", {{{normal({2, 3})}, call<expm1>, by_element<[](double v) { return std::expm1(v); }>}}},

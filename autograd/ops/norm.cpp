@@ -168,7 +168,7 @@ Results train_channels_last(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> norm_ops() {
+COTANGENT_OP_TABLE(norm) {
   return {
       {"layer_norm",
        {{{normal({2, 4}), normal({4}), normal({4})}, call_layer_norm<1>, naive_layer_norm<1>},

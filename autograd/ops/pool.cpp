@@ -252,7 +252,7 @@ Results row(V... v) {
 }
 }  // namespace
 
-std::vector<OpInfo> pool_ops() {
+COTANGENT_OP_TABLE(pool) {
   const InputSpec image = distinct({1, 2, 4, 4}), odd = distinct({1, 5, 3}), volume = distinct({1, 1, 2, 3, 3});
   const InputSpec smooth = normal({1, 1, 5, 4});
   const auto max_error = [](Arguments x) -> Results { return max_pool2d(x[0], 3); };

@@ -74,7 +74,7 @@ Tensor seeded_rrelu(const Tensor& x, bool training) {
 }
 }  // namespace
 
-std::vector<OpInfo> random_ops() {
+COTANGENT_OP_TABLE(random) {
   return {
       {"dropout",
        {{{normal({3, 4})},

@@ -360,7 +360,7 @@ std::vector<Sample> truth_samples() {
 
 }  // namespace
 
-std::vector<OpInfo> reduce_ops() {
+COTANGENT_OP_TABLE(reduce) {
   std::vector<Sample> products = samples_of<prod, times, 1>(normal);
   for (const Sample& s : samples_of<prod, times, 1>(with_zeros)) products.push_back(s);
   return {

@@ -160,7 +160,7 @@ Results sized(Arguments x) {
 }
 }  // namespace
 
-std::vector<OpInfo> resize_ops() {
+COTANGENT_OP_TABLE(resize) {
   using enum Interpolation;
   const InputSpec line = normal({1, 2, 5}), image = normal({1, 1, 4, 5}), volume = normal({1, 1, 2, 2, 3});
   return {

@@ -225,7 +225,7 @@ Results naive_rnn(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> rnn_ops() {
+COTANGENT_OP_TABLE(rnn) {
   const InputSpec x = normal({3, 2, 2}), state = normal({2, 2}), w4 = normal({8, 2}), b4 = normal({8}),
                   w3 = normal({6, 2}), b3 = normal({6}), w1 = uniform({2, 2}, -1, 1), b1 = uniform({2}, -1, 1);
   return {

@@ -92,7 +92,7 @@ Tensor rope_naively(const Tensor& x, const Tensor& positions, const RopeOptions&
 constexpr RopeOptions kHalves{.layout = RopeLayout::half_split}, kPartly{.width = 2, .base = 50};
 }  // namespace
 
-std::vector<OpInfo> rope_ops() {
+COTANGENT_OP_TABLE(rope) {
   return {{"rope",
            {{{normal({2, 3, 4})},
              [](Arguments x) -> Results { return rope(x[0], 5); },

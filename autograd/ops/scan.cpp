@@ -35,7 +35,7 @@ Tensor summed(const Tensor& x, int64_t dim) {
 }
 }  // namespace
 
-std::vector<OpInfo> scan_ops() {
+COTANGENT_OP_TABLE(scan) {
   return {{"cumsum",
            {{{normal({2, 4})},
              [](Arguments x) -> Results { return cumsum(x[0], 1); },

@@ -61,7 +61,7 @@ Results zeros_of(Arguments x) { return x[0] * 0; }
 Results ones_of(Arguments x) { return x[0] * 0 + 1; }
 }  // namespace
 
-std::vector<OpInfo> softmax_ops() {
+COTANGENT_OP_TABLE(softmax) {
   return {
       {"softmax",
        {{{normal({3, 4})}, softmax_along<-1>, softmax_reference<-1>},

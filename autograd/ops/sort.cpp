@@ -73,7 +73,7 @@ Tensors transposed(const Tensors& xs) { return {xs[0].t(), xs[1].t()}; }
 
 }  // namespace
 
-std::vector<OpInfo> sort_ops() {
+COTANGENT_OP_TABLE(sort) {
   return {
       {.name = "sort",
        .samples = {{{distinct({3, 4})},

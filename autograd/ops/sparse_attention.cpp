@@ -286,7 +286,7 @@ Results attend_wrongly(Arguments x) {
 
 }  // namespace
 
-std::vector<OpInfo> sparse_attention_ops() {
+COTANGENT_OP_TABLE(sparse_attention) {
   using enum SparsePattern;
   const InputSpec q = normal({2, 1, 7, 2}), v = normal({2, 1, 7, 3});
   const InputSpec kept = values({2, 7}, {1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0}, boolean);

@@ -162,7 +162,7 @@ std::vector<Sample> spread_samples(Results (*all)(Arguments), Results (*one)(Arg
 
 }  // namespace
 
-std::vector<OpInfo> statistics_ops() {
+COTANGENT_OP_TABLE(statistics) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return {
       {.name = "var",

@@ -26,7 +26,7 @@ Tensor reshaped(const Tensor& x, const Shape& shape) { return from_vector(x.deta
 }  // namespace
 
 // The input is x (2, 3, 4), whose element (i, j, k) is at 12 i + 4 j + k, unless another is named.
-std::vector<OpInfo> view_ops() {
+COTANGENT_OP_TABLE(view) {
   const InputSpec x234 = normal({2, 3, 4});
   return {
       {.name = "expand",
