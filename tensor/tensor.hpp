@@ -244,7 +244,12 @@ class Tensor {
   detail::TensorImpl* impl_ = nullptr;
 };
 
-using Tensors = PooledVector<Tensor>;
+/// A list of tensors, in memory of the caching allocator. A std::vector<Tensor> is taken wherever one is expected.
+struct Tensors : PooledVector<Tensor> {
+  using PooledVector<Tensor>::PooledVector;
+  Tensors(const std::vector<Tensor>& list) : PooledVector<Tensor>(list.begin(), list.end()) {}
+  operator std::vector<Tensor>() const { return {begin(), end()}; }
+};
 
 /// The elements as nested brackets, as NumPy prints them with a precision of 4: in columns, without an exponent unless
 /// one is needed (from 1e6 on, for float64 from 1e8 on; below 1e-4; or for numbers more than a factor of 1000 apart);

@@ -64,3 +64,13 @@ TEST_CASE("an in-place write on a part reaches its base and the other parts") {
   sum(halves[1]).backward();
   CHECK(w.grad().to_vector<float>() == std::vector<float>{0, 0, 5, 5});
 }
+
+TEST_CASE("a std::vector of tensors serves wherever a list is taken, and takes what is given") {
+  std::vector<Tensor> list{ones({2}), full({2}, 3)};
+  for (Tensor& x : list) x.requires_grad_();
+  CHECK(stack(list).shape() == Shape{2, 2});
+  const std::vector<Tensor> gradients = grad({sum(list[0] * list[1])}, list);
+  CHECK(gradients[0].to_vector<float>() == std::vector<float>{3, 3});
+  const std::vector<Tensor> parts = split(list[1], 1);
+  CHECK(parts.size() == 2);
+}
