@@ -57,6 +57,7 @@
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/page_turning.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/position.hpp>
 #include <cotangent/nn/receptive_field.hpp>

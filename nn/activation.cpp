@@ -114,6 +114,11 @@ std::string Hardtanh::settings() const { return low == -1 && high == 1 ? "" : fm
 std::string Softshrink::settings() const { return unless(0.5, lambda); }
 std::string Hardshrink::settings() const { return unless(0.5, lambda); }
 
+Tensor Softmax2d::forward(const Tensor& x) {
+  if (x.rank() != 3 && x.rank() != 4)
+    fail<ShapeError>("[Softmax2d] x has shape {}; it must be (N, C, H, W) or (C, H, W)", x.shape());
+  return softmax(x, -3);
+}
 std::string Softmax::settings() const { return std::to_string(dim); }
 std::string Softmin::settings() const { return std::to_string(dim); }
 std::string LogSoftmax::settings() const { return std::to_string(dim); }

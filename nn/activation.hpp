@@ -258,6 +258,12 @@ struct Softmax : Module {
   std::string settings() const override;
 };
 
+/// Softmax over the channels of images, at each place by itself.   (N, C, H, W) or (C, H, W); else a ShapeError
+struct Softmax2d : Module {
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x);
+};
+
 struct Softmin : Module {
   explicit Softmin(int64_t dim_) : dim(dim_) {}
   int64_t dim;

@@ -32,6 +32,15 @@ TEST_CASE("each activation is found by its name") {
                     Catch::Contains("no activation \"swish\"; there are identity, relu"));
 }
 
+TEST_CASE("Softmax2d is over the channels, as PyTorch's") {
+  const Tensor x = arange(8).to(float64).reshape({2, 2, 2});
+  const Tensor y = nn::Softmax2d()(x);  // each place has n and n + 4
+  CHECK(y[0].flatten()[3].item() == Approx(0.017986209962091559).epsilon(1e-14));
+  CHECK(y[1].flatten()[0].item() == Approx(0.982013790037908442).epsilon(1e-14));
+  CHECK(equal(nn::Softmax2d()(x.reshape({1, 2, 2, 2}))[0], y));
+  CHECK_THROWS_WITH(nn::Softmax2d()(ones({2, 3})), Catch::Contains("must be (N, C, H, W) or (C, H, W)"));
+}
+
 TEST_CASE("the activation modules call their functions") {
   const Tensor x = randn({4, 6});
   CHECK(equal(nn::Threshold(0.1, 5)(x), threshold(x, 0.1, 5)));

@@ -152,6 +152,7 @@ TEST_CASE("gradients of the activations") {
   check_layer(nn::Tanh(), {2, 3});
   check_layer(nn::Softmax(-1), {2, 3});
   check_layer(nn::LogSoftmax(1), {2, 3});
+  check_layer(nn::Softmax2d(), {1, 3, 2, 1});
   check_layer(nn::Threshold(0.3, 2), {2, 3});
   check_layer(nn::ReLUSquared(), {2, 3});
   check_layer(nn::PReLU(), {2, 3});
