@@ -1,45 +1,26 @@
 #pragma once
 // Cases of tests/reference/NAME.json: {"op", "options", "inputs", "y", "dy", "gradients"}, tensors as [shape, values].
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
-#include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/spatial.hpp>
 
+#include "json.hpp"
+
 namespace cotangent {
 
-inline nlohmann::json reference_cases(const std::string& name) {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/" + name);
-  REQUIRE(file);
-  return nlohmann::json::parse(file);
-}
-
-inline Dims dims_of(const nlohmann::json& numbers) {
-  Dims dims;
-  for (int64_t n : numbers) dims.push_back(n);
-  return dims;
-}
-
-/// A float64 tensor, or one of int64.
-template <class T = double>
-Tensor unpacked(const nlohmann::json& packed) {
-  return from_vector(packed[1].get<std::vector<T>>(), dims_of(packed[0]));
-}
-
 /// A number or a list of numbers.
-inline Spatial spatial_option(const nlohmann::json& options, const char* name, const Spatial& otherwise) {
+inline Spatial spatial_option(const Json& options, const char* name, const Spatial& otherwise) {
   if (!options.contains(name)) return otherwise;
   return options[name].is_array() ? Spatial(dims_of(options[name])) : Spatial(options[name].get<int64_t>());
 }
 
 /// The result of call(inputs) and its gradients, by the kernels and by the differentiable rules, are those of the case.
 template <class F>
-void check_case(const nlohmann::json& test, F call) {
+void check_case(const Json& test, F call) {
   INFO(test["op"] << " of " << test["inputs"][0][0] << " with " << test["options"]);
   Tensors inputs;
   for (const auto& packed : test["inputs"]) inputs.push_back(unpacked(packed).requires_grad_());

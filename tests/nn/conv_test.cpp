@@ -40,9 +40,9 @@ TEST_CASE("a transposed convolution layer holds its options") {
 }
 
 TEST_CASE("the convolution layers take PyTorch's weights under their names") {
-  const auto cases = reference_cases("conv_layers.json");
+  const Json cases("conv_layers.json");
   REQUIRE(cases.size() == 4);
-  const auto check = [](const nlohmann::json& test, auto layer) {
+  const auto check = [](const Json& test, auto layer) {
     nn::StateDict state;
     Names names;
     for (const auto& [name, packed] : test["state"].items()) state.add(name, unpacked(packed));

@@ -2,8 +2,6 @@
 #include <cotangent/nn/rnn.hpp>
 
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -14,18 +12,11 @@
 #include <cotangent/tensor/random.hpp>
 
 #include "../check_gradients.hpp"
+#include "../json.hpp"
 
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
-
-Tensor as_tensor(const json& packed) {
-  if (packed.is_null()) return {};
-  Shape shape;
-  for (int64_t n : packed[0]) shape.push_back(n);
-  return from_vector(packed[1].get<std::vector<double>>(), shape);
-}
 
 void check_close(const Tensor& x, const Tensor& expected) {
   REQUIRE(x.defined());
@@ -33,16 +24,16 @@ void check_close(const Tensor& x, const Tensor& expected) {
   CHECK(allclose(x, expected, 1e-10, 1e-10));
 }
 
-nn::RecurrentOptions layer_options(const json& o) {
+nn::RecurrentOptions layer_options(const Json& o) {
   return {.num_layers = o.value("num_layers", 1),
           .bias = o.value("bias", true),
           .batch_first = o.value("batch_first", false),
           .bidirectional = o.value("bidirectional", false),
           .proj_size = o.value("proj_size", 0),
-          .nonlinearity = o.value("nonlinearity", "tanh") == "relu" ? Rnn::relu : Rnn::tanh,
+          .nonlinearity = o.value<std::string>("nonlinearity", "tanh") == "relu" ? Rnn::relu : Rnn::tanh,
           .dtype = float64};
 }
-nn::CellOptions cell_options(const json& o) { return {.bias = o.value("bias", true), .dtype = float64}; }
+nn::CellOptions cell_options(const Json& o) { return {.bias = o.value("bias", true), .dtype = float64}; }
 
 Tensors listed(const Tensor& h) { return {h}; }
 Tensors listed(const std::pair<Tensor, Tensor>& y) { return {y.first, y.second}; }
@@ -50,14 +41,14 @@ Tensors listed(const RecurrentSequence& y) { return {y.output, y.h}; }
 Tensors listed(const LstmSequence& y) { return {y.output, y.h, y.c}; }
 
 template <class Layer, class Options>
-void check_case(const json& test, const Options& options) {
+void check_case(const Json& test, const Options& options) {
   Layer layer(test["sizes"][0], test["sizes"][1], options);
   nn::StateDict state;
-  for (const auto& [name, value] : test["parameters"].items()) state.add(name, as_tensor(value));
+  for (const auto& [name, value] : test["parameters"].items()) state.add(name, unpacked(value));
   layer.load_state_dict(state);
 
-  Tensors inputs{as_tensor(test["x"])}, wanted;
-  for (const json& given : test["states"]) inputs.push_back(as_tensor(given));
+  Tensors inputs{unpacked(test["x"])}, wanted;
+  for (const Json& given : test["states"]) inputs.push_back(unpacked(given));
   for (Tensor& t : inputs)
     if (t.defined()) wanted.push_back(t.requires_grad_());
   for (const Tensor& p : layer.parameters()) wanted.push_back(p);
@@ -68,14 +59,14 @@ void check_case(const json& test, const Options& options) {
     outputs = listed(layer(inputs[0], inputs[1]));
   REQUIRE(outputs.size() == test["outputs"].size());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    check_close(outputs[i], as_tensor(test["outputs"][i]));
-    cotangents.push_back(as_tensor(test["cotangents"][i]));
+    check_close(outputs[i], unpacked(test["outputs"][i]));
+    cotangents.push_back(unpacked(test["cotangents"][i]));
   }
   for (bool create_graph : {false, true}) {  // by the kernel and by the composite form
     const Tensors gradients =
         grad(outputs, wanted, {.gradients = cotangents, .retain_graph = true, .create_graph = create_graph});
     REQUIRE(gradients.size() == test["gradients"].size());
-    for (size_t i = 0; i < gradients.size(); ++i) check_close(gradients[i], as_tensor(test["gradients"][i]));
+    for (size_t i = 0; i < gradients.size(); ++i) check_close(gradients[i], unpacked(test["gradients"][i]));
   }
 }
 
@@ -101,10 +92,9 @@ using Names = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("recurrent layers and cells give what PyTorch gives") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/rnn.json");
-  const json data = json::parse(file);
+  const Json data("rnn.json");
   REQUIRE(data.size() == 20);
-  for (const json& test : data) {
+  for (const Json& test : data) {
     const std::string kind = test["kind"];
     INFO(kind << " " << test["sizes"] << " " << test["options"]);
     if (kind == "RNN") check_case<nn::RNN>(test, layer_options(test["options"]));

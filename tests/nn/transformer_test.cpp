@@ -1,7 +1,5 @@
 #include <cotangent/nn/transformer.hpp>
 
-#include <fstream>
-
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
@@ -10,41 +8,38 @@
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
-#include <nlohmann/json.hpp>
 
 #include "../check_gradients.hpp"
+#include "../json.hpp"
 
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
 
 bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-12) { return allclose(a, b, tolerance, tolerance); }
 
-/// [shape, values]; a list of whole numbers 0 and 1 named as a mask is bool.
-Tensor as_tensor(const json& packed, bool is_mask = false) {
-  Shape shape;
-  for (int64_t size : packed[0]) shape.push_back(size);
-  const Tensor x = from_vector(packed[1].get<std::vector<double>>(), shape);
-  return is_mask && packed[1][0].is_number_integer() ? x.to(boolean) : x;
+/// A list of whole numbers is bool.
+Tensor mask_of(const Json& packed) {
+  const Tensor x = unpacked(packed);
+  return packed[1][0].is_integer() ? x.to(boolean) : x;
 }
 
 /// A case of the reference: its inputs by name.
 struct Case {
-  explicit Case(const json& test) : data(test) {
-    for (const auto& [name, packed] : test["inputs"].items()) inputs.add(name, as_tensor(packed).requires_grad_());
-    for (const auto& [name, packed] : test["masks"].items()) masks.add(name, as_tensor(packed, true));
+  explicit Case(const Json& test) : data(test) {
+    for (const auto& [name, packed] : test["inputs"].items()) inputs.add(name, unpacked(packed).requires_grad_());
+    for (const auto& [name, packed] : test["masks"].items()) masks.add(name, mask_of(packed));
   }
   nn::StateDict state() const {
     nn::StateDict result;
-    for (const auto& [name, packed] : data["parameters"].items()) result.add(name, as_tensor(packed));
+    for (const auto& [name, packed] : data["parameters"].items()) result.add(name, unpacked(packed));
     return result;
   }
   template <class Option>
   Option get(const char* name, Option otherwise) const {
     return data.value(name, otherwise);
   }
-  const json& data;
+  Json data;
   nn::StateDict inputs, masks;
 };
 
@@ -55,11 +50,11 @@ void compare(const Case& test, M module, F f) {
   const nn::LoadReport report = module.load_state_dict(test.state());
   CHECK(report.matched.size() == test.data["parameters"].size());
   const Tensor y = f(module);
-  CHECK(close(y, as_tensor(test.data["y"]), 1e-10));
-  y.backward(as_tensor(test.data["dy"]));
+  CHECK(close(y, unpacked(test.data["y"]), 1e-10));
+  y.backward(unpacked(test.data["dy"]));
   auto check_gradient = [&](const std::string& name, const Tensor& x) {
     INFO(name);
-    CHECK(close(x.grad(), as_tensor(test.data["gradients"][name]), 1e-10));
+    CHECK(close(x.grad(), unpacked(test.data["gradients"][name]), 1e-10));
   };
   for (const auto& [name, x] : test.inputs) check_gradient(name, x);
   for (const auto& [name, p] : module.named_parameters()) check_gradient(name, p);
@@ -78,8 +73,7 @@ nn::MultiHeadAttention attention(bool causal = true) { return {4, 2, {.causal = 
 }  // namespace
 
 TEST_CASE("attention and transformer layers equal PyTorch's, gradients included") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/transformer.json");
-  const json data = json::parse(file);
+  const Json data("transformer.json");
   CHECK(data.size() == 12);
   for (size_t n = 0; n < data.size(); ++n) {
     const Case test(data[n]);

@@ -2,7 +2,6 @@
 #include <cotangent/optim/lbfgs.hpp>
 
 #include <cmath>
-#include <fstream>
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -12,10 +11,10 @@
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
-#include <nlohmann/json.hpp>
+
+#include "../json.hpp"
 
 using namespace cotangent;
-using nlohmann::json;
 using optim::LineSearch;
 
 namespace {
@@ -47,11 +46,10 @@ auto loss_of(const std::string& name, optim::LBFGS& optimizer, const Tensors& p,
 }  // namespace
 
 TEST_CASE("L-BFGS takes PyTorch's path, and goes on from its state as if it had not stopped") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/lbfgs.json");
-  const json data = json::parse(file);
+  const Json data("lbfgs.json");
   REQUIRE(data["cases"].size() == 9);
-  for (const json& test : data["cases"]) {
-    const json& o = test["options"];
+  for (const Json& test : data["cases"]) {
+    const Json& o = test["options"];
     INFO(o);
     const optim::LBFGSOptions options{
         .lr = o.value("lr", 1.0),
@@ -65,7 +63,7 @@ TEST_CASE("L-BFGS takes PyTorch's path, and goes on from its state as if it had 
     const auto initial = data["initial"].get<std::vector<std::vector<double>>>();
     const Tensors p{leaf(initial[0]), leaf(initial[1])};
     optim::LBFGS optimizer(p, options);
-    const json& path = test["path"];
+    const Json& path = test["path"];
     Tensors again;
     nn::StateDict half;
     for (size_t t = 0; t < path.size(); ++t) {

@@ -1,6 +1,5 @@
 // The optimizers against PyTorch's trajectories, which reference/make_optim.py wrote.
 #include <cmath>
-#include <fstream>
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -16,10 +15,10 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
-#include <nlohmann/json.hpp>
+
+#include "../json.hpp"
 
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
 
@@ -42,7 +41,7 @@ void set_gradients(const Tensors& parameters, const Vectors& slopes, int t) {
   }
 }
 
-nn::StateDict entries_of(const json& named) {
+nn::StateDict entries_of(const Json& named) {
   nn::StateDict entries;
   for (const auto& [name, value] : named.items())
     if (value.is_array())
@@ -53,7 +52,7 @@ nn::StateDict entries_of(const json& named) {
 }
 
 template <class Options>
-Options options_from(const json& named) {
+Options options_from(const Json& named) {
   const nn::StateDict entries = entries_of(named);
   Options options;
   optim::detail::Fields fields(entries, "", {});
@@ -62,7 +61,7 @@ Options options_from(const json& named) {
   return options;
 }
 
-void check_values(const Tensors& parameters, const json& expected) {
+void check_values(const Tensors& parameters, const Json& expected) {
   for (size_t k = 0; k < parameters.size(); ++k) {
     const auto values = parameters[k].to_vector<double>();
     for (size_t i = 0; i < values.size(); ++i) {
@@ -75,7 +74,7 @@ void check_values(const Tensors& parameters, const json& expected) {
 
 /// 100 steps beside PyTorch; and the second half again by an optimizer that was made from the first one's state.
 template <class Optimizer, class Options>
-void compare(const json& data, const json& test) {
+void compare(const Json& data, const Json& test) {
   const Vectors slopes = data["slopes"];
   const Tensors parameters = make_parameters(data["initial"]);
   Optimizer optimizer(parameters, options_from<Options>(test["options"]));
@@ -84,8 +83,8 @@ void compare(const json& data, const json& test) {
   for (int t = 1; t <= 100; ++t) {
     set_gradients(parameters, slopes, t);
     optimizer.step();
-    const auto expected = test["after"].find(std::to_string(t));
-    if (expected != test["after"].end()) check_values(parameters, *expected);
+    const std::string now = std::to_string(t);
+    if (test["after"].contains(now)) check_values(parameters, test["after"][now]);
     if (t != 50) continue;
     again = make_parameters({parameters[0].to_vector<double>(), parameters[1].to_vector<double>()});
     half = optimizer.state_dict().clone();
@@ -117,12 +116,11 @@ const Vectors kSlopes{{0.3, 1.1, 0.7, 2.0, 0.05, 1.6}, {0.9, 0.2, 1.3}};
 }  // namespace
 
 TEST_CASE("the optimizers take PyTorch's path for 100 steps, and go on from step 50 as if they had not stopped") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/optim.json");
-  const json data = json::parse(file);
+  const Json data("optim.json");
   size_t compared = 0;
   for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
                                                          std::type_identity<Options>) {
-    for (const json& test : data["cases"]) {
+    for (const Json& test : data["cases"]) {
       if (test["optimizer"] != name) continue;
       INFO(name << " " << test["options"]);
       compare<Optimizer, Options>(data, test);

@@ -2,7 +2,6 @@
 #include <cotangent/optim/schedule.hpp>
 
 #include <cmath>
-#include <fstream>
 
 #include <catch2/catch.hpp>
 #include <cotangent/optim/adagrad.hpp>
@@ -10,27 +9,25 @@
 #include <cotangent/optim/plateau.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>
-#include <nlohmann/json.hpp>
+
+#include "../json.hpp"
 
 using namespace cotangent;
 using namespace cotangent::optim;
-using nlohmann::json;
 
 namespace {
 
 Tensors one_parameter() { return {zeros({1}).requires_grad_()}; }
 
-json reference(const std::string& name) {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/schedules.json");
-  for (const json& test : json::parse(file))
+Json reference(const std::string& name) {
+  for (const Json& test : Json("schedules.json"))
     if (test["name"] == name) return test;
-  FAIL("there is no case " << name);
-  return {};
+  throw Error("there is no case " + name);
 }
 
 void compare(const std::string& name, const Schedule& schedule) {
   INFO(name);
-  const json expected = reference(name);
+  const Json expected = reference(name);
   AdamW optimizer(one_parameter(), {.lr = 0.5}), resumed(one_parameter());
   LRScheduler scheduler(optimizer, schedule), second(resumed, schedule);
   for (size_t t = 0; t < 100; ++t) {
@@ -134,7 +131,7 @@ TEST_CASE("one cycle moves the momentum of SGD, or none") {
 TEST_CASE("ReduceLROnPlateau reduces when PyTorch does, and goes on from its state") {
   const auto compare_plateau = [](const std::string& name, auto metric, const PlateauOptions& options) {
     INFO(name);
-    const json expected = reference(name);
+    const Json expected = reference(name);
     SGD optimizer(one_parameter(), {.lr = 0.5}), resumed(one_parameter(), {.lr = 1});
     ReduceLROnPlateau plateau(optimizer, options), second(resumed, options);
     int reductions = 0;

@@ -1,38 +1,35 @@
 #include <cotangent/tensor/print.hpp>
 
-#include <fstream>
 #include <limits>
 #include <sstream>
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
+#include "../json.hpp"
+
 using namespace cotangent;
-using nlohmann::json;
 
 TEST_CASE("tensors print as in NumPy") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/print.json");
-  const json cases = json::parse(file);
+  const Json cases("print.json");
   REQUIRE(cases.size() > 90);
-  for (const json& c : cases) {
+  for (const Json& c : cases) {
     const std::string dtype_name = c["dtype"];
     Dtype dtype = float32;
     for (Dtype d : {float32, float64, float16, int64, uint8, boolean})
       if (dtype_name == name(d)) dtype = d;
     std::vector<double> values;
     std::vector<int64_t> integers;
-    for (const json& v : c["values"]) {
+    for (const Json& v : c["values"]) {
       values.push_back(v == "nan"    ? std::numeric_limits<double>::quiet_NaN()
                        : v == "inf"  ? std::numeric_limits<double>::infinity()
                        : v == "-inf" ? -std::numeric_limits<double>::infinity()
                                      : v.get<double>());
-      integers.push_back(v.is_number_integer() ? v.get<int64_t>() : 0);
+      integers.push_back(v.is_integer() ? v.get<int64_t>() : 0);
     }
-    const auto sizes = c["shape"].get<std::vector<int64_t>>();
-    const Shape shape{std::span<const int64_t>(sizes)};
+    const Shape shape = dims_of(c["shape"]);
     for (int64_t i = 0; c["values"].empty() && i < shape.product(); ++i)  // as in make_print.py
       values.push_back(double(i * 7919 % 2003 - 1000) / 7);
     const Tensor x = is_floating(dtype) ? from_vector(values, shape) : from_vector(integers, shape);

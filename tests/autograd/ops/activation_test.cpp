@@ -4,9 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -20,8 +18,9 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
+#include "../../json.hpp"
+
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
 
@@ -76,10 +75,8 @@ Derivatives derivatives(Function f, const Tensor& points) {
   return {y.detach(), first, recorded.detach(), second.defined() ? second : zeros_like(points)};
 }
 
-json reference() { return json::parse(std::ifstream(COTANGENT_SOURCE_DIR "/tests/reference/activation.json")); }
-
 /// Of the values that are not null.
-void check_values(const Tensor& got, const json& wanted) {
+void check_values(const Tensor& got, const Json& wanted) {
   const std::vector<double> values = got.to_vector<double>();
   REQUIRE(values.size() == wanted.size());
   for (size_t i = 0; i < values.size(); ++i) {
@@ -91,19 +88,13 @@ void check_values(const Tensor& got, const json& wanted) {
   }
 }
 
-Tensor as_tensor(const json& packed) {
-  Shape shape;
-  for (int64_t n : packed[0]) shape.push_back(n);
-  return from_vector(packed[1].get<std::vector<double>>(), shape);
-}
-
 double value_at(Function f, double x) { return f(full({}, x, float64)).item(); }
 double slope_at(Function f, double x) { return derivatives(f, full({}, x, float64)).first.item(); }
 
 }  // namespace
 
 TEST_CASE("elementwise activations give what PyTorch gives, with two derivatives") {
-  const json all = reference();
+  const Json all("activation.json");
   const Tensor x = from_vector(all["x"].get<std::vector<double>>(), {static_cast<int64_t>(all["x"].size())});
   int compared = 0;
   for (const auto& [name, wanted] : all.items()) {
@@ -121,22 +112,22 @@ TEST_CASE("elementwise activations give what PyTorch gives, with two derivatives
 }
 
 TEST_CASE("prelu, softmax, log_softmax, softmin and glu give what PyTorch gives") {
-  const json all = reference();
-  for (const json& test : all["cases"]) {
+  const Json all("activation.json");
+  for (const Json& test : all["cases"]) {
     const std::string op = test["op"];
     INFO(op);
     Tensors inputs;
-    for (const json& input : test["inputs"]) inputs.push_back(as_tensor(input).requires_grad_());
+    for (const Json& input : test["inputs"]) inputs.push_back(unpacked(input).requires_grad_());
     const Tensor& x = inputs[0];
     const Tensor y = op == "prelu"         ? prelu(x, inputs[1])
                      : op == "softmax"     ? softmax(x, 1)
                      : op == "log_softmax" ? log_softmax(x, 1)
                      : op == "softmin"     ? softmin(x, 1)
                                            : glu(x, 1);
-    CHECK(allclose(y, as_tensor(test["y"]), 1e-10, 1e-10));
-    const Tensors gradients = grad({y}, inputs, {.gradients = {as_tensor(test["dy"])}});
+    CHECK(allclose(y, unpacked(test["y"]), 1e-10, 1e-10));
+    const Tensors gradients = grad({y}, inputs, {.gradients = {unpacked(test["dy"])}});
     for (size_t i = 0; i < inputs.size(); ++i)
-      CHECK(allclose(gradients[i], as_tensor(test["gradients"][i]), 1e-10, 1e-10));
+      CHECK(allclose(gradients[i], unpacked(test["gradients"][i]), 1e-10, 1e-10));
   }
 }
 

@@ -19,7 +19,7 @@ void check_equal(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 TEST_CASE("convolutions give what PyTorch gives") {
-  const auto cases = reference_cases("conv.json");
+  const Json cases("conv.json");
   REQUIRE(cases.size() == 16);
   for (const auto& test : cases)
     check_case(test, [&](const Tensors& x) {

@@ -2,22 +2,15 @@
 #include <cotangent/autograd/ops/einsum.hpp>
 
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/error.hpp>
 
+#include "../../json.hpp"
+
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
-Shape as_shape(const json& sizes) {
-  Shape shape;
-  for (int64_t n : sizes) shape.push_back(n);
-  return shape;
-}
-
 /// i * 7 % 5 - 2 at element i.
 Tensor counted(const Shape& shape) {
   std::vector<double> values(static_cast<size_t>(shape.product()));
@@ -27,16 +20,15 @@ Tensor counted(const Shape& shape) {
 }  // namespace
 
 TEST_CASE("einsum gives what PyTorch gives") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/einsum.json");
-  const json data = json::parse(file);
+  const Json data("einsum.json");
   REQUIRE(data.size() == 60);
-  for (const json& test : data) {
+  for (const Json& test : data) {
     const std::string equation = test["equation"];
     INFO(equation << " of " << test["shapes"]);
     Tensors operands;
-    for (const json& shape : test["shapes"]) operands.push_back(counted(as_shape(shape)));
+    for (const Json& shape : test["shapes"]) operands.push_back(counted(dims_of(shape)));
     const Tensor y = einsum(equation, operands);
-    CHECK(y.shape() == as_shape(test["y_shape"]));
+    CHECK(y.shape() == dims_of(test["y_shape"]));
     CHECK(y.to_vector<double>() == test["y"].get<std::vector<double>>());
   }
 }

@@ -9,7 +9,7 @@
 using namespace cotangent;
 
 TEST_CASE("im2col and col2im give what PyTorch's unfold and fold give") {
-  const auto cases = reference_cases("fold.json");
+  const Json cases("fold.json");
   REQUIRE(cases.size() == 6);
   for (const auto& test : cases)
     check_case(test, [&](const Tensors& x) {

@@ -1,9 +1,6 @@
 #include <cotangent/tensor/indexing.hpp>
 
-#include <fstream>
-
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/modes.hpp>
@@ -15,26 +12,23 @@
 #include <cotangent/tensor/create.hpp>
 
 #include "../../check_gradients.hpp"
+#include "../../json.hpp"
 
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
 
-Slice::Bound bound(const json& j) { return j.is_null() ? Slice::Bound(None) : Slice::Bound(j.get<int64_t>()); }
+Slice::Bound bound(const Json& j) { return j.is_null() ? Slice::Bound(None) : Slice::Bound(j.get<int64_t>()); }
 
-Index decode(const json& entry) {
+Index decode(const Json& entry) {
   const std::string kind = entry["kind"];
   if (kind == "integer") return entry["value"].get<int64_t>();
   if (kind == "slice") return Slice(bound(entry["start"]), bound(entry["stop"]), entry["step"].get<int64_t>());
   if (kind == "ellipsis") return Ellipsis;
   if (kind == "none") return None;
-  const auto shape = entry["shape"].get<std::vector<int64_t>>();
-  return from_vector(entry["values"].get<std::vector<int64_t>>(), Shape(std::span<const int64_t>(shape)))
+  return from_vector(entry["values"].get<std::vector<int64_t>>(), dims_of(entry["shape"]))
       .to(kind == "mask" ? boolean : int64);
 }
-
-Shape shape_of(const json& j) { return Shape(std::span<const int64_t>(j.get<std::vector<int64_t>>())); }
 
 // Lists of entries whose length is known at run time only.
 Tensor read(const Tensor& x, const std::vector<Index>& i) {
@@ -59,14 +53,13 @@ void write(Tensor& x, const std::vector<Index>& i, const Tensor& v) {
 }  // namespace
 
 TEST_CASE("random index expressions read and write what NumPy's do") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/indexing.json");
-  const json cases = json::parse(file);
+  const Json cases("indexing.json");
   REQUIRE(cases.size() == 150);
-  for (const json& c : cases) {
-    INFO(c.dump());
-    const Shape shape = shape_of(c["shape"]);
+  for (const Json& c : cases) {
+    INFO(c);
+    const Shape shape = dims_of(c["shape"]);
     std::vector<Index> indices;
-    for (const json& entry : c["index"]) indices.push_back(decode(entry));
+    for (const Json& entry : c["index"]) indices.push_back(decode(entry));
     // in row-major order and with the dimensions reversed in memory
     Dims reversed;
     for (int d = shape.rank() - 1; d >= 0; --d) reversed.push_back(d);
@@ -74,7 +67,7 @@ TEST_CASE("random index expressions read and write what NumPy's do") {
     Tensor turned = permute(clone(contiguous(permute(dense, reversed))), reversed);
     for (Tensor x : {dense, turned}) {
       const Tensor y = read(x, indices);
-      CHECK(y.shape() == shape_of(c["result_shape"]));
+      CHECK(y.shape() == dims_of(c["result_shape"]));
       CHECK(y.to_vector<int64_t>() == c["result"].get<std::vector<int64_t>>());
       write(x, indices, arange(100, 100 + y.numel()).reshape(y.shape()));
       CHECK(x.to_vector<int64_t>() == c["written"].get<std::vector<int64_t>>());
@@ -89,7 +82,7 @@ TEST_CASE("random index expressions read and write what NumPy's do") {
           write(y, indices, v * v);
           return y;
         },
-        {base + 1, ones(shape_of(c["result_shape"]), float64)}, {.allow_zero = true});
+        {base + 1, ones(dims_of(c["result_shape"]), float64)}, {.allow_zero = true});
   }
 }
 

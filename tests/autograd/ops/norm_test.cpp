@@ -3,8 +3,6 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -13,32 +11,26 @@
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/check_gradients.hpp>
 
+#include "../../json.hpp"
+
 using namespace cotangent;
-using nlohmann::json;
 
 namespace {
-
-Tensor as_tensor(const json& packed) {
-  if (packed.is_null()) return {};
-  Shape shape;
-  for (int64_t n : packed[0]) shape.push_back(n);
-  return from_vector(packed[1].get<std::vector<double>>(), shape);
-}
 
 void check_close(const Tensor& x, const Tensor& expected, double tolerance = 1e-10) {
   REQUIRE(x.defined() == expected.defined());
   if (x.defined()) CHECK(allclose(x, expected, tolerance, tolerance));
 }
 
-void check_case(const json& test, MemoryFormat format) {
+void check_case(const Json& test, MemoryFormat format) {
   Tensors inputs, wanted;
   for (const char* name : {"x", "weight", "bias"}) {
-    Tensor t = as_tensor(test[name]);
+    Tensor t = unpacked(test[name]);
     if (t.defined() && t.rank() == 4) t = t.contiguous(format);
     if (t.defined()) wanted.push_back(t.requires_grad_());
     inputs.push_back(t);
   }
-  const Tensor &x = inputs[0], mean = as_tensor(test["running"][0]), var = as_tensor(test["running"][1]);
+  const Tensor &x = inputs[0], mean = unpacked(test["running"][0]), var = unpacked(test["running"][1]);
   Tensor y;
   if (test["op"] == "layer_norm" || test["op"] == "rms_norm") {
     const int dims = test["dims"];
@@ -51,24 +43,23 @@ void check_case(const json& test, MemoryFormat format) {
   } else {
     y = batch_norm(x, mean, var, inputs[1], inputs[2], test["training"].get<bool>());
   }
-  check_close(y, as_tensor(test["y"]));
-  check_close(mean, as_tensor(test["running_after"][0]));
-  check_close(var, as_tensor(test["running_after"][1]));
+  check_close(y, unpacked(test["y"]));
+  check_close(mean, unpacked(test["running_after"][0]));
+  check_close(var, unpacked(test["running_after"][1]));
   for (bool create_graph : {false, true}) {  // by the kernel and by the composite form
     const Tensors gradients =
-        grad({y}, wanted, {.gradients = {as_tensor(test["dy"])}, .retain_graph = true, .create_graph = create_graph});
+        grad({y}, wanted, {.gradients = {unpacked(test["dy"])}, .retain_graph = true, .create_graph = create_graph});
     for (size_t i = 0, k = 0; i < inputs.size(); ++i)
-      if (inputs[i].defined()) check_close(gradients[k++], as_tensor(test["gradients"][i]));
+      if (inputs[i].defined()) check_close(gradients[k++], unpacked(test["gradients"][i]));
   }
 }
 
 }  // namespace
 
 TEST_CASE("the normalisations give what PyTorch gives") {
-  std::ifstream file(COTANGENT_SOURCE_DIR "/tests/reference/norm.json");
-  const json data = json::parse(file);
+  const Json data("norm.json");
   REQUIRE(data.size() == 19);
-  for (const json& test : data) {
+  for (const Json& test : data) {
     INFO(test["op"] << " of " << test["x"][0]);
     check_case(test, MemoryFormat::contiguous);
     if (test["op"] == "batch_norm") check_case(test, MemoryFormat::channels_last);

@@ -16,7 +16,7 @@ Tensor row(const Values& v) { return from_vector(v, {1, 1, int64_t(v.size())}); 
 }  // namespace
 
 TEST_CASE("pooling gives what PyTorch gives") {
-  const auto cases = reference_cases("pool.json");
+  const Json cases("pool.json");
   REQUIRE(cases.size() == 25);
   for (const auto& test : cases)
     check_case(test, [&](const Tensors& inputs) {

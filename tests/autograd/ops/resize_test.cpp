@@ -20,7 +20,7 @@ Interpolation mode_of(const std::string& text) {
   return nearest_exact;
 }
 
-InterpolateOptions options_of(const nlohmann::json& o) {
+InterpolateOptions options_of(const Json& o) {
   InterpolateOptions options{.mode = mode_of(o["mode"])};
   if (o.contains("size")) options.size = o["size"].is_array() ? dims_of(o["size"]) : Shape{o["size"].get<int64_t>()};
   if (o.contains("scale_factor")) options.scale_factor = o["scale_factor"].get<double>();
@@ -47,7 +47,7 @@ void check_values(const Values& y, const Values& expected, double tolerance = 1e
 }  // namespace
 
 TEST_CASE("interpolation and pixel shuffling give what PyTorch gives") {
-  const auto cases = reference_cases("resize.json");
+  const Json cases("resize.json");
   REQUIRE(cases.size() == 66);
   for (const auto& test : cases) {
     if (test["op"] == "taken") continue;
@@ -61,7 +61,7 @@ TEST_CASE("interpolation and pixel shuffling give what PyTorch gives") {
 }
 
 TEST_CASE("the nearest modes take the inputs that PyTorch takes, and give the gradient back to them") {
-  const auto reference = reference_cases("resize.json");
+  const Json reference("resize.json");
   for (const auto& test : reference.back()["cases"]) {
     INFO(test);
     Tensor x = arange(0, test["n"].get<int64_t>(), 1, float32).view({1, 1, -1});
