@@ -62,7 +62,7 @@ TEST_CASE("memory statistics count bytes and requests") {
 
 #ifndef COTANGENT_PLAIN_MALLOC
 TEST_CASE("freed memory is used again, and large blocks go back on demand") {
-  { const Tensor x = zeros({3 << 20}); }
+  { const Tensor x = zeros({3 << 20}), small = zeros({10}); }
   const MemoryStats warm = memory_stats();
   CHECK(warm.cached_bytes >= 12 << 20);
   for (int i = 0; i < 100; ++i) const Tensor x = zeros({3 << 20}), small = zeros({10});
