@@ -1,6 +1,6 @@
 #pragma once
-// The reference values, tests/reference/NAME.json. The JSON library is seen by json.cpp alone: each test that included it
-// took two seconds longer to compile.
+// The reference values, tests/reference/NAME.json. The JSON library is seen by json.cpp alone: each test that included
+// it took two seconds longer to compile.
 #include <iosfwd>
 #include <string>
 #include <string_view>

@@ -116,3 +116,25 @@ TEST_CASE("PageTurningRNN keeps one state a position") {
   pages(x);
   CHECK(memory_stats().peak_bytes - before < 32 * length * state_bytes);  // a state a pair would take 256
 }
+
+TEST_CASE("two layers may read everything anew, in memory that does not grow with the length") {
+  const NoGrad guard;
+  AttentionCell cells[]{AttentionCell(4, true), AttentionCell(4, true)};
+  const Tensor x = sequence(8, 4);
+  const Tensor expected = nn::PageTurningRNN(cells[1])(nn::PageTurningRNN(cells[0])(x));
+  const auto output = [&](auto& self, int layer, int64_t i) -> Tensor {  // of a layer at i, from x alone
+    if (layer == 0) return x.select(1, i);
+    Tensors state;
+    for (int64_t t = i; t >= 0; --t) state = cells[layer - 1](self(self, layer - 1, t), state);
+    return state[0];
+  };
+  std::vector<int64_t> peaks;
+  for (int64_t i = 2; i < 8; ++i) {
+    const int64_t before = memory_stats().current_bytes;
+    reset_peak_memory();
+    const Tensor y = output(output, 2, i);
+    peaks.push_back(memory_stats().peak_bytes - before);
+    CHECK(largest_difference(y, expected.select(1, i)) < 1e-12);
+  }
+  CHECK(peaks == std::vector<int64_t>(6, peaks[0]));
+}
