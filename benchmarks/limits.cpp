@@ -40,8 +40,9 @@ double best_time(F f) {
 }
 
 float multiply_add(int64_t rounds) {
-  Vector sums[kChains] = {}, a = {}, b = {};
+  Vector sums[kChains], a = {}, b = {};
   a += 0.999f, b += 0.001f;
+  for (int i = 0; i < kChains; ++i) sums[i] = a + static_cast<float>(i);  // all different, or one would do for all
   for (int64_t i = 0; i < rounds; ++i)
     for (Vector& s : sums) s = s * a + b;
   float total = 0;
