@@ -30,7 +30,9 @@ struct ConvAxis {
 /// the pixels that a row of the result reads through one tap lie side by side. A source that lies so already is read
 /// where it is.
 struct ConvSource {
-  static constexpr int64_t kUnitPixels = 768;           // of the result, at least, where there are as many
+  static constexpr int64_t kUnitPixels = 768;  // of the result, about, where there are many units of as many
+  static constexpr int64_t kUnits = 8;         // else so many units, of no fewer than
+  static constexpr int64_t kFewPixels = 96;
   static constexpr int64_t kUnitElements = 384 * 1024;  // of the source, at most, where one image has fewer
 
   ConvAxis axes[3];
@@ -57,7 +59,8 @@ struct ConvSource {
     const int64_t pixels = z.positions * y.positions * x.positions;
     column_class = (x.extent(x.positions) + x.step - 1) / x.step;
     row = x.step * column_class;
-    band = std::clamp<int64_t>((kUnitPixels + x.positions - 1) / x.positions, 1, y.positions);
+    const int64_t unit_pixels = std::clamp<int64_t>(images * pixels / kUnits, kFewPixels, kUnitPixels);
+    band = std::clamp<int64_t>((unit_pixels + x.positions - 1) / x.positions, 1, y.positions);
     if (z.positions > 1) band = y.positions;
     bands = (y.positions + band - 1) / band;
     band = (y.positions + bands - 1) / bands;
@@ -68,12 +71,15 @@ struct ConvSource {
     if (!in_place && plane / 16 % 2 == 0) plane += 16;
     image = in_place ? image_stride : channels * plane;
     unit_images = bands > 1 ? 1
-                            : std::clamp<int64_t>(std::min((kUnitPixels + pixels / 2) / pixels, kUnitElements / image),
+                            : std::clamp<int64_t>(std::min((unit_pixels + pixels / 2) / pixels, kUnitElements / image),
                                                   1, images);
+    const int64_t parts = (images + unit_images - 1) / unit_images;
+    unit_images = (images + parts - 1) / parts;
     units = (images + unit_images - 1) / unit_images * bands;
   }
 
-  int64_t depth() const { return channels * axes[0].taps * axes[1].taps * axes[2].taps; }
+  int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
+  int64_t depth() const { return channels * taps(); }
   /// Elements that a copied unit takes.
   int64_t size() const { return in_place ? 0 : unit_images * image; }
 

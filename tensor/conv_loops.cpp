@@ -1,5 +1,7 @@
 // How a convolution is computed: the source is copied unit by unit, with its margins, and multiplied in tiles that read
 // it where it lies (no im2col, but for lines much shorter than a vector).
+#include <atomic>
+
 #include <cotangent/tensor/conv_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
@@ -12,6 +14,7 @@ using kernels::PixelRun;
 
 constexpr int64_t kSerialWork = 400'000;  // multiplications that do not pay for a second thread
 constexpr int64_t kOuterPixels = 192;     // that a weight gradient takes at once
+constexpr int64_t kPackedRows = 48;       // of a result from which its pixels are packed
 constexpr int64_t kPartials = 4'000'000;  // elements of the partial sums of a weight gradient, at most
 
 template <class T>
@@ -23,8 +26,9 @@ int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / mult
 /// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory.
 template <class Body>
 void for_workers(int64_t workers, int64_t tasks, Body&& body) {
+  std::atomic<int64_t> next{0};
   parallel_chunks(workers, [&](int64_t w) {
-    for (int64_t t = tasks * w / workers; t < tasks * (w + 1) / workers; ++t) body(w, t);
+    for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(w, t);
   });
 }
 int64_t worker_count(int64_t tasks, double work) {
@@ -77,10 +81,12 @@ struct TilePixels {
 /// cut into vectors of their own: the last one of a line overlaps the one before it, or reaches over the line's end and
 /// is mended by the next line. Short lines must be `packed`: the tile's vectors are then those of a panel.
 template <class F>
-void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& loop, F&& f) {
+void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& loop, int64_t rows, F&& f) {
   const int64_t lanes = loop.lanes, line = s.line_pixels(u), vectors = (line + lanes - 1) / lanes;
   const bool adjacent = s.axes[2].place_step == 1, mended = s.axes[1].place_step == 1;
-  const bool pack = line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
+  // a panel is aligned and close together, which pays where many rows or taps read it
+  const bool pack =
+      s.taps() > 1 || rows >= kPackedRows || line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
   TilePixels tile;
   auto flush = [&] {
     if (tile.vectors > 0) f(static_cast<const TilePixels&>(tile), pack);
@@ -219,7 +225,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
       });
       return;
     }
-    for_tiles(s, u, loop, [&](const TilePixels& pixels, bool pack) {
+    for_tiles(s, u, loop, rows, [&](const TilePixels& pixels, bool pack) {
       if (pack) loop.pack(in, offsets.data<int64_t>(), depth, pixels.runs, pixels.stretches, panel, width);
       const int64_t in_order[3] = {0, loop.lanes, 2 * loop.lanes};
       for (int64_t row = 0; row < rows; row += block) {
@@ -311,17 +317,19 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     }
   });
 
-  const int64_t row_stride = narrow ? depth : 1, depth_stride = narrow ? 1 : width;
-  parallel_for(0, groups * rows, std::max<int64_t>(1, 32768 / (chunks * depth)), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const T* from = partial.data<T>() + i / rows * each + i % rows * row_stride;
-      for (int64_t k = 0; k < depth; ++k) {
-        T sum = from[k * depth_stride];
-        for (int64_t c = 1; c < chunks; ++c) sum += from[c * groups * each + k * depth_stride];
-        dw[i * depth + k] = sum;
-      }
-    }
+  // the sum of the chunks, onto the first of them, and then into its place
+  T* const total = partial.data<T>();
+  const auto add = kernels::kernels().binary[int(kernels::Binary::add)][int(dtype_of<T>)];
+  parallel_for(0, groups * each, std::max<int64_t>(64, 32768 / chunks), [&](int64_t first, int64_t last) {
+    for (int64_t c = 1; c < chunks; ++c)
+      add(total + first, total + c * groups * each + first, total + first, last - first, kernels::Layout::both, 0, 0);
   });
+  for (int64_t i = 0; i < groups; ++i) {
+    if (narrow)
+      std::memcpy(dw + i * each, total + i * each, static_cast<size_t>(each) * sizeof(T));
+    else
+      loop.transpose(total + i * each, depth, rows, width, dw + i * rows * depth, depth);
+  }
 }
 
 template void convolve(const ConvSource&, int64_t, int64_t, const float*, const float*, WeightStrides, const float*,

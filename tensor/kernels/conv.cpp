@@ -70,6 +70,13 @@ void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun*
           int64_t width) {
   const T* x = static_cast<const T*>(px);
   T* panel = static_cast<T*>(ppanel);
+  if (run_count == 1 && runs[0].count == kVectors * kLanes<T>) {  // the most frequent: whole panels of one run
+    for (int64_t k = 0; k < depth; ++k, panel += width) {
+      const T* from = x + offsets[k] + runs[0].from;
+      COTANGENT_UNROLL for (int v = 0; v < kVectors; ++v) store(panel + v * kLanes<T>, load(from + v * kLanes<T>));
+    }
+    return;
+  }
   for (int64_t k = 0; k < depth; ++k, panel += width)
     for (int64_t j = 0; j < run_count; ++j) copy_row(x + offsets[k] + runs[j].from, panel + runs[j].to, runs[j].count);
 }
