@@ -364,6 +364,45 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   return y;
 }
 
+namespace {
+constexpr int64_t kTile = 64;  // rows and columns that are transposed at once, so that both sides stay in the cache
+
+// Where the dimension that is contiguous in y is not the one that is contiguous in x, the two make matrices that are
+// transposed; tile by tile, over all the other dimensions. False where there is no such pair.
+bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& y) {
+  const int inner = walk.rank() - 1;
+  int columns = inner - 1;
+  while (columns >= 0 && walk.stride(1, columns) != 1) --columns;
+  if (columns < 0 || walk.inner_stride(0) != 1 || walk.inner_stride(1) <= 1) return false;
+  // the other dimensions, then the tiles; these count their first row and column as third and fourth operand
+  Shape shape;
+  Strides strides[4];
+  const auto add = [&](int64_t size, std::initializer_list<int64_t> steps) {
+    shape.push_back(size);
+    int k = 0;
+    for (int64_t step : steps) strides[k++].push_back(step);
+  };
+  for (int d = 0; d < inner; ++d)
+    if (d != columns) add(walk.size(d), {walk.stride(0, d), walk.stride(1, d), 0, 0});
+  const int64_t y_stride = walk.stride(0, columns), x_stride = walk.inner_stride(1);
+  const int64_t height = walk.inner_size(), width = walk.size(columns);
+  add((width + kTile - 1) / kTile, {kTile * y_stride, kTile, 0, kTile});
+  add((height + kTile - 1) / kTile, {kTile, kTile * x_stride, kTile, 0});
+  const StridedWalk<4> tiles(shape, {&strides[0], &strides[1], &strides[2], &strides[3]});
+  const int64_t bytes = item_size(y.dtype());
+  const auto transpose = kernels().transpose[bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0];
+  tiles.run(std::max<int64_t>(1, kElementGrain / (std::min(height, kTile) * std::min(width, kTile))),
+            [&](auto at, int64_t n) {
+              for (int64_t i = 0; i < n; ++i) {
+                transpose(x.get()->data + at[1] * bytes, std::min(kTile, height - at[2]),
+                          std::min(kTile, width - at[3]), x_stride, y.get()->data + at[0] * bytes, y_stride);
+                for (int k = 0; k < 4; ++k) at[k] += tiles.inner_stride(k);
+              }
+            });
+  return true;
+}
+}  // namespace
+
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
     const int64_t bytes = item_size(x.dtype());
@@ -375,6 +414,7 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   }
   const Strides x_strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
+  if (x.dtype() == y.dtype() && copy_transposed(walk, x, y)) return;
   const Source source(x, walk.inner_stride(1), y.dtype());
   const Sink sink(y, walk.inner_stride(0), y.dtype());
   const int64_t bytes = item_size(y.dtype());

@@ -8,7 +8,8 @@
 // clang-format off
 #define COTANGENT_KERNEL_FILES(X) \
   X(attention)                    \
-  X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(reduce) X(resize) X(rnn) X(softmax) X(unary)
+  X(binary) X(conv) X(convert) X(gemm) X(loss) X(norm) X(optim) X(random) X(reduce) X(resize) X(rnn) X(softmax) \
+  X(transpose) X(unary)
 // clang-format on
 
 namespace cotangent::kernels {

@@ -56,6 +56,9 @@ class StridedWalk {
   }
 
   int64_t numel() const { return numel_; }
+  int rank() const { return rank_; }
+  int64_t size(int d) const { return sizes_[d]; }
+  int64_t stride(int k, int d) const { return strides_[k][d]; }
   int64_t inner_size() const { return sizes_[rank_ - 1]; }
   int64_t inner_stride(int k) const { return strides_[k][rank_ - 1]; }
 

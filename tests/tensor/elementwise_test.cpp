@@ -1,8 +1,10 @@
 // Every loop of the kernel table against a naive one, in every layout. CTest runs this file for each instruction set.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 
 #include <cotangent/cotangent.hpp>
@@ -342,6 +344,41 @@ TEST_CASE("copy_into moves between any two layouts and dtypes") {
   CHECK(y.to_vector<double>() == Values{1, 2, 3, 1, 2, 3});
   raw::copy_into("copy", tensor({{4}, {5}}), spread(y));
   CHECK_THROWS_AS(raw::copy_into("copy", ones({2}), y), ShapeError);
+}
+
+TEST_CASE("copies between two orders of dimensions equal naive ones for every size of element") {
+  int wrong = 0;
+  const auto check = [&](const Tensor& x, const Tensor& y) {  // of rank 4
+    raw::copy_into("copy", x, y);
+    const size_t bytes = static_cast<size_t>(item_size(x.dtype()));
+    const auto at = [&](const Tensor& t, const int64_t* i) {
+      int64_t offset = 0;
+      for (int d = 0; d < 4; ++d) offset += i[d] * t.strides()[d];
+      return static_cast<const char*>(t.raw_data()) + offset * int64_t(bytes);
+    };
+    const Shape& s = x.shape();
+    for (int64_t i[4] = {}; i[0] < s[0]; ++i[0])
+      for (i[1] = 0; i[1] < s[1]; ++i[1])
+        for (i[2] = 0; i[2] < s[2]; ++i[2])
+          for (i[3] = 0; i[3] < s[3]; ++i[3]) wrong += std::memcmp(at(x, i), at(y, i), bytes) != 0;
+  };
+  int64_t order[] = {0, 1, 2, 3};
+  for (const Dtype dtype : {uint8, bfloat16, float32, float64})
+    for (const Shape& shape : {Shape{2, 3, 5, 19}, Shape{3, 2, 2, 37}, Shape{4, 33, 1, 7}, Shape{3, 1, 67, 130},
+                               Shape{9, 16, 2, 8}, Shape{2, 2, 2, 2}, Shape{0, 3, 2, 5}}) {
+      const Tensor x = raw::cast(randint(0, 200, shape), dtype);
+      const Tensor wide = raw::cast(randint(0, 200, {shape[0], shape[1], shape[2], shape[3] + 3}), dtype);
+      std::sort(order, order + 4);
+      do {
+        const Tensor turned = permute(x, order);
+        check(turned, empty(turned.shape(), dtype));
+        check(permute(wide.slice(3, 1, shape[3] + 1), order), empty(turned.shape(), dtype));
+        const Shape to = turned.shape();
+        check(turned, empty({to[0], to[1] + 1, to[2], to[3] + 5}, dtype).slice(1, 1, to[1] + 1).slice(3, 2, to[3] + 2));
+        INFO(name(dtype) << " " << order[0] << order[1] << order[2] << order[3]);
+        CHECK(wrong == 0);
+      } while (std::next_permutation(order, order + 4));
+    }
 }
 
 TEST_CASE("large tensors in parts: the threads' pieces meet") {
