@@ -260,6 +260,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
 template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
   const ConvLoops& loop = loops<T>();
+  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
   const bool narrow = rows < kNarrowConv;
   const int64_t depth = s.depth();
   const int64_t height = narrow ? depth : round_up(depth, loop.outer_rows);
@@ -300,8 +301,8 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
           return;
         }
         for (int64_t b = 0; b < part.blocks; ++b)
-          loop.transpose(gradient + place + b * s.result_image_stride, rows, pixels, s.result_channel_stride,
-                         turned + b * pixels * width, width);
+          transpose(gradient + place + b * s.result_image_stride, rows, pixels, s.result_channel_stride,
+                    turned + b * pixels * width, width);
         part.x = in + from;
         part.g_stride = part.sums_stride = width;
         if (part.row_stride == part.pixels) part.pixels = pixels, part.rows = 1;
@@ -328,7 +329,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     if (narrow)
       std::memcpy(dw + i * each, total + i * each, static_cast<size_t>(each) * sizeof(T));
     else
-      loop.transpose(total + i * each, depth, rows, width, dw + i * rows * depth, depth);
+      transpose(total + i * each, depth, rows, width, dw + i * rows * depth, depth);
   }
 }
 

@@ -1,8 +1,6 @@
 // Convolution over panels: the source pixels that a block of results reads, packed so that it becomes a matrix product
 // whose tile of results stays in registers. Compilers' vector extensions, not intrinsics: a `Vec` is as wide as the
 // instruction set allows, and the loops over it are unrolled so that every accumulator gets a register.
-#include <utility>  // integer_sequence: no code
-
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::kernels {
@@ -166,46 +164,6 @@ void outer(const ConvOuter& t) {
     outer_tile<T, 1>(t);
 }
 
-// Swaps the lanes of a and b whose numbers differ in the bit `Step`: the steps 1, 2, 4, ... together transpose a block.
-template <class T, int Step, int... I>
-void exchange(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
-  constexpr int L = kLanes<T>;
-  const Vec<T> low = __builtin_shufflevector(a, b, (I & Step ? L + I - Step : I)...);
-  b = __builtin_shufflevector(a, b, (I & Step ? L + I : I + Step)...);
-  a = low;
-}
-template <class T, int Step>
-void exchange_all(Vec<T>* block) {
-  if constexpr (Step < kLanes<T>) {
-    COTANGENT_UNROLL for (int i = 0; i < kLanes<T>; ++i) {
-      if (!(i & Step)) exchange<T, Step>(block[i], block[i + Step], std::make_integer_sequence<int, kLanes<T>>{});
-    }
-    exchange_all<T, 2 * Step>(block);
-  }
-}
-
-template <class T>
-void transpose(const void* px, int64_t rows, int64_t columns, int64_t x_stride, void* py, int64_t y_stride) {
-  constexpr int L = kLanes<T>;
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
-  for (int64_t r = 0; r < rows; r += L)
-    for (int64_t j = 0; j < columns; j += L) {
-      const T* from = x + r * x_stride + j;
-      T* to = y + j * y_stride + r;
-      if (r + L <= rows && j + L <= columns) {
-        Vec<T> block[L];
-        COTANGENT_UNROLL for (int i = 0; i < L; ++i) block[i] = load(from + i * x_stride);
-        exchange_all<T, 1>(block);
-        COTANGENT_UNROLL for (int i = 0; i < L; ++i) store(to + i * y_stride, block[i]);
-      } else {
-        const int64_t height = rows - r < L ? rows - r : L, width = columns - j < L ? columns - j : L;
-        for (int64_t i = 0; i < width; ++i)
-          for (int64_t k = 0; k < height; ++k) to[i * y_stride + k] = from[k * x_stride + i];
-      }
-    }
-}
-
 template <class T, int V>
 void filter_block(int64_t depth, const T* weights, const T* x, const int64_t* offsets, T start, T* y, int64_t n) {
   constexpr int L = kLanes<T>;
@@ -299,7 +257,6 @@ ConvLoops loops() {
           .outer = outer<T>,
           .pack = pack<T>,
           .copy = copy<T>,
-          .transpose = transpose<T>,
           .filter = filter<T>,
           .correlate = correlate<T>};
 }

@@ -1,7 +1,7 @@
 // Products of matrices: the packing of operands, and the product of a strip of rows with a panel of columns, which
 // stays in registers while it runs over k. Vector types of the compiler serve here instead of plain loops, since a loop
 // over an array of accumulators does not keep them in registers.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/transpose.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -22,12 +22,10 @@ struct Vectors;
 template <>
 struct Vectors<float> {
   typedef float Full __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
-  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
 };
 template <>
 struct Vectors<double> {
   typedef double Full __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
-  typedef double Four __attribute__((vector_size(32), aligned(8), may_alias));
 };
 template <class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
@@ -114,20 +112,6 @@ void multiply(const PanelProduct& p) {
     strips<T, 1>(p);
 }
 
-/// Four rows of four at x, transposed to y.
-template <class T>
-inline void transpose4(const T* x, int64_t x_step, T* y, int64_t y_step) {
-  using Four = typename Vectors<T>::Four;
-  const Four r0 = *reinterpret_cast<const Four*>(x), r1 = *reinterpret_cast<const Four*>(x + x_step),
-             r2 = *reinterpret_cast<const Four*>(x + 2 * x_step), r3 = *reinterpret_cast<const Four*>(x + 3 * x_step);
-  const Four a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5),
-             c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-  *reinterpret_cast<Four*>(y) = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(y + y_step) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  *reinterpret_cast<Four*>(y + 2 * y_step) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-  *reinterpret_cast<Four*>(y + 3 * y_step) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
-
 /// Rows of a fixed length.
 template <class T, int Width>
 void copy_rows(int64_t k, const T* x, int64_t k_step, T* y) {
@@ -142,21 +126,13 @@ void pack(int64_t width, int64_t k, int64_t n, const void* from, int64_t k_step,
     if (width == kPanel<T>) return copy_rows<T, kPanel<T>>(k, x, k_step, y);
     if (width == kStrip) return copy_rows<T, kStrip>(k, x, k_step, y);
   }
-  int64_t done = 0;  // columns
-  if (k_step == 1) {
-    for (; done + 4 <= n; done += 4) {
-      int64_t i = 0;
-      for (; i + 4 <= k; i += 4) transpose4(x + done * n_step + i, n_step, y + i * width + done, width);
-      for (; i < k; ++i)
-        for (int64_t j = done; j < done + 4; ++j) y[i * width + j] = x[i + j * n_step];
-    }
-  }
+  if (k_step == 1) transpose(x, n, k, n_step, y, width);
   for (int64_t i = 0; i < k; ++i) {
-    int64_t j = done;
+    int64_t j = k_step == 1 ? n : 0;
     if (n_step == 1)
       for (; j + 4 <= n; j += 4) __builtin_memcpy(y + i * width + j, x + i * k_step + j, 4 * sizeof(T));
     for (; j < n; ++j) y[i * width + j] = x[i * k_step + j * n_step];
-    for (j = n; j < width; ++j) y[i * width + j] = T(0);
+    for (; j < width; ++j) y[i * width + j] = T(0);
   }
 }
 

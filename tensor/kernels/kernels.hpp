@@ -213,8 +213,6 @@ struct ConvLoops {
                void* panel, int64_t width);
   /// y[r * y_stride + i] = x[r * x_stride + i * step]
   void (*copy)(const void* x, int64_t x_stride, int64_t step, void* y, int64_t y_stride, int64_t rows, int64_t n);
-  /// y[j * y_stride + r] = x[r * x_stride + j]
-  void (*transpose)(const void* x, int64_t rows, int64_t columns, int64_t x_stride, void* y, int64_t y_stride);
   /// y[i] = *start + sum over k of weights[k] * x[offsets[k] + i], for n pixels; reads x to the end of a vector
   void (*filter)(int64_t depth, const void* weights, const void* x, const int64_t* offsets, const void* start, void* y,
                  int64_t n);

@@ -1,7 +1,7 @@
 #pragma once
-// Transposition of matrices of any elements, by size: 1, 2, 4 or 8 bytes. A block of vectors is transposed in registers:
-// first within each 16 bytes, where a step interleaves the vectors of the first half of a group with those of the second,
-// then the 16 bytes themselves change places.
+// Transposition of matrices of any elements, by size: 1, 2, 4 or 8 bytes. A block of vectors is transposed in
+// registers: first within each 16 bytes, where a step interleaves the vectors of the first half of a group with those
+// of the second, then the 16 bytes themselves change places.
 #include <utility>  // integer_sequence: no code
 
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -84,8 +84,8 @@ void transpose_few_rows(const T* x, int64_t rows, int64_t columns, int64_t x_str
   for (int64_t j = 0; j < columns; j += K) {
     const int64_t column = j + K <= columns ? j : columns - K;
     Row<T, K> block[K];
-    COTANGENT_UNROLL for (int i = 0; i < K; ++i)
-      block[i] = load_row<Row<T, K>>(x + (i < rows ? i : 0) * x_stride + column);
+    COTANGENT_UNROLL for (int i = 0; i < K; ++i) block[i] =
+        load_row<Row<T, K>>(x + (i < rows ? i : 0) * x_stride + column);
     transpose_rows<T, K>(block);
     COTANGENT_UNROLL for (int i = 0; i < K; ++i) {
       const char* from = reinterpret_cast<const char*>(&block[i]);
