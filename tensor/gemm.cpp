@@ -15,9 +15,13 @@ namespace cotangent::raw {
 namespace {
 
 using kernels::GemmLoops;
+using kernels::PanelProduct;
 
 constexpr int64_t kDepth =
-    192;  // of k that is packed and multiplied at once: a panel of B then fits in the first cache
+    256;  // of k that is packed and multiplied at once: a panel of B then fits in the first cache
+// Strips by panels of a tile, which one thread computes: groups of strips, which the first cache keeps, pass over the
+// panels, which the second one keeps.
+constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4;
 constexpr int64_t kBlock = 1024;      // rows, columns and k that are packed at once, to stay within the last cache
 constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
 constexpr int64_t kVector = 16384;    // elements of the matrix from which BLAS multiplies it with a vector
@@ -34,6 +38,7 @@ struct Product {
   T* c;
   int64_t c_row;
   T alpha, beta;
+  const T* bias;
 };
 
 // ---- a matrix and a vector: bound by memory, so BLAS reads the matrix once; in chunks of rows or columns ----
@@ -93,8 +98,9 @@ void small_product(const Product<T>& p) {
         loops.pack[kType<T>](b_row, k, n, b, p.b.row, p.b.column, packed);
         b = packed;
       }
+      const bool first = first_k == 0;
       loops.multiply[kType<T>]({p.m, n, k, a, p.a.row, p.a.column, loops.strip * p.a.row, b, b_row, p.c + j, p.c_row,
-                                p.alpha, first_k == 0 ? p.beta : 1});
+                                first && p.bias ? p.bias + j : nullptr, p.alpha, first ? p.beta : 1});
     }
   }
 }
@@ -110,40 +116,54 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
   const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), layers = ceil_div(p.k, kDepth);
   // A: layer after layer, in each strip after strip; B: layer after layer, in each panel after panel
   const bool pack_a = p.a.column != 1 || p.a.row * int64_t{sizeof(T)} % 4096 == 0;
-  const int64_t parts = strips + panels;
+  const int64_t packed_strips = pack_a ? strips : 0, parts = packed_strips + panels;
   const int64_t part_cost = std::max<int64_t>(p.k * panel, 1);
   parallel_for(0, parts * layers, ceil_div(32768, part_cost) * layers, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t part = i / layers, layer = i % layers, first_k = layer * kDepth,
                     k = std::min(kDepth, p.k - first_k);
-      if (part < strips) {
-        if (!pack_a) continue;
+      if (part < packed_strips) {
         const int64_t row = part * strip;
         pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
              packed_a + first_k * strips * strip + row * k);
       } else {
-        const int64_t column = (part - strips) * panel;
+        const int64_t column = (part - packed_strips) * panel;
         pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
              p.b.column, packed_b + first_k * panels * panel + column * k);
       }
     }
   });
-  const int64_t tile_strips = 8, tile_panels = 4;
-  const int64_t tiles_down = ceil_div(strips, tile_strips), tiles_across = ceil_div(panels, tile_panels);
+  const int64_t tiles_down = ceil_div(strips, kTileStrips), tiles_across = ceil_div(panels, kTilePanels);
   parallel_chunks(tiles_down * tiles_across, [&](int64_t tile) {
-    const int64_t first_strip = tile % tiles_down * tile_strips, first_panel = tile / tiles_down * tile_panels;
-    const int64_t row = first_strip * strip, rows = std::min(tile_strips * strip, p.m - row);
+    const int64_t first_row = tile % tiles_down * kTileStrips * strip,
+                  end = std::min(first_row + kTileStrips * strip, p.m);
+    const int64_t first_panel = tile / tiles_down * kTilePanels,
+                  last_panel = std::min(first_panel + kTilePanels, panels);
     for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
       const int64_t k = std::min(kDepth, p.k - first_k);
-      const T* a = pack_a ? packed_a + first_k * strips * strip + row * k : p.a.data + row * p.a.row + first_k;
-      const int64_t a_row = pack_a ? 1 : p.a.row, a_column = pack_a ? strip : 1,
-                    a_strip = pack_a ? strip * k : strip * p.a.row;
-      for (int64_t i = first_panel; i < std::min(first_panel + tile_panels, panels); ++i) {
-        const int64_t column = i * panel;
-        loops.multiply[kType<T>]({rows, std::min(panel, p.n - column), k, a, a_row, a_column, a_strip,
-                                  packed_b + first_k * panels * panel + column * k, panel, p.c + row * p.c_row + column,
-                                  p.c_row, p.alpha, first_k == 0 ? p.beta : 1});
-      }
+      const bool first = first_k == 0;
+      for (int64_t row = first_row; row < end; row += kGroupStrips * strip)
+        for (int64_t i = first_panel; i < last_panel; ++i) {
+          const int64_t column = i * panel;
+          PanelProduct part{.m = std::min(kGroupStrips * strip, end - row),
+                            .n = std::min(panel, p.n - column),
+                            .k = k,
+                            .a = p.a.data + row * p.a.row + first_k,
+                            .a_row = p.a.row,
+                            .a_column = 1,
+                            .a_strip = strip * p.a.row,
+                            .b = packed_b + first_k * panels * panel + column * k,
+                            .b_row = panel,
+                            .c = p.c + row * p.c_row + column,
+                            .c_row = p.c_row,
+                            .bias = first && p.bias ? p.bias + column : nullptr,
+                            .alpha = p.alpha,
+                            .beta = first ? p.beta : 1};
+          if (pack_a)
+            part.a = packed_a + first_k * strips * strip + row * k, part.a_row = 1, part.a_column = strip,
+            part.a_strip = strip * k;
+          loops.multiply[kType<T>](part);
+        }
     }
   });
 }
@@ -165,32 +185,40 @@ void large_product(const Product<T>& p) {
                           p.c + i * p.c_row + j,
                           p.c_row,
                           p.alpha,
-                          l == 0 ? p.beta : T(1)},
+                          l == 0 ? p.beta : T(1),
+                          l == 0 && p.bias ? p.bias + j : nullptr},
                          packed_a.data(), packed_b.data());
 }
 
 }  // namespace
 
 template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha, T beta) {
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha, T beta,
+          const T* bias) {
   if (m == 0 || n == 0) return;
+  const bool column = n == 1 && m * k >= kVector, row = m == 1 && n * k >= kVector;
+  if (bias && (k == 0 || column || row)) {  // these add to what is there
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) c[i * c_row + j] = (beta == T(0) ? T(0) : beta * c[i * c_row + j]) + bias[j];
+    beta = 1, bias = nullptr;
+  }
   if (k == 0) {
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) c[i * c_row + j] = beta == T(0) ? T(0) : beta * c[i * c_row + j];
     return;
   }
-  if (n == 1 && m * k >= kVector && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
-  if (m == 1 && n * k >= kVector &&
-      vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta))
-    return;
-  const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta};
+  if (column && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
+  if (row && vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta)) return;
+  const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta, bias};
   if (m * n * k <= kSerial)
     small_product(p);
   else
     large_product(p);
 }
 
-template void gemm<float>(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, int64_t, float, float);
-template void gemm<double>(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, int64_t, double, double);
+template void gemm<float>(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, int64_t, float, float,
+                          const float*);
+template void gemm<double>(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, int64_t, double, double,
+                           const double*);
 
 }  // namespace cotangent::raw

@@ -156,17 +156,14 @@ Tensor linear(const char* op, const Tensor& x, const Tensor& weight, const Tenso
   const Tensor b = bias.defined() ? contiguous(bias) : bias;
   dispatch(x.dtype(), [&]<class T> {
     T* py = y.data<T>();
-    if (bias.defined()) {
-      const T* pb = b.data<T>();
-      parallel_for(0, m, std::max<int64_t>(kElementGrain / n, 1), [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; ++i) std::memcpy(py + i * n, pb, static_cast<size_t>(n) * sizeof(T));
-      });
-    }
+    const T* const pb = bias.defined() ? b.data<T>() : nullptr;
     const Matrix<T> a{rows.data<T>(), x_row, x_column}, w{weight.data<T>(), weight.strides()[1], weight.strides()[0]};
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-      gemm<T>(m, n, k, a, w, py, n, T(1), bias.defined() ? T(1) : T(0));
-    else if constexpr (std::is_integral_v<T>)
-      plain_product<T>(m, n, k, a, w, py, n, bias.defined());
+      gemm<T>(m, n, k, a, w, py, n, T(1), T(0), pb);
+    else if constexpr (std::is_integral_v<T>) {
+      for (int64_t i = 0; pb && i < m; ++i) std::memcpy(py + i * n, pb, static_cast<size_t>(n) * sizeof(T));
+      plain_product<T>(m, n, k, a, w, py, n, pb != nullptr);
+    }
   });
   return y;
 }

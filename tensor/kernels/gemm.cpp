@@ -55,18 +55,20 @@ void tile(const PanelProduct& p, const T* a, T* c) {
   }
   const T alpha = static_cast<T>(p.alpha), beta = static_cast<T>(p.beta);
   if (p.n == N * lanes) {
-    if (beta == T(0)) {
+    Vector bias[N] = {};
+    if (p.bias)
+      for (int j = 0; j < N; ++j) bias[j] = *reinterpret_cast<const Vector*>(static_cast<const T*>(p.bias) + j * lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < N; ++j) sums[i][j] = alpha * sums[i][j] + bias[j];
+    if (beta != T(0)) {
 #pragma GCC unroll 16
       for (int i = 0; i < M; ++i)
-        for (int j = 0; j < N; ++j) *reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes) = alpha * sums[i][j];
-    } else {
-#pragma GCC unroll 16
-      for (int i = 0; i < M; ++i)
-        for (int j = 0; j < N; ++j) {
-          Vector* to = reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes);
-          *to = alpha * sums[i][j] + beta * *to;
-        }
+        for (int j = 0; j < N; ++j) sums[i][j] += beta * *reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes);
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < N; ++j) *reinterpret_cast<Vector*>(c + i * p.c_row + j * lanes) = sums[i][j];
     return;
   }
   T part[M][N * lanes];
@@ -76,7 +78,9 @@ void tile(const PanelProduct& p, const T* a, T* c) {
   for (int i = 0; i < M; ++i)
     for (int64_t j = 0; j < p.n; ++j) {
       T& to = c[i * p.c_row + j];
-      to = beta == T(0) ? part[i][j] : part[i][j] + beta * to;
+      T sum = part[i][j] + (p.bias ? static_cast<const T*>(p.bias)[j] : T(0));
+      if (beta != T(0)) sum += beta * to;
+      to = sum;
     }
 }
 

@@ -277,7 +277,7 @@ struct LossLoops {
   double (*squared_distance)(const void* x, const void* y, int64_t n);
 };
 
-/// c = alpha a b + beta c, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is 0, c
+/// c = alpha a b + beta c + bias, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is 0, c
 /// is not read. `b` has whole vectors of columns, of which those beyond n are not used. Strides are in elements.
 struct PanelProduct {
   int64_t m, n, k;
@@ -288,6 +288,7 @@ struct PanelProduct {
   int64_t b_row;
   void* c;
   int64_t c_row;
+  const void* bias;  ///< (n), or nullptr
   double alpha, beta;
 };
 
