@@ -16,9 +16,15 @@ namespace {
 using detail::make_tensor;
 using kernels::AttentionTile;
 
-// Rows and columns of a tile: its scores and the operands of its products fit into the second-level cache together.
-constexpr int64_t kRows = 64;
+// A tile has about 64 rows of queries, or half of that where there are few, since a causal tile on the diagonal is half
+// wasted; whole strips of a product. With its columns of keys, the scores and the operands of the products fit into the
+// second-level cache together.
 constexpr int64_t kColumns = 256;
+constexpr int64_t kScoreRow = kColumns + 16;  // between rows of scores: no power of two, for the first cache's sake
+int64_t tile_rows(int64_t queries) {
+  const int64_t strip = kernels::kernels().gemm.strip;
+  return strip * std::max<int64_t>(1, (queries <= 192 ? 32 : 64) / strip);
+}
 
 /// Where a matrix of a (B, H, T, d) tensor lies.
 template <class T>
@@ -58,6 +64,31 @@ struct Mask {
   int64_t stride[4] = {0, 0, 0, 0};
 };
 
+/// The keys (or values) of each key head transposed, packed once for all tiles of queries; nothing for few queries.
+template <class T>
+struct PackedKeys {
+  PackedKeys(const Heads<T>& x, int64_t batch, int64_t groups_, int64_t keys, int64_t width, bool worth_it)
+      : source(x), groups(groups_), k(width), n(keys) {
+    if (!worth_it) return;
+    each = PackedMatrix<T>::packed_size(k, n);
+    space = make_tensor({batch * groups * each}, dtype_of<T>);
+    parallel_chunks(batch * groups, [&](int64_t i) {
+      PackedMatrix<T>::pack(k, n, x.columns(i / groups, i % groups, 0), space.data<T>() + i * each);
+    });
+  }
+  /// c = rows of a, (rows, k), times the keys [j, j + columns) of a head.
+  void multiply(int64_t b, int64_t g, int64_t rows, int64_t j, int64_t columns, Matrix<T> a, T* c,
+                int64_t c_row) const {
+    if (space.defined())
+      gemm<T>(rows, columns, a, PackedMatrix<T>{k, n, space.data<T>() + (b * groups + g) * each}, j, c, c_row);
+    else
+      gemm<T>(rows, columns, k, a, source.columns(b, g, j), c, c_row);
+  }
+  const Heads<T>& source;
+  int64_t groups, k, n, each = 0;
+  Tensor space;
+};
+
 struct Sizes {
   Sizes(const Tensor& q, const Tensor& k, const Tensor& v)
       : batch(q.shape()[0]),
@@ -78,7 +109,7 @@ struct Sizes {
 AttentionTile make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j,
                         int64_t columns) {
   AttentionTile tile{};
-  tile.rows = rows, tile.columns = columns;
+  tile.rows = rows, tile.columns = columns, tile.row_stride = kScoreRow;
   tile.scale = o.scale;
   tile.causal = o.causal;
   tile.first_hidden = i + n.keys - n.queries + 1 - j;  // for row 0: the columns j' with j + j' <= i + Tk - Tq
@@ -99,17 +130,18 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
                          make_tensor({n.batch, n.heads, n.queries}, q.dtype())};
   const Mask seen(mask);
-  const int64_t blocks = (n.queries + kRows - 1) / kRows;
+  const int64_t tile_height = tile_rows(n.queries), blocks = (n.queries + tile_height - 1) / tile_height;
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
     T* lse = result.log_sum_exp.data<T>();
     const auto softmax = kernels::kernels().attention.forward[std::is_same_v<T, double>];
     const T infinity = std::numeric_limits<T>::infinity();
+    const PackedKeys<T> keys(hk, n.batch, n.groups, n.keys, n.width, blocks > 1);
     parallel_chunks(n.batch * n.heads * blocks, [&](int64_t task) {
       const int64_t b = task / (n.heads * blocks), h = task / blocks % n.heads, g = n.group_of(h);
-      const int64_t i = (blocks - 1 - task % blocks) * kRows, rows = std::min(kRows, n.queries - i);
-      const Tensor scratch = make_tensor({rows * (kColumns + n.value_width + 2)}, q.dtype());
-      T *scores = scratch.data<T>(), *sum = scores + rows * kColumns, *top = sum + rows, *acc = top + rows;
+      const int64_t i = (blocks - 1 - task % blocks) * tile_height, rows = std::min(tile_height, n.queries - i);
+      const Tensor scratch = make_tensor({rows * (kScoreRow + n.value_width + 2)}, q.dtype());
+      T *scores = scratch.data<T>(), *sum = scores + rows * kScoreRow, *top = sum + rows, *acc = top + rows;
       std::fill(sum, sum + rows, T(0));
       std::fill(top, top + rows, -infinity);
       std::fill(acc, acc + rows * n.value_width, T(0));
@@ -118,9 +150,9 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
         const int64_t columns = std::min(kColumns, last - j);
         AttentionTile tile = make_tile(n, options, i, rows, j, columns);
         seen.place(tile, b, h, i, j);
-        gemm<T>(rows, columns, n.width, hq.rows(b, h, i), hk.columns(b, g, j), scores, columns);
+        keys.multiply(b, g, rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
         softmax(scores, top, sum, acc, n.value_width, tile);
-        gemm<T>(rows, n.value_width, columns, {scores, columns, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
+        gemm<T>(rows, n.value_width, columns, {scores, kScoreRow, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
       }
       for (int64_t r = 0; r < rows; ++r) {
         const bool masked = sum[r] == T(0);
@@ -147,11 +179,16 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
     const T* lse = log_sum_exp.data<T>();
     const auto softmax = kernels::kernels().attention.backward[std::is_same_v<T, double>];
+    const int64_t tile_height = tile_rows(n.queries);
+    const bool several = n.queries > tile_height;
+    const PackedKeys<T> keys(hk, n.batch, n.groups, n.keys, n.width, several),
+        values(hv, n.batch, n.groups, n.keys, n.value_width, several);
     // a key head and the query heads that read it: nobody else writes what this task writes
     parallel_chunks(n.batch * n.groups, [&](int64_t task) {
       const int64_t b = task / n.groups, group = task % n.groups;
-      const Tensor scratch = make_tensor({2 * kRows * kColumns + n.queries}, q.dtype());
-      T *scores = scratch.data<T>(), *products = scores + kRows * kColumns, *delta = products + kRows * kColumns;
+      const Tensor scratch = make_tensor({2 * tile_height * kScoreRow + n.queries}, q.dtype());
+      T *scores = scratch.data<T>(), *products = scores + tile_height * kScoreRow,
+        *delta = products + tile_height * kScoreRow;
       for (int64_t h = group * members; h < (group + 1) * members; ++h) {
         for (int64_t i = 0; i < n.queries; ++i) {
           const T *a = hg.at(b, h, i), *o = ho.at(b, h, i);
@@ -159,17 +196,17 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
           for (int64_t c = 0; c < n.value_width; ++c) sum += a[c * hg.stride[3]] * o[c * ho.stride[3]];
           delta[i] = sum;
         }
-        for (int64_t i = 0; i < n.queries; i += kRows) {
-          const int64_t rows = std::min(kRows, n.queries - i), last = n.visible(options.causal, i, rows);
+        for (int64_t i = 0; i < n.queries; i += tile_height) {
+          const int64_t rows = std::min(tile_height, n.queries - i), last = n.visible(options.causal, i, rows);
           for (int64_t j = 0; j < last; j += kColumns) {
             const int64_t columns = std::min(kColumns, last - j);
             AttentionTile tile = make_tile(n, options, i, rows, j, columns);
             seen.place(tile, b, h, i, j);
-            gemm<T>(rows, columns, n.width, hq.rows(b, h, i), hk.columns(b, group, j), scores, columns);
-            gemm<T>(rows, columns, n.value_width, hg.rows(b, h, i), hv.columns(b, group, j), products, columns);
+            keys.multiply(b, group, rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
+            values.multiply(b, group, rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
             softmax(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
-            const Matrix<T> p_transposed{scores, 1, columns}, ds{products, columns, 1},
-                ds_transposed{products, 1, columns};
+            const Matrix<T> p_transposed{scores, 1, kScoreRow}, ds{products, kScoreRow, 1},
+                ds_transposed{products, 1, kScoreRow};
             gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1,
                     1);
             gemm<T>(rows, n.width, columns, ds, hk.rows(b, group, j), dq.at(b, h, i), dq.stride[2], 1, 1);

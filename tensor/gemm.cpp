@@ -22,9 +22,10 @@ constexpr int64_t kDepth =
 // Strips by panels of a tile, which one thread computes: groups of strips, which the first cache keeps, pass over the
 // panels, which the second one keeps.
 constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4;
-constexpr int64_t kBlock = 1024;      // rows, columns and k that are packed at once, to stay within the last cache
-constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
-constexpr int64_t kVector = 16384;    // elements of the matrix from which BLAS multiplies it with a vector
+constexpr int64_t kBlock = 1024;          // rows, columns and k that are packed at once, to stay within the last cache
+constexpr int64_t kSerial = 1000000;      // products m n k that one thread does
+constexpr int64_t kSmallOperand = 32768;  // elements of a that the second cache keeps
+constexpr int64_t kVector = 16384;        // elements of the matrix from which BLAS multiplies it with a vector
 
 template <class T>
 constexpr int kType = sizeof(T) == 4 ? 0 : 1;
@@ -210,12 +211,50 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
   if (column && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
   if (row && vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta)) return;
   const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta, bias};
-  if (m * n * k <= kSerial)
+  const bool alone = detail::task_count(2, 1) == 1;  // then larger ones gain nothing from packing a
+  if (m * n * k <= kSerial || (alone && m * k <= kSmallOperand))
     small_product(p);
   else
     large_product(p);
 }
 
+// Layer after layer of kDepth, in each panel after panel.
+template <class T>
+int64_t PackedMatrix<T>::packed_size(int64_t k, int64_t n) {
+  const int64_t panel = 2 * kernels::kernels().gemm.lanes[kType<T>];
+  return ceil_div(n, panel) * panel * k;
+}
+
+template <class T>
+PackedMatrix<T> PackedMatrix<T>::pack(int64_t k, int64_t n, Matrix<T> b, T* space) {
+  const GemmLoops& loops = kernels::kernels().gemm;
+  const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(n, panel) * panel;
+  for (int64_t first_k = 0; first_k < k; first_k += kDepth) {
+    const int64_t depth = std::min(kDepth, k - first_k);
+    for (int64_t j = 0; j < n; j += panel)
+      loops.pack[kType<T>](panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row,
+                           b.column, space + first_k * width + j * depth);
+  }
+  return {k, n, space};
+}
+
+template <class T>
+void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row) {
+  const GemmLoops& loops = kernels::kernels().gemm;
+  const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(b.n, panel) * panel;
+  for (int64_t first_k = 0; first_k < b.k; first_k += kDepth) {
+    const int64_t k = std::min(kDepth, b.k - first_k);
+    for (int64_t j = 0; j < n; j += panel)
+      loops.multiply[kType<T>]({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column,
+                                loops.strip * a.row, b.data + first_k * width + (first + j) * k, panel, c + j, c_row,
+                                nullptr, 1, first_k == 0 ? 0.0 : 1.0});
+  }
+}
+
+template struct PackedMatrix<float>;
+template struct PackedMatrix<double>;
+template void gemm(int64_t, int64_t, Matrix<float>, const PackedMatrix<float>&, int64_t, float*, int64_t);
+template void gemm(int64_t, int64_t, Matrix<double>, const PackedMatrix<double>&, int64_t, double*, int64_t);
 template void gemm<float>(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, int64_t, float, float,
                           const float*);
 template void gemm<double>(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, int64_t, double, double,

@@ -20,4 +20,18 @@ template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha = 1, T beta = 0,
           const T* bias = nullptr);
 
+/// A matrix (k, n) in the order in which products read their second operand: it is packed once for several products.
+template <class T>
+struct PackedMatrix {
+  int64_t k, n;
+  const T* data;  ///< packed_size(k, n) elements
+
+  static int64_t packed_size(int64_t k, int64_t n);
+  /// Into `space`, which is 64-byte aligned.
+  static PackedMatrix pack(int64_t k, int64_t n, Matrix<T> b, T* space);
+};
+/// c = a b for the columns from `first` on of b; `first` is a multiple of 64. On the calling thread.
+template <class T>
+void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row);
+
 }  // namespace cotangent::raw

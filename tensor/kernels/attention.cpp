@@ -39,7 +39,7 @@ void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t 
   T *m = static_cast<T*>(maximum), *l = static_cast<T*>(sum), *acc = static_cast<T*>(accumulated);
   const T infinity = static_cast<T>(__builtin_inf());
   for (int64_t i = 0; i < t.rows; ++i) {
-    T* s = static_cast<T*>(scores) + i * t.columns;
+    T* s = static_cast<T*>(scores) + i * t.row_stride;
     const int64_t visible = visible_keys(t, i);
     apply_mask(s, t, i, visible);
     T top = m[i];
@@ -52,7 +52,7 @@ void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t 
     T total = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < visible; ++j) {
-      s[j] = m_exp(s[j] - top);
+      s[j] = m_quick_exp(s[j] - top);
       total += s[j];
     }
     for (int64_t j = visible; j < t.columns; ++j) s[j] = 0;
@@ -72,14 +72,14 @@ void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t 
 template <class T>
 void backward(void* scores, void* products, const void* log_sum_exp, const void* delta, const AttentionTile& t) {
   for (int64_t i = 0; i < t.rows; ++i) {
-    T *s = static_cast<T*>(scores) + i * t.columns, *d = static_cast<T*>(products) + i * t.columns;
+    T *s = static_cast<T*>(scores) + i * t.row_stride, *d = static_cast<T*>(products) + i * t.row_stride;
     const T top = static_cast<const T*>(log_sum_exp)[i], shift = static_cast<const T*>(delta)[i];
     const T scale = static_cast<T>(t.scale);
     const int64_t visible = visible_keys(t, i);
     apply_mask(s, t, i, visible);
 #pragma omp simd
     for (int64_t j = 0; j < visible; ++j) {
-      s[j] = m_exp(s[j] - top);
+      s[j] = m_quick_exp(s[j] - top);
       d[j] = s[j] * (d[j] - shift) * scale;
     }
     for (int64_t j = visible; j < t.columns; ++j) s[j] = d[j] = 0;

@@ -303,7 +303,7 @@ struct GemmLoops {
 
 /// A tile of attention scores, rows x columns, and what hides parts of it.
 struct AttentionTile {
-  int64_t rows, columns;
+  int64_t rows, columns, row_stride;
   double scale;
   bool causal;
   int64_t first_hidden;  ///< causal: row i sees the columns below first_hidden + i
