@@ -1,5 +1,6 @@
 #include <cotangent/tensor/gemm.hpp>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -78,6 +79,51 @@ TEMPLATE_TEST_CASE("gemm multiplies by a vector", "", float, double) {
   }
 }
 
+TEMPLATE_TEST_CASE("gemm adds a bias to each row", "", float, double) {
+  using V = std::vector<TestType>;
+  const int64_t sizes[][3] = {{1, 1, 1},    {7, 19, 3}, {14, 32, 300},  {1, 200, 90},
+                              {200, 1, 90}, {5, 6, 0},  {130, 131, 270}};
+  for (const auto& [m, n, k] : sizes)
+    for (TestType beta : {0, 2}) {
+      const V x = integers<TestType>(m * k, 1), y = integers<TestType>(k * n, 2), bias = integers<TestType>(n, 5);
+      const raw::Matrix<TestType> a{x.data(), k, 1}, b{y.data(), n, 1};
+      V c = integers<TestType>(m * n, 3), expected = c;
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) {
+          TestType& to = expected[static_cast<size_t>(i * n + j)];
+          to = beta * to + bias[static_cast<size_t>(j)];
+          for (int64_t l = 0; l < k; ++l) to += at(a, i, l) * at(b, l, j);
+        }
+      raw::gemm<TestType>(m, n, k, a, b, c.data(), n, 1, beta, bias.data());
+      CAPTURE(m, n, k, beta);
+      CHECK(c == expected);
+    }
+}
+
+TEMPLATE_TEST_CASE("a packed matrix multiplies as the matrix does", "", float, double) {
+  using V = std::vector<TestType>;
+  const int64_t sizes[][3] = {{1, 1, 1}, {7, 130, 3}, {20, 129, 64}, {5, 256, 600}};
+  for (const auto& [m, n, k] : sizes)
+    for (bool transposed : {false, true}) {
+      const V x = integers<TestType>(m * k, 1), y = integers<TestType>(k * n, 2);
+      const raw::Matrix<TestType> a{x.data(), k, 1},
+          b = transposed ? raw::Matrix<TestType>{y.data(), 1, k} : raw::Matrix<TestType>{y.data(), n, 1};
+      V space(static_cast<size_t>(raw::PackedMatrix<TestType>::packed_size(k, n)));
+      const auto packed = raw::PackedMatrix<TestType>::pack(k, n, b, space.data());
+      for (int64_t first = 0; first < n; first += 64)
+        for (int64_t columns : {n - first, std::min<int64_t>(n - first, 33)}) {
+          V c(static_cast<size_t>(m * columns)), expected = c;
+          for (int64_t i = 0; i < m; ++i)
+            for (int64_t j = 0; j < columns; ++j)
+              for (int64_t l = 0; l < k; ++l)
+                expected[static_cast<size_t>(i * columns + j)] += at(a, i, l) * at(b, l, first + j);
+          raw::gemm<TestType>(m, columns, a, packed, first, c.data(), columns);
+          CAPTURE(m, n, k, transposed, first, columns);
+          CHECK(c == expected);
+        }
+    }
+}
+
 TEST_CASE("gemm with k = 0 scales the result") {
   float c[2] = {3, NAN};
   raw::gemm<float>(1, 1, 0, {nullptr, 1, 1}, {nullptr, 1, 1}, c, 2, 1, 2);
@@ -90,7 +136,7 @@ TEST_CASE("gemm with k = 0 scales the result") {
 
 TEST_CASE("gemm gives the same bits for any number of threads", "[threads]") {
   const int before = num_threads();
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{150, 200, 250}, {700, 1, 300}, {1, 700, 300}}) {
+  for (const auto& [m, n, k] : {std::array<int64_t, 3>{150, 200, 250}, {64, 700, 300}, {700, 1, 300}, {1, 700, 300}}) {
     std::vector<float> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(k * n));
     for (size_t i = 0; i < a.size(); ++i) a[i] = std::sin(float(i));
     for (size_t i = 0; i < b.size(); ++i) b[i] = std::cos(float(i));
