@@ -56,6 +56,18 @@ ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geome
           .tap_step = every};
 }
 
+/// The axis where one call gives all positions: the elements of g lie a stride apart, with zeros between them.
+ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d) {
+  return {.source = g,
+          .result = x,
+          .spread = geometry.stride[d],
+          .positions = x,
+          .taps = w,
+          .shift = geometry.padding[d],
+          .shift_step = -geometry.dilation[d],
+          .kernel = w};
+}
+
 bool low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
 
 void fill_channels(const Tensor& y, const Tensor& bias) {
@@ -112,13 +124,17 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   if (filled) fill_channels(y, start);
   if (g.numel() == 0 || w.numel() == 0) return y;
   const int64_t taps = w.numel() / (w.shape()[0] * rows);
-  const int64_t *stride = geometry.stride, phases = stride[0] * stride[1] * stride[2];
+  // with one channel a group, multiplying by zeros costs less than results that lie apart
+  const bool spread = channels == 1 && rows < kNarrowConv;
+  const int64_t *stride = geometry.stride, phases = spread ? 1 : stride[0] * stride[1] * stride[2];
   for (int64_t phase = 0; phase < phases; ++phase) {
     const int64_t at[3] = {phase / stride[2] / stride[1], phase / stride[2] % stride[1], phase % stride[2]};
     bool empty = false;
     for (int d = 0; d < 3; ++d) {
-      axes[d] = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
-                             spatial(x_shape, geometry, d), geometry, d, at[d]);
+      const int64_t source_size = spatial(g.shape(), geometry, d), taps_of = spatial(w.shape(), geometry, d),
+                    result = spatial(x_shape, geometry, d);
+      axes[d] = spread ? spread_axis(source_size, taps_of, result, geometry, d)
+                       : adjoint_axis(source_size, taps_of, result, geometry, d, at[d]);
       empty = empty || axes[d].positions == 0 || axes[d].taps == 0;
     }
     if (empty) continue;

@@ -13,11 +13,13 @@ namespace cotangent::raw {
 /// u * step + shift + j * shift_step (0 outside) with the kernel's element tap + j * tap_step.
 struct ConvAxis {
   int64_t source = 1, result = 1;  // sizes
+  int64_t spread = 1;              // of the source, whose elements lie so far apart, with zeros between them
   int64_t positions = 1, step = 1;
   int64_t place = 0, place_step = 1;
   int64_t taps = 1, shift = 0, shift_step = 0;
   int64_t kernel = 1, tap = 0, tap_step = 1;
 
+  int64_t spread_source() const { return (source - 1) * spread + 1; }
   /// The first element that is read, and how many from there on `count` positions read.
   int64_t low() const { return shift + std::min<int64_t>(0, (taps - 1) * shift_step); }
   int64_t extent(int64_t count) const {
@@ -54,8 +56,8 @@ struct ConvSource {
     result_image_stride = result_channels * result_channel_stride;
     in_place = !always_copy;
     for (const ConvAxis& a : axes)
-      in_place =
-          in_place && a.taps == 1 && a.shift == 0 && a.step == 1 && a.source == a.positions && a.result == a.positions;
+      in_place = in_place && a.taps == 1 && a.shift == 0 && a.step == 1 && a.spread == 1 && a.source == a.positions &&
+                 a.result == a.positions;
     const int64_t pixels = z.positions * y.positions * x.positions;
     column_class = (x.extent(x.positions) + x.step - 1) / x.step;
     row = x.step * column_class;
@@ -122,6 +124,7 @@ struct ConvSource {
     if (in_place) return x + u.first_row * ax.source;
     const auto copy = kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1].copy;
     const int64_t planes = az.extent(az.positions), height = ay.extent(u.rows), width = ax.extent(ax.positions);
+    if (ax.spread > 1 || ay.spread > 1 || az.spread > 1) return load_spread(u, x, space);
     const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
     const int64_t first_row = u.first_row * ay.step + ay.low();
     const int64_t top = std::clamp<int64_t>(-first_row, 0, height);
@@ -147,6 +150,32 @@ struct ConvSource {
     return space;
   }
 
+  /// The same where zeros lie between the elements.
+  template <class T>
+  const T* load_spread(const Unit& u, const T* x, T* space) const {
+    const ConvAxis &az = axes[0], &ay = axes[1], &ax = axes[2];
+    const int64_t first_row = u.first_row * ay.step + ay.low();
+    if (bands > 1) std::memset(space, 0, static_cast<size_t>(size()) * sizeof(T));  // its elements lie in other rows
+    // the elements of an axis that a unit reads, from its position `low` on
+    const auto first = [](const ConvAxis& a, int64_t low) {
+      return std::max<int64_t>(0, (low + a.spread - 1) / a.spread);
+    };
+    const auto last = [](const ConvAxis& a, int64_t low, int64_t extent) {
+      return std::min(a.source, low + extent <= 0 ? 0 : (low + extent - 1) / a.spread + 1);
+    };
+    for (int64_t n = 0; n < u.images; ++n)
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t i = first(az, az.low()); i < last(az, az.low(), az.extent(az.positions)); ++i)
+          for (int64_t j = first(ay, first_row); j < last(ay, first_row, ay.extent(u.rows)); ++j) {
+            const T* from = x + n * image_stride + c * channel_stride + (i * ay.source + j) * ax.source;
+            T* to = space + n * image + c * plane +
+                    ((i * az.spread - az.low()) * rows + j * ay.spread - first_row) * row - ax.low();
+            for (int64_t k = first(ax, ax.low()); k < last(ax, ax.low(), ax.extent(ax.positions)); ++k)
+              to[k * ax.spread] = from[k];
+          }
+    return space;
+  }
+
   /// The pixels of a unit lie in lines, which follow one another: rows, or whole images where they are read in place.
   int64_t line_pixels(const Unit& u) const {
     return in_place ? axes[0].positions * u.rows * axes[2].positions : axes[2].positions;
@@ -156,22 +185,42 @@ struct ConvSource {
   struct Line {
     int64_t source, result, pixels_left;
   };
+  /// Calls f with the first line of each image and slice.
   template <class F>
-  void for_lines(const Unit& u, F&& f) const {
+  void for_slices(const Unit& u, F&& f) const {
     const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
-    for (int64_t n = 0; n < u.images; ++n) {
-      const int64_t result = (u.first_image + n) * result_image_stride + x.place;
-      if (in_place) {
-        f(Line{n * image, result + u.first_row * x.result, line_pixels(u)});
-        continue;
-      }
+    for (int64_t n = 0; n < u.images; ++n)
       for (int64_t k = 0; k < z.positions; ++k) {
         const int64_t slice = (z.place + k * z.place_step) * y.result + y.place;
-        for (int64_t j = 0; j < u.rows; ++j)
-          f(Line{n * image + (k * z.step * rows + j * y.step) * row,
-                 result + (slice + (u.first_row + j) * y.place_step) * x.result, (u.rows - j) * x.positions});
+        f(Line{n * image + k * z.step * rows * row,
+               (u.first_image + n) * result_image_stride + x.place + (slice + u.first_row * y.place_step) * x.result,
+               u.rows * x.positions});
       }
+  }
+  template <class F>
+  void for_lines(const Unit& u, F&& f) const {
+    const ConvAxis &y = axes[1], &x = axes[2];
+    if (in_place) {
+      for (int64_t n = 0; n < u.images; ++n)
+        f(Line{n * image, (u.first_image + n) * result_image_stride + x.place + u.first_row * x.result,
+               line_pixels(u)});
+      return;
     }
+    for_slices(u, [&](const Line& first) {
+      for (int64_t j = 0; j < u.rows; ++j)
+        f(Line{first.source + j * y.step * row, first.result + j * y.place_step * x.result,
+               (u.rows - j) * x.positions});
+    });
+  }
+  /// Whether the taps are 3 x 3 pixels side by side of one channel, and rows of the result follow one another: then
+  /// loops may walk down the columns and read each pixel once.
+  bool is_3x3() const {
+    const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
+    bool dense = channels == 1 && z.taps == 1 && !in_place;
+    for (const ConvAxis* a : {&y, &x})
+      dense =
+          dense && a->taps == 3 && a->step == 1 && a->place_step == 1 && (a->shift_step == 1 || a->shift_step == -1);
+    return dense;
   }
 };
 

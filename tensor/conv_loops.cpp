@@ -1,5 +1,6 @@
 // How a convolution is computed: the source is copied unit by unit, with its margins, and multiplied in tiles that read
 // it where it lies (no im2col, but for lines much shorter than a vector).
+#include <array>
 #include <atomic>
 
 #include <cotangent/tensor/conv_internal.hpp>
@@ -23,12 +24,15 @@ const ConvLoops& loops() {
 }
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory.
+/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory. A
+/// worker takes several neighbours at a time, for the sake of the memory that follows one another in them.
 template <class Body>
 void for_workers(int64_t workers, int64_t tasks, Body&& body) {
+  const int64_t share = std::max<int64_t>(1, tasks / (8 * workers));
   std::atomic<int64_t> next{0};
   parallel_chunks(workers, [&](int64_t w) {
-    for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(w, t);
+    for (int64_t first; (first = next.fetch_add(share, std::memory_order_relaxed)) < tasks;)
+      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(w, t);
   });
 }
 int64_t worker_count(int64_t tasks, double work) {
@@ -150,6 +154,16 @@ void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t til
   });
 }
 
+/// The weights of 3 x 3 taps in the order of the pixels: those of an input gradient come backwards.
+template <class T>
+std::array<T, 9> nine(const ConvSource& s, const T* w) {
+  std::array<T, 9> result;
+  for (size_t j = 0; j < 3; ++j)
+    for (size_t i = 0; i < 3; ++i)
+      result[3 * (s.axes[1].shift_step < 0 ? 2 - j : j) + (s.axes[2].shift_step < 0 ? 2 - i : i)] = w[3 * j + i];
+  return result;
+}
+
 /// Cuts a unit into blocks of rows that hold about kOuterPixels pixels and calls f(part, result) with where they lie.
 template <class F>
 void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
@@ -212,6 +226,15 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
     const T* weights = packed.data<T>() + g * padded * depth;
     const T* start = starts.data<T>() + g * padded;
     T* out = y + g * y_group;
+    if (narrow && s.is_3x3()) {
+      s.for_slices(u, [&](const ConvSource::Line& first) {
+        for (int64_t r = 0; r < rows; ++r)
+          loop.filter_3x3(nine(s, weights + r * depth).data(), in + first.source, s.row, start + r,
+                          out + r * s.result_channel_stride + first.result, s.axes[2].result, u.rows,
+                          s.axes[2].positions);
+      });
+      return;
+    }
     if (narrow) {
       const int64_t pixels = s.line_pixels(u);
       s.for_lines(u, [&](const ConvSource::Line& line) {
@@ -292,6 +315,14 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
       const T* in = s.load(u, x + group * x_group, space);
       for_parts(s, u, [&](kernels::ConvOuter part, int64_t from, int64_t place) {
         const int64_t pixels = part.rows * part.pixels;
+        if (narrow && s.is_3x3()) {
+          for (int64_t b = 0; b < part.blocks; ++b)
+            for (int64_t r = 0; r < rows; ++r)
+              loop.correlate_3x3(in + from + b * part.block_stride, part.row_stride,
+                                 gradient + b * s.result_image_stride + r * s.result_channel_stride + place,
+                                 part.pixels, part.rows, part.pixels, sums + r * depth);
+          return;
+        }
         if (narrow) {
           for (int64_t b = 0; b < part.blocks; ++b)
             for (int64_t r = 0; r < rows; ++r)

@@ -246,6 +246,75 @@ void correlate(int64_t depth, const void* px, int64_t x_stride, const int64_t* o
   for (; k < depth; ++k) correlate_block<T, 1>(x, x_stride, offsets + k, g, g_stride, rows, n, sums + k);
 }
 
+// Walks down columns of vectors: a row of the source takes part in three rows of the result, and is read once.
+template <class T>
+void filter_3x3(const void* pw, const void* px, int64_t x_stride, const void* start, void* py, int64_t y_stride,
+                int64_t rows, int64_t n) {
+  constexpr int L = kLanes<T>;
+  const T* weights = static_cast<const T*>(pw);
+  Vec<T> w[9];
+  COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = Vec<T>{} + weights[k];
+  const Vec<T> first = Vec<T>{} + *static_cast<const T*>(start);
+  for (int64_t block = 0; block < n; block += L) {
+    const int64_t at = block + L <= n || n < L ? block : n - L;  // the last vector overlaps the one before it
+    const T* x = static_cast<const T*>(px) + at;
+    T* y = static_cast<T*>(py) + at;
+    Vec<T> now{}, next{};  // the sums of the rows r - 2 and r - 1
+    for (int64_t r = 0; r < rows + 2; ++r, x += x_stride) {
+      const Vec<T> a = load(x), b = load(x + 1), c = load(x + 2);
+      now += w[6] * a, now += w[7] * b, now += w[8] * c;
+      if (r >= 2) {
+        if (n < L) {
+          T few[L];
+          store(few, now);
+          copy_few(few, y, n);
+        } else {
+          store(y, now);
+        }
+        y += y_stride;
+      }
+      now = next, now += w[3] * a, now += w[4] * b, now += w[5] * c;
+      next = first, next += w[0] * a, next += w[1] * b, next += w[2] * c;
+    }
+  }
+}
+
+template <class T>
+void correlate_3x3(const void* px, int64_t x_stride, const void* pg, int64_t g_stride, int64_t rows, int64_t n,
+                   void* psums) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[9];
+  COTANGENT_UNROLL for (int k = 0; k < 9; ++k) sum[k] = Vec<T>{};
+  for (int64_t block = 0; block < n; block += L) {
+    const T *x = static_cast<const T*>(px) + block, *g = static_cast<const T*>(pg) + block;
+    const int64_t tail = n - block;
+    typename Simd<T>::Mask inside;
+    for (int i = 0; i < L; ++i) inside[i] = i < tail ? -1 : 0;
+    Vec<T> before{}, last{};  // rows r - 2 and r - 1 of the gradient
+    for (int64_t r = 0; r < rows + 2; ++r, x += x_stride, g += g_stride) {
+      Vec<T> a = load(x), b = load(x + 1), c = load(x + 2), now{};
+      if (tail >= L) {
+        if (r < rows) now = load(g);
+      } else {
+        T few[L] = {};
+        if (r < rows) copy_few(g, few, tail);
+        now = load(few);
+        a = inside ? a : Vec<T>{}, b = inside ? b : Vec<T>{}, c = inside ? c : Vec<T>{};
+      }
+      sum[0] += now * a, sum[1] += now * b, sum[2] += now * c;
+      sum[3] += last * a, sum[4] += last * b, sum[5] += last * c;
+      sum[6] += before * a, sum[7] += before * b, sum[8] += before * c;
+      before = last, last = now;
+    }
+  }
+  T* sums = static_cast<T*>(psums);
+  COTANGENT_UNROLL for (int k = 0; k < 9; ++k) {
+    T total = 0;
+    for (int i = 0; i < L; ++i) total += sum[k][i];
+    sums[k] += total;
+  }
+}
+
 template <class T>
 ConvLoops loops() {
   return {.lanes = kLanes<T>,
@@ -258,7 +327,9 @@ ConvLoops loops() {
           .pack = pack<T>,
           .copy = copy<T>,
           .filter = filter<T>,
-          .correlate = correlate<T>};
+          .correlate = correlate<T>,
+          .filter_3x3 = filter_3x3<T>,
+          .correlate_3x3 = correlate_3x3<T>};
 }
 
 }  // namespace

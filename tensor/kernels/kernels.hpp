@@ -220,6 +220,13 @@ struct ConvLoops {
   /// x to the end of a vector
   void (*correlate)(int64_t depth, const void* x, int64_t x_stride, const int64_t* offsets, const void* g,
                     int64_t g_stride, int64_t rows, int64_t n, void* sums);
+  /// Both for 3 x 3 taps: y[r * y_stride + i] = *start + sum over a and b of weights[3 a + b] * x[(r + a) * x_stride +
+  /// i
+  /// + b], and sums[3 a + b] += sum over r and i of g[r * g_stride + i] * x[(r + a) * x_stride + i + b]
+  void (*filter_3x3)(const void* weights, const void* x, int64_t x_stride, const void* start, void* y, int64_t y_stride,
+                     int64_t rows, int64_t n);
+  void (*correlate_3x3)(const void* x, int64_t x_stride, const void* g, int64_t g_stride, int64_t rows, int64_t n,
+                        void* sums);
 };
 
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
@@ -277,8 +284,8 @@ struct LossLoops {
   double (*squared_distance)(const void* x, const void* y, int64_t n);
 };
 
-/// c = alpha a b + beta c + bias, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is 0, c
-/// is not read. `b` has whole vectors of columns, of which those beyond n are not used. Strides are in elements.
+/// c = alpha a b + beta c + bias, for m rows and a panel of n columns, which is at most two vectors wide. Where beta is
+/// 0, c is not read. `b` has whole vectors of columns, of which those beyond n are not used. Strides are in elements.
 struct PanelProduct {
   int64_t m, n, k;
   const void* a;

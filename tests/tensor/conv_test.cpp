@@ -1,0 +1,95 @@
+#include <cotangent/tensor/conv.hpp>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+
+using namespace cotangent;
+
+namespace {
+
+/// Small integers, so that sums are exact in float32 and any order of them gives the same.
+Tensor integers(const Shape& shape, Dtype dtype, uint32_t seed) {
+  Tensor x = zeros(shape, float64);
+  double* p = x.data<double>();
+  for (int64_t i = 0; i < x.numel(); ++i) seed = seed * 1664525u + 1013904223u, p[i] = static_cast<int>(seed >> 29) - 3;
+  return raw::cast(x, dtype);
+}
+
+/// Calls f(place in y, place in x, place in w) for every product that a convolution of two dimensions sums.
+template <class F>
+void for_products(const Shape& x, const Shape& w, const Shape& y, const raw::ConvGeometry& g, F&& f) {
+  const int64_t rows = w[0] / g.groups;
+  for (int64_t n = 0; n < x[0]; ++n)
+    for (int64_t o = 0; o < w[0]; ++o)
+      for (int64_t c = 0; c < w[1]; ++c)
+        for (int64_t i = 0; i < y[2]; ++i)
+          for (int64_t j = 0; j < y[3]; ++j)
+            for (int64_t a = 0; a < w[2]; ++a)
+              for (int64_t b = 0; b < w[3]; ++b) {
+                const int64_t row = i * g.stride[1] - g.padding[1] + a * g.dilation[1];
+                const int64_t column = j * g.stride[2] - g.padding[2] + b * g.dilation[2];
+                if (row < 0 || row >= x[2] || column < 0 || column >= x[3]) continue;
+                f(((n * w[0] + o) * y[2] + i) * y[3] + j,
+                  ((n * x[1] + o / rows * w[1] + c) * x[2] + row) * x[3] + column,
+                  ((o * w[1] + c) * w[2] + a) * w[3] + b);
+              }
+}
+
+bool equal(const Tensor& a, const std::vector<double>& b) {
+  const Tensor wide = raw::cast(a, float64);
+  return std::equal(b.begin(), b.end(), wide.data<double>(), wide.data<double>() + wide.numel());
+}
+
+}  // namespace
+
+TEST_CASE("convolutions and both their gradients equal the definition for every geometry") {
+  struct Case {
+    Shape x, w;
+    Spatial stride, padding, dilation;
+    int64_t groups;
+  };
+  const Case cases[] = {
+      {{2, 3, 9, 11}, {5, 3, 3, 3}, 1, 1, 1, 1},             // less than a tile of rows
+      {{3, 6, 28, 28}, {10, 6, 3, 3}, 1, 1, 1, 1},           // panels over the ends of rows
+      {{17, 8, 4, 4}, {56, 8, 1, 1}, 1, 0, 1, 1},            // units of several images, packed rows
+      {{1, 2, 70, 65}, {5, 2, 3, 5}, {2, 1}, {1, 2}, 1, 1},  // bands of one image
+      {{2, 4, 13, 9}, {6, 2, 2, 3}, {1, 2}, 2, {2, 1}, 2},
+      {{2, 1, 12, 30}, {4, 1, 7, 7}, 2, 3, 1, 1},
+      {{3, 5, 28, 28}, {5, 1, 3, 3}, 1, 1, 1, 5},       // one channel a group, columns of vectors
+      {{2, 3, 7, 5}, {3, 1, 3, 3}, 1, 1, 1, 3},         // rows shorter than a vector
+      {{2, 3, 8, 16}, {6, 1, 3, 3}, 1, 0, 1, 3},        // two rows a channel
+      {{1, 2, 90, 33}, {2, 1, 3, 3}, 1, 1, 1, 2},       // in bands
+      {{2, 3, 15, 14}, {3, 1, 3, 3}, 2, 1, 1, 3},       // a gradient with zeros in between
+      {{1, 2, 90, 61}, {2, 1, 3, 3}, {2, 3}, 1, 1, 2},  // the same in bands
+      {{2, 3, 20, 17}, {3, 1, 5, 3}, {3, 2}, 2, {1, 2}, 3},
+  };
+  for (const Case& c : cases)
+    for (Dtype dtype : {float32, float64}) {
+      CAPTURE(c.x, c.w, c.groups, dtype);
+      const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, c.padding, c.dilation, c.groups);
+      const Tensor x = integers(c.x, dtype, 1), w = integers(c.w, dtype, 2), bias = integers({c.w[0]}, dtype, 3);
+      const Tensor y = raw::conv("conv2d", x, w, bias, g), dy = integers(y.shape(), dtype, 4);
+      const Tensor dx = raw::conv_input_grad("conv2d", dy, w, Tensor(), x.shape(), g),
+                   dw = raw::conv_weight_grad("conv2d", dy, x, w.shape(), g);
+      const Tensor x64 = raw::cast(x, float64), w64 = raw::cast(w, float64), b64 = raw::cast(bias, float64),
+                   dy64 = raw::cast(dy, float64);
+      const double *px = x64.data<double>(), *pw = w64.data<double>(), *pb = b64.data<double>(),
+                   *pg = dy64.data<double>();
+      const int64_t pixels = y.shape()[2] * y.shape()[3];
+      std::vector<double> result(static_cast<size_t>(y.numel())), input(static_cast<size_t>(x.numel())),
+          weight(static_cast<size_t>(w.numel()));
+      for (size_t i = 0; i < result.size(); ++i) result[i] = pb[static_cast<int64_t>(i) / pixels % c.w[0]];
+      for_products(c.x, c.w, y.shape(), g, [&](int64_t at_y, int64_t at_x, int64_t at_w) {
+        result[static_cast<size_t>(at_y)] += px[at_x] * pw[at_w];
+        input[static_cast<size_t>(at_x)] += pg[at_y] * pw[at_w];
+        weight[static_cast<size_t>(at_w)] += pg[at_y] * px[at_x];
+      });
+      CHECK(equal(y, result));
+      CHECK(equal(dx, input));
+      CHECK(equal(dw, weight));
+    }
+}
