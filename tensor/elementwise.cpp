@@ -13,6 +13,9 @@ using kernels::kernels;
 using kernels::Layout;
 
 constexpr int64_t kBlock = 512;  // elements that are gathered or converted at once
+// Copies of so many bytes, half of what a large cache holds, are written past the caches: these would read first what
+// is overwritten, and drop for it what the next op needs.
+constexpr int64_t kStreamed = 16 << 20;
 
 bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
@@ -42,6 +45,8 @@ Move scatter_of(int64_t bytes) {
          : bytes == 2 ? scatter<uint16_t>
                       : scatter<uint8_t>;
 }
+/// Where the loops for elements of so many bytes stand in the kernel table.
+int size_index(int64_t bytes) { return bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0; }
 
 /// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
 struct Source {
@@ -351,7 +356,7 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   const Source from_c(condition, walk.inner_stride(1), boolean, true), from_a(a, walk.inner_stride(2), a.dtype()),
       from_b(b, walk.inner_stride(3), b.dtype());
   const int64_t bytes = item_size(a.dtype());
-  const auto loop = kernels().where[bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0];
+  const auto loop = kernels().where[size_index(bytes)];
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in_c, in_a, in_b;
     for (int64_t i = 0; i < n; i += kBlock) {
@@ -390,7 +395,7 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   add((height + kTile - 1) / kTile, {kTile, kTile * x_stride, kTile, 0});
   const StridedWalk<4> tiles(shape, {&strides[0], &strides[1], &strides[2], &strides[3]});
   const int64_t bytes = item_size(y.dtype());
-  const auto transpose = kernels().transpose[bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0];
+  const auto transpose = kernels().transpose[size_index(bytes)];
   tiles.run(std::max<int64_t>(1, kElementGrain / (std::min(height, kTile) * std::min(width, kTile))),
             [&](auto at, int64_t n) {
               for (int64_t i = 0; i < n; ++i) {
@@ -401,38 +406,48 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
             });
   return true;
 }
+
+void copy_bytes(const void* x, void* y, int64_t bytes) { std::memmove(y, x, static_cast<size_t>(bytes)); }
 }  // namespace
 
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
     const int64_t bytes = item_size(x.dtype());
+    const auto move = y.numel() * bytes >= kStreamed ? kernels().stream : copy_bytes;
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      std::memmove(y.get()->data + first * bytes, x.get()->data + first * bytes,
-                   static_cast<size_t>((last - first) * bytes));
+      move(x.get()->data + first * bytes, y.get()->data + first * bytes, (last - first) * bytes);
+      kernels().end_stream();
     });
     return;
   }
   const Strides x_strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
   if (x.dtype() == y.dtype() && copy_transposed(walk, x, y)) return;
-  const Source source(x, walk.inner_stride(1), y.dtype());
   const Sink sink(y, walk.inner_stride(0), y.dtype());
+  const Source source(x, walk.inner_stride(1), y.dtype(), !sink.direct());
   const int64_t bytes = item_size(y.dtype());
+  const auto repeat = kernels().repeat[size_index(bytes)];
+  const bool streams = y.numel() * bytes >= kStreamed;
+  const auto move = streams ? kernels().stream : copy_bytes;
+  // in blocks, unless they need no scratch
+  const int64_t step = sink.direct() && (source.stride == 0 ? !streams : source.direct()) ? walk.inner_size() : kBlock;
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in;
-    for (int64_t i = 0; i < n; i += kBlock) {
-      const int64_t m = std::min(kBlock, n - i);
+    for (int64_t i = 0; i < n; i += step) {
+      const int64_t m = std::min(step, n - i);
       const void* block = source.load(at[1], i, m, in.bytes);
       char* to = sink.data + (at[0] + i * sink.stride) * bytes;
-      if (source.stride == 0) {
-        for (int64_t j = 0; j < m; ++j) std::memcpy(to + j * sink.stride * bytes, block, static_cast<size_t>(bytes));
+      if (source.stride == 0 && sink.direct()) {
+        repeat(block, streams ? in.bytes : to, m);
+        if (streams) move(in.bytes, to, m * bytes);
       } else if (sink.direct()) {
-        std::memmove(to, block, static_cast<size_t>(m * bytes));
+        move(block, to, m * bytes);
       } else {
         scatter_of(bytes)(block, to, m, sink.stride);
       }
     }
   });
+  if (streams) kernels().end_stream();  // of this thread; others meet a barrier
 }
 
 Tensor cast(const Tensor& x, Dtype dtype) {
@@ -457,7 +472,7 @@ void fill_into(const Tensor& y, const Scalar& value) {
     walk.run(kElementGrain, [&](const auto& at, int64_t n) {
       T* p = data + at[0];
       if (stride == 1)
-        std::fill(p, p + n, v);
+        kernels().repeat[size_index(sizeof(T))](&v, p, n);
       else
         for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
     });

@@ -1,7 +1,11 @@
-// Conversions between dtypes, selection by a mask, and y += alpha x.
+// Conversions between dtypes, selection by a mask, repeated elements, and y += alpha x.
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 #include <cstring>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace cotangent::kernels {
 namespace {
@@ -106,6 +110,34 @@ void where(const bool* condition, const void* pa, const void* pb, void* py, int6
 }
 
 template <class T>
+void repeat(const void* px, void* py, int64_t n) {
+  const T x = *static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = x;
+}
+
+void stream(const void* px, void* py, int64_t bytes) {
+  const char* x = static_cast<const char*>(px);
+  char* y = static_cast<char*>(py);
+#ifdef __SSE2__
+  const int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 16);
+  if (head < bytes) {
+    std::memcpy(y, x, static_cast<size_t>(head));
+    x += head, y += head, bytes -= head;
+    for (; bytes >= 16; x += 16, y += 16, bytes -= 16)
+      _mm_stream_si128(reinterpret_cast<__m128i*>(y), _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+  }
+#endif
+  std::memcpy(y, x, static_cast<size_t>(bytes));
+}
+void end_stream() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
+}
+
+template <class T>
 void axpy(int64_t n, double alpha, const void* px, void* py) {
   const T* x = static_cast<const T*>(px);
   T* y = static_cast<T*>(py);
@@ -130,6 +162,12 @@ void fill_convert(Table& t) {
   t.where[1] = where<uint16_t>;
   t.where[2] = where<uint32_t>;
   t.where[3] = where<uint64_t>;
+  t.repeat[0] = repeat<uint8_t>;
+  t.repeat[1] = repeat<uint16_t>;
+  t.repeat[2] = repeat<uint32_t>;
+  t.repeat[3] = repeat<uint64_t>;
+  t.stream = stream;
+  t.end_stream = end_stream;
   t.axpy[0] = axpy<float>;
   t.axpy[1] = axpy<double>;
 }

@@ -381,6 +381,38 @@ TEST_CASE("copies between two orders of dimensions equal naive ones for every si
     }
 }
 
+TEST_CASE("copies that are too large for the cache, repeated or not, from and to any address") {
+  const auto check = [](const Tensor& x, const Tensor& y) {  // of rank 3, x of int32 and y of float32
+    raw::copy_into("copy", x, y);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < y.size(0); ++i)
+      for (int64_t j = 0; j < y.size(1); ++j) {
+        const float* to = y.data<float>() + i * y.strides()[0] + j * y.strides()[1];
+        const auto compare = [&](const auto* from) {
+          for (int64_t k = 0; k < y.size(2); ++k)
+            wrong += to[k] != static_cast<float>(from[i * x.strides()[0] + j * x.strides()[1] + k * x.strides()[2]]);
+        };
+        x.dtype() == int32 ? compare(x.data<int32_t>()) : compare(x.data<float>());
+      }
+    CHECK(wrong == 0);
+  };
+  const Shape shape{3, 1501, 1003};
+  const Tensor room = empty({shape.product() + 3});
+  const Tensor y = room.slice(0, 3, room.numel()).reshape(shape);
+  REQUIRE(y.numel() * 4 > 16 << 20);
+  for (const Dtype dtype : {float32, int32}) {
+    const Tensor x = arange(shape.product()).reshape(shape).to(dtype);
+    check(x, y);
+    check(expand(narrow(x, 2, 1, 1), shape), y);
+  }
+  const Tensor x = arange(shape.product()).to(float32).reshape(shape);
+  check(expand(narrow(x, 1, 1, 1), shape), y);
+  check(expand(x[0][0][5], shape), y);
+  check(narrow(x, 2, 1, 1002), empty({3, 1501, 1002}));
+  const Tensor bytes = full({(16 << 20) + 77}, 7, uint8);
+  CHECK(raw::clone(bytes).to_vector<uint8_t>() == std::vector<uint8_t>((16 << 20) + 77, 7));
+}
+
 TEST_CASE("large tensors in parts: the threads' pieces meet") {
   const int64_t n = 300'007;
   const Tensor x = arange(0, n, 1, float64);
