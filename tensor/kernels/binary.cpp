@@ -66,9 +66,10 @@ T gelu_slope(T x) {
 }
 COTANGENT_BINARY(GeluBackward, a* gelu_slope(b))  // x
 template <class T>
-T gelu_tanh_slope(T x) {
-  const T t = m_tanh(T(kSqrt2OverPi) * (x + T(kGeluCubic) * x * x * x));
-  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * T(kSqrt2OverPi) * (T(1) + T(3 * kGeluCubic) * x * x);
+T gelu_tanh_slope(T x) {  // of x sigmoid(2 sqrt(2 / pi) (x + c x^3)), which is another way to write it
+  constexpr T linear = T(2 * kSqrt2OverPi), cubic = T(2 * kSqrt2OverPi * kGeluCubic);
+  const T s = m_sigmoid(x * (linear + cubic * x * x));
+  return s + x * s * (T(1) - s) * (linear + T(3) * cubic * x * x);
 }
 COTANGENT_BINARY(GeluTanhBackward, a* gelu_tanh_slope(b))  // x
 template <class T>

@@ -34,7 +34,6 @@ COTANGENT_OVERLOAD(log)
 COTANGENT_OVERLOAD(log1p)
 COTANGENT_OVERLOAD(sin)
 COTANGENT_OVERLOAD(cos)
-COTANGENT_OVERLOAD(tanh)
 COTANGENT_OVERLOAD(erf)
 COTANGENT_OVERLOAD(sqrt)
 COTANGENT_OVERLOAD(fabs)
@@ -56,8 +55,11 @@ constexpr double kSeluAlpha = 1.6732632423543772848;
 // Cheaper float32 versions of what softmax and the activations are made of; float64 takes the functions above. All
 // polynomials were fitted for the least relative error.
 
-/// e^x without denormal results: 0 below -87.3, infinity above 88.7, else within 1.5 ulp.
-[[maybe_unused]] inline float m_quick_exp(float x) {
+/// e^x = power (1 + rest), for x in [-88, 89]. The power is 0 below -87.7 and infinite above 88.4.
+struct ExpParts {
+  float power, rest;
+};
+[[maybe_unused]] inline ExpParts m_exp_parts(float x) {
   // x = n log(2) + r; the sum with 1.5 * 2^23 rounds to an integer, which stands in the low bits
   const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
   const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
@@ -66,12 +68,39 @@ constexpr double kSeluAlpha = 1.6732632423543772848;
   p = p * r + 0.0416683908f;
   p = p * r + 0.1666652040f;
   p = p * r + 0.4999999343f;
-  p = p * r * r + r + 1.0f;
-  const float power = __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23);
-  const float y = p * power;
-  return x < -87.3f ? 0.0f : x > 88.7f ? __builtin_inff() : y;
+  return {__builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23), p * r * r + r};
+}
+/// Of two comparisons that keep NaN, each is one instruction.
+template <class T>
+[[maybe_unused]] inline T m_at_least(T x, T low) {
+  return x < low ? low : x;
+}
+template <class T>
+[[maybe_unused]] inline T m_at_most(T x, T high) {
+  return x > high ? high : x;
+}
+
+/// e^x without denormal results: 0 below -87.7, infinity above 88.4, else within 1.5 ulp.
+[[maybe_unused]] inline float m_quick_exp(float x) {
+  const ExpParts e = m_exp_parts(m_at_most(m_at_least(x, -88.0f), 89.0f));
+  return (e.rest + 1.0f) * e.power;
 }
 [[maybe_unused]] inline double m_quick_exp(double x) { return m_exp(x); }
+
+/// e^x - 1 for x <= 0.
+[[maybe_unused]] inline float m_negative_expm1(float x) {
+  const ExpParts e = m_exp_parts(m_at_least(x, -30.0f));
+  return e.power * e.rest + (e.power - 1.0f);
+}
+[[maybe_unused]] inline double m_negative_expm1(double x) { return m_expm1(x); }
+
+/// (e^2x - 1) / (e^2x + 1), which is 1 beyond 10.
+[[maybe_unused]] inline float m_tanh(float x) {
+  const ExpParts e = m_exp_parts(2.0f * m_at_most(m_fabs(x), 10.0f));
+  const float difference = e.power * e.rest + (e.power - 1.0f);
+  return __builtin_copysignf(difference / (difference + 2.0f), x);
+}
+[[maybe_unused]] inline double m_tanh(double x) { return ::tanh(x); }
 
 /// log(1 + e) for e in [0, 1], as 2 atanh(e / (2 + e)).
 [[maybe_unused]] inline float m_log1p_unit(float e) {

@@ -301,6 +301,33 @@ TEST_CASE("NaN and infinity take their usual ways") {
   CHECK(tanh(tensor({1e-20, -1e-20}, float64)).to_vector<double>() == Values{1e-20, -1e-20});
 }
 
+TEST_CASE("float32 functions of exponentials keep their relative error from the smallest to the largest arguments") {
+  const int64_t n = 100'003;
+  const auto worst = [&](Tensor (*f)(const Tensor&), double low, double high) {  // in units of the last place
+    const Tensor x = linspace(low, high, n, float32);
+    const Values y = f(x).to_vector<double>(), expected = f(x.to(float64)).to_vector<double>();
+    double error = 0;
+    for (size_t i = 0; i < y.size(); ++i)
+      error = std::max(error, expected[i] == y[i] ? 0 : std::fabs(y[i] / expected[i] - 1) * 0x1p24);
+    return error;
+  };
+  CHECK(worst(tanh, -12, 12) < 5);
+  CHECK(worst(tanh, -1e-3, 1e-3) < 5);
+  CHECK(worst(tanh, -1e-30, 1e-30) < 5);
+  CHECK(worst(sigmoid, -87, 87) < 5);
+  CHECK(worst([](const Tensor& x) { return elu(x); }, -40, 0) < 5);
+  CHECK(worst([](const Tensor& x) { return elu(x); }, -1e-3, 0) < 5);
+  // and beyond, up to infinity
+  const float inf = INFINITY, large = 3e38f;
+  const Tensor x = tensor({inf, large, 88.5, 44.3, -44.3, -87.9, -88.5, -large, -inf}, float32);
+  CHECK(tanh(x).to_vector<double>() == Values{1, 1, 1, 1, -1, -1, -1, -1, -1});
+  CHECK(elu(x).to_vector<float>() == std::vector<float>{inf, large, 88.5, 44.3f, -1, -1, -1, -1, -1});
+  const std::vector<float> s = sigmoid(x).to_vector<float>();
+  CHECK((s[0] == 1 && s[1] == 1 && s[2] == 1 && s[5] < 1e-38f && s[6] < 1e-38f && s[7] == 0 && s[8] == 0));
+  CHECK(softmax(tensor({-88.5, 0., -inf}, float32), 0).to_vector<float>() == std::vector<float>{0, 1, 0});
+  CHECK(std::signbit(tanh(tensor({-0.0}, float32)).item<float>()));
+}
+
 TEST_CASE("where chooses in every layout and size of element") {
   Random random;
   for (const Dtype dtype : {float32, float64, float16, int32, uint8, boolean})
