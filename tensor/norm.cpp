@@ -21,9 +21,9 @@ using namespace norms;
 constexpr int64_t kChunk = 65536;  // elements of a reduction that one thread sums up by itself
 constexpr int64_t kMaxChunks = 32;
 
-/// A fixed number of chunks for a reduction over `rows` of `width` elements.
+/// A fixed number of chunks for a reduction over `rows` of `width` elements, few enough for their sums to cost little.
 int64_t chunk_count(int64_t rows, int64_t width) {
-  return std::clamp<int64_t>(rows * width / kChunk, 1, std::min(kMaxChunks, std::max<int64_t>(rows, 1)));
+  return std::clamp<int64_t>(rows * width / kChunk, 1, std::clamp<int64_t>(rows / 8, 1, kMaxChunks));
 }
 
 }  // namespace
@@ -132,10 +132,10 @@ void for_spans(const Channels& c, int64_t channel, Body body) {
       body((n * c.channels + channel) * c.inner + first, std::min(kSpan, c.inner - first));
 }
 
-/// Calls body(chunk, first, rows) for blocks of rows that fit in the first cache; a chunk's blocks come in order.
+/// Calls body(chunk, first, rows) for blocks of rows that fit in a core's caches; a chunk's blocks come in order.
 template <class Body>
 void for_row_blocks(const Channels& c, int64_t chunks, Body body) {
-  const int64_t block = std::clamp<int64_t>(2 * kSpan / std::max<int64_t>(c.channels, 1), 4, 256);
+  const int64_t block = std::clamp<int64_t>(4 * kSpan / std::max<int64_t>(c.channels, 1), 4, 256);
   parallel_chunks(chunks, [&](int64_t chunk) {
     const int64_t end = c.count() * (chunk + 1) / chunks;
     for (int64_t row = c.count() * chunk / chunks; row < end; row += block)

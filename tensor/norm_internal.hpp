@@ -21,9 +21,10 @@ const T* data_or_null(const Tensor& x) {
 /// A mean and a sum of squared deviations, to which those of another part are added.
 inline void merge(double& mean, double& squares, int64_t count, double other_mean, double other_squares,
                   int64_t other_count) {
-  const double total = static_cast<double>(count + other_count), d = other_mean - mean;
-  mean += d * static_cast<double>(other_count) / total;
-  squares += other_squares + d * d * static_cast<double>(count) * static_cast<double>(other_count) / total;
+  const double share = static_cast<double>(other_count) / static_cast<double>(count + other_count),
+               d = other_mean - mean;
+  mean += d * share;
+  squares += other_squares + d * d * (static_cast<double>(count) * share);
 }
 
 }  // namespace cotangent::raw::norms

@@ -6,17 +6,33 @@
 namespace cotangent::kernels {
 namespace {
 
+constexpr int kWide = 32;  // partial sums of each total: one vector of them would wait for its own additions
+
+/// Adds up n terms: body(i, s) adds those of element i to s[0], and to s[kWide] where there are two totals.
+template <int kTotals, class T, class Body>
+void add_up(int64_t n, T* totals, Body body) {
+  T s[kTotals * kWide] = {};
+  int64_t i = 0;
+  for (; i + kWide <= n; i += kWide)
+#pragma omp simd
+    for (int j = 0; j < kWide; ++j) body(i + j, s + j);
+  for (int j = 0; i < n; ++i, ++j) body(i, s + j);
+  for (int t = 0; t < kTotals; ++t) {
+    T* of = s + t * kWide;
+    for (int width = kWide / 2; width > 0; width /= 2)
+      for (int j = 0; j < width; ++j) of[j] += of[j + width];
+    totals[t] = of[0];
+  }
+}
+
 /// The mean of n elements and the sum of their squared deviations from it.
 template <class T>
 void moments(const T* x, int64_t n, T& mean, T& squares) {
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += x[i];
+  T sum;
+  add_up<1>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
   const T m = sum / static_cast<T>(n);
-  T square_sum = 0;
-#pragma omp simd reduction(+ : square_sum)
-  for (int64_t i = 0; i < n; ++i) square_sum += (x[i] - m) * (x[i] - m);
-  mean = m, squares = square_sum;
+  add_up<1>(n, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - m) * (x[i] - m); });
+  mean = m;
 }
 
 // Without its mean taken away (centred = false) it is the norm by the root mean square.
@@ -30,8 +46,7 @@ void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* 
     if constexpr (centred) {
       moments(x, n, m, squares);
     } else {
-#pragma omp simd reduction(+ : squares)
-      for (int64_t i = 0; i < n; ++i) squares += x[i] * x[i];
+      add_up<1>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
     const T rstd = T(1) / m_sqrt(squares / static_cast<T>(n) + static_cast<T>(eps));
     means[r] = m, rstds[r] = rstd;
@@ -68,16 +83,16 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) db[i] += dy[i];
     if (!dx) continue;
-    T sum = 0, product = 0;
-    if (w) {
-#pragma omp simd reduction(+ : sum, product)
-      for (int64_t i = 0; i < n; ++i) sum += dy[i] * w[i], product += dy[i] * w[i] * (x[i] - m);
-    } else {
-#pragma omp simd reduction(+ : sum, product)
-      for (int64_t i = 0; i < n; ++i) sum += dy[i], product += dy[i] * (x[i] - m);
-    }
-    const T shift = centred ? -rstd * sum / static_cast<T>(n) : T(0),
-            slope = -rstd * rstd * rstd * product / static_cast<T>(n);
+    T total[2];  // of g and g * (x - mean)
+    if (w)
+      add_up<2>(n, total, [=](int64_t i, T* s) {
+        const T g = dy[i] * w[i];
+        s[0] += g, s[kWide] += g * (x[i] - m);
+      });
+    else
+      add_up<2>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+    const T shift = centred ? -rstd * total[0] / static_cast<T>(n) : T(0),
+            slope = -rstd * rstd * rstd * total[1] / static_cast<T>(n);
     if (w) {
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) dx[i] = rstd * (dy[i] * w[i]) + (x[i] - m) * slope + shift;
@@ -111,10 +126,9 @@ template <class T>
 void span_sums(const void* p_dy, const void* px, int64_t n, double mean, double* sum, double* product) {
   const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
   const T m = static_cast<T>(mean);
-  T s = 0, p = 0;
-#pragma omp simd reduction(+ : s, p)
-  for (int64_t i = 0; i < n; ++i) s += dy[i], p += dy[i] * (x[i] - m);
-  *sum += s, *product += p;
+  T total[2];
+  add_up<2>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+  *sum += total[0], *product += total[1];
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
 
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -30,6 +31,39 @@ struct Moments {
     }
   }
 };
+
+using Values = std::vector<double>;
+using Place = std::function<size_t(size_t element)>;
+
+/// The largest difference between a norm with its gradients and a naive one in double, which shares moments within a
+/// group of elements and a weight and a bias within a channel.
+double difference(const raw::Normalized& n, const raw::NormGradients& g, const Tensor& x, const Tensor& dy,
+                  const Values& w, const Values& b, const Place& group, const Place& channel) {
+  const Values v = x.to_vector<double>(), d = dy.to_vector<double>();
+  const size_t groups = static_cast<size_t>(n.mean.numel());
+  Values count(groups), mean(groups), var(groups), sum(groups), product(groups), y, dx, dw(w.size()), db(w.size());
+  for (size_t i = 0; i < v.size(); ++i) count[group(i)] += 1;
+  for (size_t i = 0; i < v.size(); ++i) mean[group(i)] += v[i] / count[group(i)];
+  for (size_t i = 0; i < v.size(); ++i) var[group(i)] += std::pow(v[i] - mean[group(i)], 2) / count[group(i)];
+  const auto h = [&](size_t i) { return (v[i] - mean[group(i)]) / std::sqrt(var[group(i)] + 1e-5); };
+  for (size_t i = 0; i < v.size(); ++i) {
+    const size_t c = channel(i), k = group(i);
+    y.push_back(h(i) * w[c] + b[c]);
+    sum[k] += d[i] * w[c] / count[k], product[k] += d[i] * w[c] * h(i) / count[k];
+    dw[c] += d[i] * h(i), db[c] += d[i];
+  }
+  for (size_t i = 0; i < v.size(); ++i)
+    dx.push_back((d[i] * w[channel(i)] - sum[group(i)] - h(i) * product[group(i)]) / std::sqrt(var[group(i)] + 1e-5));
+  double worst = 0;
+  const auto compare = [&](const Tensor& t, const Values& expected) {
+    const Values got = t.to_vector<double>();
+    REQUIRE(got.size() == expected.size());
+    for (size_t i = 0; i < got.size(); ++i)
+      worst = std::max(worst, std::fabs(got[i] - expected[i]) / (1 + std::fabs(expected[i])));
+  };
+  compare(n.y, y), compare(n.mean, mean), compare(g.x, dx), compare(g.weight, dw), compare(g.bias, db);
+  return worst;
+}
 
 raw::Normalized train(const Tensor& x, const Tensor& mean = {}, const Tensor& var = {}) {
   return raw::batch_norm("batch_norm", x, mean, var, {}, {}, true, 0.25, 1e-5);
@@ -83,6 +117,39 @@ TEST_CASE("batch_norm keeps channels-last tensors so, and takes matrices and emp
   CHECK(train(zeros({0, 3, 2}), running, running).y.shape() == Shape{0, 3, 2});
   CHECK(running.to_vector<double>() == std::vector<double>{1, 1, 1});
   CHECK(train(zeros({2, 0, 2})).y.numel() == 0);
+}
+
+TEST_CASE("layer, batch and group norm equal naive loops for every size and layout") {
+  manual_seed(5);
+  const raw::NormWanted all{true, true, true};
+  for (const Dtype dtype : {float32, float64})
+    for (const int64_t size : {2, 3, 7, 31, 32, 33, 65, 100, 1000, 4097}) {
+      INFO(name(dtype) << ", size " << size);
+      const double bound = dtype == float64 ? 1e-11 : 2e-4;
+      const size_t n = static_cast<size_t>(size);
+      for (const int64_t count : {3, 19}) {
+        const Tensor x = randn({count, size}, dtype) + 2, dy = randn({count, size}, dtype);
+        const Tensor w = randn({size}, dtype), b = randn({size}, dtype);
+        const Values wide = w.to_vector<double>(), shift = b.to_vector<double>();
+        const Place row = [=](size_t i) { return i / n; }, column = [=](size_t i) { return i % n; };
+        const raw::Normalized y = raw::layer_norm("layer_norm", x, 1, true, w, b, 1e-5);
+        CHECK(difference(y, raw::layer_norm_backward("layer_norm", dy, x, true, w, y.mean, y.rstd, all), x, dy, wide,
+                         shift, row, column) < bound);
+        const raw::Normalized z = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5);
+        CHECK(difference(z, raw::batch_norm_backward("batch_norm", dy, x, w, z.mean, z.rstd, true, all), x, dy, wide,
+                         shift, column, column) < 10 * bound);
+      }
+      const Tensor x = randn({2, 4, size}, dtype) - 1, dy = randn({2, 4, size}, dtype), w = randn({4}, dtype),
+                   b = randn({4}, dtype);
+      const Values scale = w.to_vector<double>(), shift = b.to_vector<double>();
+      const Place channel = [=](size_t i) { return i / n % 4; }, pair = [=](size_t i) { return i / n / 2; };
+      const raw::Normalized y = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5);
+      CHECK(difference(y, raw::batch_norm_backward("batch_norm", dy, x, w, y.mean, y.rstd, true, all), x, dy, scale,
+                       shift, channel, channel) < bound);
+      const raw::Normalized z = raw::group_norm("group_norm", x, 2, w, b, 1e-5);
+      CHECK(difference(z, raw::group_norm_backward("group_norm", dy, x, 2, w, z.mean, z.rstd, all), x, dy, scale, shift,
+                       pair, channel) < bound);
+    }
 }
 
 TEST_CASE("normalisation gives the same bits for any number of threads", "[threads]") {
