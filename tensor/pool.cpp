@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/scratch_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -15,82 +18,106 @@ using detail::make_tensor;
 
 bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
 
-/// The sizes of one plane (an image of one channel) and of its result, and how many planes there are.
-struct Planes {
-  Planes(const Tensor& x, const Pooling& p) {
-    for (const PoolWindow& w : p.window) in *= w.in, out *= w.out;
-    count = x.numel() / std::max<int64_t>(1, in);
-    cells = p.window[0].kernel * p.window[1].kernel * p.window[2].kernel;
+/// The windows as the kernels want them, for elements of T.
+template <class T>
+class Plan {
+ public:
+  using Lane = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+
+  Plan(const Tensor& x, const Pooling& p) {
+    const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
+    // windows of equal size side by side are regular
+    const bool even = w.adaptive && w.in % w.out == 0;
+    const int64_t kernel = even ? w.in / w.out : w.kernel, stride = even ? kernel : w.adaptive ? 0 : w.stride;
+    columns.in = w.in, columns.out = w.out, columns.dilation = w.dilation;
+    columns.kernel = kernel, columns.stride = stride, columns.length = w.out;
+    if (stride > 0) {
+      const int64_t length = columns.length = w.out + (kernel - 1) * w.dilation / stride + kSpare;
+      const int64_t used = std::min(w.in, stride * length - w.padding);
+      columns.head = std::min(used, (stride - w.padding % stride) % stride);
+      columns.head_at = w.padding % stride * length + w.padding / stride;
+      columns.groups = (used - columns.head) / stride;
+      columns.at = (columns.head + w.padding) / stride;
+      columns.tail = used - columns.head - columns.groups * stride;
+      for (int64_t k = 0; k < kernel; ++k) taps_.push_back(k * w.dilation % stride * length + k * w.dilation / stride);
+    }
+    for (int64_t o = 0; o < w.out + kSpare; ++o) {
+      const bool real = o < w.out;
+      from_.push_back(real ? w.first(o) : 0);
+      to_.push_back(real ? w.last(o) : 0);
+      cells_.push_back(static_cast<T>(p.divisor != 0 ? p.divisor : real ? w.cells(o, p.count_padding) : 1));
+      begin_.push_back(static_cast<Lane>(o * stride - w.padding));
+      first_.push_back(static_cast<Lane>(std::min(from_.back(), w.in - 1)));
+    }
+    for (int64_t a = 0; a < d.out; ++a)
+      for (int64_t b = 0; b < h.out; ++b) {
+        rows_.push_back(static_cast<int64_t>(starts_.size()));
+        for (int64_t i = d.first(a); i < d.last(a); i += d.dilation)
+          for (int64_t j = h.first(b); j < h.last(b); j += h.dilation) starts_.push_back((i * h.in + j) * w.in);
+        const int64_t count = static_cast<int64_t>(starts_.size()) - rows_.back();
+        most = std::max(most, count);
+        const int64_t cells = d.cells(a, p.count_padding) * h.cells(b, p.count_padding);
+        row_cells_.push_back(p.divisor != 0 ? 1 : static_cast<double>(cells));
+      }
+    rows.in = d.in * h.in * w.in;
+    rows.out = static_cast<int64_t>(rows_.size());
+    rows_.push_back(static_cast<int64_t>(starts_.size()));
+    starts_.push_back(0);  // for a last window that lies wholly in the padding
+    columns.taps = taps_.data(), columns.from = from_.data(), columns.to = to_.data();
+    columns.begin = begin_.data(), columns.first = first_.data(), columns.cells = cells_.data();
+    rows.first = rows_.data(), rows.starts = starts_.data(), rows.cells = row_cells_.data();
+    planes = x.numel() / std::max<int64_t>(1, rows.in);
   }
-  int64_t in = 1, out = 1, count, cells;
-  int64_t grain() const { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out * cells)); }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  /// Calls body(plane, space) for each plane, with space for a block of rows, `size` elements each, that holds
+  /// `padding`.
+  template <class Body>
+  void for_each_plane(int64_t size, T padding, Body&& body) {
+    rows.block = std::clamp<int64_t>(4096 / std::max<int64_t>(size, 1), 1, rows.out);
+    const int64_t cells = columns.out * columns.kernel * static_cast<int64_t>(starts_.size());
+    parallel_for(0, planes, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cells)), [&](int64_t begin, int64_t end) {
+      const Scratch<T> space(rows.block * size);
+      std::fill_n(space.data(), rows.block * size, padding);
+      for (int64_t i = begin; i < end; ++i) body(i, space.data());
+    });
+  }
+  int64_t panel() const { return columns.stride * columns.length; }
+  int64_t mean_space() const {
+    const int64_t reach = columns.stride > 0 ? (columns.kernel - 1) / columns.stride : 0;
+    return columns.in + panel() + columns.length + reach;
+  }
+
+  kernels::PoolColumns columns{};
+  kernels::PoolRows rows{};
+  int64_t planes, most = 0;  ///< and the most rows that a window reaches
+
+ private:
+  static constexpr int64_t kSpare = 16;  // a vector of any instruction set
+  PooledVector<int64_t> taps_, from_, to_, rows_, starts_;
+  PooledVector<Lane> begin_, first_;
+  PooledVector<T> cells_;
+  PooledVector<double> row_cells_;
 };
 
-// Calls body(o, first, last) for each window of a plane in order; first and last are the corners of the window.
-template <class Body>
-void for_each_window(const Pooling& p, Body&& body) {
-  const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
-  int64_t o = 0;
-  for (int64_t a = 0; a < d.out; ++a)
-    for (int64_t b = 0; b < h.out; ++b)
-      for (int64_t c = 0; c < w.out; ++c, ++o) {
-        const int64_t first[3] = {d.first(a), h.first(b), w.first(c)}, last[3] = {d.last(a), h.last(b), w.last(c)};
-        body(o, first, last);
-      }
-}
-
-// The weight of each window's cells.
-template <class Body>
-void for_each_mean(const Pooling& p, Body&& body) {
-  const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
-  int64_t o = 0;
-  for (int64_t a = 0; a < d.out; ++a)
-    for (int64_t b = 0; b < h.out; ++b) {
-      const int64_t cells = d.cells(a, p.count_padding) * h.cells(b, p.count_padding);
-      for (int64_t c = 0; c < w.out; ++c, ++o) {
-        const double divisor = p.divisor != 0 ? p.divisor : static_cast<double>(cells * w.cells(c, p.count_padding));
-        const int64_t first[3] = {d.first(a), h.first(b), w.first(c)}, last[3] = {d.last(a), h.last(b), w.last(c)};
-        body(o, first, last, 1 / divisor);
-      }
-    }
-}
-
-// 2 x 2 windows side by side, the usual case: rows of the result from pairs of rows.
-template <class T>
-void max_pool_2x2(const T* x, T* y, int64_t* index, const PoolWindow& h, const PoolWindow& w) {
-  for (int64_t b = 0; b < h.out; ++b) {
-    const T *top = x + 2 * b * w.in, *bottom = top + w.in;
-    for (int64_t c = 0; c < w.out; ++c) {
-      T best = top[2 * c];
-      int64_t at = 0;
-      const auto consider = [&](T v, int64_t where) {
-        const bool wins = v > best || std::isnan(v);
-        best = wins ? v : best;
-        at = wins ? where : at;
-      };
-      consider(top[2 * c + 1], 1);
-      consider(bottom[2 * c], w.in);
-      consider(bottom[2 * c + 1], w.in + 1);
-      y[b * w.out + c] = best;
-      index[b * w.out + c] = 2 * b * w.in + 2 * c + at;
-    }
-  }
-}
-
+// Windows of different sizes.
 template <class T>
 void max_pool_plane(const T* x, T* y, int64_t* index, const Pooling& p) {
   const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
-  for_each_window(p, [&](int64_t o, const int64_t* first, const int64_t* last) {
-    int64_t at = (first[0] * h.in + first[1]) * w.in + first[2];
-    T best = x[at];
-    for (int64_t a = first[0]; a < last[0]; a += d.dilation)
-      for (int64_t b = first[1]; b < last[1]; b += h.dilation)
-        for (int64_t c = first[2]; c < last[2]; c += w.dilation) {
-          const int64_t i = (a * h.in + b) * w.in + c;
-          if (x[i] > best || std::isnan(x[i])) best = x[i], at = i;
-        }
-    y[o] = best, index[o] = at;
-  });
+  for (int64_t i = 0; i < d.out; ++i)
+    for (int64_t j = 0; j < h.out; ++j)
+      for (int64_t k = 0; k < w.out; ++k) {
+        int64_t at = (d.first(i) * h.in + h.first(j)) * w.in + w.first(k);
+        T best = x[at];
+        for (int64_t a = d.first(i); a < d.last(i); a += d.dilation)
+          for (int64_t b = h.first(j); b < h.last(j); b += h.dilation)
+            for (int64_t c = w.first(k); c < w.last(k); c += w.dilation) {
+              const int64_t cell = (a * h.in + b) * w.in + c;
+              if (x[cell] > best || std::isnan(x[cell])) best = x[cell], at = cell;
+            }
+        *y++ = best, *index++ = at;
+      }
 }
 
 }  // namespace
@@ -103,24 +130,21 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
   }
   const Tensor dense = contiguous(x);
   MaxPoolResult r{make_tensor(result, x.dtype()), make_tensor(result, int64)};
-  const Planes n(x, pooling);
-  const PoolWindow &d = pooling.window[0], &h = pooling.window[1], &w = pooling.window[2];
-  const auto halves = [](const PoolWindow& v) {
-    return !v.adaptive && v.kernel == 2 && v.stride == 2 && v.padding == 0 && v.dilation == 1 && v.out * 2 <= v.in;
-  };
-  const bool quarters = d.in == 1 && d.kernel == 1 && halves(h) && halves(w);
   dispatch_compute(op, x.dtype(), [&]<class T> {
+    Plan<T> plan(x, pooling);
     const T* px = dense.data<T>();
     T* py = r.values.data<T>();
     int64_t* index = r.indices.data<int64_t>();
-    parallel_for(0, n.count, n.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        if (quarters)
-          max_pool_2x2(px + i * n.in, py + i * n.out, index + i * n.out, h, w);
-        else
-          max_pool_plane(px + i * n.in, py + i * n.out, index + i * n.out, pooling);
-      }
-    });
+    const int64_t in = plan.rows.in, out = plan.rows.out * plan.columns.out;
+    const bool regular = plan.columns.stride > 0 && in < std::numeric_limits<typename Plan<T>::Lane>::max();
+    const auto loop = kernels::kernels().pool[sizeof(T) == 8].max_pool;
+    plan.for_each_plane(regular ? plan.most * plan.panel() : 0, -std::numeric_limits<T>::infinity(),
+                        [&](int64_t i, T* space) {
+                          if (regular)
+                            loop(plan.columns, plan.rows, px + i * in, py + i * out, index + i * out, space);
+                          else
+                            max_pool_plane(px + i * in, py + i * out, index + i * out, pooling);
+                        });
   });
   return r;
 }
@@ -168,22 +192,11 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
   if (is_low_precision(x)) return cast(avg_pool(op, cast(x, float32), result, pooling), x.dtype());
   const Tensor dense = contiguous(x);
   Tensor y = make_tensor(result, x.dtype());
-  const Planes n(x, pooling);
-  const int64_t height = pooling.window[1].in, width = pooling.window[2].in;
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const T* px = dense.data<T>();
-    T* py = y.data<T>();
-    parallel_for(0, n.count, n.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* plane = px + i * n.in;
-        for_each_mean(pooling, [&](int64_t o, const int64_t* first, const int64_t* last, double weight) {
-          T sum = 0;
-          for (int64_t a = first[0]; a < last[0]; ++a)
-            for (int64_t b = first[1]; b < last[1]; ++b)
-              for (int64_t c = first[2]; c < last[2]; ++c) sum += plane[(a * height + b) * width + c];
-          py[i * n.out + o] = sum * static_cast<T>(weight);
-        });
-      }
+    Plan<T> plan(x, pooling);
+    const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool;
+    plan.for_each_plane(plan.mean_space(), 0, [&, px = dense.data<T>(), py = y.data<T>()](int64_t i, T* space) {
+      loop(plan.columns, plan.rows, px + i * plan.rows.in, py + i * plan.rows.out * plan.columns.out, space);
     });
   });
   return y;
@@ -193,22 +206,11 @@ Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, 
   if (is_low_precision(g)) return cast(avg_pool_backward(op, cast(g, float32), x_shape, pooling), g.dtype());
   const Tensor dense = contiguous(g);
   Tensor dx = make_tensor(x_shape, g.dtype());
-  const Planes n(dx, pooling);
-  const int64_t height = pooling.window[1].in, width = pooling.window[2].in;
   dispatch_compute(op, g.dtype(), [&]<class T> {
-    const T* pg = dense.data<T>();
-    T* px = dx.data<T>();
-    parallel_for(0, n.count, n.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T* plane = px + i * n.in;
-        std::fill(plane, plane + n.in, T(0));
-        for_each_mean(pooling, [&](int64_t o, const int64_t* first, const int64_t* last, double weight) {
-          const T share = pg[i * n.out + o] * static_cast<T>(weight);
-          for (int64_t a = first[0]; a < last[0]; ++a)
-            for (int64_t b = first[1]; b < last[1]; ++b)
-              for (int64_t c = first[2]; c < last[2]; ++c) plane[(a * height + b) * width + c] += share;
-        });
-      }
+    Plan<T> plan(dx, pooling);
+    const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool_backward;
+    plan.for_each_plane(plan.mean_space(), 0, [&, pg = dense.data<T>(), px = dx.data<T>()](int64_t i, T* space) {
+      loop(plan.columns, plan.rows, pg + i * plan.rows.out * plan.columns.out, px + i * plan.rows.in, space);
     });
   });
   return dx;

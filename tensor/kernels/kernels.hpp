@@ -353,6 +353,36 @@ struct NormLoops {
                        const void* scale, const void* slope, const void* shift);
 };
 
+/// The windows of pooling along the rows of a plane. Regular ones have a stride, and what they reach is laid out in a
+/// panel: column i of the input stands in its row (i + padding) % stride, column (i + padding) / stride, and its rows
+/// are `length` long. `head` columns come first, from panel element head_at on; then `groups` of `stride` columns, from
+/// element `at` on; then `tail` columns. Where the stride is 0, window o reaches from from[o] to to[o].
+struct PoolColumns {
+  int64_t in, out, kernel, stride, dilation, length;
+  int64_t head, head_at, groups, at, tail;
+  const int64_t *taps, *from, *to;  ///< taps: where the cells of the first window stand in the panel
+  // For each window, with a vector more. max_pool has indices in int32 for float32, else in int64.
+  const void *begin, *first;  ///< where its cells begin, and its first cell inside of the input
+  const void* cells;          ///< what the mean divides by
+};
+/// The windows over the rows of a plane of `in` elements: row o of the results reaches the rows that begin at
+/// starts[first[o]] .. starts[first[o + 1] - 1]; the mean divides by cells[o]. `block` rows of results are worked on at
+/// once.
+struct PoolRows {
+  int64_t in, out, block;
+  const int64_t *first, *starts;
+  const double* cells;
+};
+/// Of one plane. The index of a maximum is that in the plane. The space holds padding at first, -inf or 0, and can be
+/// used for the next plane: for each row of a block a panel for each row that it reaches, or for means a panel, a row
+/// of the input, `length` and (kernel - 1) / stride elements.
+struct PoolLoops {
+  void (*max_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, int64_t* index,
+                   void* space);
+  void (*avg_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, void* space);
+  void (*avg_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, void* dx, void* space);
+};
+
 /// One step of a recurrent layer for a few rows of a batch, with n hidden units: see kernels/rnn.cpp.
 struct RecurrentLoops {
   /// The gates i, f, g, o (rows, 4 n) go through their functions in place; c = f c_before + i g, h = o tanh(c).
@@ -401,6 +431,7 @@ struct Table {
   ConvLoops conv[2];  // float32, float64
   AttentionLoops attention;
   RecurrentLoops recurrent[2];  // float32, float64
+  PoolLoops pool[2];
 };
 
 const Table& kernels();
