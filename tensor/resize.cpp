@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/scratch_internal.hpp>
+#include <cotangent/tensor/views.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -123,29 +126,104 @@ Taps make_taps(const Resampling& r, bool adjoint) {
   return pack(columns, r.out);
 }
 
+/// One dimension, as the kernels want it.
+template <class T>
+class Axis {
+ public:
+  Axis(const Resampling& how, bool adjoint) : taps_(make_taps(how, adjoint)) {
+    weight_.assign(taps_.weight.begin(), taps_.weight.end());
+    const int64_t in = adjoint ? how.out : how.in, out = adjoint ? how.in : how.out;
+    loop.in = in, loop.out = out, loop.width = taps_.width;
+    loop.identity = in == out && taps_.width == 1;
+    for (int64_t o = 0; o < out && loop.identity; ++o)
+      loop.identity = taps_.first[size_t(o)] == o && weight_[size_t(o)] == T(1);
+    find_period();
+    loop.first = taps_.first.data(), loop.weight = weight_.data(), loop.offset = offset_.data();
+  }
+  Axis(const Axis&) = delete;
+  Axis& operator=(const Axis&) = delete;
+
+  kernels::ResampleAxis loop{};
+
+ private:
+  static constexpr int64_t kFewest = 16;  // at least a vector of any instruction set
+
+  // From the middle on, both ways, as long as weights repeat exactly.
+  void find_period() {
+    const int64_t repeats = std::gcd(loop.in, loop.out), period = loop.out / repeats, step = loop.in / repeats;
+    loop.begin = loop.out;
+    if (repeats < kFewest || period > 16 || step > 16) return;
+    const auto alike = [&](int64_t o) {  // the period from o on, and the next
+      for (int64_t i = o; i < o + period; ++i) {
+        if (taps_.first[size_t(i + period)] != taps_.first[size_t(i)] + step) return false;
+        const T *a = weight_.data() + i * loop.width, *b = a + period * loop.width;
+        if (!std::equal(a, a + loop.width, b)) return false;
+      }
+      return true;
+    };
+    int64_t begin = repeats / 2 * period, end = begin + period;
+    while (begin >= period && alike(begin - period)) begin -= period;
+    while (end + period <= loop.out && alike(end - period)) end += period;
+    if ((end - begin) / period < kFewest) return;
+    loop.begin = begin, loop.count = (end - begin) / period, loop.period = period, loop.step = step;
+    loop.base = *std::min_element(taps_.first.begin() + begin, taps_.first.begin() + begin + period);
+    loop.length = (loop.in - loop.base) / step + 1;
+    for (int64_t p = 0; p < period; ++p)
+      for (int64_t k = 0; k < loop.width; ++k) {
+        const int64_t at = taps_.first[size_t(begin + p)] + k - loop.base;
+        offset_.push_back(at % step * loop.length + at / step);
+      }
+  }
+
+  Taps taps_;
+  PooledVector<T> weight_;
+  PooledVector<int64_t> offset_;
+};
+
+// x as planes of `rows.in` times `columns.in`.
+template <class T>
+void resample_planes(const kernels::ResampleAxis& rows, const kernels::ResampleAxis& columns, const T* x, T* y,
+                     int64_t planes) {
+  const auto loop = kernels::kernels().resample[std::is_same_v<T, double>];
+  const int64_t space =
+      columns.identity ? 0 : columns.in + columns.step * columns.length + columns.period * columns.count;
+  const int64_t work = std::max<int64_t>(1, columns.out * (rows.width + columns.width));
+  parallel_for(0, planes * rows.out, std::max<int64_t>(1, 65536 / work), [&](int64_t begin, int64_t end) {
+    const Scratch<T> scratch(kernels::kResampleBlock * space);
+    while (begin < end) {
+      const int64_t plane = begin / rows.out, row = begin % rows.out, count = std::min(rows.out - row, end - begin);
+      loop(rows, columns, x + plane * rows.in * columns.in, y + plane * rows.out * columns.out, row, row + count,
+           scratch.data());
+      begin += count;
+    }
+  });
+}
+
 }  // namespace
 
-Tensor resample(const char* op, const Tensor& x, int dim, const Resampling& how, bool adjoint) {
+Tensor resample(const char* op, const Tensor& x, std::span<const Resampling> how, bool adjoint) {
   if (x.dtype() == bfloat16 || x.dtype() == float16)
-    return cast(resample(op, cast(x, float32), dim, how, adjoint), x.dtype());
+    return cast(resample(op, cast(x, float32), how, adjoint), x.dtype());
+  const int dims = static_cast<int>(how.size()), outer = x.rank() - dims;
+  if (dims > 2) {  // one after the other: the first of them is that of the rows, which hold all of the others
+    Tensor y = resample(op, x, how.subspan(1), adjoint);
+    Shape flat = {y.shape().slice(0, outer).product(), y.shape()[outer],
+                  y.shape().slice(outer + 1, y.rank()).product()};
+    const Resampling same{.filter = Filter::nearest, .in = flat[2], .out = flat[2], .scale = 1};
+    const Resampling both[] = {how[0], same};
+    Shape shape = y.shape();
+    shape[outer] = adjoint ? how[0].in : how[0].out;
+    return reshape(op, resample(op, reshape(op, y, flat), both, adjoint), shape);
+  }
   const Tensor dense = contiguous(x);
   Shape shape = x.shape();
-  const int64_t from = shape[dim], to = adjoint ? how.in : how.out;
-  shape[dim] = to;
+  for (int d = 0; d < dims; ++d) shape[outer + d] = adjoint ? how[size_t(d)].in : how[size_t(d)].out;
   Tensor y = detail::make_tensor(shape, x.dtype());
   if (y.numel() == 0) return y;
-  const Taps taps = make_taps(how, adjoint);
-  const int64_t outer = shape.slice(0, dim).product(), inner = shape.slice(dim + 1, shape.rank()).product();
+  const Resampling one{.filter = Filter::nearest, .in = 1, .out = 1, .scale = 1};
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const PooledVector<T> weight(taps.weight.begin(), taps.weight.end());
-    const auto loop = kernels::kernels().resample[std::is_same_v<T, double>];
-    const T* px = dense.data<T>();
-    T* py = y.data<T>();
-    parallel_for(
-        0, outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, to * inner)), [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i)
-            loop(px + i * from * inner, py + i * to * inner, to, inner, taps.first.data(), weight.data(), taps.width);
-        });
+    const Axis<T> rows(dims == 2 ? how[0] : one, adjoint), columns(how[size_t(dims - 1)], adjoint);
+    resample_planes(rows.loop, columns.loop, dense.data<T>(), y.data<T>(), shape.slice(0, outer).product());
   });
   return y;
 }

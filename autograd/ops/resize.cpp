@@ -20,17 +20,19 @@ ScaleFactor::ScaleFactor(std::initializer_list<double> factors) : count_(static_
 
 namespace {
 
-struct Along {
-  int dim;
-  raw::Resampling how;
+struct Resizing {
+  int dims;
+  raw::Resampling how[3];
   bool adjoint;
 };
 
 // A linear map; its adjoint is the same op the other way round.
-Tensor resample(const Tensor& x, const Along& along) {
-  return record("interpolate", {x}, raw::resample("interpolate", x, along.dim, along.how, along.adjoint),
-                Keep::nothing(), along, [](const Backward& b, const Along& a) -> Gradients {
-                  return {resample(b.grad(), {a.dim, a.how, !a.adjoint})};
+Tensor resample(const Tensor& x, const Resizing& r) {
+  return record("interpolate", {x}, raw::resample("interpolate", x, {r.how, size_t(r.dims)}, r.adjoint),
+                Keep::nothing(), r, [](const Backward& b, const Resizing& forward) -> Gradients {
+                  Resizing back = forward;
+                  back.adjoint = !forward.adjoint;
+                  return {resample(b.grad(), back)};
                 });
 }
 
@@ -98,7 +100,8 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   const int spatial = x.rank() - 2;
   check_interpolation("interpolate", o);
   check_input(x, o, spatial);
-  Tensor y = x;
+  Resizing resizing{.dims = spatial, .how = {}, .adjoint = false};
+  bool changes = false;
   for (int s = 0; s < spatial; ++s) {
     const int64_t in = x.shape()[s + 2];
     int64_t out;
@@ -116,10 +119,11 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
       fail<ValueError>("[interpolate] dimension {} of shape {} would go from size {} to {}; both must be at least 1",
                        s + 2, x.shape(), in, out);
     if (scale == 0) scale = static_cast<double>(in) / static_cast<double>(out);
-    if (in == out && (scale == 1 || o.align_corners)) continue;
-    y = resample(y, {s + 2, {filter_of(o.mode), in, out, scale, o.align_corners, o.antialias}, false});
+    const bool same = in == out && (scale == 1 || o.align_corners);
+    resizing.how[s] = {same ? raw::Filter::nearest : filter_of(o.mode), in, out, scale, o.align_corners, o.antialias};
+    changes |= !same;
   }
-  return y.impl() == x.impl() ? view(x, x.shape()) : y;
+  return changes ? resample(x, resizing) : view(x, x.shape());
 }
 
 Tensor pixel_shuffle(const Tensor& x, int64_t r) {

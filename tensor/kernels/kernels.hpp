@@ -383,6 +383,20 @@ struct PoolLoops {
   void (*avg_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, void* dx, void* space);
 };
 
+/// Resampling along one dimension: output o is the sum over k < width of weight[o * width + k] * input[first[o] + k].
+/// The weights of the outputs from `begin` on repeat `count` times, after `period` outputs, which advance by `step`
+/// inputs. These go to a panel: input base + i stands at i % step * length + i / step, and tap k of the phase p of the
+/// first outputs at offset[p * width + k].
+struct ResampleAxis {
+  int64_t in, out, width;
+  const int64_t* first;
+  const void* weight;
+  bool identity;
+  int64_t begin, count, period, step, base, length;
+  const int64_t* offset;
+};
+inline constexpr int64_t kResampleBlock = 8;
+
 /// One step of a recurrent layer for a few rows of a batch, with n hidden units: see kernels/rnn.cpp.
 struct RecurrentLoops {
   /// The gates i, f, g, o (rows, 4 n) go through their functions in place; c = f c_before + i g, h = o tanh(c).
@@ -413,9 +427,10 @@ struct Table {
   /// Copies, past the caches where the processor can. Other threads see it after end_stream() or a barrier.
   void (*stream)(const void* x, void* y, int64_t bytes);
   void (*end_stream)();
-  /// y[o, :] = sum over k < width of weights[o, k] * x[first[o] + k, :], for float32 and float64.
-  void (*resample[2])(const void* x, void* y, int64_t outputs, int64_t inner, const int64_t* first, const void* weights,
-                      int64_t width);
+  /// Rows `begin` to before `end` of the result of resampling a plane along its rows' numbers and along its rows, for
+  /// float32 and float64. The space is for kResampleBlock rows: in, step * length and period * count elements each.
+  void (*resample[2])(const ResampleAxis& rows, const ResampleAxis& columns, const void* x, void* y, int64_t begin,
+                      int64_t end, void* space);
   /// y += alpha * x, for float32 and float64.
   void (*axpy[2])(int64_t n, double alpha, const void* x, void* y);
   RandomLoops random;
