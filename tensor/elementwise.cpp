@@ -13,7 +13,7 @@ using kernels::kernels;
 using kernels::Layout;
 
 constexpr int64_t kBlock = 512;  // elements that are gathered or converted at once
-// Copies of so many bytes, half of what a large cache holds, are written past the caches: these would read first what
+// Results of so many bytes, half of what a large cache holds, are written past the caches: these would read first what
 // is overwritten, and drop for it what the next op needs.
 constexpr int64_t kStreamed = 16 << 20;
 
@@ -48,6 +48,10 @@ Move scatter_of(int64_t bytes) {
 /// Where the loops for elements of so many bytes stand in the kernel table.
 int size_index(int64_t bytes) { return bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0; }
 
+bool streams(const Tensor& x, const Tensor& y) {
+  return y.numel() * item_size(y.dtype()) >= kStreamed && x.raw_data() != y.raw_data();
+}
+
 /// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
 struct Source {
   Source(const Tensor& x, int64_t inner_stride, Dtype wanted, bool spread_ = false)
@@ -78,33 +82,40 @@ struct Source {
   kernels::ConvertLoop convert;
 };
 
-/// The result of a loop: blocks are written in place, or to scratch and then converted and scattered.
+/// The result of a loop: blocks are written in place, or to scratch and then converted, scattered or streamed.
 struct Sink {
-  Sink(const Tensor& y, int64_t inner_stride, Dtype computed)
+  Sink(const Tensor& y, int64_t inner_stride, Dtype computed, bool streams)
       : data(static_cast<char*>(y.raw_data())),
         stride(inner_stride),
         bytes(item_size(y.dtype())),
-        convert(y.dtype() == computed ? nullptr : kernels().convert[int(computed)][int(y.dtype())]) {}
+        convert(y.dtype() == computed ? nullptr : kernels().convert[int(computed)][int(y.dtype())]),
+        streamed(streams && !convert && stride == 1) {}
 
-  bool direct() const { return !convert && stride == 1; }
+  bool direct() const { return !convert && stride == 1 && !streamed; }
   void* place(int64_t at, int64_t first, void* scratch) const {
     return direct() ? data + (at + first) * bytes : scratch;
   }
-  void store(int64_t at, int64_t first, int64_t n, void* scratch) const {
+  void store(int64_t at, int64_t first, int64_t n, const void* block, void* scratch) const {
     if (direct()) return;
     char* p = data + (at + first * stride) * bytes;
-    if (convert && stride == 1) {
-      convert(scratch, p, n);
-      return;
+    if (streamed) {
+      kernels().stream(block, p, n * bytes);
+    } else if (convert && stride == 1) {
+      convert(block, p, n);
+    } else {
+      if (convert) convert(block, scratch = static_cast<char*>(scratch) + kBlock * 8, n), block = scratch;
+      scatter_of(bytes)(block, p, n, stride);
     }
-    void* from = scratch;
-    if (convert) convert(scratch, from = static_cast<char*>(scratch) + kBlock * 8, n);
-    scatter_of(bytes)(from, p, n, stride);
+  }
+  /// Other threads see what this one streamed; the rest of them meet a barrier.
+  void finish() const {
+    if (streamed) kernels().end_stream();
   }
 
   char* data;
   int64_t stride, bytes;
   kernels::ConvertLoop convert;
+  bool streamed;
 };
 
 struct Scratch {
@@ -164,7 +175,7 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
   const Dtype result = kernels::is_predicate(f) ? boolean : dtype;
   const kernels::UnaryLoop loop = kernels().unary[int(f)][int(dtype)];
   if (!loop) unsupported(op, x.dtype());
-  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result) {
+  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && !streams(x, y)) {
     const char* in = x.get()->data;
     char* out = y.get()->data;
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
@@ -175,7 +186,7 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
   const Strides x_strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
   const Source source(x, walk.inner_stride(1), dtype, true);
-  const Sink sink(y, walk.inner_stride(0), result);
+  const Sink sink(y, walk.inner_stride(0), result, streams(x, y));
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in, out;
     const int64_t step = source.direct() && sink.direct() ? n : kBlock;
@@ -183,9 +194,10 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
       const int64_t m = std::min(step, n - i);
       const void* block = source.load(at[1], i, m, in.bytes);
       loop(block, sink.place(at[0], i, out.bytes), m, p, q);
-      sink.store(at[0], i, m, out.bytes);
+      sink.store(at[0], i, m, out.bytes, out.bytes);
     }
   });
+  sink.finish();
 }
 
 // Any operands. Out of line, since its frame is large.
@@ -199,7 +211,8 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
   const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
   if (!loop) unsupported(op, a.dtype());
   if (!is_floating(dtype)) check_integer_operands(op, f, b);
-  if (a.dtype() == dtype && y.dtype() == result && y.get()->contiguous) {
+  const bool streamed = streams(a, y) && streams(b, y);
+  if (a.dtype() == dtype && y.dtype() == result && y.get()->contiguous && !streamed) {
     const bool one_a = a.numel() == 1, one_b = b.numel() == 1;
     if ((one_b || simple(b, y)) && (one_a || simple(a, y)) && !(one_a && one_b && y.numel() != 1)) {
       const char *pa = a.get()->data, *pb = b.get()->data;
@@ -222,7 +235,7 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
   const Strides a_strides = broadcast_strides(op, a, y.shape()), b_strides = broadcast_strides(op, b, y.shape());
   const StridedWalk<3> walk(y.shape(), {&y.strides(), &a_strides, &b_strides});
   const Source source_a(a, walk.inner_stride(1), dtype), source_b(b, walk.inner_stride(2), dtype);
-  const Sink sink(y, walk.inner_stride(0), result);
+  const Sink sink(y, walk.inner_stride(0), result, streamed);
   const bool direct =
       (source_a.direct() || source_a.stride == 0) && (source_b.direct() || source_b.stride == 0) && sink.direct();
   const bool both_repeat = source_a.stride == 0 && source_b.stride == 0;
@@ -235,9 +248,10 @@ void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, doubl
       const void* block_b = source_b.load(at[2], i, m, in_b.bytes);
       loop(block_a, block_b, sink.place(at[0], i, out.bytes), m,
            both_repeat ? Layout::both : layout_of(source_a, source_b), p, q);
-      sink.store(at[0], i, m, out.bytes);
+      sink.store(at[0], i, m, out.bytes, out.bytes);
     }
   });
+  sink.finish();
 }
 
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
@@ -302,7 +316,8 @@ void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
   const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
   const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
   if (!loop) unsupported(op, x.dtype());
-  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && is_floating(dtype)) {
+  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && is_floating(dtype) &&
+      !streams(x, y)) {
     const float s4 = s.to<float>();
     const double s8 = s.to<double>();
     const void* ps = dtype == float32 ? static_cast<const void*>(&s4) : &s8;
@@ -413,7 +428,7 @@ void copy_bytes(const void* x, void* y, int64_t bytes) { std::memmove(y, x, stat
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
     const int64_t bytes = item_size(x.dtype());
-    const auto move = y.numel() * bytes >= kStreamed ? kernels().stream : copy_bytes;
+    const auto move = streams(x, y) ? kernels().stream : copy_bytes;
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
       move(x.get()->data + first * bytes, y.get()->data + first * bytes, (last - first) * bytes);
       kernels().end_stream();
@@ -423,31 +438,26 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   const Strides x_strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
   if (x.dtype() == y.dtype() && copy_transposed(walk, x, y)) return;
-  const Sink sink(y, walk.inner_stride(0), y.dtype());
-  const Source source(x, walk.inner_stride(1), y.dtype(), !sink.direct());
+  const Sink sink(y, walk.inner_stride(0), y.dtype(), streams(x, y));
+  const Source source(x, walk.inner_stride(1), y.dtype());
   const int64_t bytes = item_size(y.dtype());
   const auto repeat = kernels().repeat[size_index(bytes)];
-  const bool streams = y.numel() * bytes >= kStreamed;
-  const auto move = streams ? kernels().stream : copy_bytes;
   // in blocks, unless they need no scratch
-  const int64_t step = sink.direct() && (source.stride == 0 ? !streams : source.direct()) ? walk.inner_size() : kBlock;
+  const int64_t step = sink.direct() && (source.direct() || source.stride == 0) ? walk.inner_size() : kBlock;
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in;
     for (int64_t i = 0; i < n; i += step) {
       const int64_t m = std::min(step, n - i);
       const void* block = source.load(at[1], i, m, in.bytes);
-      char* to = sink.data + (at[0] + i * sink.stride) * bytes;
-      if (source.stride == 0 && sink.direct()) {
-        repeat(block, streams ? in.bytes : to, m);
-        if (streams) move(in.bytes, to, m * bytes);
-      } else if (sink.direct()) {
-        move(block, to, m * bytes);
-      } else {
-        scatter_of(bytes)(block, to, m, sink.stride);
-      }
+      void* place = sink.place(at[0], i, in.bytes);
+      if (source.stride == 0)
+        repeat(block, place, m), block = place;
+      else if (sink.direct())
+        copy_bytes(block, place, m * bytes);
+      sink.store(at[0], i, m, block, in.bytes);
     }
   });
-  if (streams) kernels().end_stream();  // of this thread; others meet a barrier
+  sink.finish();
 }
 
 Tensor cast(const Tensor& x, Dtype dtype) {

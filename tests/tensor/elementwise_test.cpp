@@ -440,6 +440,22 @@ TEST_CASE("copies that are too large for the cache, repeated or not, from and to
   CHECK(raw::clone(bytes).to_vector<uint8_t>() == std::vector<uint8_t>((16 << 20) + 77, 7));
 }
 
+TEST_CASE("results that are too large for the cache equal those of their parts") {
+  const int64_t rows = 2999, columns = 1501;
+  const Tensor x = randn({rows, columns}), z = randn({rows, columns}), w = randn({columns}), v = randn({rows, 1});
+  REQUIRE(x.numel() * 4 > 16 << 20);
+  const Tensor in_place = raw::clone(x);
+  raw::binary_into("add", Binary::add, in_place, z, in_place);
+  const Tensor whole[] = {relu(x), x + z, x + w, x * v, w - x, x * 3, 1 - x, in_place, relu(x.t()).t()};
+  int wrong = 0;
+  for (int64_t i = 0; i < rows; i += 7) {
+    const Tensor a = x[i], b = z[i];
+    const Tensor part[] = {relu(a), a + b, a + w, a * v[i], w - a, a * 3, 1 - a, a + b, relu(a)};
+    for (size_t k = 0; k < std::size(whole); ++k) wrong += !equal(whole[k][i].contiguous(), part[k]);
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("large tensors in parts: the threads' pieces meet") {
   const int64_t n = 300'007;
   const Tensor x = arange(0, n, 1, float64);
