@@ -1,12 +1,15 @@
 // Times what people do with the library, and counts what that asks of the system. One line a workload: the median and
 // the best milliseconds, then for each step, once warm, page faults, allocations of memory from the system and
-// allocations on the heap.
+// allocations on the heap. With --memory, how much memory the process took instead.
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <string>
+
+#include <cotangent/tensor/parallel.hpp>
 
 #include "../examples/common/command_line.hpp"
 #include "bench.hpp"
@@ -35,7 +38,7 @@ struct Options {
   std::string only = ".", json;
   double min_time = 1;
   int steps = 0;
-  bool all = false, list = false;
+  bool all = false, list = false, memory = false;
 };
 
 struct Measurement {
@@ -72,6 +75,29 @@ Measurement measure(const Step& step, const Options& options) {
   return m;
 }
 
+/// What the system says of this process, in bytes.
+double status(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;)
+    if (double kilobytes = 0; word == key + ":" && file >> kilobytes) return 1024 * kilobytes;
+  throw std::runtime_error("/proc/self/status does not tell " + key);
+}
+
+/// The most memory that the process had at once in five steps, above what it had after a first small step: but for
+/// files mapped into it, as that is code. torch_peer.py measures the same.
+double process_growth(const Workload& w) {
+  ct::parallel_chunks(ct::num_threads(), [](int64_t) {});  // the threads are there
+  ct::nn::Conv2d model(1, 4, 3);
+  ct::optim::AdamW optimizer(model.parameters());
+  training_step(std::move(model), std::move(optimizer),
+                [x = ct::randn({2, 1, 8, 8})](ct::nn::Conv2d& m) { return ct::mean(m(x)); })();
+  std::ofstream("/proc/self/clear_refs") << 5;  // forgets VmHWM, the high-water mark
+  const double before = status("RssAnon");
+  const Step step = w.make(w.sizes);
+  for (int i = 0; i < 5; ++i) step();
+  return status("VmHWM") - status("RssFile") - status("RssShmem") - before;
+}
+
 std::vector<Workload> chosen(const Options& options) {
   std::vector<Workload> found;
   auto take = [&](const std::vector<Workload>& family) {
@@ -85,6 +111,36 @@ std::vector<Workload> chosen(const Options& options) {
   return found;
 }
 
+double peak_megabytes() { return static_cast<double>(ct::memory_stats().peak_bytes) / 1e6; }
+
+// Both print a line about the workload, and return its entry in the file of --json.
+
+std::string time_taken(const Workload& w, const Options& options) {
+  const Measurement m = measure(w.make(w.sizes), options);
+  const double faults = m.per_step(&Counts::page_faults), system = m.per_step(&Counts::system_allocations),
+               heap = m.per_step(&Counts::heap_allocations), peak = peak_megabytes(),
+               median = m.times[m.times.size() / 2], best = m.times.front();
+  std::printf(
+      "%-24s %10.4f ms  best %10.4f  n=%-7zu  page faults %.3f  allocations: system %.3f, heap %.3f  "
+      "peak %.1f MB\n",
+      w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak);
+  char text[400];
+  std::snprintf(
+      text, sizeof text,
+      "\"%s\": {\"median_ms\": %.9g, \"best_ms\": %.9g, \"n\": %zu, \"page_faults\": %g, "
+      "\"system_allocations\": %g, \"heap_allocations\": %g, \"peak_mb\": %g, \"flops\": %.17g, \"bytes\": %.17g}",
+      w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak, w.work.flops, w.work.bytes);
+  return text;
+}
+
+std::string memory_taken(const Workload& w) {
+  const double process = process_growth(w) / 1e6, tensors = peak_megabytes();
+  std::printf("%-24s %10.1f MB, tensors at their most %10.1f MB\n", w.name.c_str(), process, tensors);
+  char text[200];
+  std::snprintf(text, sizeof text, "\"%s\": {\"process_mb\": %g, \"peak_mb\": %g}", w.name.c_str(), process, tensors);
+  return text;
+}
+
 void run(const Options& options) {
   const std::vector<Workload> workloads = chosen(options);
   if (options.list) {
@@ -96,24 +152,8 @@ void run(const Options& options) {
   for (const Workload& w : workloads) {
     ct::manual_seed(0);
     ct::reset_peak_memory();
-    const Measurement m = measure(w.make(w.sizes), options);
-    const double faults = m.per_step(&Counts::page_faults), system = m.per_step(&Counts::system_allocations),
-                 heap = m.per_step(&Counts::heap_allocations),
-                 peak = static_cast<double>(ct::memory_stats().peak_bytes) / 1e6, median = m.times[m.times.size() / 2],
-                 best = m.times.front();
-    std::printf(
-        "%-24s %10.4f ms  best %10.4f  n=%-7zu  page faults %.3f  allocations: system %.3f, heap %.3f  "
-        "peak %.1f MB\n",
-        w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak);
+    results += (results.empty() ? "\n  " : ",\n  ") + (options.memory ? memory_taken(w) : time_taken(w, options));
     std::fflush(stdout);
-    char text[400];
-    std::snprintf(
-        text, sizeof text,
-        "%s\n  \"%s\": {\"median_ms\": %.9g, \"best_ms\": %.9g, \"n\": %zu, \"page_faults\": %g, "
-        "\"system_allocations\": %g, \"heap_allocations\": %g, \"peak_mb\": %g, \"flops\": %.17g, \"bytes\": %.17g}",
-        results.empty() ? "" : ",", w.name.c_str(), median, best, m.times.size(), faults, system, heap, peak,
-        w.work.flops, w.work.bytes);
-    results += text;
     ct::empty_cache();
   }
   if (!options.json.empty()) {
@@ -132,6 +172,7 @@ int main(int argc, char** argv) {
   line.add("--all", options.all, "the variants too: they take several minutes");
   line.add("--min-time", options.min_time, "seconds for each");
   line.add("--steps", options.steps, "run so many steps of each, without a clock: to count what they do");
+  line.add("--memory", options.memory, "how much memory the process takes for each, instead of the time");
   line.add("--json", options.json, "a file for the results");
   line.add("--list", options.list, "only print the names");
   return line.run(argc, argv, [&] { run(options); });

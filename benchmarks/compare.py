@@ -1,4 +1,5 @@
-"""Runs this library and PyTorch in turns, workload by workload, and prints who is faster. See scripts/bench-vs-torch."""
+"""Runs this library and PyTorch in turns, workload by workload, and prints who is faster, or takes less memory. See
+scripts/bench-vs-torch."""
 import argparse
 import json
 import math
@@ -8,16 +9,20 @@ import subprocess
 import sys
 import tempfile
 
+LARGE = "^(train_gpt|train_mobilenet|attention_4k)$"  # whose memory is compared, unless others are asked for
 PEER = pathlib.Path(__file__).with_name("torch_peer.py")
+
+
+def preloading(library):
+    return dict(os.environ, **({"LD_PRELOAD": library} if library else {}))
 
 
 class Peer:
     """A PyTorch process that waits for work, so that importing it is paid for once."""
 
     def __init__(self, threads, preload=None):
-        environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
         self.process = subprocess.Popen([sys.executable, PEER, "--serve", "--threads", str(threads)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=preloading(preload))
         self.version = json.loads(self.process.stdout.readline())["torch"]
 
     def measure(self, name, min_time, mode):
@@ -71,6 +76,37 @@ def compare(name, bench, peers, options):
             "flops": ours["flops"], "bytes": ours["bytes"], "peak_mb": ours["peak_mb"]}
 
 
+def compare_memory(name, bench, options):
+    """The least that each side took, with a process for each measurement."""
+    threads = ["--threads", str(options.threads)]
+    ours, theirs = math.inf, {}  # megabytes; by (malloc, mode)
+
+    def ask(malloc, mode):
+        command = [sys.executable, PEER, "--memory", "--all", "--only", f"^{name}$", "--mode", mode, *threads]
+        run = subprocess.run(command, env=preloading(malloc and options.tcmalloc), text=True, capture_output=True)
+        if run.returncode:
+            if not mode:
+                sys.exit(f"PyTorch ended in {name}:\n{run.stderr}")
+            return []  # a mode that this release of PyTorch does not have
+        found = json.loads(run.stdout)
+        theirs[malloc, mode] = min(theirs.get((malloc, mode), math.inf), found["process_mb"])
+        return found["uses"]
+
+    for _ in range(options.rounds):
+        result = run_json([bench, "--memory", "--all", "--only", f"^{name}$", *threads])["results"][name]
+        if result["process_mb"] < ours:
+            ours, tensors = result["process_mb"], result["peak_mb"]
+        uses = ask("", "")
+        for malloc in ["", *(["tcmalloc"] if options.tcmalloc else [])]:
+            for mode in modes(uses):
+                if malloc or mode:
+                    ask(malloc, mode)
+    best = min(theirs, key=theirs.get)
+    return {"ours_mb": ours, "theirs_mb": theirs[best], "ratio": theirs[best] / ours, "peak_mb": tensors,
+            "theirs_by": " ".join(filter(None, reversed(best))) or "plain",
+            "all_theirs_mb": {" ".join(filter(None, reversed(way))) or "plain": mb for way, mb in theirs.items()}}
+
+
 def add_limit(row, limits):
     """The least time that the machine can need for the work, as a share of ours."""
     by = {"FMA": row["flops"] / limits["gflops"] / 1e6}
@@ -82,31 +118,8 @@ def add_limit(row, limits):
         row["limit"], row["limit_share"] = what, by[what] / row["ours_ms"]
 
 
-def line_of(name, row):
-    limit = f"{row['limit_share']:5.0%} of {row['limit']}" if "limit" in row else ""
-    return f"{name:26s} {row['ours_ms']:10.4f} {row['theirs_ms']:10.4f} {row['ratio']:7.2f}   {limit:17s} {row['theirs_by']}"
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", type=pathlib.Path, required=True, help="where bench and limits are")
-    parser.add_argument("--tcmalloc", default="", help="the library to preload; empty for none")
-    parser.add_argument("--only", default=".", help="workloads whose name this regular expression finds")
-    parser.add_argument("--all", action="store_true", help="the variants too")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--min-time", type=float, default=0.5, help="seconds for each measurement")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--json", help="a file for the results")
-    options = parser.parse_args()
-
-    bench, limits_program = options.programs / "bench", options.programs / "limits"
-    names, peer_names = names_of([bench], options), names_of([sys.executable, PEER], options)
-    if names != peer_names:
-        sys.exit(f"the workloads differ: {sorted(set(names) ^ set(peer_names)) or 'in their order'}")
-    if not names:
-        sys.exit(f"no workload is called like {options.only}")
-
-    limits = run_json([limits_program, "--threads", options.threads])
+def print_times(names, bench, options):
+    limits = run_json([options.programs / "limits", "--threads", options.threads])
     peers = {"plain": Peer(options.threads)}
     if options.tcmalloc:
         peers["tcmalloc"] = Peer(options.threads, options.tcmalloc)
@@ -116,17 +129,53 @@ def main():
     print(f"{'':26s} {'ours, ms':>10s} {'theirs, ms':>10s} {'ratio':>7s}   {'of the limit':17s} theirs by")
     rows = {}
     for name in names:
-        rows[name] = compare(name, bench, peers, options)
-        add_limit(rows[name], limits)
-        print(line_of(name, rows[name]), flush=True)
+        rows[name] = row = compare(name, bench, peers, options)
+        add_limit(row, limits)
+        limit = f"{row['limit_share']:5.0%} of {row['limit']}" if "limit" in row else ""
+        print(f"{name:26s} {row['ours_ms']:10.4f} {row['theirs_ms']:10.4f} {row['ratio']:7.2f}   {limit:17s} "
+              f"{row['theirs_by']}", flush=True)
+    return {"torch": peers["plain"].version, "threads": options.threads, "limits": limits}, rows
 
+
+def print_memory(names, bench, options):
+    print(f"{'':26s} {'ours, MB':>10s} {'theirs, MB':>10s} {'ratio':>7s}   theirs by")
+    rows = {}
+    for name in names:
+        rows[name] = row = compare_memory(name, bench, options)
+        print(f"{name:26s} {row['ours_mb']:10.1f} {row['theirs_mb']:10.1f} {row['ratio']:7.2f}   {row['theirs_by']}",
+              flush=True)
+    return {"threads": options.threads}, rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", type=pathlib.Path, required=True, help="where bench and limits are")
+    parser.add_argument("--tcmalloc", default="", help="the library to preload; empty for none")
+    parser.add_argument("--only", help="workloads whose name this regular expression finds")
+    parser.add_argument("--all", action="store_true", help="the variants too")
+    parser.add_argument("--memory", action="store_true", help="compare the memory taken, instead of the time")
+    parser.add_argument("--rounds", type=int, help="3 unless given; 1 for memory, which hardly varies")
+    parser.add_argument("--min-time", type=float, default=0.5, help="seconds for each measurement")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", help="a file for the results")
+    options = parser.parse_args()
+    options.only = options.only or (LARGE if options.memory else ".")
+    options.rounds = options.rounds or (1 if options.memory else 3)
+
+    bench = options.programs / "bench"
+    names, peer_names = names_of([bench], options), names_of([sys.executable, PEER], options)
+    if names != peer_names:
+        sys.exit(f"the workloads differ: {sorted(set(names) ^ set(peer_names)) or 'in their order'}")
+    if not names:
+        sys.exit(f"no workload is called like {options.only}")
+
+    about, rows = (print_memory if options.memory else print_times)(names, bench, options)
     ratios = [row["ratio"] for row in rows.values()]
     mean, lowest = math.exp(sum(map(math.log, ratios)) / len(ratios)), min(rows, key=lambda n: rows[n]["ratio"])
     print(f"\ngeometric mean {mean:.2f}, lowest {rows[lowest]['ratio']:.2f} ({lowest})")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(
-            {"torch": peers["plain"].version, "threads": options.threads, "limits": limits, "geometric_mean": mean,
-             "lowest": lowest, "workloads": rows}, indent=1) + "\n")
+            {**about, "geometric_mean": mean, "lowest": lowest, "workloads": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

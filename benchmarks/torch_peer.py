@@ -2,6 +2,7 @@
 """Times PyTorch on the workloads of benchmarks/*.cpp, which have the same names, shapes and work here.
 
   torch_peer.py [--only REGEX] [--all] [--threads N] [--min-time S] [--list]   prints a line a workload
+  torch_peer.py --memory --only REGEX [--mode MODE]    the memory that one workload takes, as a line of JSON
   torch_peer.py --serve [--threads N]    for scripts/bench-vs-torch: answers each line {"name", "min_time", "mode"} on the
                                          standard input with a line of results
 
@@ -10,8 +11,10 @@ joined by "+", or "" for the defaults. A result names those switches that made a
 Every workload is forward and backward in float32 unless its name says otherwise.
 """
 import argparse
+import ctypes
 import gc
 import json
+import pathlib
 import re
 import statistics
 import sys
@@ -522,6 +525,31 @@ def measure(make, min_time, mode=""):
     return {"median_ms": statistics.median(times) * 1e3, "best_ms": min(times) * 1e3, "n": len(times), "uses": uses}
 
 
+def status(key):
+    """What the system says of this process, in bytes."""
+    return 1024 * int(re.search(rf"^{key}:\s+(\d+)", pathlib.Path("/proc/self/status").read_text(), re.M)[1])
+
+
+def process_growth(make, mode=""):
+    """The most memory that the process had at once in five steps, above what it had after a first small step, but for
+    files mapped into it: as bench.cpp measures it."""
+    MODE.update(mode.split("+"))
+    model, x = nn.Conv2d(1, 4, 3), torch.randn(2, 1, 8, 8)
+    training_step(model, make_optimizer(torch.optim.AdamW, model.parameters()), lambda m: m(x).mean())()
+    torch.ones(1 << 16) + 1  # large enough for all threads: they are there
+    gc.collect()
+    USES.clear()
+    libraries = ctypes.CDLL(None)
+    for give_back in ("malloc_trim", "MallocExtension_ReleaseFreeMemory"):  # what is free already; of libc, of tcmalloc
+        getattr(libraries, give_back, lambda _: None)(0)
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets VmHWM, the high-water mark
+    before = status("RssAnon")
+    step = make()
+    for _ in range(5):
+        step()
+    return {"process_mb": (status("VmHWM") - status("RssFile") - status("RssShmem") - before) / 1e6, "uses": sorted(USES)}
+
+
 def serve():
     workloads = STANDARD | VARIANTS
     for line in sys.stdin:
@@ -541,6 +569,7 @@ def main():
     parser.add_argument("--min-time", type=float, default=1.0, help="seconds for each")
     parser.add_argument("--mode", default="")
     parser.add_argument("--list", action="store_true", help="only print the names")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -550,6 +579,9 @@ def main():
     elif options.serve:
         print(json.dumps({"torch": torch.__version__}), flush=True)
         serve()
+    elif options.memory:
+        (make,) = chosen.values()
+        print(json.dumps(process_growth(make, options.mode)))
     else:
         for name, make in chosen.items():
             r = measure(make, options.min_time, options.mode)
