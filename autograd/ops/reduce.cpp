@@ -7,6 +7,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/index_internal.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/reduce_internal.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -142,7 +143,7 @@ Extreme with_indices(const char* op, const Tensor& x, raw::ValuesAndIndices r, i
   const Tensor values = record(op, {x}, std::move(r.values), Keep::nothing(), Place{r.indices, dim},
                                [](const Backward& b, const Place& p) -> Gradients {
                                  if (b.shape(0).rank() == 0) return {b.grad()};
-                                 return {scatter_add(zeros(b.shape(0), b.grad().dtype()), p.dim, p.indices, b.grad())};
+                                 return {detail::scatter_sum(b.grad(), b.shape(0), p.dim, p.indices)};
                                });
   return {finish_reduction(values, 1u << dim, keepdim), finish_reduction(r.indices, 1u << dim, keepdim)};
 }

@@ -101,12 +101,21 @@ template <class T>
 void where(const bool* condition, const void* pa, const void* pb, void* py, int64_t n, int step_a, int step_b) {
   const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb);
   T* y = static_cast<T*>(py);
-  if (step_a && step_b) {
+  const auto choose = [=](auto if_true, auto if_false) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = condition[i] ? a[i] : b[i];
-  } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = condition[i] ? a[i * step_a] : b[i * step_b];
-  }
+    for (int64_t i = 0; i < n; ++i) {
+      const T p = if_true(i), q = if_false(i);
+      y[i] = condition[i] ? p : q;
+    }
+  };
+  const auto each_a = [=](int64_t i) { return a[i]; };
+  const auto each_b = [=](int64_t i) { return b[i]; };
+  const auto one_a = [v = *a](int64_t) { return v; };
+  const auto one_b = [v = *b](int64_t) { return v; };
+  if (step_a)
+    step_b ? choose(each_a, each_b) : choose(each_a, one_b);
+  else
+    step_b ? choose(one_a, each_b) : choose(one_a, one_b);
 }
 
 template <class T>

@@ -117,13 +117,18 @@ void find_rows(const void* px, const void* pv, int64_t* index, int64_t count, in
   for (int64_t r = 0; r < count; ++r, x += n) {
     const T v = value[r];
     int64_t i = 0;
+    int first = kBlock;  // in the block
     for (; i + kBlock <= n; i += kBlock) {
-      int hits = 0;
-      for (int j = 0; j < kBlock; ++j) hits |= same(x[i + j], v);
-      if (hits) break;
+#pragma omp simd reduction(min : first)
+      for (int j = 0; j < kBlock; ++j) {
+        const int here = same(x[i + j], v) ? j : kBlock;
+        first = here < first ? here : first;
+      }
+      if (first < kBlock) break;
     }
-    while (i < n && !same(x[i], v)) ++i;
-    index[r] = i;
+    if (first == kBlock)
+      for (first = 0; i + first < n && !same(x[i + first], v);) ++first;
+    index[r] = i + first;
   }
 }
 

@@ -61,9 +61,20 @@ TEST_CASE("resample gives what matrices of weights give, for sizes that repeat a
   };
   for (const Dtype dtype : {float32, float64})
     for (const Filter filter : {Filter::nearest, Filter::linear, Filter::cubic})
-      for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{
-               {1, 5}, {5, 9}, {7, 14}, {37, 74}, {64, 128}, {33, 132}, {80, 40}, {132, 33}, {48, 64}, {64, 48},
-               {20, 160}, {96, 144}, {37, 50}, {41, 41}})
+      for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{1, 5},
+                                                                            {5, 9},
+                                                                            {7, 14},
+                                                                            {37, 74},
+                                                                            {64, 128},
+                                                                            {33, 132},
+                                                                            {80, 40},
+                                                                            {132, 33},
+                                                                            {48, 64},
+                                                                            {64, 48},
+                                                                            {20, 160},
+                                                                            {96, 144},
+                                                                            {37, 50},
+                                                                            {41, 41}})
         for (const bool adjoint : {false, true})
           for (int dims = 1; dims <= 3; ++dims) {
             const std::vector<Resampling> all = {make(filter, 3, 4), make(filter, 5, dims == 2 ? 10 : 5),
