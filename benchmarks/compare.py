@@ -20,8 +20,8 @@ def preloading(library):
 class Peer:
     """A PyTorch process that waits for work, so that importing it is paid for once."""
 
-    def __init__(self, threads, preload=None):
-        self.process = subprocess.Popen([sys.executable, PEER, "--serve", "--threads", str(threads)], text=True,
+    def __init__(self, command, threads, preload=None):
+        self.process = subprocess.Popen([*command, "--serve", "--threads", str(threads)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=preloading(preload))
         self.version = json.loads(self.process.stdout.readline())["torch"]
 
@@ -120,9 +120,13 @@ def add_limit(row, limits):
 
 def print_times(names, bench, options):
     limits = run_json([options.programs / "limits", "--threads", options.threads])
-    peers = {"plain": Peer(options.threads)}
+    peers = {"plain": Peer([sys.executable, PEER], options.threads)}
     if options.tcmalloc:
-        peers["tcmalloc"] = Peer(options.threads, options.tcmalloc)
+        peers["tcmalloc"] = Peer([sys.executable, PEER], options.threads, options.tcmalloc)
+    if options.cpp_peer:
+        peers["C++"] = Peer([options.cpp_peer], options.threads)
+        if options.tcmalloc:
+            peers["C++ tcmalloc"] = Peer([options.cpp_peer], options.threads, options.tcmalloc)
     print(f"PyTorch {peers['plain'].version}, {options.threads} threads, {options.rounds} rounds; "
           f"{limits['gflops']:.0f} GFLOP/s; GB/s over "
           + ", ".join(f"{b['bytes'] >> 20} MB: {b['gbs']:.0f}" for b in limits["bandwidths"]) + "\n")
@@ -151,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="where bench and limits are")
     parser.add_argument("--tcmalloc", default="", help="the library to preload; empty for none")
+    parser.add_argument("--cpp-peer", default="", help="torch_peer.cpp, compiled; empty for none")
     parser.add_argument("--only", help="workloads whose name this regular expression finds")
     parser.add_argument("--all", action="store_true", help="the variants too")
     parser.add_argument("--memory", action="store_true", help="compare the memory taken, instead of the time")
