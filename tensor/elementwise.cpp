@@ -411,13 +411,24 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   const StridedWalk<4> tiles(shape, {&strides[0], &strides[1], &strides[2], &strides[3]});
   const int64_t bytes = item_size(y.dtype());
   const auto transpose = kernels().transpose[size_index(bytes)];
+  const bool streams = y.numel() * bytes >= kStreamed && height >= kTile && width >= kTile;
   tiles.run(std::max<int64_t>(1, kElementGrain / (std::min(height, kTile) * std::min(width, kTile))),
             [&](auto at, int64_t n) {
+              alignas(64) char tile[kTile * kTile * 8];
               for (int64_t i = 0; i < n; ++i) {
-                transpose(x.get()->data + at[1] * bytes, std::min(kTile, height - at[2]),
-                          std::min(kTile, width - at[3]), x_stride, y.get()->data + at[0] * bytes, y_stride);
+                const int64_t rows = std::min(kTile, height - at[2]), count = std::min(kTile, width - at[3]);
+                const char* from = x.get()->data + at[1] * bytes;
+                char* to = y.get()->data + at[0] * bytes;
+                if (streams) {
+                  transpose(from, rows, count, x_stride, tile, rows);
+                  for (int64_t j = 0; j < count; ++j)
+                    kernels().stream(tile + j * rows * bytes, to + j * y_stride * bytes, rows * bytes);
+                } else {
+                  transpose(from, rows, count, x_stride, to, y_stride);
+                }
                 for (int k = 0; k < 4; ++k) at[k] += tiles.inner_stride(k);
               }
+              if (streams) kernels().end_stream();
             });
   return true;
 }

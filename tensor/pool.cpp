@@ -60,6 +60,12 @@ class Plan {
         row_cells_.push_back(p.divisor != 0 ? 1 : static_cast<double>(cells));
       }
     rows.in = d.in * h.in * w.in;
+    const auto apart = [](const PoolWindow& v) { return v.adaptive ? v.in % v.out == 0 : v.stride >= v.kernel; };
+    rows.tiled = apart(d) && apart(h) && static_cast<int64_t>(starts_.size()) * w.in == rows.in;
+    const auto halves = [](const PoolWindow& v) {
+      return v.kernel == 2 && v.stride == 2 && v.padding == 0 && v.dilation == 1 && 2 * v.out <= v.in;
+    };
+    rows.quarters = d.in == 1 && d.kernel == 1 && halves(h) && halves(w);
     rows.out = static_cast<int64_t>(rows_.size());
     rows_.push_back(static_cast<int64_t>(starts_.size()));
     starts_.push_back(0);  // for a last window that lies wholly in the padding

@@ -370,6 +370,8 @@ struct PoolColumns {
 /// once.
 struct PoolRows {
   int64_t in, out, block;
+  bool quarters;  ///< all windows are 2 x 2, side by side, and inside of the plane
+  bool tiled;     ///< each row of the plane is reached by one row of results
   const int64_t *first, *starts;
   const double* cells;
 };
@@ -428,7 +430,8 @@ struct Table {
   void (*stream)(const void* x, void* y, int64_t bytes);
   void (*end_stream)();
   /// Rows `begin` to before `end` of the result of resampling a plane along its rows' numbers and along its rows, for
-  /// float32 and float64. The space is for kResampleBlock rows: in, step * length and period * count elements each.
+  /// float32 and float64. The space is for kResampleBlock rows: in, step * length and period *
+  /// count elements each.
   void (*resample[2])(const ResampleAxis& rows, const ResampleAxis& columns, const void* x, void* y, int64_t begin,
                       int64_t end, void* space);
   /// y += alpha * x, for float32 and float64.

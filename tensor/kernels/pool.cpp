@@ -117,6 +117,34 @@ void max_block(const PoolColumns& c, const int64_t* starts, int64_t rows, const 
   }
 }
 
+// Windows of 2 x 2 side by side, which need no panel: at least a vector of them in a row.
+template <class T>
+void max_quarters(const PoolColumns& c, const T* top, const T* bottom, int64_t start, int64_t bottom_start, T* y,
+                  int64_t* index) {
+  constexpr int L = kLanes<T>;
+  using Lanes = Row<Lane<T>, L>;
+  constexpr std::make_integer_sequence<int, L> lanes;
+  constexpr std::make_integer_sequence<int, L / 2> half;
+  for (int64_t first = 0; first < c.out; first += L) {
+    const int64_t to = place<L>(first, 0, c.out);
+    const auto a = load_row<Vec<T>>(top + 2 * to), b = load_row<Vec<T>>(top + 2 * to + L),
+               d = load_row<Vec<T>>(bottom + 2 * to), e = load_row<Vec<T>>(bottom + 2 * to + L);
+    const auto column = load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to);
+    Vec<T> best = every_second<T, L, 0>(a, b, lanes);
+    Lanes at = column + static_cast<Lane<T>>(start);
+    const auto consider = [&](Vec<T> x, int64_t offset) {
+      const auto take = (x > best) | (x != x);
+      best = take ? x : best;
+      at = take ? column + static_cast<Lane<T>>(offset) : at;
+    };
+    consider(every_second<T, L, 1>(a, b, lanes), start + 1);
+    consider(every_second<T, L, 0>(d, e, lanes), bottom_start);
+    consider(every_second<T, L, 1>(d, e, lanes), bottom_start + 1);
+    __builtin_memcpy(y + to, &best, sizeof best);
+    store_as_int64<Lane<T>, L>(index + to, at, half);
+  }
+}
+
 // Each of these works on a block of rows step by step: what is stored by one step has then left the processor's store
 // buffer when the next one loads it, from other places than it was stored to.
 
@@ -125,6 +153,13 @@ void max_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* 
   constexpr int L = kLanes<T>;
   const T* x = static_cast<const T*>(px);
   T *y = static_cast<T*>(py), *panels = static_cast<T*>(space);
+  if (rows.quarters && c.out >= L) {
+    for (int64_t o = 0; o < rows.out; ++o) {
+      const int64_t* start = rows.starts + 2 * o;
+      max_quarters(c, x + start[0], x + start[1], start[0], start[1], y + o * c.out, index + o * c.out);
+    }
+    return;
+  }
   const int64_t size = c.stride * c.length;
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t end = begin + rows.block < rows.out ? begin + rows.block : rows.out;
@@ -200,7 +235,8 @@ void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
                 share_size = reach + c.length;
   T *x = static_cast<T*>(px), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in,
     *shares = panels + rows.block * size;
-  for (int64_t i = 0; i < rows.in; ++i) x[i] = 0;
+  if (!rows.tiled)
+    for (int64_t i = 0; i < rows.in; ++i) x[i] = 0;
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t count = begin + rows.block < rows.out ? rows.block : rows.out - begin;
     for (int64_t r = 0; r < count; ++r, g += c.out) {
@@ -231,8 +267,12 @@ void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
       const T* line = lines + r * c.in;
       for (int64_t i = rows.first[begin + r]; i < rows.first[begin + r + 1]; ++i) {
         T* to = x + rows.starts[i];
+        if (rows.tiled) {
+          for (int64_t k = 0; k < c.in; ++k) to[k] = line[k];
+        } else {
 #pragma omp simd
-        for (int64_t k = 0; k < c.in; ++k) to[k] += line[k];
+          for (int64_t k = 0; k < c.in; ++k) to[k] += line[k];
+        }
       }
     }
   }

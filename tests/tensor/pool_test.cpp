@@ -51,6 +51,8 @@ std::vector<Pooling> poolings(bool dilated) {
           all.push_back(
               {{regular(3, 2, 1, 0, 1), regular(4, 2, 2, 1, 1), regular(width, kernel, stride, 0, dilation)}});
         }
+  for (int64_t width : {4, 17, 28, 66})
+    all.push_back({{PoolWindow{}, regular(6, 2, 2, 0, 1), regular(width, 2, 2, 0, 1)}});
   for (int64_t out : {1, 3, 7, 28, 30})
     all.push_back({{PoolWindow{}, adaptive(9, std::min<int64_t>(out, 5)), adaptive(28, out)}});
   std::erase_if(all, [](const Pooling& p) { return p.window[2].out < 1; });
