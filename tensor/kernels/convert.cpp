@@ -104,8 +104,8 @@ void where(const bool* condition, const void* pa, const void* pb, void* py, int6
   const auto choose = [=](auto if_true, auto if_false) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
-      const T p = if_true(i), q = if_false(i);
-      y[i] = condition[i] ? p : q;
+      const T p = if_true(i), q = if_false(i), mask = static_cast<T>(T(0) - static_cast<T>(condition[i]));
+      y[i] = static_cast<T>((p & mask) | (q & ~mask));  // a choice by ?: would become a branch
     }
   };
   const auto each_a = [=](int64_t i) { return a[i]; };
