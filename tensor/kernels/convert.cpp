@@ -4,7 +4,7 @@
 #include <cstring>
 
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace cotangent::kernels {
@@ -130,12 +130,20 @@ void stream(const void* px, void* py, int64_t bytes) {
   const char* x = static_cast<const char*>(px);
   char* y = static_cast<char*>(py);
 #ifdef __SSE2__
-  const int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 16);
+  const int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 64);
   if (head < bytes) {
     std::memcpy(y, x, static_cast<size_t>(head));
     x += head, y += head, bytes -= head;
-    for (; bytes >= 16; x += 16, y += 16, bytes -= 16)
-      _mm_stream_si128(reinterpret_cast<__m128i*>(y), _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+    for (; bytes >= 64; x += 64, y += 64, bytes -= 64) {  // a line of the cache
+#ifdef __AVX__
+      for (int i = 0; i < 64; i += 32)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(y + i),
+                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)));
+#else
+      for (int i = 0; i < 64; i += 16)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(y + i), _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i)));
+#endif
+    }
   }
 #endif
   std::memcpy(y, x, static_cast<size_t>(bytes));
