@@ -57,7 +57,7 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
       for (int64_t first = 0; first < g.size; first += kSpan) {
         const int64_t n = std::min(kSpan, g.size - first);
         double part_mean, part_squares;
-        loops.span_moments(px + offset + first, n, &part_mean, &part_squares);
+        loops.span_moments(px + offset + first, 1, n, n, &part_mean, &part_squares);
         merge(m, squares, first, part_mean, part_squares, n);
       }
       pm[i] = static_cast<T>(m);
@@ -95,7 +95,8 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
         double &s = sums[i * g.members + k], &p = products[i * g.members + k];
         for (int64_t first = 0; first < g.inner; first += kSpan) {
           const int64_t at = offset + k * g.inner + first;
-          loops.span_sums(pg + at, px + at, std::min(kSpan, g.inner - first), m, &s, &p);
+          const int64_t count = std::min(kSpan, g.inner - first);
+          loops.span_sums(pg + at, px + at, 1, count, count, m, &s, &p);
         }
         const double factor = pw ? static_cast<double>(pw[channel + k]) : 1.0;
         sum += factor * s, product += factor * p;

@@ -102,6 +102,7 @@ struct Channels {
     inner = x.shape().slice(2, x.rank()).product();
   }
   int64_t count() const { return outer * inner; }
+  int64_t stride() const { return channels * inner; }  ///< from one span of a channel to the next
   bool by_rows;
   int64_t outer, channels, inner;
 };
@@ -124,12 +125,14 @@ void for_channels(const Channels& c, Body body) {
   });
 }
 
-/// Calls body(offset) for the spans of a channel.
+/// Calls body(offset, spans, n) for the elements of a channel: for parts of its spans, or for several that are short.
 template <class Body>
 void for_spans(const Channels& c, int64_t channel, Body body) {
-  for (int64_t n = 0; n < c.outer; ++n)
+  const int64_t together = std::max<int64_t>(kSpan / std::max<int64_t>(c.inner, 1), 1);
+  for (int64_t i = 0; i < c.outer; i += together)
     for (int64_t first = 0; first < c.inner; first += kSpan)
-      body((n * c.channels + channel) * c.inner + first, std::min(kSpan, c.inner - first));
+      body((i * c.channels + channel) * c.inner + first, std::min(together, c.outer - i),
+           std::min(kSpan, c.inner - first));
 }
 
 /// Calls body(chunk, first, rows) for blocks of rows that fit in a core's caches; a chunk's blocks come in order.
@@ -152,11 +155,11 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
     for_channels(c, [&](int64_t channel) {
       double m = 0, s = 0;
       int64_t count = 0;
-      for_spans(c, channel, [&](int64_t offset, int64_t n) {
+      for_spans(c, channel, [&](int64_t offset, int64_t spans, int64_t n) {
         double part_mean, part_squares;
-        loops.span_moments(x + offset, n, &part_mean, &part_squares);
-        merge(m, s, count, part_mean, part_squares, n);
-        count += n;
+        loops.span_moments(x + offset, spans, n, c.stride(), &part_mean, &part_squares);
+        merge(m, s, count, part_mean, part_squares, spans * n);
+        count += spans * n;
       });
       mean[channel] = m, squares[channel] = s;
     });
@@ -191,8 +194,9 @@ void channel_sums(const Channels& c, const T* dy, const T* x, const T* mean, dou
   if (!c.by_rows) {
     for_channels(c, [&](int64_t channel) {
       double s = 0, p = 0;
-      for_spans(c, channel,
-                [&](int64_t offset, int64_t n) { loops.span_sums(dy + offset, x + offset, n, mean[channel], &s, &p); });
+      for_spans(c, channel, [&](int64_t offset, int64_t spans, int64_t n) {
+        loops.span_sums(dy + offset, x + offset, spans, n, c.stride(), mean[channel], &s, &p);
+      });
       sum[channel] = s, product[channel] = p;
     });
     return;

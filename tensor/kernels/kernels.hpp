@@ -336,11 +336,13 @@ struct NormLoops {
   /// dweight and dbias are added to. Each of weight, dx, dweight and dbias may be null.
   void (*layer_norm_backward[2])(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
                                  void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
-  /// Of n elements of one channel: the mean and the sum of squared deviations; y = (x - mean) * scale + shift; the sums
-  /// of dy and dy * (x - mean), which are added to; dx = scale * dy + slope * (x - mean) + shift.
-  void (*span_moments)(const void* x, int64_t n, double* mean, double* squares);
+  /// Of n elements of one channel, or several spans of n that lie `stride` apart: the mean and the sum of squared
+  /// deviations; y = (x - mean) * scale + shift; the sums of dy and dy * (x - mean), which are added to; dx = scale *
+  /// dy + slope * (x - mean) + shift.
+  void (*span_moments)(const void* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares);
   void (*span_normalize)(const void* x, void* y, int64_t n, double mean, double scale, double shift);
-  void (*span_sums)(const void* dy, const void* x, int64_t n, double mean, double* sum, double* product);
+  void (*span_sums)(const void* dy, const void* x, int64_t spans, int64_t n, int64_t stride, double mean, double* sum,
+                    double* product);
   void (*span_gradient)(const void* dy, const void* x, void* dx, int64_t n, double mean, double scale, double slope,
                         double shift);
   /// The same for rows that hold an element of each channel; the sums are overwritten.

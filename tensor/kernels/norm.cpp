@@ -7,16 +7,24 @@ namespace cotangent::kernels {
 namespace {
 
 constexpr int kWide = 32;  // partial sums of each total: one vector of them would wait for its own additions
+constexpr int kNarrow = 8;
 
-/// Adds up n terms: body(i, s) adds those of element i to s[0], and to s[kWide] where there are two totals.
+/// Adds up the terms of `spans` times n elements: body(i, s) adds those of element i to s[0], and to s[kWide] where
+/// there are two totals.
 template <int kTotals, class T, class Body>
-void add_up(int64_t n, T* totals, Body body) {
+void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body) {
   T s[kTotals * kWide] = {};
-  int64_t i = 0;
-  for (; i + kWide <= n; i += kWide)
+  for (int64_t first = 0; spans > 0; --spans, first += stride) {
+    int64_t i = first;
+    const int64_t end = first + n;
+    for (; i + kWide <= end; i += kWide)
 #pragma omp simd
-    for (int j = 0; j < kWide; ++j) body(i + j, s + j);
-  for (int j = 0; i < n; ++i, ++j) body(i, s + j);
+      for (int j = 0; j < kWide; ++j) body(i + j, s + j);
+    for (int part = 0; i + kNarrow <= end; i += kNarrow, part += kNarrow)
+#pragma omp simd
+      for (int j = 0; j < kNarrow; ++j) body(i + j, s + part + j);
+    for (int j = 0; i < end; ++i, ++j) body(i, s + j);
+  }
   for (int t = 0; t < kTotals; ++t) {
     T* of = s + t * kWide;
     for (int width = kWide / 2; width > 0; width /= 2)
@@ -25,13 +33,13 @@ void add_up(int64_t n, T* totals, Body body) {
   }
 }
 
-/// The mean of n elements and the sum of their squared deviations from it.
+/// The mean of spans of n elements and the sum of their squared deviations from it.
 template <class T>
-void moments(const T* x, int64_t n, T& mean, T& squares) {
+void moments(const T* x, int64_t spans, int64_t n, int64_t stride, T& mean, T& squares) {
   T sum;
-  add_up<1>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
-  const T m = sum / static_cast<T>(n);
-  add_up<1>(n, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - m) * (x[i] - m); });
+  add_up<1>(spans, n, stride, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
+  const T m = sum / static_cast<T>(spans * n);
+  add_up<1>(spans, n, stride, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - m) * (x[i] - m); });
   mean = m;
 }
 
@@ -44,9 +52,9 @@ void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* 
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     T m = 0, squares = 0;
     if constexpr (centred) {
-      moments(x, n, m, squares);
+      moments(x, 1, n, n, m, squares);
     } else {
-      add_up<1>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
+      add_up<1>(1, n, n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
     const T rstd = T(1) / m_sqrt(squares / static_cast<T>(n) + static_cast<T>(eps));
     means[r] = m, rstds[r] = rstd;
@@ -85,12 +93,12 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
     if (!dx) continue;
     T total[2];  // of g and g * (x - mean)
     if (w)
-      add_up<2>(n, total, [=](int64_t i, T* s) {
+      add_up<2>(1, n, n, total, [=](int64_t i, T* s) {
         const T g = dy[i] * w[i];
         s[0] += g, s[kWide] += g * (x[i] - m);
       });
     else
-      add_up<2>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+      add_up<2>(1, n, n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
     const T shift = centred ? -rstd * total[0] / static_cast<T>(n) : T(0),
             slope = -rstd * rstd * rstd * total[1] / static_cast<T>(n);
     if (w) {
@@ -107,9 +115,9 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
 // ---- channels in spans ----
 
 template <class T>
-void span_moments(const void* x, int64_t n, double* mean, double* squares) {
+void span_moments(const void* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
   T m, s;
-  moments(static_cast<const T*>(x), n, m, s);
+  moments(static_cast<const T*>(x), spans, n, stride, m, s);
   *mean = m, *squares = s;
 }
 
@@ -123,11 +131,12 @@ void span_normalize(const void* px, void* py, int64_t n, double mean, double sca
 }
 
 template <class T>
-void span_sums(const void* p_dy, const void* px, int64_t n, double mean, double* sum, double* product) {
+void span_sums(const void* p_dy, const void* px, int64_t spans, int64_t n, int64_t stride, double mean, double* sum,
+               double* product) {
   const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
   const T m = static_cast<T>(mean);
   T total[2];
-  add_up<2>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+  add_up<2>(spans, n, stride, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
   *sum += total[0], *product += total[1];
 }
 
