@@ -40,7 +40,7 @@ Node* new_node(size_t edges, size_t slots, size_t saved, size_t attribute_bytes)
   const size_t bytes =
       sizeof(Node) + edges * sizeof(Edge) + slots * sizeof(Slot) + saved * sizeof(Saved) + round_up(attribute_bytes);
   const int size_class = detail::size_class(bytes);
-  Node* node = new (detail::allocate_class(size_class)) Node;
+  Node* node = new (detail::allocate_class(size_class, bytes)) Node;
   node->size_class = size_class;
   node->edge_count = static_cast<uint16_t>(edges);
   node->slot_count = static_cast<uint16_t>(slots);

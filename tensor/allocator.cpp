@@ -1,4 +1,5 @@
 #include <cotangent/tensor/allocator_internal.hpp>
+#include <cotangent/tensor/arena_internal.hpp>
 
 #include <sys/mman.h>
 
@@ -9,8 +10,8 @@
 
 #include <cotangent/tensor/format_internal.hpp>
 
-// Memory comes in size classes: multiples of 64 bytes up to 1 KiB, then four classes to each doubling. Classes up to 64
-// KiB are cut from slabs, and each thread keeps a list of free blocks of each; larger ones are mapped one by one.
+// Memory up to 64 KiB comes in size classes: multiples of 64 bytes up to 1 KiB, then four classes to each doubling.
+// They are cut from slabs, and each thread keeps a list of free blocks of each class. Larger blocks come out of arenas.
 // Nothing is returned to the system before empty_cache(), so that a training step which repeats itself finds every
 // block it needs.
 
@@ -19,19 +20,17 @@ namespace {
 
 using detail::Block;
 using detail::class_bytes;
-using detail::kClasses;
+using detail::kSmall;
 using detail::kSmallClasses;
 using detail::t_cache;
 using detail::ThreadCache;
 
-constexpr size_t kSmall = 64 * 1024;   // the largest block that is cut from a slab
 constexpr size_t kSlab = 1024 * 1024;  // taken from the system at once
-constexpr size_t kHugePage = 2 * 1024 * 1024;
 
 static_assert(class_bytes(detail::size_class(1024)) == 1024 && class_bytes(detail::size_class(1025)) == 1280);
 static_assert(detail::size_class(kSmall) == kSmallClasses - 1 && class_bytes(kSmallClasses - 1) == kSmall);
 
-std::atomic<int64_t> g_current, g_peak, g_allocations, g_system, g_cached;
+std::atomic<int64_t> g_current, g_peak, g_allocations, g_system;
 
 [[noreturn]] void out_of_memory(size_t bytes) {
   fail<ValueError>("[allocate] the system has no memory for a block of {} bytes; {} are in use (memory_stats())", bytes,
@@ -42,16 +41,16 @@ std::atomic<int64_t> g_current, g_peak, g_allocations, g_system, g_cached;
 
 struct Global {
   std::mutex mutex;
-  Block* lists[kClasses];
+  Block* lists[kSmallClasses];
   char* slab;
   size_t slab_left;
+  detail::Arenas arenas;
 };
 constinit Global g_memory{};
 
-void* map(size_t bytes) {
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+void* map_slab() {
+  void* p = mmap(nullptr, kSlab, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return nullptr;
-  if (bytes >= kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
   g_system.fetch_add(1, std::memory_order_relaxed);
   return p;
 }
@@ -80,7 +79,7 @@ void* refill(int c) {
       g_memory.lists[c] = b->next;
     } else {
       if (g_memory.slab_left < bytes) {
-        char* slab = static_cast<char*>(map(kSlab));
+        char* slab = static_cast<char*>(map_slab());
         if (!slab) {
           if (i == 0) return nullptr;
           break;
@@ -113,32 +112,42 @@ void spill(int c) {
   }
 }
 
-size_t mapped_bytes(int c) { return (class_bytes(c) + 4095) & ~size_t{4095}; }
-
-void* allocate_large(int c) {
-  const int64_t bytes = static_cast<int64_t>(mapped_bytes(c));
-  {
-    std::lock_guard lock(g_memory.mutex);
-    if (Block* b = g_memory.lists[c]) {
-      g_memory.lists[c] = b->next;
-      g_cached.fetch_sub(bytes, std::memory_order_relaxed);
-      return b;
-    }
-  }
-  // sizes that keep changing must not pile up blocks that nobody asks for again
-  if (g_cached.load(std::memory_order_relaxed) > g_current.load(std::memory_order_relaxed) + (int64_t{256} << 20))
-    empty_cache();
-  void* p = map(static_cast<size_t>(bytes));
+void* allocate_large(size_t bytes) {
+  detail::Arenas& arenas = g_memory.arenas;
+  std::lock_guard lock(g_memory.mutex);
+  if (void* p = arenas.take(bytes, false)) return p;
+  // what is idle and does not fit must not pile up
+  if (arenas.idle_bytes() > g_current.load(std::memory_order_relaxed) + (int64_t{256} << 20)) arenas.trim();
+  void* p = arenas.take(bytes, true);
   if (!p) {
-    empty_cache();
-    p = map(static_cast<size_t>(bytes));
+    arenas.trim();
+    p = arenas.take(bytes, true);
   }
   return p;
 }
+void deallocate_large(void* pointer) {
+  std::lock_guard lock(g_memory.mutex);
+  g_memory.arenas.give(pointer);
+}
+size_t large_bytes(const void* pointer) { return detail::Arenas::bytes_of(pointer); }
 
 #else
 
 void hand_over_blocks() {}
+
+// The size stands in front of the block.
+void* allocate_large(size_t bytes) {
+  const size_t size = (bytes + 2 * detail::kUnit - 1) / detail::kUnit * detail::kUnit;
+  char* p = static_cast<char*>(std::aligned_alloc(detail::kUnit, size));
+  if (!p) return nullptr;
+  g_system.fetch_add(1, std::memory_order_relaxed);
+  *reinterpret_cast<size_t*>(p) = size;
+  return p + detail::kUnit;
+}
+size_t large_bytes(const void* pointer) {
+  return *reinterpret_cast<const size_t*>(static_cast<const char*>(pointer) - detail::kUnit);
+}
+void deallocate_large(void* pointer) { std::free(static_cast<char*>(pointer) - detail::kUnit); }
 
 #endif
 
@@ -161,7 +170,13 @@ void register_thread() {
 
 MemoryStats memory_stats() {
   detail::flush_counters();
-  return {g_current, g_peak, g_cached, g_allocations, g_system};
+#ifndef COTANGENT_PLAIN_MALLOC
+  std::lock_guard lock(g_memory.mutex);
+  const int64_t idle = g_memory.arenas.idle_bytes(), mappings = g_memory.arenas.mappings();
+#else
+  const int64_t idle = 0, mappings = 0;
+#endif
+  return {g_current, g_peak, idle, g_allocations, g_system + mappings};
 }
 
 void reset_peak_memory() {
@@ -172,12 +187,7 @@ void reset_peak_memory() {
 void empty_cache() {
 #ifndef COTANGENT_PLAIN_MALLOC
   std::lock_guard lock(g_memory.mutex);
-  for (int c = kSmallClasses; c < kClasses; ++c)
-    while (Block* b = g_memory.lists[c]) {
-      g_memory.lists[c] = b->next;
-      munmap(b, mapped_bytes(c));
-      g_cached.fetch_sub(static_cast<int64_t>(mapped_bytes(c)), std::memory_order_relaxed);
-    }
+  g_memory.arenas.trim();
 #endif
 }
 
@@ -195,45 +205,46 @@ void flush_counters() noexcept {
   }
 }
 
-void* allocate_slow(int c) {
+void* allocate_slow(int c, size_t bytes) {
   register_thread();
+  if (bytes > (size_t{1} << 46)) out_of_memory(bytes);
+  void* p;
+  if (c == kLarge) {
+    p = allocate_large(bytes);
+  } else {
 #ifdef COTANGENT_PLAIN_MALLOC
-  void* p = std::aligned_alloc(kUnit, class_bytes(c));
-  g_system.fetch_add(1, std::memory_order_relaxed);
+    p = std::aligned_alloc(kUnit, class_bytes(c));
+    g_system.fetch_add(1, std::memory_order_relaxed);
 #else
-  void* p = c < kSmallClasses ? refill(c) : allocate_large(c);
+    p = refill(c);
 #endif
-  if (!p) out_of_memory(class_bytes(c));
+  }
+  if (!p) out_of_memory(bytes);
   ++t_cache.allocations;
-  count_bytes(t_cache, static_cast<int64_t>(class_bytes(c)));
+  count_bytes(t_cache, static_cast<int64_t>(c == kLarge ? large_bytes(p) : class_bytes(c)));
   return p;
 }
 
 void deallocate_slow(void* pointer, int c) noexcept {
   register_thread();
+  if (c == kLarge) {
+    count_bytes(t_cache, -static_cast<int64_t>(large_bytes(pointer)));
+    deallocate_large(pointer);
+    return;
+  }
   count_bytes(t_cache, -static_cast<int64_t>(class_bytes(c)));
 #ifdef COTANGENT_PLAIN_MALLOC
   std::free(pointer);
 #else
   Block* b = static_cast<Block*>(pointer);
-  if (c < kSmallClasses) {
-    if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c);
-    b->next = t_cache.lists[c];
-    t_cache.lists[c] = b;
-    ++t_cache.counts[c];
-  } else {
-    std::lock_guard lock(g_memory.mutex);
-    b->next = g_memory.lists[c];
-    g_memory.lists[c] = b;
-    g_cached.fetch_add(static_cast<int64_t>(mapped_bytes(c)), std::memory_order_relaxed);
-  }
+  if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c);
+  b->next = t_cache.lists[c];
+  t_cache.lists[c] = b;
+  ++t_cache.counts[c];
 #endif
 }
 
-void* allocate(size_t bytes) {
-  if (bytes > (size_t{1} << 46)) out_of_memory(bytes);
-  return allocate_class(size_class(bytes));
-}
+void* allocate(size_t bytes) { return allocate_class(size_class(bytes), bytes); }
 void deallocate(void* pointer, size_t bytes) noexcept { deallocate_class(pointer, size_class(bytes)); }
 
 }  // namespace detail

@@ -18,12 +18,13 @@ MemoryStats memory_stats();
 /// Starts a new measurement of the peak from what is handed out now.
 void reset_peak_memory();
 
-/// Gives cached large blocks back to the operating system. Blocks below 64 KiB are cut from slabs and stay.
+/// Gives cached large blocks back to the operating system. Blocks up to 64 KiB are cut from slabs and stay.
 void empty_cache();
 
 namespace detail {
 
-/// 64-byte aligned memory from thread-local and global free lists, one a size class. The contents are undefined.
+/// 64-byte aligned memory: from free lists of each thread, one a size class, or, above 64 KiB, from arenas that all
+/// threads share. The contents are undefined.
 /// A ValueError names the size when the system has no memory left.
 void* allocate(size_t bytes);
 /// `bytes` must be what was asked for.

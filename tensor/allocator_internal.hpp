@@ -12,13 +12,15 @@
 namespace cotangent::detail {
 
 inline constexpr size_t kUnit = 64;
-inline constexpr int kClasses = 160;
 inline constexpr int kSmallClasses = 16 + 6 * 4;
+inline constexpr int kLarge = kSmallClasses;             // stands for all sizes beyond the classes
+inline constexpr size_t kSmall = 64 * 1024;              // the last class
 inline constexpr size_t kThreadBytes = 4 * 1024 * 1024;  // free bytes of a class that a thread keeps for itself
 inline constexpr int64_t kCountFlush = 64 * 1024;        // bytes that a thread counts on its own
 
 /// Multiples of 64 bytes up to 1 KiB, then four classes to each doubling.
 constexpr int size_class(size_t bytes) {
+  if (bytes > kSmall) return kLarge;
   const size_t units = bytes == 0 ? 1 : (bytes + kUnit - 1) / kUnit;
   if (units <= 16) return static_cast<int>(units) - 1;
   const int shift = std::bit_width(units - 1) - 3;
@@ -29,9 +31,9 @@ constexpr size_t compute_class_bytes(int c) {
   const int shift = (c - 16) / 4 + 2;
   return static_cast<size_t>((c - 16) % 4 + 5) * kUnit << shift;
 }
-inline constexpr std::array<size_t, kClasses> kClassBytes = [] {
-  std::array<size_t, kClasses> bytes{};
-  for (int c = 0; c < kClasses; ++c) bytes[static_cast<size_t>(c)] = compute_class_bytes(c);
+inline constexpr std::array<size_t, kSmallClasses> kClassBytes = [] {
+  std::array<size_t, kSmallClasses> bytes{};
+  for (int c = 0; c < kSmallClasses; ++c) bytes[static_cast<size_t>(c)] = compute_class_bytes(c);
   return bytes;
 }();
 constexpr size_t class_bytes(int c) { return kClassBytes[static_cast<size_t>(c)]; }
@@ -49,7 +51,7 @@ struct ThreadCache {
 };
 extern constinit thread_local ThreadCache t_cache;
 
-void* allocate_slow(int c);                           // no free block in the thread's list
+void* allocate_slow(int c, size_t bytes);             // a large block, or none is free in the thread's list
 void deallocate_slow(void* pointer, int c) noexcept;  // a large block, a full list, or the first of a thread
 void flush_counters() noexcept;
 
@@ -58,7 +60,8 @@ inline void count_bytes(ThreadCache& cache, int64_t bytes) noexcept {
   if (static_cast<uint64_t>(cache.delta + kCountFlush) > 2 * kCountFlush) flush_counters();
 }
 
-inline void* allocate_class(int c) {
+/// A block of a class, or a large one of so many bytes.
+inline void* allocate_class(int c, size_t bytes) {
 #ifndef COTANGENT_PLAIN_MALLOC
   if (c < kSmallClasses) {
     ThreadCache& cache = t_cache;
@@ -71,7 +74,7 @@ inline void* allocate_class(int c) {
     }
   }
 #endif
-  return allocate_slow(c);
+  return allocate_slow(c, bytes);
 }
 
 inline void deallocate_class(void* pointer, int c) noexcept {

@@ -64,29 +64,22 @@ struct Mask {
   int64_t stride[4] = {0, 0, 0, 0};
 };
 
-/// The keys (or values) of each key head transposed, packed once for all tiles of queries; nothing for few queries.
+/// The keys (or values) of a head transposed: packed for the tiles of many queries, or as they lie for those of few.
 template <class T>
-struct PackedKeys {
-  PackedKeys(const Heads<T>& x, int64_t batch, int64_t groups_, int64_t keys, int64_t width, bool worth_it)
-      : source(x), groups(groups_), k(width), n(keys) {
-    if (!worth_it) return;
-    each = PackedMatrix<T>::packed_size(k, n);
-    space = make_tensor({batch * groups * each}, dtype_of<T>);
-    parallel_chunks(batch * groups, [&](int64_t i) {
-      PackedMatrix<T>::pack(k, n, x.columns(i / groups, i % groups, 0), space.data<T>() + i * each);
-    });
-  }
-  /// c = rows of a, (rows, k), times the keys [j, j + columns) of a head.
-  void multiply(int64_t b, int64_t g, int64_t rows, int64_t j, int64_t columns, Matrix<T> a, T* c,
-                int64_t c_row) const {
-    if (space.defined())
-      gemm<T>(rows, columns, a, PackedMatrix<T>{k, n, space.data<T>() + (b * groups + g) * each}, j, c, c_row);
+struct HeadKeys {
+  HeadKeys(const Heads<T>& x, int64_t b, int64_t g, int64_t keys, int64_t width)
+      : rows(x.columns(b, g, 0)), packed{width, keys, nullptr} {}
+  int64_t packed_size() const { return PackedMatrix<T>::packed_size(packed.k, packed.n); }
+  void pack(T* space) { packed = PackedMatrix<T>::pack(packed.k, packed.n, rows, space); }
+  /// c = a, which is (m, width), times the keys [j, j + columns).
+  void multiply(int64_t m, int64_t j, int64_t columns, Matrix<T> a, T* c, int64_t c_row) const {
+    if (packed.data)
+      gemm<T>(m, columns, a, packed, j, c, c_row);
     else
-      gemm<T>(rows, columns, k, a, source.columns(b, g, j), c, c_row);
+      gemm<T>(m, columns, packed.k, a, {rows.data + j * rows.column, rows.row, rows.column}, c, c_row);
   }
-  const Heads<T>& source;
-  int64_t groups, k, n, each = 0;
-  Tensor space;
+  Matrix<T> rows;
+  PackedMatrix<T> packed;
 };
 
 struct Sizes {
@@ -136,9 +129,18 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
     T* lse = result.log_sum_exp.data<T>();
     const auto softmax = kernels::kernels().attention.forward[std::is_same_v<T, double>];
     const T infinity = std::numeric_limits<T>::infinity();
-    const PackedKeys<T> keys(hk, n.batch, n.groups, n.keys, n.width, blocks > 1);
+    Tensor packed;  // keys of all heads
+    const int64_t packed_size = PackedMatrix<T>::packed_size(n.width, n.keys);
+    if (blocks > 1) {
+      packed = make_tensor({n.batch * n.groups * packed_size}, q.dtype());
+      parallel_chunks(n.batch * n.groups, [&](int64_t i) {
+        HeadKeys<T>(hk, i / n.groups, i % n.groups, n.keys, n.width).pack(packed.data<T>() + i * packed_size);
+      });
+    }
     parallel_chunks(n.batch * n.heads * blocks, [&](int64_t task) {
       const int64_t b = task / (n.heads * blocks), h = task / blocks % n.heads, g = n.group_of(h);
+      HeadKeys<T> keys(hk, b, g, n.keys, n.width);
+      if (packed.defined()) keys.packed.data = packed.data<T>() + (b * n.groups + g) * packed_size;
       const int64_t i = (blocks - 1 - task % blocks) * tile_height, rows = std::min(tile_height, n.queries - i);
       const Tensor scratch = make_tensor({rows * (kScoreRow + n.value_width + 2)}, q.dtype());
       T *scores = scratch.data<T>(), *sum = scores + rows * kScoreRow, *top = sum + rows, *acc = top + rows;
@@ -150,7 +152,7 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
         const int64_t columns = std::min(kColumns, last - j);
         AttentionTile tile = make_tile(n, options, i, rows, j, columns);
         seen.place(tile, b, h, i, j);
-        keys.multiply(b, g, rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
+        keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
         softmax(scores, top, sum, acc, n.value_width, tile);
         gemm<T>(rows, n.value_width, columns, {scores, kScoreRow, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
       }
@@ -181,14 +183,16 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
     const auto softmax = kernels::kernels().attention.backward[std::is_same_v<T, double>];
     const int64_t tile_height = tile_rows(n.queries);
     const bool several = n.queries > tile_height;
-    const PackedKeys<T> keys(hk, n.batch, n.groups, n.keys, n.width, several),
-        values(hv, n.batch, n.groups, n.keys, n.value_width, several);
     // a key head and the query heads that read it: nobody else writes what this task writes
     parallel_chunks(n.batch * n.groups, [&](int64_t task) {
       const int64_t b = task / n.groups, group = task % n.groups;
-      const Tensor scratch = make_tensor({2 * tile_height * kScoreRow + n.queries}, q.dtype());
-      T *scores = scratch.data<T>(), *products = scores + tile_height * kScoreRow,
-        *delta = products + tile_height * kScoreRow;
+      HeadKeys<T> keys(hk, b, group, n.keys, n.width), values(hv, b, group, n.keys, n.value_width);
+      const int64_t tile_size = tile_height * kScoreRow, queries = (n.queries + 15) / 16 * 16;
+      const Tensor scratch =
+          make_tensor({2 * tile_size + queries + (several ? keys.packed_size() + values.packed_size() : 0)}, q.dtype());
+      T *scores = scratch.data<T>(), *products = scores + tile_size, *delta = products + tile_size,
+        *space = delta + queries;
+      if (several) keys.pack(space), values.pack(space + keys.packed_size());
       for (int64_t h = group * members; h < (group + 1) * members; ++h) {
         for (int64_t i = 0; i < n.queries; ++i) {
           const T *a = hg.at(b, h, i), *o = ho.at(b, h, i);
@@ -202,8 +206,8 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
             const int64_t columns = std::min(kColumns, last - j);
             AttentionTile tile = make_tile(n, options, i, rows, j, columns);
             seen.place(tile, b, h, i, j);
-            keys.multiply(b, group, rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
-            values.multiply(b, group, rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
+            keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
+            values.multiply(rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
             softmax(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
             const Matrix<T> p_transposed{scores, 1, kScoreRow}, ds{products, kScoreRow, 1},
                 ds_transposed{products, 1, kScoreRow};

@@ -61,7 +61,7 @@ Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(
   for (int64_t size : shape)
     if (size < 0) fail<ShapeError>("[from_memory] shape {} has a negative size; sizes must be 0 or more", shape);
   const int size_class = detail::size_class(sizeof(detail::Storage));
-  auto* storage = new (detail::allocate_class(size_class)) detail::Storage;
+  auto* storage = new (detail::allocate_class(size_class, sizeof(detail::Storage))) detail::Storage;
   storage->size_class = size_class;
   storage->bytes = shape.product() * item_size(dtype);
   storage->data = static_cast<char*>(data);

@@ -29,8 +29,9 @@ TensorImpl* init(void* place, Storage* storage, Dtype dtype, bool embedded) {
 // With memory of its own, all in one block.
 TensorImpl* new_dense(Dtype dtype, int64_t numel) {
   const int64_t bytes = numel * item_size(dtype);
-  const int c = size_class(kHeader + static_cast<size_t>(bytes));
-  char* block = static_cast<char*>(allocate_class(c));
+  const size_t size = kHeader + static_cast<size_t>(bytes);
+  const int c = size_class(size);
+  char* block = static_cast<char*>(allocate_class(c, size));
   Storage* storage = new (block) Storage;
   storage->bytes = bytes;
   storage->size_class = c;
@@ -44,7 +45,7 @@ TensorImpl* new_dense(Dtype dtype, int64_t numel) {
 
 // On memory that it shares.
 TensorImpl* new_view(const TensorImpl* from) {
-  TensorImpl* impl = init(allocate_class(kImplClass), from->storage, from->dtype, false);
+  TensorImpl* impl = init(allocate_class(kImplClass, sizeof(TensorImpl)), from->storage, from->dtype, false);
   impl->storage->refs.add();
   return impl;
 }
@@ -125,7 +126,7 @@ Tensor make_alias(const Tensor& x) {
 }
 
 Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype) {
-  TensorImpl* impl = init(allocate_class(kImplClass), storage, dtype, false);
+  TensorImpl* impl = init(allocate_class(kImplClass, sizeof(TensorImpl)), storage, dtype, false);
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
   impl->numel = shape.product();
