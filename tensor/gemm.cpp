@@ -22,10 +22,11 @@ constexpr int64_t kDepth =
 // Strips by panels of a tile, which one thread computes: groups of strips, which the first cache keeps, pass over the
 // panels, which the second one keeps.
 constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4;
-constexpr int64_t kBlock = 1024;          // rows, columns and k that are packed at once, to stay within the last cache
-constexpr int64_t kSerial = 1000000;      // products m n k that one thread does
-constexpr int64_t kSmallOperand = 32768;  // elements of a that the second cache keeps
-constexpr int64_t kVector = 16384;        // elements of the matrix from which BLAS multiplies it with a vector
+constexpr int64_t kBlock = 1024, kBlockDepth = 512;  // rows and columns, and k, that are packed at once: to stay
+                                                     // within the last cache
+constexpr int64_t kSerial = 1000000;                 // products m n k that one thread does
+constexpr int64_t kSmallOperand = 32768;             // elements of a that the second cache keeps
+constexpr int64_t kVector = 16384;  // elements of the matrix from which BLAS multiplies it with a vector
 
 template <class T>
 constexpr int kType = sizeof(T) == 4 ? 0 : 1;
@@ -108,7 +109,7 @@ void small_product(const Product<T>& p) {
 
 // ---- large: both operands are packed, and tiles of the result are handed out to the threads ----
 
-/// The part of a product with at most kBlock rows, columns and k.
+/// The part of a product with at most kBlock rows and columns and kBlockDepth of k.
 template <class T>
 void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
   const GemmLoops& loops = kernels::kernels().gemm;
@@ -172,15 +173,15 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
 template <class T>
 void large_product(const Product<T>& p) {
   const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t panel = 2 * loops.lanes[kType<T>], depth = std::min(p.k, kBlock);
+  const int64_t panel = 2 * loops.lanes[kType<T>], depth = std::min(p.k, kBlockDepth);
   const Scratch<T> packed_a((std::min(p.m, kBlock) + loops.strip) * depth);
   const Scratch<T> packed_b((std::min(p.n, kBlock) + panel) * depth);
   for (int64_t j = 0; j < p.n; j += kBlock)
     for (int64_t i = 0; i < p.m; i += kBlock)
-      for (int64_t l = 0; l < p.k; l += kBlock)
+      for (int64_t l = 0; l < p.k; l += kBlockDepth)
         block_product<T>({std::min(kBlock, p.m - i),
                           std::min(kBlock, p.n - j),
-                          std::min(kBlock, p.k - l),
+                          std::min(kBlockDepth, p.k - l),
                           {p.a.data + i * p.a.row + l * p.a.column, p.a.row, p.a.column},
                           {p.b.data + l * p.b.row + j * p.b.column, p.b.row, p.b.column},
                           p.c + i * p.c_row + j,
