@@ -139,18 +139,29 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& 
 template <class T>
 void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
                   T* to) {
-  const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth();
+  const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth(), taps = s.taps();
+  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
+  const int64_t first_tap = (z.tap * y.kernel + y.tap) * x.kernel + x.tap;
+  bool in_order = strides.channel == taps;  // the depth of a row is then one run
+  for (const ConvAxis& a : s.axes) in_order = in_order && a.tap == 0 && a.tap_step == 1 && a.taps == a.kernel;
+  const auto pack = kernels::kernels().gemm.pack[sizeof(T) == 4 ? 0 : 1];
   parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b)
-      for (int64_t r = 0; r < tile; ++r) {
-        const int64_t row = b % blocks * tile + r;
-        const T* from = w + b / blocks * strides.group + row * strides.row;
-        T* column = to + b * tile * depth + r;
-        if (row < rows)
-          for_depth(s, [&](int64_t c, int64_t tap) { *column = from[c * strides.channel + tap], column += tile; });
-        else
-          for (int64_t k = 0; k < depth; ++k) column[k * tile] = 0;
+    for (int64_t b = first; b < last; ++b) {
+      const int64_t first_row = b % blocks * tile, count = std::min(tile, rows - first_row);
+      const T* from = w + b / blocks * strides.group + first_row * strides.row;
+      T* block = to + b * tile * depth;
+      if (in_order || taps == 1) {
+        pack(tile, depth, count, from + first_tap, in_order ? 1 : strides.channel, strides.row, block);
+        continue;
       }
+      std::fill_n(block, tile * depth, T(0));
+      for (int64_t r = 0; r < count; ++r) {
+        T* column = block + r;
+        for_depth(s, [&](int64_t c, int64_t tap) {
+          *column = from[r * strides.row + c * strides.channel + tap], column += tile;
+        });
+      }
+    }
   });
 }
 
