@@ -393,7 +393,7 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   const int inner = walk.rank() - 1;
   int columns = inner - 1;
   while (columns >= 0 && walk.stride(1, columns) != 1) --columns;
-  if (columns < 0 || walk.inner_stride(0) != 1 || walk.inner_stride(1) <= 1) return false;
+  if (columns < 0 || walk.inner_stride(0) != 1 || walk.inner_stride(1) <= 1 || walk.numel() == 0) return false;
   // the other dimensions, then the tiles; these count their first row and column as third and fourth operand
   Shape shape;
   Strides strides[4];
