@@ -81,6 +81,51 @@ TEST_CASE("results are bitwise the same for any number of threads", "[threads]")
   }
 }
 
+TEST_CASE("images and sequences give the same bits for any number of threads, gradients too", "[threads]") {
+  const auto compute = [](int count) {
+    const Threads threads(count);
+    manual_seed(1);
+    const auto leaf = [](const Shape& shape) {
+      Tensor x = randn(shape);
+      x.requires_grad_();
+      return x;
+    };
+    const Tensor x = leaf({5, 6, 29, 31}), w = leaf({10, 6, 3, 3}), depthwise = leaf({6, 1, 3, 3}),
+                 turned = leaf({6, 7, 4, 4}), pointwise = leaf({64, 6, 1, 1}), bias = leaf({10}),
+                 q = leaf({2, 4, 150, 20}), k = leaf({2, 2, 170, 20}), v = leaf({2, 2, 170, 33});
+    Tensors results = {
+        conv2d(x, w, bias, {.padding = 1}),
+        conv2d(x, w, {}, {.stride = 2, .padding = 1}),
+        conv2d(x, depthwise, {}, {.padding = 1, .groups = 6}),
+        conv2d(x, depthwise, {}, {.stride = 2, .padding = 1, .groups = 6}),
+        conv2d(x, pointwise),
+        conv_transpose2d(x, turned, {}, {.stride = 2, .padding = 1}),
+        max_pool2d(x, 2),
+        max_pool2d(x, 3, {.stride = 2, .padding = 1}),
+        avg_pool2d(x, 3, {.stride = 1, .padding = 1}),
+        interpolate(x, {.scale_factor = 2.0, .mode = Interpolation::bilinear}),
+        pixel_shuffle(x.slice(1, 0, 4), 2),
+        x.permute({0, 2, 3, 1}).contiguous(),
+        scaled_dot_product_attention(q, k, v, {.causal = true}),
+    };
+    const Tensors leaves = {x, w, depthwise, turned, pointwise, bias, q, k, v};
+    for (size_t i = 0, n = results.size(); i < n; ++i) {
+      (results[i] * results[i]).sum().backward();
+      results[i] = results[i].detach();
+    }
+    for (const Tensor& t : leaves) results.push_back(t.grad());
+    return results;
+  };
+  const Tensors one = compute(1);
+  for (int count : {2, 5}) {
+    const Tensors more = compute(count);
+    for (size_t i = 0; i < one.size(); ++i) {
+      CAPTURE(i, count);
+      CHECK(equal(one[i], more[i]));
+    }
+  }
+}
+
 TEST_CASE("several threads may run parallel regions at once", "[threads]") {
   std::vector<std::thread> others;
   std::atomic<int> wrong{0};
