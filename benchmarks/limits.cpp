@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <cotangent/tensor/kernels/vector.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
 #include "../examples/common/command_line.hpp"
@@ -16,13 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
+using cotangent::kernels::kVectorBytes;
 using Vector = float __attribute__((vector_size(kVectorBytes)));
 constexpr int kChains = 10;  // in flight at once: more than the latency times the units, and all fit in registers
 

@@ -2,16 +2,17 @@
 // whose tile of results stays in registers. Compilers' vector extensions, not intrinsics: a `Vec` is as wide as the
 // instruction set allows, and the loops over it are unrolled so that every accumulator gets a register.
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/vector.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kRows = 8, kVectors = 3, kOuterRows = 12, kOuterVectors = 2;  // of 32 registers
+constexpr int kRows = 8, kVectors = 3, kOuterRows = 12, kOuterVectors = 2;  // of 32 registers
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;  // of 16 registers
+constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;  // of 16 registers
 #else
-constexpr int kVectorBytes = 16, kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;
+constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;
 #endif
 
 #define COTANGENT_UNROLL _Pragma("GCC unroll 16")

@@ -2,19 +2,20 @@
 // stays in registers while it runs over k. Vector types of the compiler serve here instead of plain loops, since a loop
 // over an array of accumulators does not keep them in registers.
 #include <cotangent/tensor/kernels/transpose.hpp>
+#include <cotangent/tensor/kernels/vector.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 // A tile of kStrip rows and two vectors of columns fills the registers: 28 + 2 of 32, or 12 + 2 of 16, or 8 + 2 of 16.
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kStrip = 14;
+constexpr int kStrip = 14;
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kStrip = 6;
+constexpr int kStrip = 6;
 #elif defined(__aarch64__)
-constexpr int kVectorBytes = 16, kStrip = 14;
+constexpr int kStrip = 14;
 #else
-constexpr int kVectorBytes = 16, kStrip = 4;
+constexpr int kStrip = 4;
 #endif
 
 template <class T>

@@ -2,17 +2,10 @@
 // one remainder by the stride: so a tap of neighbouring windows is a run of neighbours, for any stride. Padding is in
 // the panel.
 #include <cotangent/tensor/kernels/transpose.hpp>
+#include <cotangent/tensor/kernels/vector.hpp>
 
 namespace cotangent::kernels {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
 
 template <class T>
 struct Simd;
