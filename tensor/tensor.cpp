@@ -26,12 +26,9 @@ TensorImpl* init(void* place, Storage* storage, Dtype dtype, bool embedded) {
   return impl;
 }
 
-// With memory of its own, all in one block.
-TensorImpl* new_dense(Dtype dtype, int64_t numel) {
-  const int64_t bytes = numel * item_size(dtype);
-  const size_t size = kHeader + static_cast<size_t>(bytes);
-  const int c = size_class(size);
-  char* block = static_cast<char*>(allocate_class(c, size));
+// With memory of its own, all in one block of class c.
+inline TensorImpl* new_block(Dtype dtype, int64_t numel, int64_t bytes, int c) {
+  char* block = static_cast<char*>(allocate_class(c, kHeader + static_cast<size_t>(bytes)));
   Storage* storage = new (block) Storage;
   storage->bytes = bytes;
   storage->size_class = c;
@@ -41,6 +38,10 @@ TensorImpl* new_dense(Dtype dtype, int64_t numel) {
   impl->numel = numel;
   impl->data = storage->data;
   return impl;
+}
+TensorImpl* new_dense(Dtype dtype, int64_t numel) {
+  const int64_t bytes = numel * item_size(dtype);
+  return new_block(dtype, numel, bytes, size_class(kHeader + static_cast<size_t>(bytes)));
 }
 
 // On memory that it shares.
@@ -97,7 +98,9 @@ Tensor make_tensor(const Shape& shape, Dtype dtype) {
 Tensor make_like(const Tensor& x, Dtype dtype) {
   const TensorImpl* from = x.get();
   if (!from->contiguous) return make_tensor(from->shape, dtype);
-  TensorImpl* impl = new_dense(dtype, from->numel);
+  const bool same_block = from->embedded && from->dtype == dtype;
+  TensorImpl* impl = same_block ? new_block(dtype, from->numel, from->storage->bytes, from->storage->size_class)
+                                : new_dense(dtype, from->numel);
   impl->shape = from->shape;
   impl->strides = from->strides;
   return Tensor(impl);
