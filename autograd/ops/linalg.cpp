@@ -66,11 +66,27 @@ Tensor merge_batch(const Tensor& x, int rank, uint32_t mask, bool into_rows) {
   return reshape(permute(reshape(x, shape), order), merged);
 }
 
+/// Which factors of a product lie in memory by columns, as transposed views do.
+struct ByColumns {
+  bool a, b;
+};
+bool by_columns(const Tensor& x) {
+  const int last = x.rank() - 1;
+  return x.strides()[last - 1] == 1 && x.strides()[last] != 1;
+}
+
+Tensor product(const Tensor& a, const Tensor& b);
+
+/// a b, by columns or by rows: as what it is the gradient of, so that no op between them walks across memory.
+Tensor product_in(bool columns, const Tensor& a, const Tensor& b) {
+  return columns ? transposed(product(transposed(b), transposed(a))) : product(a, b);
+}
+
 /// The product of operands of rank 2 or more.
 Tensor product(const Tensor& a, const Tensor& b) {
   return record(
-      "matmul", {a, b}, raw::matmul("matmul", a, b), keep_factors(a, 0, b, 1), NoAttributes{},
-      [](const Backward& back, NoAttributes) -> Gradients {
+      "matmul", {a, b}, raw::matmul("matmul", a, b), keep_factors(a, 0, b, 1), ByColumns{by_columns(a), by_columns(b)},
+      [](const Backward& back, ByColumns columns) -> Gradients {
         const Tensor& dy = back.grad();
         const int rank = dy.rank();
         Tensor da, db;
@@ -79,7 +95,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
           const Tensor& y = back.input(1);
           da = repeated
                    ? product(merge_batch(dy, rank, repeated, false), transposed(merge_batch(y, rank, repeated, false)))
-                   : product(dy, transposed(y));
+                   : product_in(columns.a, dy, transposed(y));
           da = reshape(da, back.shape(0));
         }
         if (back.needs(1)) {
@@ -87,7 +103,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
           const Tensor& x = back.input(0);
           db = repeated
                    ? product(transposed(merge_batch(x, rank, repeated, true)), merge_batch(dy, rank, repeated, true))
-                   : product(transposed(x), dy);
+                   : product_in(columns.b, transposed(x), dy);
           db = reshape(db, back.shape(1));
         }
         return {da, db};

@@ -60,6 +60,21 @@ TEST_CASE("the gradients of large products, which are packed and cut") {
              gradients(b * 2 + expected * 3 - b * 3, dy, {x, w, b}));
 }
 
+TEST_CASE("the gradient of a factor lies in memory as the factor does") {
+  for (const bool a_by_columns : {false, true})
+    for (const bool b_by_columns : {false, true}) {
+      const Tensor a = randn(a_by_columns ? Shape{2, 4, 3} : Shape{2, 3, 4}, float64).requires_grad_();
+      const Tensor b = randn(b_by_columns ? Shape{2, 5, 4} : Shape{2, 4, 5}, float64).requires_grad_();
+      const Tensor x = a_by_columns ? transpose(a, -2, -1) : a, y = b_by_columns ? transpose(b, -2, -1) : b;
+      const Tensor dz = randn({2, 3, 5}, float64);
+      const Tensors at_factors = gradients(matmul(x, y), dz, {x, y}), at_leaves = gradients(matmul(x, y), dz, {a, b});
+      CHECK(at_factors[0].strides() == x.strides());
+      CHECK(at_factors[1].strides() == y.strides());
+      for (const Tensor& gradient : at_leaves) CHECK(gradient.is_contiguous());
+      check_same(at_factors, {matmul(dz, transpose(y, -2, -1)), matmul(transpose(x, -2, -1), dz)});
+    }
+}
+
 TEST_CASE("a product keeps only the factor that a gradient reads") {
   Tensor x = randn({2, 3}, float64), w = randn({3, 2}, float64).requires_grad_();
   const Tensor y = matmul(x, w);
