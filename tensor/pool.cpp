@@ -47,7 +47,7 @@ class Plan {
       to_.push_back(real ? w.last(o) : 0);
       cells_.push_back(static_cast<T>(p.divisor != 0 ? p.divisor : real ? w.cells(o, p.count_padding) : 1));
       begin_.push_back(static_cast<Lane>(o * stride - w.padding));
-      first_.push_back(static_cast<Lane>(std::min(from_.back(), w.in - 1)));
+      first_.push_back(static_cast<Lane>(std::min(from_.back(), w.in - 1) - (o * stride - w.padding)));
     }
     for (int64_t a = 0; a < d.out; ++a)
       for (int64_t b = 0; b < h.out; ++b) {
@@ -77,39 +77,57 @@ class Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  /// Calls body(plane, space) for each plane, with space for a block of rows, `size` elements each, that holds
-  /// `padding`.
+  /// Cuts the rows of results into blocks for which about kBlock elements suffice, where one row takes `size`.
+  void cut(int64_t size) { rows.block = std::clamp<int64_t>(kBlock / std::max<int64_t>(size, 1), 1, rows.out); }
+  /// The same, and gives each row that a block reaches one of its panels.
+  void cut_into_panels(int64_t size) {
+    cut(size);
+    PooledVector<int64_t> slot(static_cast<size_t>(rows.in / columns.in));
+    for (int64_t o = 0; o < rows.out; o += rows.block) {
+      const int64_t begin = rows.first[o], end = rows.first[std::min(o + rows.block, rows.out)];
+      for (int64_t i = begin; i < end; ++i) slot[static_cast<size_t>(rows.starts[i] / columns.in)] = -1;
+      int64_t made = 0;
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t& taken = slot[static_cast<size_t>(rows.starts[i] / columns.in)];
+        if (taken < 0) taken = made++;
+        slots_.push_back(taken);
+      }
+      rows.panels = std::max(rows.panels, made);
+    }
+    rows.slots = slots_.data();
+  }
+  /// Calls body(plane, space) for each plane, with space for `size` elements that holds `padding`.
   template <class Body>
   void for_each_plane(int64_t size, T padding, Body&& body) {
-    rows.block = std::clamp<int64_t>(4096 / std::max<int64_t>(size, 1), 1, rows.out);
     const int64_t cells = columns.out * columns.kernel * static_cast<int64_t>(starts_.size());
     parallel_for(0, planes, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cells)), [&](int64_t begin, int64_t end) {
-      const Scratch<T> space(rows.block * size);
-      std::fill_n(space.data(), rows.block * size, padding);
+      const Scratch<T> space(size);
+      std::fill_n(space.data(), size, padding);
       for (int64_t i = begin; i < end; ++i) body(i, space.data());
     });
   }
   int64_t panel() const { return columns.stride * columns.length; }
-  int64_t mean_space() const {
-    const int64_t reach = columns.stride > 0 ? (columns.kernel - 1) / columns.stride : 0;
-    return columns.in + panel() + columns.length + reach;
-  }
+  /// A row of gradients with zeros on either side.
+  int64_t share() const { return columns.length + (columns.stride > 0 ? (columns.kernel - 1) / columns.stride : 0); }
+  /// What means take for a row of results: a row of the input, its panel, and gradients.
+  int64_t mean_space() const { return columns.in + panel() + share(); }
 
   kernels::PoolColumns columns{};
   kernels::PoolRows rows{};
   int64_t planes, most = 0;  ///< and the most rows that a window reaches
 
  private:
-  static constexpr int64_t kSpare = 16;  // a vector of any instruction set
-  PooledVector<int64_t> taps_, from_, to_, rows_, starts_;
+  static constexpr int64_t kSpare = 16;    // a vector of any instruction set
+  static constexpr int64_t kBlock = 8192;  // elements, which the first cache holds
+  PooledVector<int64_t> taps_, from_, to_, rows_, starts_, slots_;
   PooledVector<Lane> begin_, first_;
   PooledVector<T> cells_;
   PooledVector<double> row_cells_;
 };
 
 // Windows of different sizes.
-template <class T>
-void max_pool_plane(const T* x, T* y, int64_t* index, const Pooling& p) {
+template <class T, class Index>
+void max_pool_plane(const T* x, T* y, Index* index, const Pooling& p) {
   const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
   for (int64_t i = 0; i < d.out; ++i)
     for (int64_t j = 0; j < h.out; ++j)
@@ -122,7 +140,7 @@ void max_pool_plane(const T* x, T* y, int64_t* index, const Pooling& p) {
               const int64_t cell = (a * h.in + b) * w.in + c;
               if (x[cell] > best || std::isnan(x[cell])) best = x[cell], at = cell;
             }
-        *y++ = best, *index++ = at;
+        *y++ = best, *index++ = static_cast<Index>(at);
       }
 }
 
@@ -135,42 +153,55 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
     return r;
   }
   const Tensor dense = contiguous(x);
-  MaxPoolResult r{make_tensor(result, x.dtype()), make_tensor(result, int64)};
+  MaxPoolResult r{make_tensor(result, x.dtype()), {}};
   dispatch_compute(op, x.dtype(), [&]<class T> {
     Plan<T> plan(x, pooling);
     const T* px = dense.data<T>();
     T* py = r.values.data<T>();
-    int64_t* index = r.indices.data<int64_t>();
     const int64_t in = plan.rows.in, out = plan.rows.out * plan.columns.out;
-    const bool regular = plan.columns.stride > 0 && in < std::numeric_limits<typename Plan<T>::Lane>::max();
+    const auto naive = [&]<class Index> {
+      r.indices = make_tensor(result, dtype_of<Index>);
+      Index* index = r.indices.data<Index>();
+      plan.for_each_plane(0, 0,
+                          [&](int64_t i, T*) { max_pool_plane(px + i * in, py + i * out, index + i * out, pooling); });
+    };
+    using Lane = typename Plan<T>::Lane;
+    if (in >= std::numeric_limits<Lane>::max()) return naive.template operator()<int64_t>();
+    if (plan.columns.stride == 0) return naive.template operator()<Lane>();
+    r.indices = make_tensor(result, dtype_of<Lane>);
+    Lane* index = r.indices.template data<Lane>();
     const auto loop = kernels::kernels().pool[sizeof(T) == 8].max_pool;
-    plan.for_each_plane(regular ? plan.most * plan.panel() : 0, -std::numeric_limits<T>::infinity(),
-                        [&](int64_t i, T* space) {
-                          if (regular)
-                            loop(plan.columns, plan.rows, px + i * in, py + i * out, index + i * out, space);
-                          else
-                            max_pool_plane(px + i * in, py + i * out, index + i * out, pooling);
-                        });
+    plan.cut_into_panels(plan.most * plan.panel());
+    plan.for_each_plane(plan.rows.panels * plan.panel(), -std::numeric_limits<T>::infinity(), [&](int64_t i, T* space) {
+      loop(plan.columns, plan.rows, px + i * in, py + i * out, index + i * out, space);
+    });
   });
   return r;
 }
 
-Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape) {
-  if (is_low_precision(g)) return cast(max_pool_backward(op, cast(g, float32), indices, x_shape), g.dtype());
+Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
+                         const Pooling& pooling) {
+  if (is_low_precision(g)) return cast(max_pool_backward(op, cast(g, float32), indices, x_shape, pooling), g.dtype());
   const Tensor dense = contiguous(g), index = contiguous(indices);
   Tensor dx = make_tensor(x_shape, g.dtype());
-  const int64_t planes = x_shape.slice(0, 2).product();
-  const int64_t in = dx.numel() / std::max<int64_t>(1, planes), out = g.numel() / std::max<int64_t>(1, planes);
   dispatch_compute(op, g.dtype(), [&]<class T> {
+    using Lane = typename Plan<T>::Lane;
+    Plan<T> plan(dx, pooling);
     const T* pg = dense.data<T>();
-    const int64_t* at = index.data<int64_t>();
     T* px = dx.data<T>();
-    parallel_for(0, planes, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        std::fill(px + i * in, px + (i + 1) * in, T(0));
+    const int64_t in = plan.rows.in, out = plan.rows.out * plan.columns.out;
+    if (index.dtype() == dtype_of<Lane>) {
+      const Lane* at = index.data<Lane>();
+      const auto loop = kernels::kernels().pool[sizeof(T) == 8].max_pool_backward;
+      plan.for_each_plane(
+          0, 0, [&](int64_t i, T*) { loop(plan.columns, plan.rows, pg + i * out, at + i * out, px + i * in); });
+    } else {
+      const int64_t* at = index.data<int64_t>();
+      plan.for_each_plane(0, 0, [&](int64_t i, T*) {
+        std::fill_n(px + i * in, in, T(0));
         for (int64_t o = i * out; o < (i + 1) * out; ++o) px[i * in + at[o]] += pg[o];
-      }
-    });
+      });
+    }
   });
   return dx;
 }
@@ -201,9 +232,11 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
   dispatch_compute(op, x.dtype(), [&]<class T> {
     Plan<T> plan(x, pooling);
     const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool;
-    plan.for_each_plane(plan.mean_space(), 0, [&, px = dense.data<T>(), py = y.data<T>()](int64_t i, T* space) {
-      loop(plan.columns, plan.rows, px + i * plan.rows.in, py + i * plan.rows.out * plan.columns.out, space);
-    });
+    plan.cut(plan.mean_space());
+    plan.for_each_plane(
+        plan.rows.block * plan.mean_space(), 0, [&, px = dense.data<T>(), py = y.data<T>()](int64_t i, T* space) {
+          loop(plan.columns, plan.rows, px + i * plan.rows.in, py + i * plan.rows.out * plan.columns.out, space);
+        });
   });
   return y;
 }
@@ -215,9 +248,11 @@ Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, 
   dispatch_compute(op, g.dtype(), [&]<class T> {
     Plan<T> plan(dx, pooling);
     const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool_backward;
-    plan.for_each_plane(plan.mean_space(), 0, [&, pg = dense.data<T>(), px = dx.data<T>()](int64_t i, T* space) {
-      loop(plan.columns, plan.rows, pg + i * plan.rows.out * plan.columns.out, px + i * plan.rows.in, space);
-    });
+    plan.cut(plan.mean_space());
+    plan.for_each_plane(
+        plan.rows.block * plan.mean_space(), 0, [&, pg = dense.data<T>(), px = dx.data<T>()](int64_t i, T* space) {
+          loop(plan.columns, plan.rows, pg + i * plan.rows.out * plan.columns.out, px + i * plan.rows.in, space);
+        });
   });
   return dx;
 }

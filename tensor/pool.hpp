@@ -36,13 +36,15 @@ struct Pooling {
   double divisor = 0;  ///< 0: the number of cells
 };
 
-/// The largest element of each window and its index in the flat plane. NaN wins; of equal ones the first.
+/// The largest element of each window and its index in the flat plane, in int32 or int64. NaN wins; of equal ones the
+/// first.
 struct MaxPoolResult {
   Tensor values, indices;
 };
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
 /// g goes back to the indices: a tensor of x's shape.
-Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape);
+Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
+                         const Pooling& pooling);
 /// That no index of a plane of `size` elements, the last dimensions of (N, C, ...), occurs twice or lies beyond it.
 void check_distinct(const char* op, const Tensor& indices, int64_t size);
 /// The mean of each window, and its adjoint.

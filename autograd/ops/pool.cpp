@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
@@ -76,21 +77,22 @@ Pooling adaptive(const char* op, const Tensor& x, int spatial, const Spatial& ou
   return p;
 }
 
-// x has a batch dimension.
+// x has a batch dimension. The indices are int32 where that holds them.
 MaxPool max_over(const char* op, const Tensor& x, int spatial, const Pooling& pooling) {
   auto [values, indices] = raw::max_pool(op, x, result_shape(x, spatial, pooling), pooling);
-  const Tensor y = record(
-      op, {x, indices}, values, Keep::input(1), NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+  const Tensor y =
+      record(op, {x, indices}, values, Keep::input(1), pooling, [](const Backward& b, const Pooling& p) -> Gradients {
         const Shape& shape = b.shape(0);
-        if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.input(1), shape), Tensor()};
+        if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.input(1), shape, p), Tensor()};
         const Shape planes = {shape[0], shape[1], shape.slice(2, shape.rank()).product()};
-        const Tensor flat =
-            scatter_add(zeros(planes, b.grad().dtype()), 2, flatten(b.input(1), 2), flatten(b.grad(), 2));
+        const Tensor at = to(flatten(b.input(1), 2), int64);
+        const Tensor flat = scatter_add(zeros(planes, b.grad().dtype()), 2, at, flatten(b.grad(), 2));
         return {reshape(flat, shape), Tensor()};
       });
   return {y, indices};
 }
 
+MaxPool indexed(const MaxPool& y) { return {y.values, to(y.indices, int64)}; }
 MaxPool unbatched(const MaxPool& y, const Tensor& x) { return {unbatched(y.values, x), unbatched(y.indices, x)}; }
 
 MaxPool max_pool(const char* op, const Tensor& given, int spatial, const Spatial& kernel, const MaxPoolOptions& o) {
@@ -180,13 +182,13 @@ Tensor max_pool3d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
   return max_pool("max_pool3d", x, 3, k, o).values;
 }
 MaxPool max_pool1d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool1d", x, 1, k, o);
+  return indexed(max_pool("max_pool1d", x, 1, k, o));
 }
 MaxPool max_pool2d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool2d", x, 2, k, o);
+  return indexed(max_pool("max_pool2d", x, 2, k, o));
 }
 MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool3d", x, 3, k, o);
+  return indexed(max_pool("max_pool3d", x, 3, k, o));
 }
 
 Tensor adaptive_max_pool1d(const Tensor& x, const Spatial& size) {
@@ -199,13 +201,13 @@ Tensor adaptive_max_pool3d(const Tensor& x, const Spatial& size) {
   return adaptive_max_pool("adaptive_max_pool3d", x, 3, size).values;
 }
 MaxPool adaptive_max_pool1d_with_indices(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool1d", x, 1, size);
+  return indexed(adaptive_max_pool("adaptive_max_pool1d", x, 1, size));
 }
 MaxPool adaptive_max_pool2d_with_indices(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool2d", x, 2, size);
+  return indexed(adaptive_max_pool("adaptive_max_pool2d", x, 2, size));
 }
 MaxPool adaptive_max_pool3d_with_indices(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool3d", x, 3, size);
+  return indexed(adaptive_max_pool("adaptive_max_pool3d", x, 3, size));
 }
 
 Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {

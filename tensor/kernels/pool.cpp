@@ -20,16 +20,14 @@ struct Simd<double> {
 template <class T>
 constexpr int kLanes = kVectorBytes / int(sizeof(T));
 template <class T>
-using Vec = Row<T, kLanes<T>>;
-template <class T>
 using Lane = typename Simd<T>::Lane;
 
-template <class T, int L, int... I>
-void store_as_int64(int64_t* p, Row<T, L> v, std::integer_sequence<int, I...>) {
-  const auto low = __builtin_convertvector(__builtin_shufflevector(v, v, I...), Row<int64_t, L / 2>),
-             high = __builtin_convertvector(__builtin_shufflevector(v, v, (I + L / 2)...), Row<int64_t, L / 2>);
-  __builtin_memcpy(p, &low, sizeof low);
-  __builtin_memcpy(p + L / 2, &high, sizeof high);
+/// Calls f with the most lanes of a vector that a row of `out` results fills, or those of 16 bytes.
+template <class T, int L = kLanes<T>, class F>
+void with_lanes(int64_t out, F f) {
+  if constexpr (L * int(sizeof(T)) > 16)
+    if (out < L) return with_lanes<T, L / 2>(out, f);
+  f(std::integral_constant<int, L>{});
 }
 // The first n lanes.
 template <class To, class V>
@@ -37,7 +35,7 @@ void store_some(To* p, V v, int64_t n) {
   if (n * int64_t(sizeof(To)) >= int64_t(sizeof v))
     __builtin_memcpy(p, &v, sizeof v);
   else
-    __builtin_memcpy(p, &v, static_cast<uint64_t>(n) * sizeof(To));
+    for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
 // Of the v-th vector of a block of results: the last one ends with the row, and so overlaps the one before it.
 template <int L>
@@ -71,114 +69,175 @@ void from_panel(const PoolColumns& c, const T* panel, T* row) {
   for (int64_t i = 0; i < c.tail; ++i) row[c.groups * c.stride + i] = panel[i * c.length + c.groups];
 }
 
-template <class T, int V>
-void max_block(const PoolColumns& c, const int64_t* starts, int64_t rows, const T* panel, int64_t first, T* y,
-               int64_t* index) {
-  constexpr int L = kLanes<T>;
+template <class T>
+bool has_nan(const T* x, int64_t n) {
+  int nan = 0;
+#pragma omp simd reduction(| : nan)
+  for (int64_t i = 0; i < n; ++i) nan |= x[i] != x[i];
+  return nan != 0;
+}
+
+// The maxima of V vectors of windows, whose rows start at `starts` and stand in the panels of the numbers `slots`.
+template <class T, int L, int V, bool nan>
+void max_block(const PoolColumns& c, const int64_t* starts, const int64_t* slots, int64_t rows, const T* panels,
+               int64_t first, T* y, Lane<T>* index) {
   using Lanes = Row<Lane<T>, L>;
-  const Lane<T>* earliest = static_cast<const Lane<T>*>(c.first);
-  Vec<T> best[V];
-  Lanes at[V], column[V];  // of the best, and of a tap at the start of the row
+  Row<T, L> best[V];
+  Lanes at[V];  // from the window's beginning in the first row of the plane
   int64_t to[V];
   COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
     to[v] = place<L>(first, v, c.out);
-    best[v] = Vec<T>{} - static_cast<T>(__builtin_inff());
-    at[v] = load_row<Lanes>(earliest + to[v]) + static_cast<Lane<T>>(starts[0]);
-    column[v] = load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to[v]);
+    best[v] = Row<T, L>{} - static_cast<T>(__builtin_inff());
+    at[v] = load_row<Lanes>(static_cast<const Lane<T>*>(c.first) + to[v]) + static_cast<Lane<T>>(starts[0]);
   }
-  for (int64_t r = 0; r < rows; ++r, panel += c.stride * c.length)
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* panel = panels + slots[r] * c.stride * c.length;
     for (int64_t k = 0; k < c.kernel; ++k) {
-      const T* from = panel + c.taps[k];
-      const Lane<T> base = static_cast<Lane<T>>(starts[r] + k * c.dilation);
+      const Lanes cell = Lanes{} + static_cast<Lane<T>>(starts[r] + k * c.dilation);
       COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
-        const auto x = load_row<Vec<T>>(from + to[v]);
-        const auto take = (x > best[v]) | (x != x);
-        best[v] = take ? x : best[v];
-        at[v] = take ? column[v] + base : at[v];
+        const auto x = load_row<Row<T, L>>(panel + c.taps[k] + to[v]);
+        if constexpr (nan) {
+          const auto take = (x > best[v]) | (x != x);
+          best[v] = take ? x : best[v];
+          at[v] = take ? cell : at[v];
+        } else {  // the comparisons differ so that the second one is a maximum, which waits for nothing but the last
+                  // one
+          at[v] = x <= best[v] ? at[v] : cell;
+          best[v] = x > best[v] ? x : best[v];
+        }
       }
     }
+  }
   COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
     store_some(y + to[v], best[v], c.out);
-    constexpr std::make_integer_sequence<int, L / 2> half;
-    if (c.out >= L) {
-      store_as_int64<Lane<T>, L>(index + to[v], at[v], half);
-    } else {
-      int64_t few[L];
-      store_as_int64<Lane<T>, L>(few, at[v], half);
-      for (int64_t i = 0; i < c.out; ++i) index[i] = few[i];
-    }
+    store_some(index + to[v], at[v] + load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to[v]), c.out);
   }
 }
 
-// Windows of 2 x 2 side by side, which need no panel: at least a vector of them in a row.
-template <class T>
-void max_quarters(const PoolColumns& c, const T* top, const T* bottom, int64_t start, int64_t bottom_start, T* y,
-                  int64_t* index) {
-  constexpr int L = kLanes<T>;
+// Windows of 2 x 2 side by side need no panel.
+template <class T, int L>
+void max_quarters(const PoolColumns& c, const T* x, int64_t top, int64_t bottom, T* y, Lane<T>* index) {
   using Lanes = Row<Lane<T>, L>;
   constexpr std::make_integer_sequence<int, L> lanes;
-  constexpr std::make_integer_sequence<int, L / 2> half;
   for (int64_t first = 0; first < c.out; first += L) {
     const int64_t to = place<L>(first, 0, c.out);
-    const auto a = load_row<Vec<T>>(top + 2 * to), b = load_row<Vec<T>>(top + 2 * to + L),
-               d = load_row<Vec<T>>(bottom + 2 * to), e = load_row<Vec<T>>(bottom + 2 * to + L);
-    const auto column = load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to);
-    Vec<T> best = every_second<T, L, 0>(a, b, lanes);
-    Lanes at = column + static_cast<Lane<T>>(start);
-    const auto consider = [&](Vec<T> x, int64_t offset) {
-      const auto take = (x > best) | (x != x);
-      best = take ? x : best;
-      at = take ? column + static_cast<Lane<T>>(offset) : at;
+    const auto load = [&](int64_t at) { return load_row<Row<T, L>>(x + at + 2 * to); };
+    const Row<T, L> a = load(top), b = load(top + L), d = load(bottom), e = load(bottom + L);
+    Row<T, L> best = every_second<T, L, 0>(a, b, lanes);
+    Lanes at = Lanes{} + static_cast<Lane<T>>(top);
+    const auto consider = [&](Row<T, L> v, int64_t cell) {
+      const auto take = (v > best) | (v != v);
+      best = take ? v : best;
+      at = take ? Lanes{} + static_cast<Lane<T>>(cell) : at;
     };
-    consider(every_second<T, L, 1>(a, b, lanes), start + 1);
-    consider(every_second<T, L, 0>(d, e, lanes), bottom_start);
-    consider(every_second<T, L, 1>(d, e, lanes), bottom_start + 1);
+    consider(every_second<T, L, 1>(a, b, lanes), top + 1);
+    consider(every_second<T, L, 0>(d, e, lanes), bottom);
+    consider(every_second<T, L, 1>(d, e, lanes), bottom + 1);
+    at += load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to);
     __builtin_memcpy(y + to, &best, sizeof best);
-    store_as_int64<Lane<T>, L>(index + to, at, half);
+    __builtin_memcpy(index + to, &at, sizeof at);
+  }
+}
+template <class T, int L>
+void store_interleaved(T* y, Row<T, L> even, Row<T, L> odd) {
+  constexpr std::make_integer_sequence<int, L> lanes;
+  const auto low = interleave<T, L, L, false>(even, odd, lanes), high = interleave<T, L, L, true>(even, odd, lanes);
+  __builtin_memcpy(y, &low, sizeof low);
+  __builtin_memcpy(y + L, &high, sizeof high);
+}
+template <class T, int L>
+void max_quarters_backward(const PoolColumns& c, const T* g, const Lane<T>* index, int64_t top, int64_t bottom, T* x) {
+  using Lanes = Row<Lane<T>, L>;
+  for (int64_t first = 0; first < c.out; first += L) {
+    const int64_t from = place<L>(first, 0, c.out);
+    const auto gradient = load_row<Row<T, L>>(g + from);
+    const Lanes at = load_row<Lanes>(index + from) - load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + from);
+    const auto of_cell = [&](int64_t cell) { return at == static_cast<Lane<T>>(cell) ? gradient : Row<T, L>{}; };
+    store_interleaved<T, L>(x + top + 2 * from, of_cell(top), of_cell(top + 1));
+    store_interleaved<T, L>(x + bottom + 2 * from, of_cell(bottom), of_cell(bottom + 1));
   }
 }
 
 // Each of these works on a block of rows step by step: what is stored by one step has then left the processor's store
 // buffer when the next one loads it, from other places than it was stored to.
 
-template <class T>
-void max_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, int64_t* index, void* space) {
-  constexpr int L = kLanes<T>;
-  const T* x = static_cast<const T*>(px);
-  T *y = static_cast<T*>(py), *panels = static_cast<T*>(space);
-  if (rows.quarters && c.out >= L) {
-    for (int64_t o = 0; o < rows.out; ++o) {
-      const int64_t* start = rows.starts + 2 * o;
-      max_quarters(c, x + start[0], x + start[1], start[0], start[1], y + o * c.out, index + o * c.out);
-    }
-    return;
-  }
-  const int64_t size = c.stride * c.length;
+template <class T, int L, bool nan>
+void max_pool_rows(const PoolColumns& c, const PoolRows& rows, const T* x, T* y, Lane<T>* index, T* panels) {
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t end = begin + rows.block < rows.out ? begin + rows.block : rows.out;
-    T* panel = panels;
-    for (int64_t i = rows.first[begin]; i < rows.first[end]; ++i, panel += size) to_panel(c, x + rows.starts[i], panel);
-    panel = panels;
+    for (int64_t i = rows.first[begin], made = 0; i < rows.first[end]; ++i)
+      if (rows.slots[i] == made) to_panel(c, x + rows.starts[i], panels + made++ * c.stride * c.length);
     for (int64_t o = begin; o < end; ++o, y += c.out, index += c.out) {
-      const int64_t* starts = rows.starts + rows.first[o];
-      const int64_t count = rows.first[o + 1] - rows.first[o];
+      const int64_t i = rows.first[o], count = rows.first[o + 1] - i;
       for (int64_t first = 0; first < c.out; first += 2 * L) {
         if (c.out - first > L)
-          max_block<T, 2>(c, starts, count, panel, first, y, index);
+          max_block<T, L, 2, nan>(c, rows.starts + i, rows.slots + i, count, panels, first, y, index);
         else
-          max_block<T, 1>(c, starts, count, panel, first, y, index);
+          max_block<T, L, 1, nan>(c, rows.starts + i, rows.slots + i, count, panels, first, y, index);
       }
-      panel += count * size;
     }
   }
 }
+template <class T>
+void max_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* p_index, void* space) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  Lane<T>* index = static_cast<Lane<T>*>(p_index);
+  with_lanes<T>(c.out, [&](auto lanes) {
+    constexpr int L = lanes;
+    if (rows.quarters && c.out >= L)
+      for (int64_t o = 0; o < rows.out; ++o)
+        max_quarters<T, L>(c, x, rows.starts[2 * o], rows.starts[2 * o + 1], y + o * c.out, index + o * c.out);
+    else if (has_nan(x, rows.in))
+      max_pool_rows<T, L, true>(c, rows, x, y, index, static_cast<T*>(space));
+    else
+      max_pool_rows<T, L, false>(c, rows, x, y, index, static_cast<T*>(space));
+  });
+}
 
 template <class T>
-void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* space) {
-  constexpr int L = kLanes<T>;
+void max_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* pg, const void* p_index, void* px) {
+  const T* g = static_cast<const T*>(pg);
+  const Lane<T>* index = static_cast<const Lane<T>*>(p_index);
+  T* x = static_cast<T*>(px);
+  with_lanes<T>(c.out, [&](auto lanes) {
+    constexpr int L = lanes;
+    const bool quarters = rows.quarters && c.out >= L;
+    if (!quarters || rows.in != 4 * rows.out * c.out)
+      for (int64_t i = 0; i < rows.in; ++i) x[i] = 0;
+    if (quarters)
+      for (int64_t o = 0; o < rows.out; ++o, g += c.out, index += c.out)
+        max_quarters_backward<T, L>(c, g, index, rows.starts[2 * o], rows.starts[2 * o + 1], x);
+    else
+      for (int64_t i = 0; i < rows.out * c.out; ++i) x[index[i]] += g[i];
+  });
+}
+
+template <class T, int L>
+void avg_quarters(const PoolColumns& c, const T* top, const T* bottom, T row_cells, T* y) {
+  constexpr std::make_integer_sequence<int, L> lanes;
+  for (int64_t first = 0; first < c.out; first += L) {
+    const int64_t to = place<L>(first, 0, c.out);
+    const auto load = [&](const T* p) { return load_row<Row<T, L>>(p + 2 * to); };
+    const Row<T, L> low = load(top) + load(bottom), high = load(top + L) + load(bottom + L);
+    const auto cells = row_cells * load_row<Row<T, L>>(static_cast<const T*>(c.cells) + to);
+    const Row<T, L> mean = (every_second<T, L, 0>(low, high, lanes) + every_second<T, L, 1>(low, high, lanes)) / cells;
+    __builtin_memcpy(y + to, &mean, sizeof mean);
+  }
+}
+
+template <class T, int L>
+void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* space) {
   const T *x = static_cast<const T*>(px), *cells = static_cast<const T*>(c.cells);
   const int64_t size = c.stride * c.length;
+  const bool along = c.stride == 0 || c.out == 1;  // windows are summed one by one
   T *y = static_cast<T*>(py), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in;
+  if (rows.quarters && c.out >= L) {
+    for (int64_t o = 0; o < rows.out; ++o)
+      avg_quarters<T, L>(c, x + rows.starts[2 * o], x + rows.starts[2 * o + 1], static_cast<T>(rows.cells[o]),
+                         y + o * c.out);
+    return;
+  }
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t count = begin + rows.block < rows.out ? rows.block : rows.out - begin;
     for (int64_t r = 0; r < count; ++r) {
@@ -196,14 +255,15 @@ void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* 
         for (int64_t i = 0; i < c.in; ++i) line[i] += x[*start + i];
       }
     }
-    if (c.stride > 0)
+    if (!along)
       for (int64_t r = 0; r < count; ++r) to_panel(c, lines + r * c.in, panels + r * size);
     for (int64_t r = 0; r < count; ++r, y += c.out) {
       const T row_cells = static_cast<T>(rows.cells[begin + r]);
       const T *line = lines + r * c.in, *panel = panels + r * size;
-      if (c.stride == 0) {
+      if (along) {
         for (int64_t j = 0; j < c.out; ++j) {
           T sum = 0;
+#pragma omp simd reduction(+ : sum)
           for (int64_t i = c.from[j]; i < c.to[j]; ++i) sum += line[i];
           y[j] = sum / (row_cells * cells[j]);
         }
@@ -211,25 +271,48 @@ void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* 
       }
       for (int64_t first = 0; first < c.out; first += L) {
         const int64_t at = place<L>(first, 0, c.out);
-        Vec<T> sum{};
-        for (int64_t k = 0; k < c.kernel; ++k) sum += load_row<Vec<T>>(panel + c.taps[k] + at);
-        store_some(y + at, sum / (row_cells * load_row<Vec<T>>(cells + at)), c.out);
+        Row<T, L> sum{};
+        for (int64_t k = 0; k < c.kernel; ++k) sum += load_row<Row<T, L>>(panel + c.taps[k] + at);
+        store_some(y + at, sum / (row_cells * load_row<Row<T, L>>(cells + at)), c.out);
       }
     }
   }
 }
 
 template <class T>
-void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* pg, void* px, void* space) {
-  constexpr int L = kLanes<T>;
+void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* x, void* y, void* space) {
+  with_lanes<T>(c.out, [&](auto lanes) { avg_pool_rows<T, lanes>(c, rows, x, y, space); });
+}
+
+template <class T, int L>
+void avg_quarters_backward(const PoolColumns& c, const T* g, T row_cells, T* top, T* bottom) {
+  for (int64_t first = 0; first < c.out; first += L) {
+    const int64_t from = place<L>(first, 0, c.out);
+    const auto share =
+        load_row<Row<T, L>>(g + from) / (row_cells * load_row<Row<T, L>>(static_cast<const T*>(c.cells) + from));
+    store_interleaved<T, L>(top + 2 * from, share, share);
+    store_interleaved<T, L>(bottom + 2 * from, share, share);
+  }
+}
+
+template <class T, int L>
+void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const void* pg, void* px, void* space) {
   const T *g = static_cast<const T*>(pg), *cells = static_cast<const T*>(c.cells);
   // the shares of a row's windows have zeros on either side, so that all phases of the panel are sums of runs of them
   const int64_t size = c.stride * c.length, reach = c.stride > 0 ? (c.kernel - 1) / c.stride : 0,
                 share_size = reach + c.length;
+  const bool along = c.stride == 0 || c.out == 1;
   T *x = static_cast<T*>(px), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in,
     *shares = panels + rows.block * size;
-  if (!rows.tiled)
+  const bool quarters = rows.quarters && c.out >= L;
+  if (quarters ? rows.in != 4 * rows.out * c.out : !rows.tiled)
     for (int64_t i = 0; i < rows.in; ++i) x[i] = 0;
+  if (quarters) {
+    for (int64_t o = 0; o < rows.out; ++o)
+      avg_quarters_backward<T, L>(c, g + o * c.out, static_cast<T>(rows.cells[o]), x + rows.starts[2 * o],
+                                  x + rows.starts[2 * o + 1]);
+    return;
+  }
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t count = begin + rows.block < rows.out ? rows.block : rows.out - begin;
     for (int64_t r = 0; r < count; ++r, g += c.out) {
@@ -241,20 +324,21 @@ void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
     for (int64_t r = 0; r < count; ++r) {
       const T* share = shares + r * share_size + reach;
       T *panel = panels + r * size, *line = lines + r * c.in;
-      if (c.stride == 0) {
+      if (along) {
         for (int64_t i = 0; i < c.in; ++i) line[i] = 0;
         for (int64_t j = 0; j < c.out; ++j)
           for (int64_t i = c.from[j]; i < c.to[j]; ++i) line[i] += share[j];
+        continue;
       }
       for (int64_t phase = 0; phase < c.stride && phase < c.kernel; ++phase)
         for (int64_t j = 0; j < c.out + reach; j += L) {
-          Vec<T> sum{};
+          Row<T, L> sum{};
           for (int64_t k = phase, shift = 0; k < c.kernel; k += c.stride, ++shift)
-            sum += load_row<Vec<T>>(share + j - shift);
+            sum += load_row<Row<T, L>>(share + j - shift);
           __builtin_memcpy(panel + phase * c.length + j, &sum, sizeof sum);
         }
     }
-    if (c.stride > 0)
+    if (!along)
       for (int64_t r = 0; r < count; ++r) from_panel(c, panels + r * size, lines + r * c.in);
     for (int64_t r = 0; r < count; ++r) {
       const T* line = lines + r * c.in;
@@ -272,8 +356,13 @@ void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
 }
 
 template <class T>
+void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* g, void* x, void* space) {
+  with_lanes<T>(c.out, [&](auto lanes) { avg_pool_rows_backward<T, lanes>(c, rows, g, x, space); });
+}
+
+template <class T>
 PoolLoops loops() {
-  return {max_pool<T>, avg_pool<T>, avg_pool_backward<T>};
+  return {max_pool<T>, max_pool_backward<T>, avg_pool<T>, avg_pool_backward<T>};
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ std::vector<Pooling> poolings(bool dilated) {
         }
   for (int64_t width : {4, 17, 28, 66})
     all.push_back({{PoolWindow{}, regular(6, 2, 2, 0, 1), regular(width, 2, 2, 0, 1)}});
+  all.push_back({{PoolWindow{}, regular(7, 2, 2, 0, 1), regular(29, 2, 2, 0, 1)}});
   for (int64_t out : {1, 3, 7, 28, 30})
     all.push_back({{PoolWindow{}, adaptive(9, std::min<int64_t>(out, 5)), adaptive(28, out)}});
   std::erase_if(all, [](const Pooling& p) { return p.window[2].out < 1; });
@@ -64,17 +65,20 @@ Shape shape_of(const Pooling& p, int64_t PoolWindow::*size) {
 
 }  // namespace
 
-TEST_CASE("max_pool takes what naive loops take, with ties, infinities and NaN") {
+TEST_CASE("max_pool takes what naive loops take, with ties, infinities and NaN, and its gradient goes there") {
   for (const Dtype dtype : {float32, float64})
     for (const Pooling& p : poolings(true)) {
       Tensor x = raw::cast(randint(0, 9, shape_of(p, &PoolWindow::in)), float64);  // with ties
       double* px = x.data<double>();
       const int64_t in = x.numel() / 6;
-      for (int64_t i = 0; i < x.numel(); i += 11) px[i] = std::numeric_limits<double>::quiet_NaN();
+      for (int64_t i = 0; i < x.numel() / 2; i += 11) px[i] = std::numeric_limits<double>::quiet_NaN();
       for (int64_t i = 0; i < in; ++i) px[i] = -std::numeric_limits<double>::infinity();
       const raw::MaxPoolResult y = raw::max_pool("max_pool", raw::cast(x, dtype), shape_of(p, &PoolWindow::out), p);
       const std::vector<double> values = y.values.to_vector<double>();
       const std::vector<int64_t> indices = y.indices.to_vector<int64_t>();
+      const Tensor g = raw::cast(randint(-9, 9, y.values.shape()), dtype);
+      const std::vector<double> gradient = g.to_vector<double>();
+      std::vector<double> adjoint(static_cast<size_t>(x.numel()));
       const size_t out = values.size() / 6;
       size_t wrong = 0;
       for (size_t plane = 0; plane < 6; ++plane) {
@@ -86,14 +90,17 @@ TEST_CASE("max_pool takes what naive loops take, with ties, infinities and NaN")
         });
         for (size_t o = 0; o < out; ++o) {
           const double got = values[plane * out + o];
-          if (best[o] < 0) continue;  // a window that lies in the padding
+          const bool inside = best[o] >= 0;  // else the window lies in the padding
+          if (!inside) best[o] = indices[plane * out + o];
+          adjoint[plane * static_cast<size_t>(in) + static_cast<size_t>(best[o])] += gradient[plane * out + o];
           wrong += indices[plane * out + o] != best[o];
-          wrong += !(got == v[best[o]] || (std::isnan(got) && std::isnan(v[best[o]])));
+          if (inside) wrong += !(got == v[best[o]] || (std::isnan(got) && std::isnan(v[best[o]])));
         }
       }
       INFO(p.window[2].in << ": kernel " << p.window[2].kernel << ", stride " << p.window[2].stride << ", dilation "
                           << p.window[2].dilation);
       CHECK(wrong == 0);
+      CHECK(raw::max_pool_backward("max_pool", g, y.indices, x.shape(), p).to_vector<double>() == adjoint);
     }
 }
 
