@@ -36,11 +36,11 @@ constexpr Separable kMobilenet[] = {{32, 64, 1},   {64, 128, 2},  {128, 128, 1},
                                     {256, 256, 1}, {256, 512, 2}, {512, 512, 1}};
 
 Step mobilenet(const std::vector<int64_t>& s) {  // MobileNet v1 blocks for 28x28
-  nn::Sequential net(nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(32), nn::ReLU6());
+  const auto norm = [](int64_t channels) { return nn::BatchNorm2d(channels, {.activation = nn::Activation::relu6}); };
+  nn::Sequential net(nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), norm(32));
   for (const Separable& b : kMobilenet) {
     net.append(nn::Conv2d(b.in, b.in, 3, {.stride = b.stride, .padding = 1, .groups = b.in, .bias = false}));
-    net.append(nn::BatchNorm2d(b.in)).append(nn::ReLU6());
-    net.append(nn::Conv2d(b.in, b.out, 1, {.bias = false})).append(nn::BatchNorm2d(b.out)).append(nn::ReLU6());
+    net.append(norm(b.in)).append(nn::Conv2d(b.in, b.out, 1, {.bias = false})).append(norm(b.out));
   }
   net.append(nn::AdaptiveAvgPool2d(1)).append(nn::Flatten()).append(nn::Linear(512, 10));
   return classify(std::move(net), s[0]);

@@ -7,7 +7,22 @@
 
 namespace cotangent::nn {
 
-BatchNormLayer::BatchNormLayer(int64_t channels, const BatchNormOptions& o) : eps(o.eps), momentum(o.momentum) {
+namespace {
+// The activation functions that do nothing but limit.
+const Limits* limits_of(Activation f) {
+  static constexpr Limits none, relu{0}, relu6{0, 6}, hardtanh{-1, 1};
+  switch (f) {
+    case Activation::identity: return &none;
+    case Activation::relu: return &relu;
+    case Activation::relu6: return &relu6;
+    case Activation::hardtanh: return &hardtanh;
+    default: return nullptr;
+  }
+}
+}  // namespace
+
+BatchNormLayer::BatchNormLayer(int64_t channels, const BatchNormOptions& o)
+    : eps(o.eps), momentum(o.momentum), activation(o.activation) {
   if (channels < 1) fail<ValueError>("[BatchNorm] {} channels; there must be at least 1", channels);
   if (o.affine) {
     weight = ones({channels}, o.dtype);
@@ -24,12 +39,18 @@ Tensor BatchNormLayer::forward(const Tensor& x) {
   check(x);
   const bool by_batch = is_training() || !running_mean.defined();
   if (is_training() && num_batches_tracked.defined()) num_batches_tracked.add_(1);
-  return batch_norm(x, running_mean, running_var, weight, bias, by_batch, momentum, eps);
+  const Limits* limits = limits_of(activation);
+  const Tensor y =
+      batch_norm(x, running_mean, running_var, weight, bias, by_batch, momentum, eps, limits ? *limits : Limits());
+  return limits ? y : activate(activation, y);
 }
 
 std::string BatchNormLayer::settings() const {
   const Tensor& any = weight.defined() ? static_cast<const Tensor&>(weight) : running_mean;
-  return any.defined() ? std::to_string(any.numel()) : "";
+  std::string text = any.defined() ? std::to_string(any.numel()) : "";
+  if (activation != Activation::identity)
+    text += fmt::format("{}activation = {}", text.empty() ? "" : ", ", name(activation));
+  return text;
 }
 
 void BatchNorm1d::check(const Tensor& x) const {

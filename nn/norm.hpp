@@ -1,4 +1,5 @@
 #pragma once
+#include <cotangent/nn/activation.hpp>
 #include <cotangent/nn/module.hpp>
 
 namespace cotangent::nn {
@@ -8,6 +9,7 @@ struct BatchNormOptions {
   double momentum = 0.1;            ///< how much of a new batch goes into the running statistics
   bool affine = true;               ///< with weight and bias
   bool track_running_stats = true;  ///< keep statistics for evaluation; without, evaluation uses the batch too
+  Activation activation = Activation::identity;  ///< of the result: relu, relu6 and hardtanh cost nothing here
   Dtype dtype = default_dtype();
 };
 
@@ -16,6 +18,7 @@ struct BatchNormLayer : Module {
   Parameter weight, bias;                                 // (C), 1 and 0 at the start
   Buffer running_mean, running_var, num_batches_tracked;  // (C), 0 and 1 at the start; a count
   double eps, momentum;
+  Activation activation;
   Tensor forward(const Tensor& x);
   std::string settings() const override;
 
@@ -25,7 +28,8 @@ struct BatchNormLayer : Module {
 };
 
 /// Batch normalization: batch_norm of autograd/ops/norm.hpp, by the statistics of the batch in training, and by their
-/// running averages in evaluation.   BatchNorm1d: x (N, C) or (N, C, L);   BatchNorm2d: x (N, C, H, W)
+/// running averages in evaluation, and then an activation function.   BatchNorm1d: x (N, C) or (N, C, L);
+/// BatchNorm2d: x (N, C, H, W)
 /// A ShapeError for another rank or number of channels.
 struct BatchNorm1d : BatchNormLayer {
   explicit BatchNorm1d(int64_t channels, const BatchNormOptions& options = {}) : BatchNormLayer(channels, options) {}

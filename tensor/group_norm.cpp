@@ -64,7 +64,8 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
       pr[i] = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(g.size) + eps));
       for (int64_t k = 0; k < g.members; ++k) {
         const int64_t at = offset + k * g.inner, c = channel + k;
-        loops.span_normalize(px + at, py + at, g.inner, pm[i], pw ? pw[c] * pr[i] : pr[i], pb ? pb[c] : T(0));
+        const T scale = pw ? pw[c] * pr[i] : pr[i], shift = pb ? pb[c] : T(0);
+        loops.span_normalize({1, pm + i, &scale, &shift}, px + at, py + at, 0, 1, g.inner);
       }
     });
   });
@@ -89,14 +90,14 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
     double *sums = scratch.data(), *products = sums + g.count * g.members;
     std::fill(sums, sums + 2 * g.count * g.members, 0.0);
     g.for_each([&](int64_t i, int64_t channel, int64_t offset) {
-      const double m = static_cast<double>(pm[i]), r = static_cast<double>(pr[i]);
+      const double r = static_cast<double>(pr[i]);
       double sum = 0, product = 0;
       for (int64_t k = 0; k < g.members; ++k) {
         double &s = sums[i * g.members + k], &p = products[i * g.members + k];
         for (int64_t first = 0; first < g.inner; first += kSpan) {
           const int64_t at = offset + k * g.inner + first;
           const int64_t count = std::min(kSpan, g.inner - first);
-          loops.span_sums(pg + at, px + at, 1, count, count, m, &s, &p);
+          loops.span_sums({1, pm + i, pr + i, pm + i}, 0, pg + at, px + at, 1, count, count, &s, &p);
         }
         const double factor = pw ? static_cast<double>(pw[channel + k]) : 1.0;
         sum += factor * s, product += factor * p;
@@ -105,8 +106,9 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
       const double n = static_cast<double>(g.size);
       for (int64_t k = 0; k < g.members; ++k) {
         const int64_t at = offset + k * g.inner;
-        const double scale = pw ? static_cast<double>(pw[channel + k]) * r : r;
-        loops.span_gradient(pg + at, px + at, to + at, g.inner, m, scale, -r * r * r * product / n, -r * sum / n);
+        const T scale = pw ? pw[channel + k] * pr[i] : pr[i], slope = static_cast<T>(-r * r * r * product / n),
+                shift = static_cast<T>(-r * sum / n);
+        loops.span_gradient({1, pm + i, &scale, pm + i}, &slope, &shift, pg + at, px + at, to + at, 0, 1, g.inner);
       }
     });
     const int64_t batch = x.shape()[0];

@@ -14,6 +14,7 @@ namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
+using kernels::ChannelNorm;
 using kernels::kernels;
 using kernels::NormLoops;
 using namespace norms;
@@ -146,6 +147,14 @@ void for_row_blocks(const Channels& c, int64_t chunks, Body body) {
   });
 }
 
+/// Calls body(offset, first, last) for parts of all rows or spans, from the one of number `first` to before `last`.
+template <class Body>
+void for_parts(const Channels& c, Body body) {
+  const int64_t each = c.by_rows ? c.channels : c.inner, count = c.by_rows ? c.count() : c.outer * c.channels;
+  parallel_for(0, count, std::max<int64_t>(kElementGrain / (each + 1), 1),
+               [&](int64_t first, int64_t last) { body(first * each, first, last); });
+}
+
 /// The mean and the sum of squared deviations of each channel.
 template <class T>
 void channel_moments(const Channels& c, const T* x, double* mean, double* squares) {
@@ -186,16 +195,16 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
   }
 }
 
-/// The sums of dy and dy * (x - mean) of each channel.
+/// Of each channel, the sums of the gradient that passes the limits, and of it times (x - mean).
 template <class T>
-void channel_sums(const Channels& c, const T* dy, const T* x, const T* mean, double* sum, double* product) {
+void channel_sums(const Channels& c, const ChannelNorm& norm, const T* dy, const T* x, double* sum, double* product) {
   const NormLoops& loops = kernels().norm[sizeof(T) == 8];
   const int64_t channels = c.channels;
   if (!c.by_rows) {
     for_channels(c, [&](int64_t channel) {
       double s = 0, p = 0;
       for_spans(c, channel, [&](int64_t offset, int64_t spans, int64_t n) {
-        loops.span_sums(dy + offset, x + offset, spans, n, c.stride(), mean[channel], &s, &p);
+        loops.span_sums(norm, channel, dy + offset, x + offset, spans, n, c.stride(), &s, &p);
       });
       sum[channel] = s, product[channel] = p;
     });
@@ -208,7 +217,7 @@ void channel_sums(const Channels& c, const T* dy, const T* x, const T* mean, dou
   for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
     double* part = parts.data() + chunk * 2 * channels;
     T* block = blocks.data() + chunk * 2 * channels;
-    loops.row_sums(dy + row * channels, x + row * channels, rows, channels, mean, block, block + channels);
+    loops.row_sums(norm, dy + row * channels, x + row * channels, rows, block, block + channels);
     for (int64_t i = 0; i < 2 * channels; ++i) part[i] += block[i];
   });
   for (int64_t i = 0; i < channels; ++i) {
@@ -237,7 +246,8 @@ void update_running(const Tensor& running, const double* value, double momentum)
 }  // namespace
 
 Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps) {
+                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps,
+                      const Limits& limits) {
   const Dtype dtype = compute_dtype(x);
   const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Channels c(in);
@@ -270,45 +280,40 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
       pm[i] = static_cast<T>(means[i]), pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
       scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
     }
-    const T* from = in.data<T>();
-    T* to = y.data<T>();
-    if (c.by_rows) {
-      parallel_for(0, c.count(), std::max<int64_t>(kElementGrain / (channels + 1), 1),
-                   [&](int64_t first, int64_t last) {
-                     loops.row_normalize(from + first * channels, to + first * channels, last - first, channels, pm,
-                                         scale, shift);
-                   });
-    } else {
-      parallel_for(0, c.outer * channels, std::max<int64_t>(kElementGrain / (c.inner + 1), 1),
-                   [&](int64_t first, int64_t last) {
-                     for (int64_t i = first; i < last; ++i) {
-                       const int64_t channel = i % channels;
-                       loops.span_normalize(from + i * c.inner, to + i * c.inner, c.inner, pm[channel], scale[channel],
-                                            shift[channel]);
-                     }
-                   });
-    }
+    const ChannelNorm norm{channels, pm, scale, shift, limits.low, limits.high};
+    for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
+      if (c.by_rows)
+        loops.row_normalize(norm, in.data<T>() + at, y.data<T>() + at, last - first);
+      else
+        loops.span_normalize(norm, in.data<T>(), y.data<T>(), first, last, c.inner);
+    });
   });
   return {in_dtype(y, x.dtype()), mean, rstd};
 }
 
-// With h = (x - mean) * rstd:   dx = weight * rstd * (dy - mean(dy) - h * mean(dy * h)) in training, else weight * rstd
-// * dy
+// With h = (x - mean) * rstd, and g = dy where y is within the limits, else 0:   dx = weight * rstd * (g - mean(g) - h
+// * mean(g * h)) in training, else weight * rstd * g
 NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted) {
+                                  const Tensor& bias, const Tensor& mean, const Tensor& rstd, bool training,
+                                  NormWanted wanted, const Limits& limits) {
   const Dtype dtype = mean.dtype();
-  const Tensor in = dense(x, dtype), g = like(dy, in), w = prepared(weight, dtype);
+  const Tensor in = dense(x, dtype), g = like(dy, in), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Channels c(in);
   NormGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops& loops = kernels().norm[sizeof(T) == 8];
     const int64_t channels = c.channels;
-    const T *pm = mean.data<T>(), *pr = rstd.data<T>(), *pw = data_or_null<T>(w);
+    const T *pm = mean.data<T>(), *pr = rstd.data<T>(), *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
+    const Scratch<T> factors(4 * channels);
+    T *scale = factors.data(), *shift = scale + channels, *slope = shift + channels, *offset = slope + channels;
+    for (int64_t i = 0; i < channels; ++i)  // as in the forward pass
+      scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
+    const ChannelNorm norm{channels, pm, scale, shift, limits.low, limits.high};
     const Scratch<double> sums(2 * channels);
     double *sum = sums.data(), *product = sum + channels;
     const bool reduces = training || wanted.weight || wanted.bias;
     if (reduces && c.count() > 0)
-      channel_sums<T>(c, g.data<T>(), in.data<T>(), pm, sum, product);
+      channel_sums<T>(c, norm, g.data<T>(), in.data<T>(), sum, product);
     else
       std::fill(sum, sum + 2 * channels, 0.0);
     if (wanted.weight) {
@@ -321,33 +326,20 @@ NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor
     }
     if (!wanted.x) return;
     result.x = empty_like(in, dtype);
-    const Scratch<T> factors(3 * channels);
-    T *scale = factors.data(), *slope = scale + channels, *shift = slope + channels;
     const double n = static_cast<double>(c.count());
     for (int64_t i = 0; i < channels; ++i) {
       const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];
-      scale[i] = static_cast<T>(a);
       slope[i] = training ? static_cast<T>(-a * r * r * product[i] / n) : T(0);
-      shift[i] = training ? static_cast<T>(-a * sum[i] / n) : T(0);
+      offset[i] = training ? static_cast<T>(-a * sum[i] / n) : T(0);
     }
     const T *pg = g.data<T>(), *from = in.data<T>();
     T* to = result.x.data<T>();
-    if (c.by_rows) {
-      parallel_for(0, c.count(), std::max<int64_t>(kElementGrain / (channels + 1), 1),
-                   [&](int64_t first, int64_t last) {
-                     const int64_t at = first * channels;
-                     loops.row_gradient(pg + at, from + at, to + at, last - first, channels, pm, scale, slope, shift);
-                   });
-    } else {
-      parallel_for(0, c.outer * channels, std::max<int64_t>(kElementGrain / (c.inner + 1), 1),
-                   [&](int64_t first, int64_t last) {
-                     for (int64_t i = first; i < last; ++i) {
-                       const int64_t channel = i % channels, at = i * c.inner;
-                       loops.span_gradient(pg + at, from + at, to + at, c.inner, pm[channel], scale[channel],
-                                           slope[channel], shift[channel]);
-                     }
-                   });
-    }
+    for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
+      if (c.by_rows)
+        loops.row_gradient(norm, slope, offset, pg + at, from + at, to + at, last - first);
+      else
+        loops.span_gradient(norm, slope, offset, pg, from, to, first, last, c.inner);
+    });
   });
   result.x = in_dtype(result.x, x.dtype());
   return result;

@@ -1,5 +1,6 @@
 #pragma once
 // Normalisation without history; autograd/ops/norm.hpp has the contracts.
+#include <cotangent/tensor/limits.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {
@@ -32,11 +33,13 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
 NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor& x, int64_t groups,
                                   const Tensor& weight, const Tensor& mean, const Tensor& rstd, NormWanted wanted);
 
-/// Over all dimensions but the second. In training by x's own moments, with which running_mean and running_var, where
-/// they are defined, are updated; else by the running ones.
+/// Over all dimensions but the second, then limited to [low, high]. In training by x's own moments, with which
+/// running_mean and running_var, where they are defined, are updated; else by the running ones.
 Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps);
+                      const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps,
+                      const Limits& limits = {});
 NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted);
+                                  const Tensor& bias, const Tensor& mean, const Tensor& rstd, bool training,
+                                  NormWanted wanted, const Limits& limits = {});
 
 }  // namespace cotangent::raw

@@ -11,6 +11,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/limits.hpp>
 
 // A rule calls one kernel, except where it is recorded itself: then it is written in differentiable ops.
 
@@ -268,12 +269,9 @@ Tensor hardswish(const Tensor& x) {
 
 Tensor hardtanh(const Tensor& x, double low, double high) {
   if (!(low <= high)) fail<ValueError>("[hardtanh] low {} is greater than high {}", low, high);
-  struct Limits {
-    double low, high;
-  };
   // The result would tell less than x: a limit may lie between two numbers of the dtype.
   return record("hardtanh", {x}, raw::unary("hardtanh", Unary::clamp, x, low, high), Keep::input(0), Limits{low, high},
-                [](const Backward& b, Limits l) -> Gradients {
+                [](const Backward& b, const Limits& l) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
                     return {raw::binary("hardtanh", Binary::hardtanh_backward, b.grad(), v, l.low, l.high)};

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/op_info.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -54,7 +55,8 @@ Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attribut
     m = mean(x, dims, true);
     rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
   }
-  return normalized(x, m, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
+  const Tensor y = normalized(x, m, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
+  return a.limits.any() ? hardtanh(y, a.limits.low, a.limits.high) : y;
 }
 
 void check_normalized_shape(const char* op, const Tensor& x, const Shape& normalized_shape) {
@@ -100,7 +102,7 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, bool training, double momentum, double eps) {
+                  const Tensor& bias, bool training, double momentum, double eps, const Limits& limits) {
   check_floating("batch_norm", x);
   if (x.rank() < 2) fail<ShapeError>("[batch_norm] x is {}; it must be (N, C, ...)", x.shape());
   const Shape per_channel{x.shape()[1]};
@@ -114,14 +116,17 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   if (training && x.shape()[0] * x.shape().slice(2, x.rank()).product() == 1)
     fail<ShapeError>("[batch_norm] x is {}: one value a channel has no variance; training needs more than one",
                      x.shape());
+  if (!(limits.low <= limits.high))
+    fail<ValueError>("[batch_norm] the lower limit {} is above the upper one {}", limits.low, limits.high);
   const raw::Normalized n =
-      raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps);
-  return record("batch_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{0, training, eps, n.mean, n.rstd},
-                [](const Backward& b, const NormAttributes& a) -> Gradients {
-                  if (b.creates_graph()) return b.through(composite_batch_norm, &a);
-                  return finish(b, raw::batch_norm_backward("batch_norm", b.grad(), b.input(0), b.input(1), a.mean,
-                                                            a.rstd, a.training, {b.needs(0), b.needs(1), b.needs(2)}));
-                });
+      raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps, limits);
+  return record(
+      "batch_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{0, training, eps, n.mean, n.rstd, limits},
+      [](const Backward& b, const NormAttributes& a) -> Gradients {
+        if (b.creates_graph()) return b.through(composite_batch_norm, &a);
+        return finish(b, raw::batch_norm_backward("batch_norm", b.grad(), b.input(0), b.input(1), b.input(2), a.mean,
+                                                  a.rstd, a.training, {b.needs(0), b.needs(1), b.needs(2)}, a.limits));
+      });
 }
 
 // ---- op table ----
@@ -162,6 +167,16 @@ Results naive_batch_norm(Arguments x, const std::vector<double>& moments) {
 }
 Results naive_train(Arguments x) { return naive_batch_norm(x, {}); }
 Results naive_infer(Arguments x) { return naive_batch_norm(x, {0.5, -1.0, 2.0, 0.5}); }
+// Limits that lie between two of the values below.
+Results train_limited(Arguments x) {
+  return batch_norm(x[0], {}, {}, argument(x, 1), argument(x, 2), true, 0.1, 1e-3, {-0.15, 0.35});
+}
+Results infer_limited(Arguments x) {
+  return batch_norm(x[0], tensor({0.5, -1.0}, float64), tensor({2.0, 0.5}, float64), argument(x, 1), argument(x, 2),
+                    false, 0.1, 1e-3, {0});
+}
+Results naive_infer_limited(Arguments x) { return clamp(naive_infer(x)[0], 0); }
+Results naive_train_limited(Arguments x) { return clamp(naive_batch_norm(x, {})[0], -0.15, 0.35); }
 Results train_channels_last(Arguments x) {
   return batch_norm(contiguous(x[0], MemoryFormat::channels_last), {}, {}, x[1], x[2], true, 0.1, 1e-3);
 }
@@ -206,7 +221,10 @@ COTANGENT_OP_TABLE(norm) {
         {{normal({4, 1}), normal({1})}, train, naive_train},
         {{normal({2, 2, 3}), normal({2}), normal({2})}, infer, naive_infer},
         {{normal({1, 2}), normal({2}), normal({2})}, infer, naive_infer},
-        {{normal({3, 2})}, infer, naive_infer}},
+        {{normal({3, 2})}, infer, naive_infer},
+        {{distinct({2, 2, 3}), normal({2}), normal({2})}, train_limited, naive_train_limited},
+        {{distinct({6, 2})}, train_limited, naive_train_limited},
+        {{distinct({2, 2, 3}), normal({2}), normal({2})}, infer_limited, naive_infer_limited}},
        {{{normal({3})}, train, "it must be (N, C, ...)"},
         {{normal({1, 2})}, train, "[batch_norm] x is (1, 2): one value a channel has no variance"},
         {{normal({3, 3}), normal({2})}, train, "the weight is (2,); it must be (3,)"},
@@ -214,6 +232,11 @@ COTANGENT_OP_TABLE(norm) {
         {{normal({3, 3})},
          [](Arguments x) -> Results { return batch_norm(x[0], {}, {}); },
          "are needed outside training"},
+        {{normal({3, 3})},
+         [](Arguments x) -> Results {
+           return batch_norm(x[0], {}, {}, {}, {}, true, 0.1, 1e-5, {1, 0});
+         },
+         "the lower limit 1 is above the upper one 0"},
         {{integers({3, 2}, 0, 5)}, train, "takes a floating tensor, got int64"}}},
   };
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Normalisation by mean and variance. Each is fused: one kernel forward and one backward. Low-precision floats are
 // normalised in float32.
+#include <cotangent/tensor/limits.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
@@ -57,11 +58,15 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Ten
 /// running_mean and running_var otherwise. In training these are updated in place, where they are defined: running = (1
 /// - momentum) * running + momentum * value, with the unbiased variance as value. No gradient flows to them.
 ///
+/// At last y is limited to `limits`, as by hardtanh: {0} makes it a relu, {0, 6} a relu6. In one op these take two
+/// passes over memory less each way, and keep x alone: the gradient computes again which elements were within.
+///
 ///   x (N, C, ...), running_mean, running_var, weight and bias (C,), or undefined -> x's shape and memory format
 ///   dx as in layer_norm, in training; else dy * weight / sqrt(running_var + eps)
 /// A ShapeError for one value a channel in training, or parameters of another shape; a ValueError without running
-/// moments outside training.
+/// moments outside training, or for a lower limit above the upper one.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
-                  const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
+                  const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5,
+                  const Limits& limits = {});
 
 }  // namespace cotangent

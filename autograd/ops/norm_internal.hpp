@@ -18,6 +18,7 @@ struct NormAttributes {
   bool training;
   double eps;
   Tensor mean, rstd;
+  Limits limits = {};
 };
 
 inline void check_parameter(const char* op, const char* name, const Tensor& parameter, const Shape& shape) {

@@ -327,6 +327,12 @@ struct AttentionLoops {
                       const AttentionTile& tile);
 };
 
+/// y = (x - mean) * scale + shift of each channel, limited to [low, high]. No gradient passes a limit.
+struct ChannelNorm {
+  int64_t channels;
+  const void *mean, *scale, *shift;  ///< (channels)
+  double low = -__builtin_inf(), high = __builtin_inf();
+};
 /// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels.
 struct NormLoops {
   /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias
@@ -337,22 +343,22 @@ struct NormLoops {
   void (*layer_norm_backward[2])(const void* dy, const void* x, const void* weight, const void* mean, const void* rstd,
                                  void* dx, void* dweight, void* dbias, int64_t rows, int64_t n);
   /// Of n elements of one channel, or several spans of n that lie `stride` apart: the mean and the sum of squared
-  /// deviations; y = (x - mean) * scale + shift; the sums of dy and dy * (x - mean), which are added to; dx = scale *
-  /// dy + slope * (x - mean) + shift.
+  /// deviations.
   void (*span_moments)(const void* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares);
-  void (*span_normalize)(const void* x, void* y, int64_t n, double mean, double scale, double shift);
-  void (*span_sums)(const void* dy, const void* x, int64_t spans, int64_t n, int64_t stride, double mean, double* sum,
-                    double* product);
-  void (*span_gradient)(const void* dy, const void* x, void* dx, int64_t n, double mean, double scale, double slope,
-                        double shift);
+  /// Spans of n elements, from the one of number `first` to before `last`, of which span i is of channel i % channels.
+  void (*span_normalize)(const ChannelNorm& c, const void* x, void* y, int64_t first, int64_t last, int64_t n);
+  /// With g = dy where y is within the limits, else 0: the sums of g and g * (x - mean) of a channel, which are added
+  /// to, and dx = scale * g + slope * (x - mean) + offset.
+  void (*span_sums)(const ChannelNorm& c, int64_t channel, const void* dy, const void* x, int64_t spans, int64_t n,
+                    int64_t stride, double* sum, double* product);
+  void (*span_gradient)(const ChannelNorm& c, const void* slope, const void* offset, const void* dy, const void* x,
+                        void* dx, int64_t first, int64_t last, int64_t n);
   /// The same for rows that hold an element of each channel; the sums are overwritten.
   void (*row_moments)(const void* x, int64_t rows, int64_t channels, void* mean, void* squares);
-  void (*row_normalize)(const void* x, void* y, int64_t rows, int64_t channels, const void* mean, const void* scale,
-                        const void* shift);
-  void (*row_sums)(const void* dy, const void* x, int64_t rows, int64_t channels, const void* mean, void* sum,
-                   void* product);
-  void (*row_gradient)(const void* dy, const void* x, void* dx, int64_t rows, int64_t channels, const void* mean,
-                       const void* scale, const void* slope, const void* shift);
+  void (*row_normalize)(const ChannelNorm& c, const void* x, void* y, int64_t rows);
+  void (*row_sums)(const ChannelNorm& c, const void* dy, const void* x, int64_t rows, void* sum, void* product);
+  void (*row_gradient)(const ChannelNorm& c, const void* slope, const void* offset, const void* dy, const void* x,
+                       void* dx, int64_t rows);
 };
 
 /// The windows of pooling along the rows of a plane. Regular ones have a stride, and what they reach is laid out in a

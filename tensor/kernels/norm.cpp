@@ -115,6 +115,36 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
 // ---- channels in spans ----
 
 template <class T>
+struct Channel {
+  Channel(const ChannelNorm& c, int64_t i)
+      : mean(static_cast<const T*>(c.mean)[i]),
+        scale(static_cast<const T*>(c.scale)[i]),
+        shift(static_cast<const T*>(c.shift)[i]) {}
+  T operator()(T x) const { return (x - mean) * scale + shift; }
+  T mean, scale, shift;
+};
+
+/// What becomes of y, and of its gradient.
+template <class T>
+struct Unlimited {
+  T operator()(T y) const { return y; }
+  T passed(T dy, T) const { return dy; }
+};
+template <class T>
+struct Limited {
+  T low, high;
+  T operator()(T y) const { return y < low ? low : y > high ? high : y; }
+  T passed(T dy, T y) const { return (y > low) & (y < high) ? dy : T(0); }
+};
+template <class T, class F>
+void with_limits(const ChannelNorm& c, F f) {
+  if (c.low == -__builtin_inf() && c.high == __builtin_inf())
+    f(Unlimited<T>{});
+  else
+    f(Limited<T>{static_cast<T>(c.low), static_cast<T>(c.high)});
+}
+
+template <class T>
 void span_moments(const void* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
   T m, s;
   moments(static_cast<const T*>(x), spans, n, stride, m, s);
@@ -122,32 +152,48 @@ void span_moments(const void* x, int64_t spans, int64_t n, int64_t stride, doubl
 }
 
 template <class T>
-void span_normalize(const void* px, void* py, int64_t n, double mean, double scale, double shift) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
-  const T m = static_cast<T>(mean), a = static_cast<T>(scale), b = static_cast<T>(shift);
+void span_normalize(const ChannelNorm& c, const void* px, void* py, int64_t first, int64_t last, int64_t n) {
+  with_limits<T>(c, [&](auto limited) {
+    for (int64_t i = first; i < last; ++i) {
+      const Channel<T> of(c, i % c.channels);
+      const T* x = static_cast<const T*>(px) + i * n;
+      T* y = static_cast<T*>(py) + i * n;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * a + b;
+      for (int64_t j = 0; j < n; ++j) y[j] = limited(of(x[j]));
+    }
+  });
 }
 
 template <class T>
-void span_sums(const void* p_dy, const void* px, int64_t spans, int64_t n, int64_t stride, double mean, double* sum,
-               double* product) {
+void span_sums(const ChannelNorm& c, int64_t channel, const void* p_dy, const void* px, int64_t spans, int64_t n,
+               int64_t stride, double* sum, double* product) {
   const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
-  const T m = static_cast<T>(mean);
+  const Channel<T> of(c, channel);
   T total[2];
-  add_up<2>(spans, n, stride, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+  with_limits<T>(c, [&](auto limited) {
+    add_up<2>(spans, n, stride, total, [=](int64_t i, T* s) {
+      const T g = limited.passed(dy[i], of(x[i]));
+      s[0] += g, s[kWide] += g * (x[i] - of.mean);
+    });
+  });
   *sum += total[0], *product += total[1];
 }
 
 template <class T>
-void span_gradient(const void* p_dy, const void* px, void* p_dx, int64_t n, double mean, double scale, double slope,
-                   double shift) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
-  T* dx = static_cast<T*>(p_dx);
-  const T m = static_cast<T>(mean), a = static_cast<T>(scale), b = static_cast<T>(slope), c = static_cast<T>(shift);
+void span_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offset, const void* p_dy, const void* px,
+                   void* p_dx, int64_t first, int64_t last, int64_t n) {
+  with_limits<T>(c, [&](auto limited) {
+    for (int64_t i = first; i < last; ++i) {
+      const Channel<T> of(c, i % c.channels);
+      const T slope = static_cast<const T*>(p_slope)[i % c.channels],
+              offset = static_cast<const T*>(p_offset)[i % c.channels];
+      const T *dy = static_cast<const T*>(p_dy) + i * n, *x = static_cast<const T*>(px) + i * n;
+      T* dx = static_cast<T*>(p_dx) + i * n;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) dx[i] = a * dy[i] + b * (x[i] - m) + c;
+      for (int64_t j = 0; j < n; ++j)
+        dx[j] = of.scale * limited.passed(dy[j], of(x[j])) + slope * (x[j] - of.mean) + offset;
+    }
+  });
 }
 
 // ---- channels in rows ----
@@ -171,40 +217,47 @@ void row_moments(const void* px, int64_t rows, int64_t channels, void* p_mean, v
 }
 
 template <class T>
-void row_normalize(const void* px, void* py, int64_t rows, int64_t channels, const void* p_mean, const void* p_scale,
-                   const void* p_shift) {
-  const T *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean),
-          *scale = static_cast<const T*>(p_scale), *shift = static_cast<const T*>(p_shift);
+void row_normalize(const ChannelNorm& c, const void* px, void* py, int64_t rows) {
+  const T* x = static_cast<const T*>(px);
   T* y = static_cast<T*>(py);
-  for (int64_t r = 0; r < rows; ++r, x += channels, y += channels)
+  with_limits<T>(c, [&](auto limited) {
+    for (int64_t r = 0; r < rows; ++r, x += c.channels, y += c.channels)
 #pragma omp simd
-    for (int64_t i = 0; i < channels; ++i) y[i] = (x[i] - mean[i]) * scale[i] + shift[i];
+      for (int64_t i = 0; i < c.channels; ++i) y[i] = limited(Channel<T>(c, i)(x[i]));
+  });
 }
 
 template <class T>
-void row_sums(const void* p_dy, const void* px, int64_t rows, int64_t channels, const void* p_mean, void* p_sum,
-              void* p_product) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean);
+void row_sums(const ChannelNorm& c, const void* p_dy, const void* px, int64_t rows, void* p_sum, void* p_product) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
   T *sum = static_cast<T*>(p_sum), *product = static_cast<T*>(p_product);
-  for (int64_t i = 0; i < channels; ++i) sum[i] = product[i] = T(0);
-  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels)
+  for (int64_t i = 0; i < c.channels; ++i) sum[i] = product[i] = T(0);
+  with_limits<T>(c, [&](auto limited) {
+    for (int64_t r = 0; r < rows; ++r, x += c.channels, dy += c.channels)
 #pragma omp simd
-    for (int64_t i = 0; i < channels; ++i) {
-      sum[i] += dy[i];
-      product[i] += dy[i] * (x[i] - mean[i]);
-    }
+      for (int64_t i = 0; i < c.channels; ++i) {
+        const Channel<T> of(c, i);
+        const T g = limited.passed(dy[i], of(x[i]));
+        sum[i] += g;
+        product[i] += g * (x[i] - of.mean);
+      }
+  });
 }
 
 template <class T>
-void row_gradient(const void* p_dy, const void* px, void* p_dx, int64_t rows, int64_t channels, const void* p_mean,
-                  const void* p_scale, const void* p_slope, const void* p_shift) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *mean = static_cast<const T*>(p_mean);
-  const T *scale = static_cast<const T*>(p_scale), *slope = static_cast<const T*>(p_slope),
-          *shift = static_cast<const T*>(p_shift);
+void row_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offset, const void* p_dy, const void* px,
+                  void* p_dx, int64_t rows) {
+  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *slope = static_cast<const T*>(p_slope),
+          *offset = static_cast<const T*>(p_offset);
   T* dx = static_cast<T*>(p_dx);
-  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels, dx += channels)
+  with_limits<T>(c, [&](auto limited) {
+    for (int64_t r = 0; r < rows; ++r, x += c.channels, dy += c.channels, dx += c.channels)
 #pragma omp simd
-    for (int64_t i = 0; i < channels; ++i) dx[i] = scale[i] * dy[i] + slope[i] * (x[i] - mean[i]) + shift[i];
+      for (int64_t i = 0; i < c.channels; ++i) {
+        const Channel<T> of(c, i);
+        dx[i] = of.scale * limited.passed(dy[i], of(x[i])) + slope[i] * (x[i] - of.mean) + offset[i];
+      }
+  });
 }
 
 template <class T>

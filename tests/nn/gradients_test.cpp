@@ -93,6 +93,8 @@ TEST_CASE("gradients of the normalizations, in training and evaluation") {
   by_average.eval();
   check_layer(by_average, {4, 3});
   check_layer(nn::BatchNorm1d(3, {.track_running_stats = false}), {4, 3});
+  for (const nn::Activation f : {nn::Activation::relu6, nn::Activation::silu})
+    check_layer(nn::BatchNorm2d(2, {.activation = f}), {2, 2, 2, 3});
   check_layer(nn::RMSNorm(4), {3, 4});
   check_layer(nn::RMSNorm({2, 3}, {.affine = false}), {2, 2, 3});
   check_layer(nn::GroupNorm(2, 4), {2, 4, 2});

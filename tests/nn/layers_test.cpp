@@ -164,6 +164,20 @@ TEST_CASE("batch normalization keeps running statistics") {
   CHECK_THROWS_AS(nn::BatchNorm1d(0), ValueError);
 }
 
+TEST_CASE("batch normalization applies an activation function") {
+  const Tensor x = randn({4, 2, 3, 5}, float64) * 4;
+  for (const nn::Activation f : nn::all_activations()) {
+    if (nn::is_gated(f)) continue;
+    nn::BatchNorm2d plain(2, {.dtype = float64}), active(2, {.activation = f, .dtype = float64});
+    for (nn::BatchNorm2d* norm : {&plain, &active}) norm->weight.detach().fill_(3), norm->bias.detach().fill_(1.5);
+    const auto expected = nn::activate(f, plain(x)).to_vector<double>(), y = active(x).to_vector<double>();
+    for (size_t i = 0; i < y.size(); ++i) CHECK(y[i] == Approx(expected[i]).margin(1e-12));
+  }
+  nn::BatchNorm2d norm(2, {.activation = nn::Activation::relu6});
+  CHECK(norm.settings() == "2, activation = relu6");
+  CHECK(keys(norm) == Names{"weight", "bias", "running_mean", "running_var", "num_batches_tracked"});
+}
+
 TEST_CASE("layer normalization has weights of its shape") {
   nn::LayerNorm norm({2, 2}, {.dtype = float64});
   CHECK(keys(norm) == Names{"weight", "bias"});

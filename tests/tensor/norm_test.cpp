@@ -1,5 +1,6 @@
 #include <cotangent/tensor/norm.hpp>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -36,10 +37,12 @@ using Values = std::vector<double>;
 using Place = std::function<size_t(size_t element)>;
 
 /// The largest difference between a norm with its gradients and a naive one in double, which shares moments within a
-/// group of elements and a weight and a bias within a channel.
+/// group of elements and a weight and a bias within a channel, and limits its result.
 double difference(const raw::Normalized& n, const raw::NormGradients& g, const Tensor& x, const Tensor& dy,
-                  const Values& w, const Values& b, const Place& group, const Place& channel) {
-  const Values v = x.to_vector<double>(), d = dy.to_vector<double>();
+                  const Values& w, const Values& b, const Place& group, const Place& channel,
+                  const Limits& limits = {}) {
+  const Values v = x.to_vector<double>();
+  Values d = dy.to_vector<double>();
   const size_t groups = static_cast<size_t>(n.mean.numel());
   Values count(groups), mean(groups), var(groups), sum(groups), product(groups), y, dx, dw(w.size()), db(w.size());
   for (size_t i = 0; i < v.size(); ++i) count[group(i)] += 1;
@@ -48,7 +51,9 @@ double difference(const raw::Normalized& n, const raw::NormGradients& g, const T
   const auto h = [&](size_t i) { return (v[i] - mean[group(i)]) / std::sqrt(var[group(i)] + 1e-5); };
   for (size_t i = 0; i < v.size(); ++i) {
     const size_t c = channel(i), k = group(i);
-    y.push_back(h(i) * w[c] + b[c]);
+    const double all = h(i) * w[c] + b[c];
+    y.push_back(std::clamp(all, limits.low, limits.high));
+    if (all <= limits.low || all >= limits.high) d[i] = 0;
     sum[k] += d[i] * w[c] / count[k], product[k] += d[i] * w[c] * h(i) / count[k];
     dw[c] += d[i] * h(i), db[c] += d[i];
   }
@@ -136,16 +141,28 @@ TEST_CASE("layer, batch and group norm equal naive loops for every size and layo
         CHECK(difference(y, raw::layer_norm_backward("layer_norm", dy, x, true, w, y.mean, y.rstd, all), x, dy, wide,
                          shift, row, column) < bound);
         const raw::Normalized z = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5);
-        CHECK(difference(z, raw::batch_norm_backward("batch_norm", dy, x, w, z.mean, z.rstd, true, all), x, dy, wide,
+        CHECK(difference(z, raw::batch_norm_backward("batch_norm", dy, x, w, b, z.mean, z.rstd, true, all), x, dy, wide,
                          shift, column, column) < 10 * bound);
+        for (const Limits& limits : {Limits{0}, Limits{-0.3, 0.6}}) {
+          const raw::Normalized l = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5, limits);
+          const raw::NormGradients g =
+              raw::batch_norm_backward("batch_norm", dy, x, w, b, l.mean, l.rstd, true, all, limits);
+          CHECK(difference(l, g, x, dy, wide, shift, column, column, limits) < 10 * bound);
+        }
       }
       const Tensor x = randn({2, 4, size}, dtype) - 1, dy = randn({2, 4, size}, dtype), w = randn({4}, dtype),
                    b = randn({4}, dtype);
       const Values scale = w.to_vector<double>(), shift = b.to_vector<double>();
       const Place channel = [=](size_t i) { return i / n % 4; }, pair = [=](size_t i) { return i / n / 2; };
       const raw::Normalized y = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5);
-      CHECK(difference(y, raw::batch_norm_backward("batch_norm", dy, x, w, y.mean, y.rstd, true, all), x, dy, scale,
+      CHECK(difference(y, raw::batch_norm_backward("batch_norm", dy, x, w, b, y.mean, y.rstd, true, all), x, dy, scale,
                        shift, channel, channel) < bound);
+      for (const Limits& limits : {Limits{0}, Limits{-0.3, 0.6}}) {
+        const raw::Normalized l = raw::batch_norm("batch_norm", x, {}, {}, w, b, true, 0.1, 1e-5, limits);
+        const raw::NormGradients g =
+            raw::batch_norm_backward("batch_norm", dy, x, w, b, l.mean, l.rstd, true, all, limits);
+        CHECK(difference(l, g, x, dy, scale, shift, channel, channel, limits) < bound);
+      }
       const raw::Normalized z = raw::group_norm("group_norm", x, 2, w, b, 1e-5);
       CHECK(difference(z, raw::group_norm_backward("group_norm", dy, x, 2, w, z.mean, z.rstd, all), x, dy, scale, shift,
                        pair, channel) < bound);
@@ -168,7 +185,7 @@ TEST_CASE("normalisation gives the same bits for any number of threads", "[threa
     for (const Tensor& in : {x, lasts}) {
       const raw::Normalized n = train(in);
       const raw::NormGradients g =
-          raw::batch_norm_backward("batch_norm", dy, in, w, n.mean, n.rstd, true, {true, true, true});
+          raw::batch_norm_backward("batch_norm", dy, in, w, {}, n.mean, n.rstd, true, {true, true, true}, {0});
       for (const Tensor& t : {n.y, n.mean, n.rstd, g.x, g.weight, g.bias}) add(t);
     }
     const raw::Normalized n = raw::layer_norm("layer_norm", rows, 1, true, weight, {}, 1e-5);
