@@ -30,6 +30,7 @@ Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, con
 
 /// y[n, o, p] = bias[o] + sum over c and k of w[o, c, k] * x[n, c, p * stride - padding + k * dilation], where x is 0
 /// outside. x (N, C, ...), w (O, C/groups, ...), bias (O) or undefined. The operands fit: conv_shape has checked them.
+/// With 3 x 3 taps and many channels (Winograd's algorithm), an infinity in x makes its neighbours NaN.
 Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
 /// The adjoint of x -> conv(x, w): from g, shaped like y, to x's shape. `bias` is added to each channel, if defined.
 Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,

@@ -1,52 +1,17 @@
 // How a convolution is computed: the source is copied unit by unit, with its margins, and multiplied in tiles that read
 // it where it lies (no im2col, but for lines much shorter than a vector).
 #include <array>
-#include <atomic>
 
-#include <cotangent/tensor/conv_internal.hpp>
-#include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/conv_loops_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
 
-using detail::make_tensor;
 using kernels::ConvLoops;
 using kernels::PixelRun;
 
-constexpr int64_t kSerialWork = 400'000;  // multiplications that do not pay for a second thread
-constexpr int64_t kOuterPixels = 192;     // that a weight gradient takes at once
-constexpr int64_t kPackedRows = 48;       // of a result from which its pixels are packed
-constexpr int64_t kPartials = 4'000'000;  // elements of the partial sums of a weight gradient, at most
-
-template <class T>
-const ConvLoops& loops() {
-  return kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1];
-}
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory. A
-/// worker takes several neighbours at a time, for the sake of the memory that follows one another in them.
-template <class Body>
-void for_workers(int64_t workers, int64_t tasks, Body&& body) {
-  const int64_t share = std::max<int64_t>(1, tasks / (8 * workers));
-  std::atomic<int64_t> next{0};
-  parallel_chunks(workers, [&](int64_t w) {
-    for (int64_t first; (first = next.fetch_add(share, std::memory_order_relaxed)) < tasks;)
-      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(w, t);
-  });
-}
-int64_t worker_count(int64_t tasks, double work) {
-  return work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks);
-}
-
-template <class T>
-struct Scratch {
-  Scratch(int64_t count_, int64_t each_)
-      : each(round_up(each_, 64)), memory(make_tensor({count_ * each}, dtype_of<T>)) {}
-  T* of(int64_t worker) const { return memory.data<T>() + worker * each; }
-  int64_t each;
-  Tensor memory;
-};
+constexpr int64_t kOuterPixels = 192;  // that a weight gradient takes at once
+constexpr int64_t kPackedRows = 48;    // of a result from which its pixels are packed
 
 /// Calls f(channel, tap of the kernel) in the order of the depth.
 template <class F>
@@ -135,36 +100,6 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& 
   if (filled > 0) finish();
 }
 
-/// Weights in the order of use: blocks of `tile` rows of a group, the depth, the rows of a block. Missing rows are 0.
-template <class T>
-void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
-                  T* to) {
-  const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth(), taps = s.taps();
-  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
-  const int64_t first_tap = (z.tap * y.kernel + y.tap) * x.kernel + x.tap;
-  bool in_order = strides.channel == taps;  // the depth of a row is then one run
-  for (const ConvAxis& a : s.axes) in_order = in_order && a.tap == 0 && a.tap_step == 1 && a.taps == a.kernel;
-  const auto pack = kernels::kernels().gemm.pack[sizeof(T) == 4 ? 0 : 1];
-  parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b) {
-      const int64_t first_row = b % blocks * tile, count = std::min(tile, rows - first_row);
-      const T* from = w + b / blocks * strides.group + first_row * strides.row;
-      T* block = to + b * tile * depth;
-      if (in_order || taps == 1) {
-        pack(tile, depth, count, from + first_tap, in_order ? 1 : strides.channel, strides.row, block);
-        continue;
-      }
-      std::fill_n(block, tile * depth, T(0));
-      for (int64_t r = 0; r < count; ++r) {
-        T* column = block + r;
-        for_depth(s, [&](int64_t c, int64_t tap) {
-          *column = from[r * strides.row + c * strides.channel + tap], column += tile;
-        });
-      }
-    }
-  });
-}
-
 /// The weights of 3 x 3 taps in the order of the pixels: those of an input gradient come backwards.
 template <class T>
 std::array<T, 9> nine(const ConvSource& s, const T* w) {
@@ -200,8 +135,38 @@ void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
 }  // namespace
 
 template <class T>
+void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
+                  T* to) {
+  const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth(), taps = s.taps();
+  const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
+  const int64_t first_tap = (z.tap * y.kernel + y.tap) * x.kernel + x.tap;
+  bool in_order = strides.channel == taps;  // the depth of a row is then one run
+  for (const ConvAxis& a : s.axes) in_order = in_order && a.tap == 0 && a.tap_step == 1 && a.taps == a.kernel;
+  const auto pack = kernels::kernels().gemm.pack[sizeof(T) == 4 ? 0 : 1];
+  parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b) {
+      const int64_t first_row = b % blocks * tile, count = std::min(tile, rows - first_row);
+      const T* from = w + b / blocks * strides.group + first_row * strides.row;
+      T* block = to + b * tile * depth;
+      if (in_order || taps == 1) {
+        pack(tile, depth, count, from + first_tap, in_order ? 1 : strides.channel, strides.row, block);
+        continue;
+      }
+      std::fill_n(block, tile * depth, T(0));
+      for (int64_t r = 0; r < count; ++r) {
+        T* column = block + r;
+        for_depth(s, [&](int64_t c, int64_t tap) {
+          *column = from[r * strides.row + c * strides.channel + tap], column += tile;
+        });
+      }
+    }
+  });
+}
+
+template <class T>
 void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
               const T* bias, T* y) {
+  if (winograd_pays(s, rows)) return convolve_winograd(s, groups, rows, x, w, strides, bias, y);
   const ConvLoops& loop = loops<T>();
   const bool narrow = rows < kNarrowConv;
   const int64_t depth = s.depth(), block = narrow ? 1 : loop.rows, blocks = (rows + block - 1) / block,
@@ -290,9 +255,27 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
   });
 }
 
-// Partial sums over chunks of units, which the shapes alone determine, and then their sum.
+template <class T>
+void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_t depth, int64_t rows, int64_t width,
+                T* dw) {
+  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+  const auto add = kernels::kernels().binary[int(kernels::Binary::add)][int(dtype_of<T>)];
+  parallel_for(0, groups * each, std::max<int64_t>(64, 32768 / chunks), [&](int64_t first, int64_t last) {
+    for (int64_t c = 1; c < chunks; ++c)
+      add(partial + first, partial + c * groups * each + first, partial + first, last - first, kernels::Layout::both, 0,
+          0);
+  });
+  for (int64_t i = 0; i < groups; ++i) {
+    if (rows < kNarrowConv)
+      std::memcpy(dw + i * rows * depth, partial + i * each, static_cast<size_t>(rows * depth) * sizeof(T));
+    else
+      transpose(partial + i * each, depth, rows, width, dw + i * rows * depth, depth);
+  }
+}
+
 template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
+  if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
   const bool narrow = rows < kNarrowConv;
@@ -301,7 +284,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
   const int64_t width = narrow ? rows : round_up(rows, loop.lanes);
   const int64_t each = height * width;
   const int64_t x_group = s.channels * s.channel_stride, g_group = rows * s.result_channel_stride;
-  const int64_t chunks = std::min(s.units, std::clamp<int64_t>(kPartials / (groups * each), 4, 32));
+  const int64_t chunks = chunk_count(s, groups * each);
   const int64_t tasks = chunks * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
   const int64_t workers = worker_count(tasks, work);
@@ -360,25 +343,17 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     }
   });
 
-  // the sum of the chunks, onto the first of them, and then into its place
-  T* const total = partial.data<T>();
-  const auto add = kernels::kernels().binary[int(kernels::Binary::add)][int(dtype_of<T>)];
-  parallel_for(0, groups * each, std::max<int64_t>(64, 32768 / chunks), [&](int64_t first, int64_t last) {
-    for (int64_t c = 1; c < chunks; ++c)
-      add(total + first, total + c * groups * each + first, total + first, last - first, kernels::Layout::both, 0, 0);
-  });
-  for (int64_t i = 0; i < groups; ++i) {
-    if (narrow)
-      std::memcpy(dw + i * each, total + i * each, static_cast<size_t>(each) * sizeof(T));
-    else
-      transpose(total + i * each, depth, rows, width, dw + i * rows * depth, depth);
-  }
+  sum_chunks(partial.data<T>(), chunks, groups, each, depth, rows, width, dw);
 }
 
 template void convolve(const ConvSource&, int64_t, int64_t, const float*, const float*, WeightStrides, const float*,
                        float*);
 template void convolve(const ConvSource&, int64_t, int64_t, const double*, const double*, WeightStrides, const double*,
                        double*);
+template void pack_weights(const ConvSource&, int64_t, int64_t, int64_t, const float*, WeightStrides, float*);
+template void pack_weights(const ConvSource&, int64_t, int64_t, int64_t, const double*, WeightStrides, double*);
+template void sum_chunks(float*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, float*);
+template void sum_chunks(double*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double*);
 template void correlate(const ConvSource&, int64_t, int64_t, const float*, const float*, float*);
 template void correlate(const ConvSource&, int64_t, int64_t, const double*, const double*, double*);
 

@@ -1,68 +1,18 @@
 // Convolution over panels: the source pixels that a block of results reads, packed so that it becomes a matrix product
-// whose tile of results stays in registers. Compilers' vector extensions, not intrinsics: a `Vec` is as wide as the
-// instruction set allows, and the loops over it are unrolled so that every accumulator gets a register.
-#include <cotangent/tensor/kernels/kernels.hpp>
-#include <cotangent/tensor/kernels/vector.hpp>
+// whose tile of results stays in registers.
+#include <cotangent/tensor/kernels/lanes.hpp>
+#include <cotangent/tensor/kernels/transpose.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kRows = 8, kVectors = 3, kOuterRows = 12, kOuterVectors = 2;  // of 32 registers
+constexpr int kRows = 8, kVectors = 3, kOuterRows = 8, kOuterVectors = 2;  // of 32 registers
 #elif defined(__AVX__)
 constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;  // of 16 registers
 #else
 constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;
 #endif
-
-#define COTANGENT_UNROLL _Pragma("GCC unroll 16")
-
-template <class T>
-struct Simd;
-template <>
-struct Simd<float> {
-  typedef float Vec __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
-  typedef int32_t Mask __attribute__((vector_size(kVectorBytes)));
-  using Lane = int32_t;
-};
-template <>
-struct Simd<double> {
-  typedef double Vec __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
-  typedef int64_t Mask __attribute__((vector_size(kVectorBytes)));
-  using Lane = int64_t;
-};
-template <class T>
-using Vec = typename Simd<T>::Vec;
-template <class T>
-constexpr int kLanes = kVectorBytes / int(sizeof(T));
-
-template <class T>
-Vec<T> load(const T* p) {
-  return *reinterpret_cast<const Vec<T>*>(p);
-}
-template <class T>
-void store(T* p, Vec<T> v) {
-  *reinterpret_cast<Vec<T>*>(p) = v;
-}
-
-// y[i] = x[i] for n < kLanes elements, in halves.
-template <class T>
-void copy_few(const T* x, T* y, int64_t n) {
-  constexpr int L = kLanes<T>;
-  COTANGENT_UNROLL for (int part = L / 2; part > 0; part /= 2) {
-    if (!(n & part)) continue;
-    __builtin_memcpy(y, x, static_cast<uint64_t>(part) * sizeof(T));
-    x += part, y += part;
-  }
-}
-
-template <class T>
-void copy_row(const T* x, T* y, int64_t n) {
-  constexpr int L = kLanes<T>;
-  if (n < L) return copy_few(x, y, n);
-  for (int64_t i = 0; i + L <= n; i += L) store(y + i, load(x + i));
-  store(y + n - L, load(x + n - L));
-}
 
 template <class T>
 void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, void* ppanel,
@@ -80,6 +30,28 @@ void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun*
     for (int64_t j = 0; j < run_count; ++j) copy_row(x + offsets[k] + runs[j].from, panel + runs[j].to, runs[j].count);
 }
 
+template <class T, int L, int... I>
+Row<T, L> even_then_odd(Row<T, L> low, Row<T, L> high, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(low, high, (2 * I + (I < L / 2 ? 0 : 1))...);
+}
+
+// y[i] = x[2 i]. No element beyond the last one is read, therefore `high` starts at an odd place. The last vector ends
+// with the row, and so overlaps the one before it; rows shorter than a vector take a shorter one.
+template <class T, int L>
+void every_second_of(const T* x, T* y, int64_t n) {
+  if constexpr (L == 2) {
+    for (int64_t i = 0; i < n; ++i) y[i] = x[2 * i];
+  } else {
+    if (n < L) return every_second_of<T, L / 2>(x, y, n);
+    for (int64_t i = 0; i < n; i += L) {
+      const int64_t at = i + L <= n ? i : n - L;
+      const auto low = load_row<Row<T, L>>(x + 2 * at), high = load_row<Row<T, L>>(x + 2 * at + L - 1);
+      const Row<T, L> even = even_then_odd<T, L>(low, high, std::make_integer_sequence<int, L>{});
+      __builtin_memcpy(y + at, &even, sizeof even);
+    }
+  }
+}
+
 template <class T>
 void copy(const void* px, int64_t x_stride, int64_t step, void* py, int64_t y_stride, int64_t rows, int64_t n) {
   const T* x = static_cast<const T*>(px);
@@ -88,8 +60,7 @@ void copy(const void* px, int64_t x_stride, int64_t step, void* py, int64_t y_st
     if (step == 1) {
       copy_row(x, y, n);
     } else if (step == 2) {
-#pragma omp simd
-      for (int64_t i = 0; i < n; ++i) y[i] = x[2 * i];
+      every_second_of<T, kLanes<T>>(x, y, n);
     } else {
       for (int64_t i = 0; i < n; ++i) y[i] = x[i * step];
     }

@@ -229,6 +229,42 @@ struct ConvLoops {
                         void* sums);
 };
 
+/// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map
+/// from squares of vectors to squares of another size:
+///   y[r * y_row + run.to + j * y_plane + lane] = map of x[r * x_row + run.from + offsets[i] + lane], each run a vector
+struct WinogradMap {
+  int64_t rows;
+  const void* x;
+  int64_t x_row;
+  const int64_t* offsets;
+  void* y;
+  int64_t y_row, y_plane;
+  const PixelRun* runs;
+  int64_t run_count;
+};
+/// Neighbouring tiles of a result, from the vectors' tile `tile` on, and where their pixels lie.
+struct WinogradLine {
+  int64_t tile, place, rows, columns;
+};
+/// From products[plane * i + r * row_stride + tile], for 16 planes i, to the lines of `rows` channels r of y.
+struct WinogradResult {
+  int64_t rows, vectors;
+  const void* products;
+  int64_t row_stride, plane;
+  const WinogradLine* lines;
+  int64_t line_count;
+  void* y;
+  int64_t y_channel, y_row;
+};
+inline constexpr int kWinogradVectors = 3;  ///< of tiles, at most, in a WinogradResult
+struct WinogradLoops {
+  void (*source)(const WinogradMap& map);           ///< 4 x 4 pixels to 4 x 4
+  void (*weight)(const WinogradMap& map);           ///< 3 x 3 taps to 4 x 4
+  void (*result_gradient)(const WinogradMap& map);  ///< 2 x 2 pixels to 4 x 4
+  void (*weight_gradient)(const WinogradMap& map);  ///< 4 x 4 to 3 x 3 taps
+  void (*result)(const WinogradResult& result);
+};
+
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
 inline constexpr int64_t kColumns = 128;
 
@@ -458,6 +494,7 @@ struct Table {
   GemmLoops gemm;
   NormLoops norm[2];
   ConvLoops conv[2];  // float32, float64
+  WinogradLoops winograd[2];
   AttentionLoops attention;
   RecurrentLoops recurrent[2];  // float32, float64
   PoolLoops pool[2];

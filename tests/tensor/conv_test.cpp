@@ -6,6 +6,7 @@
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/random.hpp>
 
 using namespace cotangent;
 
@@ -66,6 +67,10 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{2, 3, 15, 14}, {3, 1, 3, 3}, 2, 1, 1, 3},       // a gradient with zeros in between
       {{1, 2, 90, 61}, {2, 1, 3, 3}, {2, 3}, 1, 1, 2},  // the same in bands
       {{2, 3, 20, 17}, {3, 1, 5, 3}, {3, 2}, 2, {1, 2}, 3},
+      {{3, 17, 14, 15}, {19, 17, 3, 3}, 1, 1, 1, 1},  // Winograd's tiles, the last of which are not whole
+      {{2, 32, 11, 8}, {48, 16, 3, 3}, 1, {2, 0}, 1, 2},
+      {{1, 16, 130, 67}, {16, 16, 3, 3}, 1, 0, 1, 1},  // in bands
+      {{19, 20, 7, 4}, {33, 20, 3, 3}, 1, 1, 1, 1},
   };
   for (const Case& c : cases)
     for (Dtype dtype : {float32, float64}) {
@@ -92,4 +97,23 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       CHECK(equal(dx, input));
       CHECK(equal(dw, weight));
     }
+}
+
+TEST_CASE("Winograd's tiles round little more than sums in order do") {
+  const auto distance = [](const Tensor& a, const Tensor& b) {  // of float32 from float64
+    double most = 0;
+    for (int64_t i = 0; i < a.numel(); ++i) most = std::max(most, std::abs(a.data<float>()[i] - b.data<double>()[i]));
+    return most;
+  };
+  Generator generator(1);
+  const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, 1, 1, 1);
+  const Tensor x = randn({2, 64, 14, 14}, float32, generator), w = randn({64, 64, 3, 3}, float32, generator),
+               dy = randn({2, 64, 14, 14}, float32, generator);
+  const Tensor x64 = raw::cast(x, float64), w64 = raw::cast(w, float64), dy64 = raw::cast(dy, float64);
+  // each is a sum of some 500 products of normal numbers, and the largest is about 100
+  CHECK(distance(raw::conv("conv2d", x, w, {}, g), raw::conv("conv2d", x64, w64, {}, g)) < 1e-4);
+  CHECK(distance(raw::conv_input_grad("conv2d", dy, w, {}, x.shape(), g),
+                 raw::conv_input_grad("conv2d", dy64, w64, {}, x.shape(), g)) < 1e-4);
+  CHECK(distance(raw::conv_weight_grad("conv2d", dy, x, w.shape(), g),
+                 raw::conv_weight_grad("conv2d", dy64, x64, w.shape(), g)) < 1e-4);
 }

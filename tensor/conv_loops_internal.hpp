@@ -1,0 +1,67 @@
+// Private: what the ways to compute a convolution share.
+#pragma once
+#include <atomic>
+
+#include <cotangent/tensor/conv_internal.hpp>
+#include <cotangent/tensor/parallel.hpp>
+
+namespace cotangent::raw {
+
+using detail::make_tensor;
+
+inline constexpr int64_t kSerialWork = 400'000;  // multiplications that do not pay for a second thread
+inline constexpr int64_t kPartials = 4'000'000;  // elements of the partial sums of a weight gradient, at most
+
+template <class T>
+const kernels::ConvLoops& loops() {
+  return kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1];
+}
+inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory. A
+/// worker takes several neighbours at a time, for the sake of the memory that follows one another in them.
+template <class Body>
+void for_workers(int64_t workers, int64_t tasks, Body&& body) {
+  const int64_t share = std::max<int64_t>(1, tasks / (8 * workers));
+  std::atomic<int64_t> next{0};
+  parallel_chunks(workers, [&](int64_t w) {
+    for (int64_t first; (first = next.fetch_add(share, std::memory_order_relaxed)) < tasks;)
+      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(w, t);
+  });
+}
+inline int64_t worker_count(int64_t tasks, double work) {
+  return work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks);
+}
+
+template <class T>
+struct Scratch {
+  Scratch(int64_t count_, int64_t each_)
+      : each(round_up(each_, 64)), memory(make_tensor({count_ * each}, dtype_of<T>)) {}
+  T* of(int64_t worker) const { return memory.data<T>() + worker * each; }
+  int64_t each;
+  Tensor memory;
+};
+
+/// Weights in the order of use: blocks of `tile` rows of a group, the depth, the rows of a block. Missing rows are 0.
+template <class T>
+void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
+                  T* to);
+
+/// A weight gradient is summed over chunks of units, which the shapes alone determine: how many, where a partial sum
+/// has `elements`; and then the sum of them, of depth x width elements each or more, into its place.
+inline int64_t chunk_count(const ConvSource& s, int64_t elements) {
+  return std::min(s.units, std::clamp<int64_t>(kPartials / elements, 4, 32));
+}
+template <class T>
+void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_t depth, int64_t rows, int64_t width,
+                T* dw);
+
+/// convolve and correlate by Winograd's algorithm, and whether that is faster.
+bool winograd_pays(const ConvSource& s, int64_t rows);
+template <class T>
+void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
+                       const T* bias, T* y);
+template <class T>
+void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw);
+
+}  // namespace cotangent::raw

@@ -1,0 +1,108 @@
+// The maps of Winograd's convolution (see tensor/conv_winograd.cpp), each of which is a small matrix applied to the
+// rows and to the columns of a square of vectors. They need additions only, apart from halves.
+#include <cotangent/tensor/kernels/lanes.hpp>
+#include <cotangent/tensor/kernels/transpose.hpp>
+
+namespace cotangent::kernels {
+namespace {
+
+// Each map takes `from` elements at x[0], x[step], ... to `to` elements of y, likewise.
+struct Source {
+  static constexpr int from = 4, to = 4;
+  template <class V>
+  static void map(const V* x, int n, V* y, int m) {
+    y[0] = x[0] - x[2 * n], y[m] = x[n] + x[2 * n], y[2 * m] = x[2 * n] - x[n], y[3 * m] = x[n] - x[3 * n];
+  }
+};
+struct Weight {
+  static constexpr int from = 3, to = 4;
+  template <class V>
+  static void map(const V* x, int n, V* y, int m) {
+    const V even = x[0] + x[2 * n];
+    y[0] = x[0], y[m] = (even + x[n]) / 2, y[2 * m] = (even - x[n]) / 2, y[3 * m] = x[2 * n];
+  }
+};
+struct Result {
+  static constexpr int from = 4, to = 2;
+  template <class V>
+  static void map(const V* x, int n, V* y, int m) {
+    y[0] = x[0] + x[n] + x[2 * n], y[m] = x[n] - x[2 * n] - x[3 * n];
+  }
+};
+// The adjoints of the last two.
+struct ResultGradient {
+  static constexpr int from = 2, to = 4;
+  template <class V>
+  static void map(const V* x, int n, V* y, int m) {
+    y[0] = x[0], y[m] = x[0] + x[n], y[2 * m] = x[0] - x[n], y[3 * m] = -x[n];
+  }
+};
+struct WeightGradient {
+  static constexpr int from = 4, to = 3;
+  template <class V>
+  static void map(const V* x, int n, V* y, int m) {
+    const V sum = (x[n] + x[2 * n]) / 2;
+    y[0] = x[0] + sum, y[m] = (x[n] - x[2 * n]) / 2, y[2 * m] = sum + x[3 * n];
+  }
+};
+
+template <class Map, class V>
+void both_ways(const V (&x)[Map::from * Map::from], V (&y)[Map::to * Map::to]) {
+  V half[Map::to * Map::from];
+  COTANGENT_UNROLL for (int i = 0; i < Map::from; ++i) Map::map(x + i, Map::from, half + i, Map::from);
+  COTANGENT_UNROLL for (int i = 0; i < Map::to; ++i) Map::map(half + i * Map::from, 1, y + i * Map::to, 1);
+}
+
+template <class T, class Map>
+void transform(const WinogradMap& t) {
+  for (int64_t r = 0; r < t.rows; ++r)
+    for (int64_t j = 0; j < t.run_count; ++j) {
+      const T* from = static_cast<const T*>(t.x) + r * t.x_row + t.runs[j].from;
+      T* to = static_cast<T*>(t.y) + r * t.y_row + t.runs[j].to;
+      Vec<T> x[Map::from * Map::from], y[Map::to * Map::to];
+      COTANGENT_UNROLL for (int i = 0; i < Map::from * Map::from; ++i) x[i] = load(from + t.offsets[i]);
+      both_ways<Map>(x, y);
+      COTANGENT_UNROLL for (int i = 0; i < Map::to * Map::to; ++i) store(to + i * t.y_plane, y[i]);
+    }
+}
+
+template <class T>
+void result(const WinogradResult& t) {
+  constexpr int L = kLanes<T>;
+  constexpr std::make_integer_sequence<int, L> lanes;
+  const T* m = static_cast<const T*>(t.products);
+  T* y = static_cast<T*>(t.y);
+  T pixels[2][kWinogradVectors * 2 * L];
+  for (int64_t r = 0; r < t.rows; ++r, m += t.row_stride, y += t.y_channel) {
+    for (int64_t v = 0; v < t.vectors; ++v) {
+      Vec<T> x[16], square[4];
+      COTANGENT_UNROLL for (int i = 0; i < 16; ++i) x[i] = load(m + i * t.plane + v * L);
+      both_ways<Result>(x, square);
+      COTANGENT_UNROLL for (int i = 0; i < 2; ++i) {
+        store(pixels[i] + 2 * v * L, Vec<T>(interleave<T, L, L, false>(square[2 * i], square[2 * i + 1], lanes)));
+        store(pixels[i] + 2 * v * L + L, Vec<T>(interleave<T, L, L, true>(square[2 * i], square[2 * i + 1], lanes)));
+      }
+    }
+    for (int64_t j = 0; j < t.line_count; ++j) {
+      const WinogradLine& line = t.lines[j];
+      for (int64_t i = 0; i < line.rows; ++i)
+        copy_row(pixels[i] + 2 * line.tile, y + line.place + i * t.y_row, line.columns);
+    }
+  }
+}
+
+template <class T>
+WinogradLoops loops() {
+  return {transform<T, Source>, transform<T, Weight>, transform<T, ResultGradient>, transform<T, WeightGradient>,
+          result<T>};
+}
+
+}  // namespace
+
+namespace COTANGENT_ISA {
+void fill_winograd(Table& t) {
+  t.winograd[0] = loops<float>();
+  t.winograd[1] = loops<double>();
+}
+}  // namespace COTANGENT_ISA
+}  // namespace cotangent::kernels
