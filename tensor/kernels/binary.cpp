@@ -59,36 +59,31 @@ COTANGENT_BINARY(ThresholdBackward, b <= p ? T(0) : a)                          
 COTANGENT_BINARY(EluBackward, b > T(0) ? a : a * (p * m_quick_exp(b * q)))                                  // x
 COTANGENT_BINARY(SeluBackward, a*(b > T(0) ? T(kSeluScale) : T(kSeluScale * kSeluAlpha) * m_quick_exp(b)))  // x
 COTANGENT_BINARY(SoftplusBackward, b* p > q ? a : a * m_sigmoid(b * p))                                     // x
-template <class T>
-T gelu_slope(T x) {
-  const T bell = m_quick_exp(T(-0.5) * x * x);
-  return m_normal_cdf(x, bell) + x * T(kInvSqrt2Pi) * bell;
-}
-COTANGENT_BINARY(GeluBackward, a* gelu_slope(b))  // x
+COTANGENT_BINARY(GeluBackward, a* m_gelu_slope(b))                                                          // x
 template <class T>
 T gelu_tanh_slope(T x) {  // of x sigmoid(2 sqrt(2 / pi) (x + c x^3)), which is another way to write it
   constexpr T linear = T(2 * kSqrt2OverPi), cubic = T(2 * kSqrt2OverPi * kGeluCubic);
-  const T s = m_sigmoid(x * (linear + cubic * x * x));
+  const T s = T(1) / (T(1) + m_quickest_exp(-x * (linear + cubic * x * x)));
   return s + x * s * (T(1) - s) * (linear + T(3) * cubic * x * x);
 }
 COTANGENT_BINARY(GeluTanhBackward, a* gelu_tanh_slope(b))  // x
 template <class T>
 T silu_slope(T x) {
-  const T s = m_sigmoid(x);
+  const T s = T(1) / (T(1) + m_quickest_exp(-x));
   return s * (T(1) + x * (T(1) - s));
 }
 COTANGENT_BINARY(SiluBackward, a* silu_slope(b))  // x
 template <class T>
 T swish_slope(T x, T beta) {
-  const T s = m_sigmoid(x * beta);
+  const T s = T(1) / (T(1) + m_quickest_exp(-x * beta));
   return s * (T(1) + beta * x * (T(1) - s));
 }
 COTANGENT_BINARY(SwishBackward, a* swish_slope(b, p))  // x
 template <class T>
 T mish_slope(T x) {  // t + x (1 - t^2) sigmoid(x) for t = tanh(softplus(x))
   const MishParts<T> parts = m_mish(x);
-  const T d = parts.denominator, bend = T(4) * parts.e * (T(1) + parts.e) * (x > T(0) ? parts.e : T(1));
-  return parts.numerator / d + x * (bend / (d * d));
+  const T d = parts.above + T(2);
+  return parts.above / d + x * (T(4) * parts.e * (T(1) + parts.e) / (d * d));
 }
 COTANGENT_BINARY(MishBackward, a* mish_slope(b))                                                  // x
 COTANGENT_BINARY(SoftsignBackward, a / ((T(1) + m_fabs(b)) * (T(1) + m_fabs(b))))                 // x
@@ -104,7 +99,7 @@ COTANGENT_BINARY(TanhshrinkBackward, a* tanhshrink_slope(b))  // x
 
 // Losses: a is what the model gives, b the target.
 COTANGENT_BINARY(ScaledSub, (a - b) * p)
-COTANGENT_BINARY(BceWithLogits, (a > T(0) ? a : T(0)) - a * b + m_log1p_unit(m_quick_exp(-m_fabs(a))))
+COTANGENT_BINARY(BceWithLogits, (a < T(0) ? T(0) : a) - a * b + m_log1p_unit(m_decay(a)))
 COTANGENT_BINARY(BceWithLogitsSlope, m_sigmoid(a) - b)
 
 COTANGENT_BINARY(Eq, a == b)

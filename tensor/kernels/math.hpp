@@ -80,12 +80,44 @@ template <class T>
   return x > high ? high : x;
 }
 
-/// e^x without denormal results: 0 below -87.7, infinity above 88.4, else within 1.5 ulp.
-[[maybe_unused]] inline float m_quick_exp(float x) {
-  const ExpParts e = m_exp_parts(m_at_most(m_at_least(x, -88.0f), 89.0f));
-  return (e.rest + 1.0f) * e.power;
+// Bounds by the bits: of integers the compiler has one instruction each, and knows it, where it would branch on floats
+// for the sake of NaN. NaN becomes the bound, or stays.
+[[maybe_unused]] inline float m_at_least_negative(float x, float low) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, x), bound = __builtin_bit_cast(uint32_t, low);
+  return __builtin_bit_cast(float, bits < bound ? bits : bound);
 }
-[[maybe_unused]] inline double m_quick_exp(double x) { return m_exp(x); }
+[[maybe_unused]] inline float m_at_most_positive(float x, float high) {
+  const int32_t bits = __builtin_bit_cast(int32_t, x), bound = __builtin_bit_cast(int32_t, high);
+  return __builtin_bit_cast(float, bits < bound ? bits : bound);
+}
+[[maybe_unused]] inline double m_at_most_positive(double x, double high) { return x < high ? x : high; }
+
+/// e^x for x in [-88, 89], without denormal results: 0 below -87.7, infinity above 88.4, else within 2 ulp.
+[[maybe_unused]] inline float m_exp_within(float x) {
+  const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 0.0082902690f;
+  p = p * r + 0.0418981611f;
+  p = p * r + 0.1666763818f;
+  p = p * r + 0.4999914783f;
+  p = p * r + 0.9999997063f;
+  p = p * r + 1.0f;
+  return p * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23);
+}
+/// The same of any number. NaN gives some number.
+[[maybe_unused]] inline float m_quickest_exp(float x) {
+  return m_exp_within(m_at_most_positive(m_at_least_negative(x, -88.0f), 89.0f));
+}
+[[maybe_unused]] inline double m_quickest_exp(double x) { return m_exp(x); }
+/// The same, and NaN stays NaN.
+template <class T>
+[[maybe_unused]] inline T m_quick_exp(T x) {
+  const T y = m_quickest_exp(x);
+  return x != x ? x : y;
+}
+/// e^-|x|. NaN gives some number.
+[[maybe_unused]] inline float m_decay(float x) { return m_exp_within(m_at_least_negative(-m_fabs(x), -88.0f)); }
+[[maybe_unused]] inline double m_decay(double x) { return m_exp(-m_fabs(x)); }
 
 /// e^x - 1 for x <= 0.
 [[maybe_unused]] inline float m_negative_expm1(float x) {
@@ -96,9 +128,10 @@ template <class T>
 
 /// (e^2x - 1) / (e^2x + 1), which is 1 beyond 10.
 [[maybe_unused]] inline float m_tanh(float x) {
-  const ExpParts e = m_exp_parts(2.0f * m_at_most(m_fabs(x), 10.0f));
+  const ExpParts e = m_exp_parts(2.0f * m_at_most_positive(m_fabs(x), 10.0f));
   const float difference = e.power * e.rest + (e.power - 1.0f);
-  return __builtin_copysignf(difference / (difference + 2.0f), x);
+  const float y = __builtin_copysignf(difference / (difference + 2.0f), x);
+  return x != x ? x : y;
 }
 [[maybe_unused]] inline double m_tanh(double x) { return ::tanh(x); }
 
@@ -114,22 +147,33 @@ template <class T>
 }
 [[maybe_unused]] inline double m_log1p_unit(double e) { return m_log1p(e); }
 
-/// The normal distribution function. `bell` is e^(-x^2/2), which the caller needs, too.
-[[maybe_unused]] inline float m_normal_cdf(float x, float bell) {
-  const float u = 1.0f / (1.0f + 0.295f * m_fabs(x));  // the tail over the bell is a polynomial of u
-  float p = 0.0397181175f;
-  p = p * u - 0.1847475116f;
-  p = p * u + 0.2735831502f;
-  p = p * u - 0.1197819346f;
-  p = p * u + 0.1680137581f;
-  p = p * u + 0.0840692401f;
-  p = p * u + 0.1218582054f;
-  p = p * u + 0.1172688768f;
-  p = p * u + 1.811351412e-5f;
-  const float tail = bell * p;
-  return x < 0.0f ? tail : 1.0f - tail;
+/// The normal distribution function at -|x|, as a product: e^(-x^2/2), and a ratio that varies little. NaN gives some
+/// number.
+struct NormalTail {
+  float bell, ratio;
+};
+[[maybe_unused]] inline NormalTail m_normal_tail(float x) {
+  const float u = m_at_most_positive(m_fabs(x), 13.28f), z = u * u;
+  // the bell as in m_quick_exp, but of a power of two: one step less
+  const float shifted = z * -0.72134752f + 12582912.0f, n = shifted - 12582912.0f;
+  const float r = z * -0.72134752f - n;
+  float e = 0.0013264722f;
+  e = e * r + 0.0096715130f;
+  e = e * r + 0.0555073376f;
+  e = e * r + 0.2402224208f;
+  e = e * r + 0.6931469776f;
+  e = e * r + 1.0f;
+  float p = 0.0142447677f;
+  p = p * u + 0.1075395348f;
+  p = p * u + 0.3408583143f;
+  p = p * u + 0.5f;
+  float q = 0.0357186956f;
+  q = q * u + 0.2691564943f;
+  q = q * u + 0.8956579789f;
+  q = q * u + 1.4795987681f;
+  q = q * u + 1.0f;
+  return {e * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23), p / q};
 }
-[[maybe_unused]] inline double m_normal_cdf(double x, double) { return 0.5 * (1 + m_erf(x * kSqrtHalf)); }
 
 template <class T>
 [[maybe_unused]] inline T m_sigmoid(T x) {
@@ -137,18 +181,33 @@ template <class T>
 }
 template <class T>
 [[maybe_unused]] inline T m_softplus(T x) {  // log(1 + exp(x)) without overflow
-  return (x > T(0) ? x : T(0)) + m_log1p_unit(m_quick_exp(-m_fabs(x)));
+  return (x < T(0) ? T(0) : x) + m_log1p_unit(m_decay(x));
 }
 
-/// tanh(softplus(x)) as a ratio of polynomials of e = exp(-|x|), which can't overflow.
+/// x times the normal distribution function, and the slope of that.
+[[maybe_unused]] inline float m_gelu(float x) {
+  const NormalTail tail = m_normal_tail(x);
+  return (x < 0.0f ? 0.0f : x) - m_fabs(x) * (tail.bell * tail.ratio);
+}
+[[maybe_unused]] inline float m_gelu_slope(float x) {
+  const NormalTail tail = m_normal_tail(x);
+  const float below = tail.bell * (tail.ratio - static_cast<float>(kInvSqrt2Pi) * m_fabs(x));
+  return x < 0.0f ? below : 1.0f - below;
+}
+[[maybe_unused]] inline double m_gelu(double x) { return x * (0.5 + 0.5 * m_erf(x * kSqrtHalf)); }
+[[maybe_unused]] inline double m_gelu_slope(double x) {
+  return 0.5 + 0.5 * m_erf(x * kSqrtHalf) + x * kInvSqrt2Pi * m_exp(-0.5 * x * x);
+}
+
+/// tanh(softplus(x)) = above / (above + 2) for the e = e^x, and 1 beyond 20.
 template <class T>
 struct MishParts {
-  T e, numerator, denominator;
+  T e, above;
 };
 template <class T>
 [[maybe_unused]] inline MishParts<T> m_mish(T x) {
-  const T e = m_quick_exp(-m_fabs(x)), numerator = x > T(0) ? T(1) + T(2) * e : e * (e + T(2));
-  return {e, numerator, numerator + (x > T(0) ? T(2) * e * e : T(2))};
+  const T e = m_quickest_exp(m_at_most_positive(x, T(20)));
+  return {e, e * (e + T(2))};
 }
 
 }  // namespace

@@ -39,17 +39,18 @@ COTANGENT_UNARY(Threshold, x <= p ? q : x)
 COTANGENT_UNARY(Heaviside, x > T(0) ? T(1) : x < T(0) ? T(0) : x == T(0) ? p : x)
 COTANGENT_UNARY(Elu, x > T(0) ? x : p * m_negative_expm1(x * q))
 COTANGENT_UNARY(Selu, x > T(0) ? T(kSeluScale) * x : T(kSeluScale * kSeluAlpha) * m_negative_expm1(x))
-COTANGENT_UNARY(Gelu, x* m_normal_cdf(x, m_quick_exp(T(-0.5) * x * x)))
-COTANGENT_UNARY(GeluTanh, x* m_sigmoid(x*(T(2 * kSqrt2OverPi) + T(2 * kSqrt2OverPi * kGeluCubic) * x * x)))
-COTANGENT_UNARY(Silu, x* m_sigmoid(x))
-COTANGENT_UNARY(Swish, x* m_sigmoid(x* p))
+COTANGENT_UNARY(Gelu, m_gelu(x))
+COTANGENT_UNARY(GeluTanh,
+                x / (T(1) + m_quickest_exp(x * (T(-2 * kSqrt2OverPi) - T(2 * kSqrt2OverPi * kGeluCubic) * x * x))))
+COTANGENT_UNARY(Silu, x / (T(1) + m_quickest_exp(-x)))
+COTANGENT_UNARY(Swish, x / (T(1) + m_quickest_exp(-x * p)))
 template <class T>
 T mish_of(T x) {
   const MishParts<T> parts = m_mish(x);
-  return x * (parts.numerator / parts.denominator);
+  return x * (parts.above / (parts.above + T(2)));
 }
 COTANGENT_UNARY(Mish, mish_of(x))
-COTANGENT_UNARY(Softplus, x* p > q ? x : m_softplus(x * p) / p)
+COTANGENT_UNARY(Softplus, x* p > q ? x : m_softplus(x * p) * (T(1) / p))
 COTANGENT_UNARY(LogSigmoid, -m_softplus(-x))
 COTANGENT_UNARY(Softsign, x / (T(1) + m_fabs(x)))
 COTANGENT_UNARY(Hardsigmoid, x <= T(-3) ? T(0) : x >= T(3) ? T(1) : (x + T(3)) / T(6))

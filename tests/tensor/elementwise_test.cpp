@@ -317,6 +317,13 @@ TEST_CASE("float32 functions of exponentials keep their relative error from the 
   CHECK(worst(sigmoid, -87, 87) < 5);
   CHECK(worst([](const Tensor& x) { return elu(x); }, -40, 0) < 5);
   CHECK(worst([](const Tensor& x) { return elu(x); }, -1e-3, 0) < 5);
+  CHECK(worst([](const Tensor& x) { return gelu(x); }, -1, 40) < 8);
+  CHECK(worst([](const Tensor& x) { return gelu(x); }, -5, -1) < 40);  // half the square of x was rounded
+  CHECK(worst([](const Tensor& x) { return gelu(x, Gelu::tanh); }, -1, 40) < 6);
+  CHECK(worst(silu, -87, 87) < 6);
+  CHECK(worst(mish, -87, 87) < 6);
+  CHECK(worst([](const Tensor& x) { return softplus(x); }, -87, 87) < 6);
+  CHECK(worst(log_sigmoid, -87, 87) < 6);
   // and beyond, up to infinity
   const float inf = INFINITY, large = 3e38f;
   const Tensor x = tensor({inf, large, 88.5, 44.3, -44.3, -87.9, -88.5, -large, -inf}, float32);
@@ -326,6 +333,36 @@ TEST_CASE("float32 functions of exponentials keep their relative error from the 
   CHECK((s[0] == 1 && s[1] == 1 && s[2] == 1 && s[5] < 1e-38f && s[6] < 1e-38f && s[7] == 0 && s[8] == 0));
   CHECK(softmax(tensor({-88.5, 0., -inf}, float32), 0).to_vector<float>() == std::vector<float>{0, 1, 0});
   CHECK(std::signbit(tanh(tensor({-0.0}, float32)).item<float>()));
+}
+
+TEST_CASE("float32 slopes of smooth rectifiers keep their error, next to 1") {
+  const Tensor x = linspace(-20, 20, 100'003, float32), ones = ones_like(x), twice = x.to(float64);
+  for (const Binary f : {Binary::gelu_backward, Binary::gelu_tanh_backward, Binary::silu_backward,
+                         Binary::swish_backward, Binary::mish_backward, Binary::softplus_backward}) {
+    INFO(int(f));
+    const Values expected = raw::binary("slope", f, ones.to(float64), twice, 1, 20).to_vector<double>();
+    CHECK(count_wrong(raw::binary("slope", f, ones, x, 1, 20), expected, 2e-6, 1) == 0);
+  }
+}
+
+TEST_CASE("functions of NaN are NaN, whatever its sign") {
+  for (const Dtype dtype : {float32, float64, float16, bfloat16})
+    for (const double nan : {double(NAN), -double(NAN)})
+      for (const int64_t n : {1, 33}) {
+        const Tensor x = full({n}, nan, dtype), ones = ones_like(x);
+        for (int f = 0; f < int(Unary::count); ++f) {
+          const Unary op = static_cast<Unary>(f);
+          if (op == Unary::copy || kernels::is_predicate(op) || op == Unary::logical_not) continue;
+          INFO("unary " << f << " of " << n << " " << name(dtype));
+          CHECK(all(isnan(raw::unary("f", op, x, 0.5, 1))).item<bool>());
+        }
+        for (const Binary f : {Binary::gelu_backward, Binary::gelu_tanh_backward, Binary::silu_backward,
+                               Binary::swish_backward, Binary::mish_backward, Binary::softplus_backward,
+                               Binary::elu_backward, Binary::selu_backward, Binary::tanhshrink_backward}) {
+          INFO("binary " << int(f) << " of " << n << " " << name(dtype));
+          CHECK(all(isnan(raw::binary("f", f, ones, x, 1, 1))).item<bool>());
+        }
+      }
 }
 
 TEST_CASE("where chooses in every layout and size of element") {
