@@ -17,15 +17,15 @@ namespace {
 using kernels::GemmLoops;
 using kernels::PanelProduct;
 
-constexpr int64_t kDepth =
-    256;  // of k that is packed and multiplied at once: a panel of B then fits in the first cache
-// Strips by panels of a tile, which one thread computes: groups of strips, which the first cache keeps, pass over the
-// panels, which the second one keeps.
-constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4;
-constexpr int64_t kBlock = 1024, kBlockDepth = 512;  // rows and columns, and k, that are packed at once: to stay
+constexpr int64_t kDepth = 256;  // of k that is packed and multiplied at once
+// Strips by panels of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
+// keeps. Where that would give few tiles they are smaller, so that the threads end together.
+constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4, kLeastTiles = 32;
+constexpr int64_t kBlock = 1024, kPacked = 1 << 21;  // rows or columns, and elements, that are packed at once: to stay
                                                      // within the last cache
-constexpr int64_t kSerial = 1000000;                 // products m n k that one thread does
-constexpr int64_t kSmallOperand = 32768;             // elements of a that the second cache keeps
+constexpr int64_t kPage = 4096, kNear = 2048, kFirstCache = 32768;  // bytes
+constexpr int64_t kSerial = 1000000;                                // products m n k that one thread does
+constexpr int64_t kSmallOperand = 32768;                            // elements of a that the second cache keeps
 constexpr int64_t kVector = 16384;  // elements of the matrix from which BLAS multiplies it with a vector
 
 template <class T>
@@ -107,18 +107,37 @@ void small_product(const Product<T>& p) {
   }
 }
 
-// ---- large: both operands are packed, and tiles of the result are handed out to the threads ----
+// ---- large: tiles of the result are handed out to the threads ----
 
-/// The part of a product with at most kBlock rows and columns and kBlockDepth of k.
+/// Whether the processor reads operands that lie a little apart as fast as packed ones: a panel of its vectors is more
+/// than the first cache keeps anyway.
 template <class T>
-void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
+bool streams(const GemmLoops& loops) {
+  return 2 * loops.lanes[kType<T>] * kDepth * int64_t{sizeof(T)} >= kFirstCache;
+}
+/// Rows that lie whole pages apart would drive one another out of the first cache.
+template <class T>
+bool packs_a(const GemmLoops& loops, Matrix<T> a) {
+  constexpr int64_t size = sizeof(T);
+  return a.column == 1 ? a.row * size % kPage == 0 : !(streams<T>(loops) && a.row == 1 && a.column * size <= kNear);
+}
+template <class T>
+bool packs_b(const GemmLoops& loops, int64_t m, Matrix<T> b) {
+  const bool once = m <= 2 * loops.strip, near = streams<T>(loops) && b.row * int64_t{sizeof(T)} <= kNear;
+  return !(b.column == 1 && (once || near));
+}
+
+/// A part of a product that is packed as a whole. Where a is read where it lies, packed_a is nullptr; of b, the first
+/// `panels_in_place` panels are.
+template <class T>
+void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels_in_place) {
   const GemmLoops& loops = kernels::kernels().gemm;
   const auto pack = loops.pack[kType<T>];
   const int64_t strip = loops.strip, panel = 2 * loops.lanes[kType<T>];
   const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), layers = ceil_div(p.k, kDepth);
   // A: layer after layer, in each strip after strip; B: layer after layer, in each panel after panel
-  const bool pack_a = p.a.column != 1 || p.a.row * int64_t{sizeof(T)} % 4096 == 0;
-  const int64_t packed_strips = pack_a ? strips : 0, parts = packed_strips + panels;
+  const int64_t packed_strips = packed_a ? strips : 0, packed_panels = panels - panels_in_place,
+                parts = packed_strips + packed_panels;
   const int64_t part_cost = std::max<int64_t>(p.k * panel, 1);
   parallel_for(0, parts * layers, ceil_div(32768, part_cost) * layers, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -129,18 +148,19 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
         pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
              packed_a + first_k * strips * strip + row * k);
       } else {
-        const int64_t column = (part - packed_strips) * panel;
+        const int64_t i_packed = part - packed_strips, column = (panels_in_place + i_packed) * panel;
         pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
-             p.b.column, packed_b + first_k * panels * panel + column * k);
+             p.b.column, packed_b + (first_k * packed_panels + i_packed * k) * panel);
       }
     }
   });
-  const int64_t tiles_down = ceil_div(strips, kTileStrips), tiles_across = ceil_div(panels, kTilePanels);
-  parallel_chunks(tiles_down * tiles_across, [&](int64_t tile) {
-    const int64_t first_row = tile % tiles_down * kTileStrips * strip,
-                  end = std::min(first_row + kTileStrips * strip, p.m);
-    const int64_t first_panel = tile / tiles_down * kTilePanels,
-                  last_panel = std::min(first_panel + kTilePanels, panels);
+  int64_t down = kTileStrips, across = kTilePanels;
+  while (ceil_div(strips, down) * ceil_div(panels, across) < kLeastTiles && down * across > 8)
+    down >= 4 * across ? down /= 2 : across /= 2;
+  const int64_t tiles_across = ceil_div(panels, across);
+  parallel_chunks(ceil_div(strips, down) * tiles_across, [&](int64_t tile) {
+    const int64_t first_row = tile / tiles_across * down * strip, end = std::min(first_row + down * strip, p.m);
+    const int64_t first_panel = tile % tiles_across * across, last_panel = std::min(first_panel + across, panels);
     for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
       const int64_t k = std::min(kDepth, p.k - first_k);
       const bool first = first_k == 0;
@@ -150,20 +170,22 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
           PanelProduct part{.m = std::min(kGroupStrips * strip, end - row),
                             .n = std::min(panel, p.n - column),
                             .k = k,
-                            .a = p.a.data + row * p.a.row + first_k,
+                            .a = p.a.data + row * p.a.row + first_k * p.a.column,
                             .a_row = p.a.row,
-                            .a_column = 1,
+                            .a_column = p.a.column,
                             .a_strip = strip * p.a.row,
-                            .b = packed_b + first_k * panels * panel + column * k,
-                            .b_row = panel,
+                            .b = p.b.data + first_k * p.b.row + column,
+                            .b_row = p.b.row,
                             .c = p.c + row * p.c_row + column,
                             .c_row = p.c_row,
                             .bias = first && p.bias ? p.bias + column : nullptr,
                             .alpha = p.alpha,
                             .beta = first ? p.beta : 1};
-          if (pack_a)
+          if (packed_a)
             part.a = packed_a + first_k * strips * strip + row * k, part.a_row = 1, part.a_column = strip,
             part.a_strip = strip * k;
+          if (i >= panels_in_place)
+            part.b = packed_b + (first_k * packed_panels + (i - panels_in_place) * k) * panel, part.b_row = panel;
           loops.multiply[kType<T>](part);
         }
     }
@@ -173,15 +195,18 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b) {
 template <class T>
 void large_product(const Product<T>& p) {
   const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t panel = 2 * loops.lanes[kType<T>], depth = std::min(p.k, kBlockDepth);
-  const Scratch<T> packed_a((std::min(p.m, kBlock) + loops.strip) * depth);
-  const Scratch<T> packed_b((std::min(p.n, kBlock) + panel) * depth);
-  for (int64_t j = 0; j < p.n; j += kBlock)
-    for (int64_t i = 0; i < p.m; i += kBlock)
-      for (int64_t l = 0; l < p.k; l += kBlockDepth)
-        block_product<T>({std::min(kBlock, p.m - i),
-                          std::min(kBlock, p.n - j),
-                          std::min(kBlockDepth, p.k - l),
+  const int64_t panel = 2 * loops.lanes[kType<T>];
+  const bool pack_a = packs_a(loops, p.a), pack_b = packs_b(loops, p.m, p.b);
+  const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, kBlock);
+  const int64_t packed_rows = pack_a ? rows + loops.strip : 0, packed_columns = pack_b ? columns + panel : panel;
+  const int64_t depth = std::min(p.k, std::max<int64_t>(kPacked / (packed_rows + packed_columns) / kDepth, 1) * kDepth);
+  const Scratch<T> packed_a(packed_rows * depth), packed_b(packed_columns * depth);
+  for (int64_t j = 0; j < p.n; j += columns)
+    for (int64_t i = 0; i < p.m; i += rows)
+      for (int64_t l = 0; l < p.k; l += depth)
+        block_product<T>({std::min(rows, p.m - i),
+                          std::min(columns, p.n - j),
+                          std::min(depth, p.k - l),
                           {p.a.data + i * p.a.row + l * p.a.column, p.a.row, p.a.column},
                           {p.b.data + l * p.b.row + j * p.b.column, p.b.row, p.b.column},
                           p.c + i * p.c_row + j,
@@ -189,7 +214,8 @@ void large_product(const Product<T>& p) {
                           p.alpha,
                           l == 0 ? p.beta : T(1),
                           l == 0 && p.bias ? p.bias + j : nullptr},
-                         packed_a.data(), packed_b.data());
+                         pack_a ? packed_a.data() : nullptr, packed_b.data(),
+                         pack_b ? 0 : std::min(columns, p.n - j) / panel);
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
           da = repeated
                    ? product(merge_batch(dy, rank, repeated, false), transposed(merge_batch(y, rank, repeated, false)))
                    : product_in(columns.a, dy, transposed(y));
-          da = reshape(da, back.shape(0));
+          if (da.shape() != back.shape(0)) da = reshape(da, back.shape(0));
         }
         if (back.needs(1)) {
           const uint32_t repeated = repeated_dims(back.shape(1), dy.shape());
@@ -104,7 +104,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
           db = repeated
                    ? product(transposed(merge_batch(x, rank, repeated, true)), merge_batch(dy, rank, repeated, true))
                    : product_in(columns.b, transposed(x), dy);
-          db = reshape(db, back.shape(1));
+          if (db.shape() != back.shape(1)) db = reshape(db, back.shape(1));
         }
         return {da, db};
       });

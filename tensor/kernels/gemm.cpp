@@ -7,13 +7,12 @@
 namespace cotangent::kernels {
 namespace {
 
-// A tile of kStrip rows and two vectors of columns fills the registers: 28 + 2 of 32, or 12 + 2 of 16, or 8 + 2 of 16.
-#if defined(__AVX512F__)
-constexpr int kStrip = 14;
+// A tile of kStrip rows and two vectors of columns fills the registers: 12 + 2 of 16, or 8 + 2 of 16. Of 32 registers
+// half are enough to wait for sums, and 8 rows divide the sizes that people choose.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kStrip = 8;
 #elif defined(__AVX__)
 constexpr int kStrip = 6;
-#elif defined(__aarch64__)
-constexpr int kStrip = 14;
 #else
 constexpr int kStrip = 4;
 #endif
@@ -97,8 +96,6 @@ void strips(const PanelProduct& p) {
       const int64_t rest = rows - i;
       if (rest == kStrip)
         tile<T, kStrip, N>(p, from, to), i += kStrip;
-      else if (kStrip > 8 && rest >= 8)
-        tile<T, 8, N>(p, from, to), i += 8;
       else if (rest >= 4)
         tile<T, 4, N>(p, from, to), i += 4;
       else if (rest >= 2)

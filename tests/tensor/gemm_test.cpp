@@ -48,9 +48,10 @@ void check_product(int64_t m, int64_t n, int64_t k, raw::Matrix<T> a, raw::Matri
 }  // namespace
 
 TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "", float, double) {
-  const int64_t sizes[][3] = {{1, 1, 1},     {4, 16, 2},     {3, 1, 7},       {1, 5, 300},
-                              {17, 33, 9},   {14, 32, 16},   {29, 70, 5},     {64, 10, 200},
-                              {13, 48, 193}, {130, 131, 70}, {100, 110, 120}, {300, 40, 400}};
+  const int64_t sizes[][3] = {{1, 1, 1},       {4, 16, 2},     {3, 1, 7},     {1, 5, 300},    {17, 33, 9},
+                              {14, 32, 16},    {29, 70, 5},    {64, 10, 200}, {13, 48, 193},  {130, 131, 70},
+                              {100, 110, 120}, {300, 40, 400}, {9, 200, 700}, {20, 70, 1024}, {1100, 45, 30},
+                              {40, 1100, 30},  {5, 40, 30000}};
   for (const auto& [m, n, k] : sizes) {
     const std::vector<TestType> x = integers<TestType>(4 * m * k, 1), y = integers<TestType>(4 * k * n, 2);
     const raw::Matrix<TestType> rows_a{x.data(), k, 1}, columns_a{x.data(), 1, m}, spread_a{x.data(), 2 * k, 2};
@@ -136,7 +137,8 @@ TEST_CASE("gemm with k = 0 scales the result") {
 
 TEST_CASE("gemm gives the same bits for any number of threads", "[threads]") {
   const int before = num_threads();
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{150, 200, 250}, {64, 700, 300}, {700, 1, 300}, {1, 700, 300}}) {
+  for (const auto& [m, n, k] :
+       {std::array<int64_t, 3>{150, 200, 250}, {64, 700, 300}, {20, 33, 5000}, {700, 1, 300}, {1, 700, 300}}) {
     std::vector<float> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(k * n));
     for (size_t i = 0; i < a.size(); ++i) a[i] = std::sin(float(i));
     for (size_t i = 0; i < b.size(); ++i) b[i] = std::cos(float(i));
