@@ -70,9 +70,13 @@ void release(Storage* storage) noexcept {
 void release(TensorImpl* impl) noexcept {
   if (impl->node) release(impl->node);
   if (impl->base && impl->base->refs.drop()) release(impl->base);
-  const bool embedded = impl->embedded;
+  if (impl->embedded) {
+    Storage* storage = reinterpret_cast<Storage*>(impl) - 1;  // impl->storage, without the wait for a load
+    if (storage->refs.drop()) release(storage);
+    return;
+  }
   if (impl->storage->refs.drop()) release(impl->storage);
-  if (!embedded) deallocate_class(impl, kImplClass);
+  deallocate_class(impl, kImplClass);
 }
 
 Tensor make_tensor(const Shape& shape, Dtype dtype) {
