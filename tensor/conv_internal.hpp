@@ -163,16 +163,24 @@ struct ConvSource {
     const auto last = [](const ConvAxis& a, int64_t low, int64_t extent) {
       return std::min(a.source, low + extent <= 0 ? 0 : (low + extent - 1) / a.spread + 1);
     };
+    const auto loop = kernels::kernels().depthwise[sizeof(T) == 4 ? 0 : 1].spread;
+    const int64_t top = first(ay, first_row), bottom = last(ay, first_row, ay.extent(u.rows)),
+                  left = first(ax, ax.low()), right = last(ax, ax.low(), ax.extent(ax.positions));
+    const bool by_two = ax.spread == 2 && 2 * right - ax.low() <= row;  // the last zero is within the row
     for (int64_t n = 0; n < u.images; ++n)
       for (int64_t c = 0; c < channels; ++c)
-        for (int64_t i = first(az, az.low()); i < last(az, az.low(), az.extent(az.positions)); ++i)
-          for (int64_t j = first(ay, first_row); j < last(ay, first_row, ay.extent(u.rows)); ++j) {
-            const T* from = x + n * image_stride + c * channel_stride + (i * ay.source + j) * ax.source;
-            T* to = space + n * image + c * plane +
-                    ((i * az.spread - az.low()) * rows + j * ay.spread - first_row) * row - ax.low();
-            for (int64_t k = first(ax, ax.low()); k < last(ax, ax.low(), ax.extent(ax.positions)); ++k)
-              to[k * ax.spread] = from[k];
+        for (int64_t i = first(az, az.low()); i < last(az, az.low(), az.extent(az.positions)); ++i) {
+          const T* from = x + n * image_stride + c * channel_stride + i * ay.source * ax.source;
+          T* to = space + n * image + c * plane + (i * az.spread - az.low()) * rows * row - ax.low();
+          if (by_two && top < bottom) {
+            loop(from + top * ax.source + left, ax.source, to + (top * ay.spread - first_row) * row + left * ax.spread,
+                 ay.spread * row, bottom - top, right - left);
+            continue;
           }
+          for (int64_t j = top; j < bottom; ++j)
+            for (int64_t k = left; k < right; ++k)
+              to[(j * ay.spread - first_row) * row + k * ax.spread] = from[j * ax.source + k];
+        }
     return space;
   }
 
@@ -221,6 +229,15 @@ struct ConvSource {
       dense =
           dense && a->taps == 3 && a->step == 1 && a->place_step == 1 && (a->shift_step == 1 || a->shift_step == -1);
     return dense;
+  }
+  /// Whether they are so, with a margin of one zero around planes that the result has the size of, wide enough for the
+  /// loops that need no copy.
+  bool is_plane_3x3(size_t element) const {
+    bool same = is_3x3() && axes[0].source == 1 && axes[0].positions == 1 && axes[0].shift == 0 &&
+                axes[2].source * static_cast<int64_t>(element) >= 16;
+    for (const ConvAxis* a : {&axes[1], &axes[2]})
+      same = same && a->low() == -1 && a->spread == 1 && a->positions == a->source && a->result == a->source;
+    return same;
   }
 };
 

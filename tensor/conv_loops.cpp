@@ -7,6 +7,11 @@
 namespace cotangent::raw {
 namespace {
 
+template <class T>
+const kernels::DepthwiseLoops& depthwise() {
+  return kernels::kernels().depthwise[sizeof(T) == 4 ? 0 : 1];
+}
+
 using kernels::ConvLoops;
 using kernels::PixelRun;
 
@@ -173,6 +178,18 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
                 padded = blocks * block;
   const int64_t x_group = s.channels * s.channel_stride, y_group = rows * s.result_channel_stride;
   const int64_t place_step = s.axes[2].place_step;
+  if (rows == 1 && s.is_plane_3x3(sizeof(T))) {
+    const int64_t plane = s.channel_stride;
+    const T zero = 0;
+    parallel_for(0, s.images * groups, std::max<int64_t>(1, kSerialWork / (9 * plane)),
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t i = first; i < last; ++i)
+                     depthwise<T>().filter_plane(nine(s, w + i % groups * strides.group).data(), x + i * plane,
+                                                 bias ? bias + i % groups : &zero, y + i * plane, s.axes[1].positions,
+                                                 s.axes[2].positions);
+                 });
+    return;
+  }
 
   const Tensor packed = make_tensor({groups * padded * depth}, dtype_of<T>);
   pack_weights(s, groups, rows, block, w, strides, packed.data<T>());
@@ -205,9 +222,9 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
     if (narrow && s.is_3x3()) {
       s.for_slices(u, [&](const ConvSource::Line& first) {
         for (int64_t r = 0; r < rows; ++r)
-          loop.filter_3x3(nine(s, weights + r * depth).data(), in + first.source, s.row, start + r,
-                          out + r * s.result_channel_stride + first.result, s.axes[2].result, u.rows,
-                          s.axes[2].positions);
+          depthwise<T>().filter_3x3(nine(s, weights + r * depth).data(), in + first.source, s.row, start + r,
+                                    out + r * s.result_channel_stride + first.result, s.axes[2].result, u.rows,
+                                    s.axes[2].positions);
       });
       return;
     }
@@ -216,8 +233,8 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
       s.for_lines(u, [&](const ConvSource::Line& line) {
         for (int64_t r = 0; r < rows; ++r) {
           T* to = out + r * s.result_channel_stride + line.result;
-          loop.filter(depth, weights + r * depth, in + line.source, offsets.data<int64_t>(), start + r,
-                      place_step == 1 ? to : result, pixels);
+          depthwise<T>().filter(depth, weights + r * depth, in + line.source, offsets.data<int64_t>(), start + r,
+                                place_step == 1 ? to : result, pixels);
           if (place_step != 1)
             for (int64_t p = 0; p < pixels; ++p) to[p * place_step] = result[p];
         }
@@ -278,7 +295,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
   if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
-  const bool narrow = rows < kNarrowConv;
+  const bool narrow = rows < kNarrowConv, planes = rows == 1 && s.is_plane_3x3(sizeof(T));
   const int64_t depth = s.depth();
   const int64_t height = narrow ? depth : round_up(depth, loop.outer_rows);
   const int64_t width = narrow ? rows : round_up(rows, loop.lanes);
@@ -304,6 +321,13 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     T* const sums = partial.data<T>() + task * each;
     std::memset(sums, 0, static_cast<size_t>(each) * sizeof(T));
     const T* gradient = g + group * g_group;
+    if (planes) {
+      const int64_t first = s.images * chunk / chunks, last = s.images * (chunk + 1) / chunks;
+      depthwise<T>().correlate_planes(x + group * x_group + first * s.image_stride, s.image_stride,
+                                      gradient + first * s.result_image_stride, s.result_image_stride, last - first,
+                                      s.axes[1].positions, s.axes[2].positions, sums);
+      return;
+    }
     for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {
       const ConvSource::Unit u = s.unit(i);
       const T* in = s.load(u, x + group * x_group, space);
@@ -312,17 +336,18 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
         if (narrow && s.is_3x3()) {
           for (int64_t b = 0; b < part.blocks; ++b)
             for (int64_t r = 0; r < rows; ++r)
-              loop.correlate_3x3(in + from + b * part.block_stride, part.row_stride,
-                                 gradient + b * s.result_image_stride + r * s.result_channel_stride + place,
-                                 part.pixels, part.rows, part.pixels, sums + r * depth);
+              depthwise<T>().correlate_3x3(in + from + b * part.block_stride, part.row_stride,
+                                           gradient + b * s.result_image_stride + r * s.result_channel_stride + place,
+                                           part.pixels, part.rows, part.pixels, sums + r * depth);
           return;
         }
         if (narrow) {
           for (int64_t b = 0; b < part.blocks; ++b)
             for (int64_t r = 0; r < rows; ++r)
-              loop.correlate(depth, in + from + b * part.block_stride, part.row_stride, offsets.data<int64_t>(),
-                             gradient + b * s.result_image_stride + r * s.result_channel_stride + place, part.pixels,
-                             part.rows, part.pixels, sums + r * depth);
+              depthwise<T>().correlate(depth, in + from + b * part.block_stride, part.row_stride,
+                                       offsets.data<int64_t>(),
+                                       gradient + b * s.result_image_stride + r * s.result_channel_stride + place,
+                                       part.pixels, part.rows, part.pixels, sums + r * depth);
           return;
         }
         for (int64_t b = 0; b < part.blocks; ++b)

@@ -213,6 +213,12 @@ struct ConvLoops {
                void* panel, int64_t width);
   /// y[r * y_stride + i] = x[r * x_stride + i * step]
   void (*copy)(const void* x, int64_t x_stride, int64_t step, void* y, int64_t y_stride, int64_t rows, int64_t n);
+};
+
+/// And of convolutions with one channel a group, or few: see kernels/depthwise.cpp.
+struct DepthwiseLoops {
+  /// y[r * y_stride + 2 i] = x[r * x_stride + i], with a zero behind each
+  void (*spread)(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t rows, int64_t n);
   /// y[i] = *start + sum over k of weights[k] * x[offsets[k] + i], for n pixels; reads x to the end of a vector
   void (*filter)(int64_t depth, const void* weights, const void* x, const int64_t* offsets, const void* start, void* y,
                  int64_t n);
@@ -227,6 +233,11 @@ struct ConvLoops {
                      int64_t rows, int64_t n);
   void (*correlate_3x3)(const void* x, int64_t x_stride, const void* g, int64_t g_stride, int64_t rows, int64_t n,
                         void* sums);
+  /// Both for 3 x 3 taps and planes of `rows` x n pixels with zeros around them; n has 16 bytes at least. The sums are
+  /// of several planes.
+  void (*filter_plane)(const void* weights, const void* x, const void* start, void* y, int64_t rows, int64_t n);
+  void (*correlate_planes)(const void* x, int64_t x_stride, const void* g, int64_t g_stride, int64_t planes,
+                           int64_t rows, int64_t n, void* sums);
 };
 
 /// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map
@@ -494,6 +505,7 @@ struct Table {
   GemmLoops gemm;
   NormLoops norm[2];
   ConvLoops conv[2];  // float32, float64
+  DepthwiseLoops depthwise[2];
   WinogradLoops winograd[2];
   AttentionLoops attention;
   RecurrentLoops recurrent[2];  // float32, float64

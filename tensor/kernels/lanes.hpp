@@ -37,10 +37,9 @@ void store(T* p, Vec<T> v) {
   *reinterpret_cast<Vec<T>*>(p) = v;
 }
 
-// y[i] = x[i] for n < kLanes elements, in halves.
-template <class T>
+// y[i] = x[i] for n < L elements, in halves.
+template <class T, int L = kLanes<T>>
 void copy_few(const T* x, T* y, int64_t n) {
-  constexpr int L = kLanes<T>;
   COTANGENT_UNROLL for (int part = L / 2; part > 0; part /= 2) {
     if (!(n & part)) continue;
     __builtin_memcpy(y, x, static_cast<uint64_t>(part) * sizeof(T));
@@ -48,12 +47,15 @@ void copy_few(const T* x, T* y, int64_t n) {
   }
 }
 
+// y[i] = x[i]. The last vector ends with the row, and so overlaps the one before it.
 template <class T>
 void copy_row(const T* x, T* y, int64_t n) {
-  constexpr int L = kLanes<T>;
-  if (n < L) return copy_few(x, y, n);
-  for (int64_t i = 0; i + L <= n; i += L) store(y + i, load(x + i));
-  store(y + n - L, load(x + n - L));
+  with_lanes<T>(n, [&](auto lanes) {
+    constexpr int L = lanes;
+    if (n < L) return copy_few<T, L>(x, y, n);
+    for (int64_t i = 0; i + L <= n; i += L) __builtin_memcpy(y + i, x + i, L * sizeof(T));
+    __builtin_memcpy(y + n - L, x + n - L, L * sizeof(T));
+  });
 }
 
 }  // namespace

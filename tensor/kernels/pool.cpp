@@ -22,13 +22,6 @@ constexpr int kLanes = kVectorBytes / int(sizeof(T));
 template <class T>
 using Lane = typename Simd<T>::Lane;
 
-/// Calls f with the most lanes of a vector that a row of `out` results fills, or those of 16 bytes.
-template <class T, int L = kLanes<T>, class F>
-void with_lanes(int64_t out, F f) {
-  if constexpr (L * int(sizeof(T)) > 16)
-    if (out < L) return with_lanes<T, L / 2>(out, f);
-  f(std::integral_constant<int, L>{});
-}
 // The first n lanes.
 template <class To, class V>
 void store_some(To* p, V v, int64_t n) {

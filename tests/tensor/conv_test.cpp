@@ -53,7 +53,7 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
     Spatial stride, padding, dilation;
     int64_t groups;
   };
-  const Case cases[] = {
+  std::vector<Case> cases = {
       {{2, 3, 9, 11}, {5, 3, 3, 3}, 1, 1, 1, 1},             // less than a tile of rows
       {{3, 6, 28, 28}, {10, 6, 3, 3}, 1, 1, 1, 1},           // panels over the ends of rows
       {{17, 8, 4, 4}, {56, 8, 1, 1}, 1, 0, 1, 1},            // units of several images, packed rows
@@ -72,6 +72,8 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{1, 16, 130, 67}, {16, 16, 3, 3}, 1, 0, 1, 1},  // in bands
       {{19, 20, 7, 4}, {33, 20, 3, 3}, 1, 1, 1, 1},
   };
+  for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 32, 33, 50})  // vectors and what is left of a row
+    for (int64_t stride : {1, 2}) cases.push_back({{9, 3, 6, width}, {3, 1, 3, 3}, stride, 1, 1, 3});
   for (const Case& c : cases)
     for (Dtype dtype : {float32, float64}) {
       CAPTURE(c.x, c.w, c.groups, dtype);
