@@ -77,6 +77,16 @@ void fill_channels(const Tensor& y, const Tensor& bias) {
   copy_into("conv", detail::make_view(bias, y.shape(), strides, 0), y);
 }
 
+/// y = the results of all phases, which lie one after another in `parts`, at their places.
+void lay_between(const char* op, const Tensor& parts, const ConvAxis (&axes)[3], const int64_t* stride, int64_t planes,
+                 const Tensor& y) {
+  const int64_t n[3] = {axes[0].positions, axes[1].positions, axes[2].positions}, plane = n[0] * n[1] * n[2],
+                phase = planes * plane;
+  const Shape shape{planes, n[0], stride[0], n[1], stride[1], n[2], stride[2]};
+  const Strides strides{plane, n[1] * n[2], stride[1] * stride[2] * phase, n[2], stride[2] * phase, 1, phase};
+  copy_into(op, detail::make_view(parts, shape, strides, 0), y.view(shape));
+}
+
 }  // namespace
 
 Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
@@ -127,6 +137,10 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   // with one channel a group, multiplying by zeros costs less than results that lie apart
   const bool spread = channels == 1 && rows < kNarrowConv;
   const int64_t *stride = geometry.stride, phases = spread ? 1 : stride[0] * stride[1] * stride[2];
+  // Phases of one size are computed each in one piece, and then laid between one another.
+  bool apart = phases > 1 && !filled;
+  for (int d = 0; d < 3; ++d) apart = apart && spatial(x_shape, geometry, d) % stride[d] == 0;
+  const Tensor parts = apart ? make_tensor(x_shape, g.dtype()) : y;
   for (int64_t phase = 0; phase < phases; ++phase) {
     const int64_t at[3] = {phase / stride[2] / stride[1], phase / stride[2] % stride[1], phase % stride[2]};
     bool empty = false;
@@ -136,14 +150,17 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
       axes[d] = spread ? spread_axis(source_size, taps_of, result, geometry, d)
                        : adjoint_axis(source_size, taps_of, result, geometry, d, at[d]);
       empty = empty || axes[d].positions == 0 || axes[d].taps == 0;
+      if (apart) axes[d].result = axes[d].positions, axes[d].place = 0, axes[d].place_step = 1;
     }
     if (empty) continue;
     const ConvSource s(axes, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrowConv);
     dispatch_compute(op, g.dtype(), [&]<class T> {
       convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {channels * rows * taps, taps, rows * taps},
-                  start.defined() ? start.data<T>() : nullptr, y.data<T>());
+                  start.defined() ? start.data<T>() : nullptr,
+                  parts.data<T>() + (apart ? phase * (y.numel() / phases) : 0));
     });
   }
+  if (apart) lay_between(op, parts, axes, stride, x_shape[0] * x_shape[1], y);
   return y;
 }
 

@@ -58,9 +58,8 @@ template <class F>
 void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& loop, int64_t rows, F&& f) {
   const int64_t lanes = loop.lanes, line = s.line_pixels(u), vectors = (line + lanes - 1) / lanes;
   const bool adjacent = s.axes[2].place_step == 1, mended = s.axes[1].place_step == 1;
-  // a panel is aligned and close together, which pays where many rows or taps read it
-  const bool pack =
-      s.taps() > 1 || rows >= kPackedRows || line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
+  // a panel is aligned and close together, which pays where many rows read it
+  const bool pack = rows >= kPackedRows || line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
   TilePixels tile;
   auto flush = [&] {
     if (tile.vectors > 0) f(static_cast<const TilePixels&>(tile), pack);
