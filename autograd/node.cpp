@@ -293,6 +293,10 @@ const Tensor& Backward::grad(int i) const {
   if (!slot.grad.defined()) fill_with_zeros(slot);
   return slot.grad;
 }
+Tensor Backward::take_grad(int i) const {
+  grad(i);
+  return std::move(node_->slots()[i].grad);
+}
 bool Backward::has_grad(int i) const { return node_->slots()[i].grad.defined(); }
 const Tensor& Backward::input(int i) const { return node_->unpack(i); }
 Tensor Backward::output(int i) const {

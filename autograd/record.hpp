@@ -75,6 +75,8 @@ class Backward {
  public:
   /// dL/d(output i); zeros when nothing used that output.
   const Tensor& grad(int i = 0) const;
+  /// The same for the last time: what is computed from it may be written over it, where nobody else holds it.
+  Tensor take_grad(int i = 0) const;
   bool has_grad(int i) const;
   /// Input i, if the op declared Keep::input(i). A GradError names the op when it was written in place since.
   const Tensor& input(int i) const;

@@ -1,6 +1,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 
 #include <cstring>
+#include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
@@ -356,6 +357,32 @@ Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x) {
 
 void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y) {
   scalar_into(op, f, x, s, y, false);
+}
+
+namespace {
+bool is_disposable(const Tensor& x) {
+  const detail::TensorImpl* impl = x.get();
+  return detail::is_sole_owner(x) && impl->contiguous && !impl->node && !impl->inference;
+}
+}  // namespace
+
+Tensor unary(const char* op, Unary f, Tensor&& x, double p, double q) {
+  if (!is_disposable(x) || kernels::is_predicate(f)) return unary(op, f, std::as_const(x), p, q);
+  unary_into(op, f, x, x, p, q);
+  return std::move(x);
+}
+
+Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p, double q) {
+  if (!is_disposable(a) || kernels::is_comparison(f) || a.shape() != b.shape())
+    return binary(op, f, std::as_const(a), b, p, q);
+  binary_into(op, f, a, b, a, p, q);
+  return std::move(a);
+}
+
+Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s) {
+  if (!is_disposable(x) || kernels::is_comparison(f)) return binary(op, f, std::as_const(x), s);
+  scalar_into(op, f, x, s, x, false);
+  return std::move(x);
 }
 
 Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Tensor& b) {

@@ -17,6 +17,10 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double
 /// y = f(x, s) or f(s, x). The scalar is cast to x's dtype.
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
+/// The same, written over x or a where the result looks like it, and nobody else could see that.
+Tensor unary(const char* op, Unary f, Tensor&& x, double p = 0, double q = 0);
+Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 0, double q = 0);
+Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0,

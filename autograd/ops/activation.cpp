@@ -35,7 +35,7 @@ Tensor threshold(const Tensor& x, double threshold, double value) {
                 threshold, [](const Backward& b, double limit) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
-                    return {raw::binary("threshold", Binary::threshold_backward, b.grad(), v, limit)};
+                    return {raw::binary("threshold", Binary::threshold_backward, b.take_grad(), v, limit)};
                   return {masked_fill(b.grad(), v <= limit, 0)};
                 });
 }
@@ -49,7 +49,8 @@ Tensor heaviside(const Tensor& x, double value) {
 Tensor relu(const Tensor& x) {
   return record("relu", {x}, raw::unary("relu", Unary::relu, x), Keep::output(), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
-                  if (!b.creates_graph()) return {raw::binary("relu", Binary::relu_backward, b.grad(), b.output())};
+                  if (!b.creates_graph())
+                    return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
                   return {masked_fill(b.grad(), b.output() <= 0, 0)};
                 });
 }
@@ -58,7 +59,8 @@ Tensor relu6(const Tensor& x) {
   return record("relu6", {x}, raw::unary("relu6", Unary::clamp, x, 0, 6), Keep::output(), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor y = b.output();
-                  if (!b.creates_graph()) return {raw::binary("relu6", Binary::hardtanh_backward, b.grad(), y, 0, 6)};
+                  if (!b.creates_graph())
+                    return {raw::binary("relu6", Binary::hardtanh_backward, b.take_grad(), y, 0, 6)};
                   return {masked_fill(b.grad(), y <= 0 || y >= 6, 0)};
                 });
 }
@@ -69,7 +71,7 @@ Tensor relu_squared(const Tensor& x) {
                 NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
-                    return {raw::binary("relu_squared", Binary::relu_squared_backward, b.grad(), v)};
+                    return {raw::binary("relu_squared", Binary::relu_squared_backward, b.take_grad(), v)};
                   return {b.grad() * relu(v) * 2};
                 });
 }
@@ -79,7 +81,7 @@ Tensor leaky_relu(const Tensor& x, double slope) {
   return record("leaky_relu", {in}, raw::unary("leaky_relu", Unary::leaky_relu, in, slope), Keep::input(0), slope,
                 [](const Backward& b, double s) -> Gradients {
                   if (!b.creates_graph())
-                    return {raw::binary("leaky_relu", Binary::leaky_relu_backward, b.grad(), b.input(0), s)};
+                    return {raw::binary("leaky_relu", Binary::leaky_relu_backward, b.take_grad(), b.input(0), s)};
                   return {where(b.input(0) > 0, b.grad(), b.grad() * s)};
                 });
 }
@@ -112,7 +114,7 @@ Tensor exponential_unit(const char* op, const Tensor& x, double alpha, double ra
                 [](const Backward& b, Decay d) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
-                    return {raw::binary("elu", Binary::elu_backward, b.grad(), v, d.scale, d.rate)};
+                    return {raw::binary("elu", Binary::elu_backward, b.take_grad(), v, d.scale, d.rate)};
                   return {where(v > 0, b.grad(), b.grad() * decay(v, d))};
                 });
 }
@@ -132,7 +134,7 @@ Tensor selu(const Tensor& x) {
                 [](const Backward& b, NoAttributes) -> Gradients {
                   constexpr double scale = 1.0507009873554804934, alpha = 1.6732632423543772848;
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("selu", Binary::selu_backward, b.grad(), v)};
+                  if (!b.creates_graph()) return {raw::binary("selu", Binary::selu_backward, b.take_grad(), v)};
                   return {where(v > 0, b.grad() * scale, b.grad() * decay(v, {scale * alpha, 1}))};
                 });
 }
@@ -162,7 +164,7 @@ Tensor gelu(const Tensor& x, Gelu form) {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph()) {
                     const Binary slope = f == Gelu::erf ? Binary::gelu_backward : Binary::gelu_tanh_backward;
-                    return {raw::binary("gelu", slope, b.grad(), v)};
+                    return {raw::binary("gelu", slope, b.take_grad(), v)};
                   }
                   return {b.grad() * (f == Gelu::erf ? gelu_slope(v) : gelu_tanh_slope(v))};
                 });
@@ -173,7 +175,7 @@ Tensor silu(const Tensor& x) {
   return record("silu", {in}, raw::unary("silu", Unary::silu, in), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("silu", Binary::silu_backward, b.grad(), v)};
+                  if (!b.creates_graph()) return {raw::binary("silu", Binary::silu_backward, b.take_grad(), v)};
                   const Tensor s = sigmoid(v);
                   return {b.grad() * s * (v * (1 - s) + 1)};
                 });
@@ -184,7 +186,7 @@ Tensor swish(const Tensor& x, double beta) {
   return record("swish", {in}, raw::unary("swish", Unary::swish, in, beta), Keep::input(0), beta,
                 [](const Backward& b, double rate) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("swish", Binary::swish_backward, b.grad(), v, rate)};
+                  if (!b.creates_graph()) return {raw::binary("swish", Binary::swish_backward, b.take_grad(), v, rate)};
                   const Tensor s = sigmoid(v * rate);
                   return {b.grad() * s * (v * (1 - s) * rate + 1)};
                 });
@@ -200,7 +202,7 @@ Tensor mish(const Tensor& x) {
   return record("mish", {in}, raw::unary("mish", Unary::mish, in), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("mish", Binary::mish_backward, b.grad(), v)};
+                  if (!b.creates_graph()) return {raw::binary("mish", Binary::mish_backward, b.take_grad(), v)};
                   const Tensor t = tanh(softplus(v));
                   return {b.grad() * (t + v * (1 - square(t)) * sigmoid(v))};
                 });
@@ -212,14 +214,15 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
     double beta, threshold;
   };
   const Tensor in = floating(x);
-  return record("softplus", {in}, raw::unary("softplus", Unary::softplus, in, beta, threshold), Keep::input(0),
-                Bend{beta, threshold}, [](const Backward& b, Bend bend) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("softplus", Binary::softplus_backward, b.grad(), v, bend.beta, bend.threshold)};
-                  const Tensor scaled = v * bend.beta;
-                  return {where(scaled > bend.threshold, b.grad(), b.grad() * sigmoid(scaled))};
-                });
+  return record(
+      "softplus", {in}, raw::unary("softplus", Unary::softplus, in, beta, threshold), Keep::input(0),
+      Bend{beta, threshold}, [](const Backward& b, Bend bend) -> Gradients {
+        const Tensor& v = b.input(0);
+        if (!b.creates_graph())
+          return {raw::binary("softplus", Binary::softplus_backward, b.take_grad(), v, bend.beta, bend.threshold)};
+        const Tensor scaled = v * bend.beta;
+        return {where(scaled > bend.threshold, b.grad(), b.grad() * sigmoid(scaled))};
+      });
 }
 
 // ---- functions with two limits ----
@@ -230,7 +233,7 @@ Tensor log_sigmoid(const Tensor& x) {
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())  // softplus's slope for beta = -1
-                    return {raw::binary("log_sigmoid", Binary::softplus_backward, b.grad(), v, -1, kInfinity)};
+                    return {raw::binary("log_sigmoid", Binary::softplus_backward, b.take_grad(), v, -1, kInfinity)};
                   return {b.grad() * sigmoid(neg(v))};
                 });
 }
@@ -240,7 +243,7 @@ Tensor softsign(const Tensor& x) {
   return record("softsign", {in}, raw::unary("softsign", Unary::softsign, in), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("softsign", Binary::softsign_backward, b.grad(), v)};
+                  if (!b.creates_graph()) return {raw::binary("softsign", Binary::softsign_backward, b.take_grad(), v)};
                   return {b.grad() / square(abs(v) + 1)};
                 });
 }
@@ -251,7 +254,7 @@ Tensor hardsigmoid(const Tensor& x) {
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
-                    return {raw::binary("hardsigmoid", Binary::hardsigmoid_backward, b.grad(), v)};
+                    return {raw::binary("hardsigmoid", Binary::hardsigmoid_backward, b.take_grad(), v)};
                   return {masked_fill(b.grad() * (1.0 / 6), v <= -3 || v >= 3, 0)};
                 });
 }
@@ -261,7 +264,8 @@ Tensor hardswish(const Tensor& x) {
   return record("hardswish", {in}, raw::unary("hardswish", Unary::hardswish, in), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("hardswish", Binary::hardswish_backward, b.grad(), v)};
+                  if (!b.creates_graph())
+                    return {raw::binary("hardswish", Binary::hardswish_backward, b.take_grad(), v)};
                   const Tensor slope = where(v < 3, v / 3 + 0.5, 1);
                   return {b.grad() * masked_fill(slope, v <= -3, 0)};
                 });
@@ -274,7 +278,7 @@ Tensor hardtanh(const Tensor& x, double low, double high) {
                 [](const Backward& b, const Limits& l) -> Gradients {
                   const Tensor& v = b.input(0);
                   if (!b.creates_graph())
-                    return {raw::binary("hardtanh", Binary::hardtanh_backward, b.grad(), v, l.low, l.high)};
+                    return {raw::binary("hardtanh", Binary::hardtanh_backward, b.take_grad(), v, l.low, l.high)};
                   return {masked_fill(b.grad(), v <= l.low || v >= l.high, 0)};
                 });
 }
@@ -289,7 +293,8 @@ Tensor shrunk(const char* op, Unary f, const Tensor& x, double lambda) {
   return record(op, {in}, raw::unary(op, f, in, lambda), Keep::input(0), lambda,
                 [](const Backward& b, double limit) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("shrink", Binary::shrink_backward, b.grad(), v, limit)};
+                  if (!b.creates_graph())
+                    return {raw::binary("shrink", Binary::shrink_backward, b.take_grad(), v, limit)};
                   return {masked_fill(b.grad(), abs(v) <= limit, 0)};
                 });
 }
@@ -305,7 +310,8 @@ Tensor tanhshrink(const Tensor& x) {
   return record("tanhshrink", {in}, raw::unary("tanhshrink", Unary::tanhshrink, in), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("tanhshrink", Binary::tanhshrink_backward, b.grad(), v)};
+                  if (!b.creates_graph())
+                    return {raw::binary("tanhshrink", Binary::tanhshrink_backward, b.take_grad(), v)};
                   return {b.grad() * square(tanh(v))};
                 });
 }

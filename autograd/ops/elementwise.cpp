@@ -1,6 +1,7 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 
 #include <cmath>
+#include <utility>
 
 #include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -79,7 +80,7 @@ Tensor sub(const Tensor& a, const Scalar& b) {
 Tensor sub(const Scalar& a, const Tensor& b) {
   const Tensor x = number_operand(b, a);
   return record("sub", {x}, raw::binary("sub", Binary::sub, a, x), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.grad())}; });
+                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
@@ -87,17 +88,17 @@ Tensor mul(const Tensor& a, const Tensor& b) {
     const Operands o("mul", a, b);
     return mul(o.x, o.y);
   }
-  return record(
-      "mul", {a, b}, raw::binary("mul", Binary::mul, a, b), Keep::inputs(2), NoAttributes{},
-      [](const Backward& back, NoAttributes) -> Gradients {
-        return {back.needs(0) ? back.grad() * back.input(1) : none, back.needs(1) ? back.grad() * back.input(0) : none};
-      });
+  return record("mul", {a, b}, raw::binary("mul", Binary::mul, a, b), Keep::inputs(2), NoAttributes{},
+                [](const Backward& back, NoAttributes) -> Gradients {
+                  return {back.needs(0) ? back.grad() * back.input(1) : none,
+                          back.needs(1) ? back.take_grad() * back.input(0) : none};
+                });
 }
 
 Tensor mul(const Tensor& a, const Scalar& b) {
   const Tensor x = number_operand(a, b);
   return record("mul", {x}, raw::binary("mul", Binary::mul, x, b), Keep::nothing(), b,
-                [](const Backward& back, const Scalar& s) -> Gradients { return {back.grad() * s}; });
+                [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; });
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
@@ -107,7 +108,7 @@ Tensor div(const Tensor& a, const Tensor& b) {
   }
   return record("div", {a, b}, raw::binary("div", Binary::div, a, b), Keep::input(1) | Keep::output(), NoAttributes{},
                 [](const Backward& back, NoAttributes) -> Gradients {
-                  const Tensor da = back.grad() / back.input(1);
+                  const Tensor da = back.take_grad() / back.input(1);
                   return {da, back.needs(1) ? neg(da * back.output()) : none};
                 });
 }
@@ -122,7 +123,7 @@ Tensor div(const Scalar& a, const Tensor& b) {
   const Tensor x = number_operand(b, a, true);
   return record("div", {x}, raw::binary("div", Binary::div, a, x), Keep::input(0) | Keep::output(), NoAttributes{},
                 [](const Backward& back, NoAttributes) -> Gradients {
-                  return {neg(back.grad() * back.output() / back.input(0))};
+                  return {neg(back.take_grad() * back.output() / back.input(0))};
                 });
 }
 
@@ -155,8 +156,8 @@ Tensor pow(const Tensor& a, const Scalar& b) {
   return record("pow", {x}, y, Keep::input(0), e, [](const Backward& back, double n) -> Gradients {
     return {n == 0   ? zeros_like(back.grad())
             : n == 1 ? back.grad()
-            : n == 2 ? back.grad() * back.input(0) * 2
-                     : back.grad() * pow(back.input(0), n - 1) * n};
+            : n == 2 ? back.take_grad() * back.input(0) * 2
+                     : back.take_grad() * pow(back.input(0), n - 1) * n};
   });
 }
 
@@ -236,13 +237,13 @@ Tensor clamp(const Tensor& x, double low, double high) {
     const Tensor y = std::isinf(low) ? x : maximum(x, constant_of(low, x.dtype()));
     return std::isinf(high) ? y : minimum(y, constant_of(high, x.dtype()));
   }
-  return record(
-      "clamp", {x}, raw::unary("clamp", raw::Unary::clamp, x, low, high), Keep::input(0), Bounds{low, high},
-      [](const Backward& back, Bounds bounds) -> Gradients {
-        if (!back.creates_graph())
-          return {raw::binary("clamp", Binary::clamp_backward, back.grad(), back.input(0), bounds.low, bounds.high)};
-        return {masked_fill(back.grad(), back.input(0) < bounds.low || back.input(0) > bounds.high, 0)};
-      });
+  return record("clamp", {x}, raw::unary("clamp", raw::Unary::clamp, x, low, high), Keep::input(0), Bounds{low, high},
+                [](const Backward& back, Bounds bounds) -> Gradients {
+                  if (!back.creates_graph())
+                    return {raw::binary("clamp", Binary::clamp_backward, back.take_grad(), back.input(0), bounds.low,
+                                        bounds.high)};
+                  return {masked_fill(back.grad(), back.input(0) < bounds.low || back.input(0) > bounds.high, 0)};
+                });
 }
 
 namespace {
@@ -295,9 +296,33 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol) {
   return all_true(raw::contiguous((le(abs(x - y), abs(y) * rtol + atol) && isfinite(y)) || eq(x, y)));
 }
 
+namespace {
+// f(a, b) over a, or where that would be seen, the function that records it
+Tensor over(const char* op, Binary f, Tensor&& a, const Tensor& b, Tensor (*recorded)(const Tensor&, const Tensor&)) {
+  const TensorRef inputs[] = {a, b};
+  if (!alike(a, b) || !a.is_floating() || detail::should_record(inputs, 2)) return recorded(a, b);
+  return raw::binary(op, f, std::move(a), b);
+}
+}  // namespace
+
+Tensor add(Tensor&& a, const Tensor& b) { return over("add", Binary::add, std::move(a), b, add); }
+Tensor sub(Tensor&& a, const Tensor& b) { return over("sub", Binary::sub, std::move(a), b, sub); }
+Tensor mul(Tensor&& a, const Tensor& b) { return over("mul", Binary::mul, std::move(a), b, mul); }
+Tensor div(Tensor&& a, const Tensor& b) { return over("div", Binary::div, std::move(a), b, div); }
+Tensor mul(Tensor&& a, const Scalar& b) {
+  const TensorRef input = a;
+  if (!a.is_floating() || detail::should_record(&input, 1)) return mul(std::as_const(a), b);
+  return raw::binary("mul", Binary::mul, std::move(a), b);
+}
+Tensor neg(Tensor&& x) {
+  const TensorRef input = x;
+  if (detail::should_record(&input, 1)) return neg(std::as_const(x));
+  return raw::unary("neg", raw::Unary::neg, std::move(x));
+}
+
 Tensor neg(const Tensor& x) {
   return record("neg", {x}, raw::unary("neg", raw::Unary::neg, x), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.grad())}; });
+                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
 }
 
 }  // namespace cotangent

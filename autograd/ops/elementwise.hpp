@@ -70,6 +70,21 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol 
 
 Tensor neg(const Tensor& x);
 
+/// A temporary on the left, as in a * b + c, is written over where nothing is recorded and nobody else holds it.
+Tensor add(Tensor&& a, const Tensor& b);
+Tensor sub(Tensor&& a, const Tensor& b);
+Tensor mul(Tensor&& a, const Tensor& b);
+Tensor mul(Tensor&& a, const Scalar& b);
+Tensor div(Tensor&& a, const Tensor& b);
+Tensor neg(Tensor&& x);
+
+inline Tensor operator+(Tensor&& a, const Tensor& b) { return add(std::move(a), b); }
+inline Tensor operator-(Tensor&& a, const Tensor& b) { return sub(std::move(a), b); }
+inline Tensor operator*(Tensor&& a, const Tensor& b) { return mul(std::move(a), b); }
+inline Tensor operator*(Tensor&& a, const Scalar& b) { return mul(std::move(a), b); }
+inline Tensor operator/(Tensor&& a, const Tensor& b) { return div(std::move(a), b); }
+inline Tensor operator-(Tensor&& x) { return neg(std::move(x)); }
+
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator+(const Tensor& a, const Scalar& b) { return add(a, b); }
 inline Tensor operator+(const Scalar& a, const Tensor& b) { return add(b, a); }

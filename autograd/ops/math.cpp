@@ -33,64 +33,65 @@ Tensor apply_flat(const char* op, Unary f, const Tensor& x) {
 
 Tensor exp(const Tensor& x) {
   return apply("exp", Unary::exp, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.output()}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * b.output()}; });
 }
 
 Tensor expm1(const Tensor& x) {
   return apply("expm1", Unary::expm1, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * (b.output() + 1)}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * (b.output() + 1)}; });
 }
 
 Tensor log(const Tensor& x) {
   return apply("log", Unary::log, x, Keep::input(0),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / b.input(0)}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() / b.input(0)}; });
 }
 
 Tensor log1p(const Tensor& x) {
   return apply("log1p", Unary::log1p, x, Keep::input(0),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / (b.input(0) + 1)}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() / (b.input(0) + 1)}; });
 }
 
 Tensor sqrt(const Tensor& x) {
   return apply("sqrt", Unary::sqrt, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() / (b.output() * 2)}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() / (b.output() * 2)}; });
 }
 
 Tensor rsqrt(const Tensor& x) {
-  return apply("rsqrt", Unary::rsqrt, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * pow(b.output(), 3) * -0.5}; });
+  return apply("rsqrt", Unary::rsqrt, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
+    return {b.take_grad() * pow(b.output(), 3) * -0.5};
+  });
 }
 
 Tensor reciprocal(const Tensor& x) {
   return apply("reciprocal", Unary::reciprocal, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.grad() * square(b.output()))}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.take_grad() * square(b.output()))}; });
 }
 
 Tensor square(const Tensor& x) {
   return record("square", {x}, raw::unary("square", Unary::square, x), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.input(0) * 2}; });
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * b.input(0) * 2}; });
 }
 
 Tensor sin(const Tensor& x) {
   return apply("sin", Unary::sin, x, Keep::input(0),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * cos(b.input(0))}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * cos(b.input(0))}; });
 }
 
 Tensor cos(const Tensor& x) {
   return apply("cos", Unary::cos, x, Keep::input(0),
-               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.grad() * sin(b.input(0)))}; });
+               [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.take_grad() * sin(b.input(0)))}; });
 }
 
 Tensor tanh(const Tensor& x) {
   return apply("tanh", Unary::tanh, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
-    if (!b.creates_graph()) return {raw::binary("tanh", raw::Binary::tanh_backward, b.grad(), b.output())};
+    if (!b.creates_graph()) return {raw::binary("tanh", raw::Binary::tanh_backward, b.take_grad(), b.output())};
     return {b.grad() * (1 - square(b.output()))};
   });
 }
 
 Tensor sigmoid(const Tensor& x) {
   return apply("sigmoid", Unary::sigmoid, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
-    if (!b.creates_graph()) return {raw::binary("sigmoid", raw::Binary::sigmoid_backward, b.grad(), b.output())};
+    if (!b.creates_graph()) return {raw::binary("sigmoid", raw::Binary::sigmoid_backward, b.take_grad(), b.output())};
     const Tensor y = b.output();
     return {b.grad() * y * (1 - y)};
   });
@@ -98,13 +99,13 @@ Tensor sigmoid(const Tensor& x) {
 
 Tensor erf(const Tensor& x) {
   return apply("erf", Unary::erf, x, Keep::input(0), [](const Backward& b, NoAttributes) -> Gradients {
-    return {b.grad() * exp(neg(square(b.input(0)))) * (2 * std::numbers::inv_sqrtpi)};
+    return {b.take_grad() * exp(neg(square(b.input(0)))) * (2 * std::numbers::inv_sqrtpi)};
   });
 }
 
 Tensor abs(const Tensor& x) {
   return record("abs", {x}, raw::unary("abs", Unary::abs, x), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * sign(b.input(0))}; });
+                [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * sign(b.input(0))}; });
 }
 
 Tensor sign(const Tensor& x) {

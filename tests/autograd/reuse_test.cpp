@@ -1,0 +1,140 @@
+// Gradients and temporaries are written over, and only where nobody can see it.
+#include <catch2/catch.hpp>
+
+#include <map>
+#include <string>
+
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/elementwise.hpp>
+
+using namespace cotangent;
+
+namespace {
+
+using Function = Tensor (*)(const Tensor&);
+
+/// Ops whose rules write over the gradient.
+const std::map<std::string, Function>& functions() {
+  static const std::map<std::string, Function> all = {
+      {"neg", neg},
+      {"number - x", [](const Tensor& x) { return 2 - x; }},
+      {"x * number", [](const Tensor& x) { return x * 3; }},
+      {"x / number", [](const Tensor& x) { return x / 3; }},
+      {"number / x", [](const Tensor& x) { return 3 / x; }},
+      {"x * y", [](const Tensor& x) { return x * (x + 1); }},
+      {"x / y", [](const Tensor& x) { return x / (x + 1); }},
+      {"pow", [](const Tensor& x) { return pow(x, 3) + pow(x, 2); }},
+      {"clamp", [](const Tensor& x) { return clamp(x, 0.5, 1); }},
+      {"exp", exp},
+      {"log", log},
+      {"sqrt", sqrt},
+      {"rsqrt", rsqrt},
+      {"reciprocal", reciprocal},
+      {"square", square},
+      {"sin", sin},
+      {"cos", cos},
+      {"abs", abs},
+      {"erf", erf},
+      {"tanh", tanh},
+      {"sigmoid", sigmoid},
+      {"relu", relu},
+      {"relu6", relu6},
+      {"gelu", [](const Tensor& x) { return gelu(x); }},
+      {"silu", silu},
+      {"mish", mish},
+      {"elu", [](const Tensor& x) { return elu(x); }},
+      {"softplus", [](const Tensor& x) { return softplus(x); }},
+      {"hardswish", hardswish},
+  };
+  return all;
+}
+
+bool close(const Tensor& a, const Tensor& b) { return allclose(a, b, 1e-12, 1e-12); }
+
+}  // namespace
+
+TEST_CASE("a gradient that somebody else holds is not written over") {
+  for (const auto& [name, f] : functions()) {
+    INFO(name);
+    manual_seed(1);
+    const Tensor x = rand({3, 4}, float64).requires_grad_(), before = randn({3, 4}, float64);
+    const Tensor slope = grad({f(x)}, {x}, {.gradients = {ones({3, 4}, float64)}, .create_graph = true})[0].detach();
+    const Tensor gradient = before.clone();
+
+    f(x).backward(gradient);  // the caller
+    CHECK(equal(gradient, before));
+    CHECK(close(x.grad(), before * slope));
+
+    x.set_grad(Tensor());  // a hook that keeps it, or a view of it
+    Tensor kept, view;
+    const Tensor a = f(x), b = f(x);
+    a.register_hook([&](const Tensor& g) { kept = g; });
+    b.register_hook([&](const Tensor& g) { view = g.detach().reshape({12}); });
+    (a * 1 + b * 1).backward(gradient);
+    CHECK(close(kept, before));
+    CHECK(close(view.reshape({3, 4}), before));
+    CHECK(close(x.grad(), before * slope * 2));
+
+    x.set_grad(Tensor());  // retain_grad
+    const Tensor c = f(x);
+    c.retain_grad();
+    (c * 1).backward(gradient);
+    CHECK(close(c.grad(), before));
+    CHECK(close(x.grad(), before * slope));
+
+    const Tensor d = f(x);  // grad(), which was asked for it
+    const Tensors both = grad({d * 1}, {d, x}, {.gradients = {gradient}});
+    CHECK(close(both[0], before));
+    CHECK(close(both[1], before * slope));
+
+    x.set_grad(Tensor());  // another edge: add gives both the same gradient, and a leaf, too
+    const Tensor y = zeros({3, 4}, float64).requires_grad_();
+    ((f(x) + f(x) + y) * 1).backward(gradient);
+    CHECK(close(x.grad(), before * slope * 2));
+    CHECK(close(y.grad(), before));
+
+    x.set_grad(Tensor());  // the next pass over the same graph
+    const Tensor e = f(x) * 1;
+    e.backward({.gradient = gradient, .retain_graph = true});
+    e.backward(gradient);
+    CHECK(close(x.grad(), before * slope * 2));
+  }
+}
+
+TEST_CASE("a gradient that nobody else holds is written over") {
+  const Tensor x = randn({1000}).requires_grad_();
+  const Tensor a = x * 2, b = tanh(a), c = relu(b), d = c * x;
+  const void *at_c = nullptr, *at_b = nullptr, *at_a = nullptr;
+  c.register_hook([&](const Tensor& g) { at_c = g.raw_data(); });
+  b.register_hook([&](const Tensor& g) { at_b = g.raw_data(); });
+  a.register_hook([&](const Tensor& g) { at_a = g.raw_data(); });
+  d.backward(ones({1000}));
+  CHECK(at_c == at_b);
+  CHECK(at_b == at_a);
+}
+
+TEST_CASE("a temporary is written over where nothing is recorded and nobody else holds it") {
+  const Tensor x = ones({4}), y = full({4}, 3);
+  Tensor t = x + y;
+  const void* at = t.raw_data();
+  t = std::move(t) * y;
+  CHECK(t.raw_data() == at);
+  t = std::move(t) - x;
+  t = std::move(t) / y;
+  t = -(std::move(t) * 3);
+  CHECK(t.raw_data() == at);
+  CHECK(t.to_vector<double>() == std::vector<double>(4, -11));
+
+  const Tensor other = t, part = y[0].detach();
+  CHECK((std::move(t) + x).raw_data() != at);  // another handle
+  CHECK((y[0] * part).item() == 9);            // a view
+  CHECK(y[0].item() == 3);
+  CHECK((Tensor(x).expand({2, 4}) * full({2, 4}, 5)).to_vector<double>() == std::vector<double>(8, 5));
+  CHECK((ones({2, 1}) + ones({1, 3})).shape() == Shape{2, 3});  // the result has another shape
+  CHECK((ones({2}, int32) / full({2}, 2, int32)).dtype() == float32);
+  CHECK((ones({2}) * full({2}, 2, float64)).dtype() == float64);
+
+  const Tensor w = full({4}, 2).requires_grad_();  // mul keeps its operands
+  (x * w * w).backward(x);
+  CHECK(w.grad().to_vector<double>() == std::vector<double>(4, 4));
+}
