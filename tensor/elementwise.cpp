@@ -362,7 +362,8 @@ void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
 namespace {
 bool is_disposable(const Tensor& x) {
   const detail::TensorImpl* impl = x.get();
-  return detail::is_sole_owner(x) && impl->contiguous && !impl->node && !impl->inference;
+  const bool ours = !impl->storage->release;  // what someone lent us is read only
+  return ours && detail::is_sole_owner(x) && impl->contiguous && !impl->node && !impl->inference;
 }
 }  // namespace
 

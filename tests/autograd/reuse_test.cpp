@@ -134,6 +134,11 @@ TEST_CASE("a temporary is written over where nothing is recorded and nobody else
   CHECK((ones({2}, int32) / full({2}, 2, int32)).dtype() == float32);
   CHECK((ones({2}) * full({2}, 2, float64)).dtype() == float64);
 
+  float lent[] = {1, 2};  // someone else's memory
+  CHECK((from_memory(lent, {2}, float32) * 3).to_vector<float>() == std::vector<float>{3, 6});
+  CHECK(lent[0] == 1);
+  CHECK(lent[1] == 2);
+
   const Tensor w = full({4}, 2).requires_grad_();  // mul keeps its operands
   (x * w * w).backward(x);
   CHECK(w.grad().to_vector<double>() == std::vector<double>(4, 4));
