@@ -230,14 +230,24 @@ struct ConvSource {
           dense && a->taps == 3 && a->step == 1 && a->place_step == 1 && (a->shift_step == 1 || a->shift_step == -1);
     return dense;
   }
-  /// Whether they are so, with a margin of one zero around planes that the result has the size of, wide enough for the
-  /// loops that need no copy.
-  bool is_plane_3x3(size_t element) const {
-    bool same = is_3x3() && axes[0].source == 1 && axes[0].positions == 1 && axes[0].shift == 0 &&
-                axes[2].source * static_cast<int64_t>(element) >= 16;
-    for (const ConvAxis* a : {&axes[1], &axes[2]})
-      same = same && a->low() == -1 && a->spread == 1 && a->positions == a->source && a->result == a->source;
-    return same;
+  /// Which loops without a copy take 3 x 3 taps of one channel with a margin of one zero around its planes: those with
+  /// a stride of one or of two (halved), or the adjoint of the latter (doubled).
+  enum class Planes : uint8_t { none, same, halved, doubled };
+  Planes planes_3x3(size_t element) const {
+    const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
+    if (in_place || channels != 1 || z.source != 1 || z.positions != 1 || z.taps != 1 || z.shift != 0)
+      return Planes::none;
+    if (std::min(x.source, x.result) * static_cast<int64_t>(element) < 16) return Planes::none;
+    const auto all = [&](int64_t step, int64_t spread) {
+      for (const ConvAxis* a : {&y, &x}) {
+        const int64_t large = spread > 1 ? a->result : a->source, small = spread > 1 ? a->source : a->result;
+        if (a->taps != 3 || a->step != step || a->spread != spread || a->low() != -1 || a->positions != a->result ||
+            (a->shift_step != 1 && a->shift_step != -1) || small != (large + step * spread - 1) / (step * spread))
+          return false;
+      }
+      return true;
+    };
+    return all(1, 1) ? Planes::same : all(2, 1) ? Planes::halved : all(1, 2) ? Planes::doubled : Planes::none;
   }
 };
 

@@ -177,15 +177,23 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
                 padded = blocks * block;
   const int64_t x_group = s.channels * s.channel_stride, y_group = rows * s.result_channel_stride;
   const int64_t place_step = s.axes[2].place_step;
-  if (rows == 1 && s.is_plane_3x3(sizeof(T))) {
-    const int64_t plane = s.channel_stride;
+  using Planes = ConvSource::Planes;
+  const Planes planes = rows == 1 ? s.planes_3x3(sizeof(T)) : Planes::none;
+  if (planes != Planes::none) {
+    const bool doubled = planes == Planes::doubled;
+    const ConvAxis &down = s.axes[1], &along = s.axes[2];
+    const auto filter = planes == Planes::same     ? depthwise<T>().filter_plane
+                        : planes == Planes::halved ? depthwise<T>().filter_halved
+                                                   : depthwise<T>().filter_doubled;
     const T zero = 0;
-    parallel_for(0, s.images * groups, std::max<int64_t>(1, kSerialWork / (9 * plane)),
+    parallel_for(0, s.images * groups, std::max<int64_t>(1, kSerialWork / (9 * s.channel_stride)),
                  [&](int64_t first, int64_t last) {
-                   for (int64_t i = first; i < last; ++i)
-                     depthwise<T>().filter_plane(nine(s, w + i % groups * strides.group).data(), x + i * plane,
-                                                 bias ? bias + i % groups : &zero, y + i * plane, s.axes[1].positions,
-                                                 s.axes[2].positions);
+                   for (int64_t i = first; i < last; ++i) {
+                     const T* taps = w + i % groups * strides.group;
+                     filter(doubled ? taps : nine(s, taps).data(), x + i * s.channel_stride,
+                            bias ? bias + i % groups : &zero, y + i * s.result_channel_stride,
+                            doubled ? down.result : down.source, doubled ? along.result : along.source);
+                   }
                  });
     return;
   }
@@ -294,7 +302,9 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
   if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
-  const bool narrow = rows < kNarrowConv, planes = rows == 1 && s.is_plane_3x3(sizeof(T));
+  const bool narrow = rows < kNarrowConv;
+  using Planes = ConvSource::Planes;
+  const Planes planes = rows == 1 ? s.planes_3x3(sizeof(T)) : Planes::none;
   const int64_t depth = s.depth();
   const int64_t height = narrow ? depth : round_up(depth, loop.outer_rows);
   const int64_t width = narrow ? rows : round_up(rows, loop.lanes);
@@ -320,11 +330,11 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     T* const sums = partial.data<T>() + task * each;
     std::memset(sums, 0, static_cast<size_t>(each) * sizeof(T));
     const T* gradient = g + group * g_group;
-    if (planes) {
+    if (planes == Planes::same || planes == Planes::halved) {
       const int64_t first = s.images * chunk / chunks, last = s.images * (chunk + 1) / chunks;
-      depthwise<T>().correlate_planes(x + group * x_group + first * s.image_stride, s.image_stride,
-                                      gradient + first * s.result_image_stride, s.result_image_stride, last - first,
-                                      s.axes[1].positions, s.axes[2].positions, sums);
+      const auto sum = planes == Planes::same ? depthwise<T>().correlate_planes : depthwise<T>().correlate_halved;
+      sum(x + group * x_group + first * s.image_stride, s.image_stride, gradient + first * s.result_image_stride,
+          s.result_image_stride, last - first, s.axes[1].source, s.axes[2].source, sums);
       return;
     }
     for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {

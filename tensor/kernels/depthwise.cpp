@@ -190,28 +190,65 @@ void correlate_3x3(const void* px, int64_t x_stride, const void* pg, int64_t g_s
   });
 }
 
-/// A vector of a row of pixels and those one to the left and to the right of it, where zeros lie beyond the row's
-/// ends.
+template <int by, class T, int L, int... I>
+Row<T, L> moved(Row<T, L> v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, Row<T, L>{}, (I + by < 0 ? L : I + by)...);
+}
+/// The lanes of v one place up or down, with a zero in the one that gets free.
+template <int by, class T, int L>
+Row<T, L> moved(Row<T, L> v) {
+  return moved<by, T, L>(v, std::make_integer_sequence<int, L>{});
+}
+
+/// A vector of a row of pixels (b) and those one to the left and to the right of it, where zeros lie beyond the row's
+/// ends. Of a row of zeros, without x.
 template <class T, int L, bool starts, bool ends>
 struct Neighbours {
   using V = Row<T, L>;
+  Neighbours() = default;
   explicit Neighbours(const T* x) : b(load_row<V>(x)) {
-    constexpr std::make_integer_sequence<int, L> lanes;
     if constexpr (starts)
-      a = moved<-1>(b, lanes);
+      a = moved<-1, T, L>(b);
     else
       a = load_row<V>(x - 1);
     if constexpr (ends)
-      c = moved<1>(b, lanes);
+      c = moved<1, T, L>(b);
     else
       c = load_row<V>(x + 1);
   }
-  template <int by, int... I>
-  static V moved(V v, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(v, V{}, (I + by < 0 ? L : I + by)...);
-  }
-  V a, b, c;
+  V a{}, b{}, c{};
 };
+
+/// The same for every second pixel. A row of an odd number `ends` with the last of them.
+template <class T, int L, bool starts, bool ends>
+struct EverySecond {
+  using V = Row<T, L>;
+  EverySecond() = default;
+  explicit EverySecond(const T* x) {
+    constexpr std::make_integer_sequence<int, L> lanes;
+    const V low = load_row<V>(x), high = load_row<V>(x + L - ends);
+    b = picked<0>(low, high, lanes), c = picked<1>(low, high, lanes);
+    if constexpr (starts)
+      a = moved<-1, T, L>(c);
+    else
+      a = every_second<T, L, 0>(load_row<V>(x - 1), load_row<V>(x - 1 + L), lanes);
+    if constexpr (ends) c = moved<1, T, L>(moved<-1, T, L>(c));
+  }
+  template <int first, int... I>
+  static V picked(V low, V high, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(low, high, lane(2 * I + first)...);
+  }
+  static constexpr int lane(int i) { return i < L ? i : i + ends < 2 * L ? i + ends : 2 * L - 1; }
+  V a{}, b{}, c{};
+};
+template <class T, int L, bool ends, int... I>
+void store_pairs(T* y, Row<T, L> even, Row<T, L> odd, std::integer_sequence<int, I...> lanes) {
+  const Row<T, L> low = interleave<T, L, L, false>(even, odd, lanes),
+                  high = interleave<T, L, L, true>(even, odd, lanes),
+                  last = ends ? __builtin_shufflevector(low, high, (I + L - 1)...) : high;
+  __builtin_memcpy(y, &low, sizeof low);
+  __builtin_memcpy(y + L - ends, &last, sizeof last);
+}
 
 /// Calls f<starts, ends>(at) for vectors that cover a row of n >= L pixels, of which the last one ends with the row.
 template <int L, class F>
@@ -278,6 +315,97 @@ void correlate_planes(const void* px, int64_t x_stride, const void* pg, int64_t 
   });
 }
 
+// ---- planes with a stride of two ----
+
+/// Calls f(lanes, at, starts, ends, ends and n is odd) for vectors that cover the (n + 1) / 2 results of a row.
+template <class T, class F>
+void for_halves(int64_t n, F f) {
+  with_lanes<T>((n + 1) / 2, [&](auto lanes) {
+    for_columns<lanes>((n + 1) / 2, [&](int64_t at, auto starts, auto ends) {
+      if (n % 2 == 1)
+        f(lanes, at, starts, ends, ends);
+      else
+        f(lanes, at, starts, ends, std::bool_constant<false>());
+    });
+  });
+}
+
+template <class T>
+void filter_halved(const void* pw, const void* px, const void* start, void* py, int64_t rows, int64_t n) {
+  const T *w = static_cast<const T*>(pw), first = *static_cast<const T*>(start);
+  for_halves<T>(n, [&](auto lanes, int64_t at, auto starts, auto, auto odd_end) {
+    constexpr int L = lanes;
+    using V = Row<T, L>;
+    using Pixels = EverySecond<T, L, starts, odd_end>;
+    const T* x = static_cast<const T*>(px) + 2 * at;
+    T* y = static_cast<T*>(py) + at;
+    Pixels above;
+    for (int64_t r = 0; r < rows; r += 2, x += 2 * n, y += (n + 1) / 2) {
+      const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
+      V sum = V{} + first;
+      sum += w[0] * above.a, sum += w[1] * above.b, sum += w[2] * above.c;
+      sum += w[3] * here.a, sum += w[4] * here.b, sum += w[5] * here.c;
+      sum += w[6] * below.a, sum += w[7] * below.b, sum += w[8] * below.c;
+      __builtin_memcpy(y, &sum, sizeof sum);
+      above = below;
+    }
+  });
+}
+
+template <class T>
+void filter_doubled(const void* pw, const void* pg, const void* start, void* px, int64_t rows, int64_t n) {
+  const T *w = static_cast<const T*>(pw), first = *static_cast<const T*>(start);
+  for_halves<T>(n, [&](auto lanes, int64_t at, auto, auto ends, auto odd_end) {
+    constexpr int L = lanes;
+    using V = Row<T, L>;
+    using Pixels = Neighbours<T, L, true, ends>;  // whose left ones are not used
+    const int64_t width = (n + 1) / 2;
+    const T* g = static_cast<const T*>(pg) + at;
+    T* x = static_cast<T*>(px) + 2 * at;
+    Pixels here(g);
+    for (int64_t r = 0; r < rows; r += 2, x += 2 * n) {
+      g += width;
+      const Pixels below = r + 2 < rows ? Pixels(g) : Pixels();
+      const auto store = [&](T* to, V even, V odd) {
+        store_pairs<T, L, odd_end>(to, even + first, odd + first, std::make_integer_sequence<int, L>{});
+      };
+      store(x, w[4] * here.b, w[5] * here.b + w[3] * here.c);
+      if (r + 1 < rows)
+        store(x + n, w[7] * here.b + w[1] * below.b, w[8] * here.b + w[6] * here.c + w[2] * below.b + w[0] * below.c);
+      here = below;
+    }
+  });
+}
+
+template <class T>
+void correlate_halved(const void* px, int64_t x_stride, const void* pg, int64_t g_stride, int64_t planes, int64_t rows,
+                      int64_t n, void* sums) {
+  for_halves<T>(n, [&](auto lanes, int64_t at, auto starts, auto ends, auto odd_end) {
+    constexpr int L = lanes;
+    using V = Row<T, L>;
+    using Pixels = EverySecond<T, L, starts, odd_end>;
+    const int64_t width = (n + 1) / 2;
+    Row<typename Simd<T>::Lane, L> fresh;
+    for (int i = 0; i < L; ++i) fresh[i] = -(width % L == 0 || i >= L - width % L);
+    const auto keep = [&](V v) { return ends ? (fresh ? v : V{}) : v; };
+    V sum[9] = {};
+    for (int64_t p = 0; p < planes; ++p) {
+      const T *x = static_cast<const T*>(px) + p * x_stride + 2 * at,
+              *g = static_cast<const T*>(pg) + p * g_stride + at;
+      Pixels above;
+      for (int64_t r = 0; r < rows; r += 2, x += 2 * n, g += width) {
+        const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
+        const V gradient = keep(load_row<V>(g));
+        sum[0] += gradient * keep(above.a), sum[1] += gradient * keep(above.b), sum[2] += gradient * keep(above.c);
+        sum[3] += gradient * keep(here.a), sum[4] += gradient * keep(here.b), sum[5] += gradient * keep(here.c);
+        sum[6] += gradient * keep(below.a), sum[7] += gradient * keep(below.b), sum[8] += gradient * keep(below.c);
+        above = below;
+      }
+    }
+    add_totals<T, L>(sum, static_cast<T*>(sums));
+  });
+}
+
 template <class T>
 DepthwiseLoops loops() {
   return {.spread = spread<T>,
@@ -286,7 +414,10 @@ DepthwiseLoops loops() {
           .filter_3x3 = filter_3x3<T>,
           .correlate_3x3 = correlate_3x3<T>,
           .filter_plane = filter_plane<T>,
-          .correlate_planes = correlate_planes<T>};
+          .correlate_planes = correlate_planes<T>,
+          .filter_halved = filter_halved<T>,
+          .filter_doubled = filter_doubled<T>,
+          .correlate_halved = correlate_halved<T>};
 }
 
 }  // namespace

@@ -238,6 +238,12 @@ struct DepthwiseLoops {
   void (*filter_plane)(const void* weights, const void* x, const void* start, void* y, int64_t rows, int64_t n);
   void (*correlate_planes)(const void* x, int64_t x_stride, const void* g, int64_t g_stride, int64_t planes,
                            int64_t rows, int64_t n, void* sums);
+  /// The same with a stride of two, where (n + 1) / 2 results have 16 bytes at least; and the adjoint of that filter,
+  /// for results of `rows` x n pixels.
+  void (*filter_halved)(const void* weights, const void* x, const void* start, void* y, int64_t rows, int64_t n);
+  void (*filter_doubled)(const void* weights, const void* x, const void* start, void* y, int64_t rows, int64_t n);
+  void (*correlate_halved)(const void* x, int64_t x_stride, const void* g, int64_t g_stride, int64_t planes,
+                           int64_t rows, int64_t n, void* sums);
 };
 
 /// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map

@@ -73,8 +73,9 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{19, 20, 7, 4}, {33, 20, 3, 3}, 1, 1, 1, 1},
       {{3, 9, 28, 30}, {10, 9, 4, 4}, 2, 1, 1, 1},  // phases of one size, lines that fill vectors
   };
-  for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 32, 33, 50})  // vectors and what is left of a row
-    for (int64_t stride : {1, 2}) cases.push_back({{9, 3, 6, width}, {3, 1, 3, 3}, stride, 1, 1, 3});
+  for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 31, 32, 33, 50, 63, 65, 66})  // vectors and their ends
+    for (int64_t stride : {1, 2})
+      for (int64_t height : {1, 6, 7}) cases.push_back({{9, 3, height, width}, {3, 1, 3, 3}, stride, 1, 1, 3});
   for (const Case& c : cases)
     for (Dtype dtype : {float32, float64}) {
       CAPTURE(c.x, c.w, c.groups, dtype);
