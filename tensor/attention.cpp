@@ -1,7 +1,6 @@
 #include <cotangent/tensor/attention.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
@@ -127,7 +126,8 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
     T* lse = result.log_sum_exp.data<T>();
-    const auto softmax = kernels::kernels().attention.forward[std::is_same_v<T, double>];
+    const kernels::AttentionLoops& loops = kernels::kernels().attention;
+    constexpr int type = std::is_same_v<T, double>;
     const T infinity = std::numeric_limits<T>::infinity();
     Tensor packed;  // keys of all heads
     const int64_t packed_size = PackedMatrix<T>::packed_size(n.width, n.keys);
@@ -153,25 +153,21 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
         AttentionTile tile = make_tile(n, options, i, rows, j, columns);
         seen.place(tile, b, h, i, j);
         keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
-        softmax(scores, top, sum, acc, n.value_width, tile);
+        loops.forward[type](scores, top, sum, acc, n.value_width, tile);
         gemm<T>(rows, n.value_width, columns, {scores, kScoreRow, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
       }
-      for (int64_t r = 0; r < rows; ++r) {
-        const bool masked = sum[r] == T(0);
-        lse[(b * n.heads + h) * n.queries + i + r] = masked ? infinity : top[r] + std::log(sum[r]);
-        const T scale = masked ? T(0) : T(1) / sum[r];
-        T* out = ho.at(b, h, i + r);
-        for (int64_t c = 0; c < n.value_width; ++c) out[c] = acc[r * n.value_width + c] * scale;
-      }
+      loops.finish[type](acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2],
+                         lse + (b * n.heads + h) * n.queries + i);
     });
   });
   return result;
 }
 
-AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
+AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const Tensor& k, const Tensor& v,
                                       const Tensor& mask, const Tensor& output, const Tensor& log_sum_exp,
                                       AttentionOptions options) {
   const Sizes n(q, k, v);
+  const Tensor g = g_.strides()[3] == 1 ? g_ : contiguous(g_);
   AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()),
                             make_heads(v.shape(), v.dtype())};
   for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
@@ -180,7 +176,8 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
     const T* lse = log_sum_exp.data<T>();
-    const auto softmax = kernels::kernels().attention.backward[std::is_same_v<T, double>];
+    const kernels::AttentionLoops& loops = kernels::kernels().attention;
+    constexpr int type = std::is_same_v<T, double>;
     const int64_t tile_height = tile_rows(n.queries);
     const bool several = n.queries > tile_height;
     // a key head and the query heads that read it: nobody else writes what this task writes
@@ -194,12 +191,8 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
         *space = delta + queries;
       if (several) keys.pack(space), values.pack(space + keys.packed_size());
       for (int64_t h = group * members; h < (group + 1) * members; ++h) {
-        for (int64_t i = 0; i < n.queries; ++i) {
-          const T *a = hg.at(b, h, i), *o = ho.at(b, h, i);
-          T sum = 0;
-          for (int64_t c = 0; c < n.value_width; ++c) sum += a[c * hg.stride[3]] * o[c * ho.stride[3]];
-          delta[i] = sum;
-        }
+        loops.dot_rows[type](hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width,
+                             delta);
         for (int64_t i = 0; i < n.queries; i += tile_height) {
           const int64_t rows = std::min(tile_height, n.queries - i), last = n.visible(options.causal, i, rows);
           for (int64_t j = 0; j < last; j += kColumns) {
@@ -208,7 +201,7 @@ AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Te
             seen.place(tile, b, h, i, j);
             keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
             values.multiply(rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
-            softmax(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
+            loops.backward[type](scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
             const Matrix<T> p_transposed{scores, 1, kScoreRow}, ds{products, kScoreRow, 1},
                 ds_transposed{products, 1, kScoreRow};
             gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1,

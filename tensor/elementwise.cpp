@@ -266,11 +266,14 @@ void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, con
 
 Tensor empty_like(const Tensor& x, Dtype dtype) {
   if (x.get()->contiguous) return detail::make_like(x, dtype);
-  // keep the order of dimensions of a dense tensor: channels-last stays channels-last
-  const StridedWalk<1> walk(x.shape(), {&x.strides()});
-  if (walk.inner_size() != x.numel() || walk.inner_stride(0) != 1) return make_tensor(x.shape(), dtype);
-  const Tensor flat = make_tensor({x.numel()}, dtype);
-  return detail::make_view(flat, x.shape(), x.strides(), 0);
+  return empty_in_order(x.shape(), x.strides(), dtype);  // channels-last stays channels-last
+}
+
+Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype) {
+  const int64_t numel = shape.product();
+  const StridedWalk<1> walk(shape, {&strides});
+  if (walk.inner_size() != numel || walk.inner_stride(0) != 1) return make_tensor(shape, dtype);
+  return detail::make_view(make_tensor({numel}, dtype), shape, strides, 0);
 }
 
 Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {

@@ -40,6 +40,8 @@ Tensor contiguous(const Tensor& x, MemoryFormat format = MemoryFormat::contiguou
 Tensor clone(const Tensor& x);
 /// An uninitialised tensor with x's shape and, where x is dense, its order of dimensions in memory.
 Tensor empty_like(const Tensor& x, Dtype dtype);
+/// The same for a tensor of this shape and these strides.
+Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype);
 
 /// x in the dtype that transcendental functions work on: itself when floating, else the default dtype.
 Tensor to_floating(const Tensor& x);

@@ -81,17 +81,22 @@ Tensor stack(std::span<const Tensor> xs, int64_t dim) {
 namespace {
 
 // Views of x as the outputs of one op, so that the gradient of x is written once.
+struct Views {
+  int dim;
+  int count;
+  Strides strides;  ///< of x
+};
 template <class Rule>
 Tensors views_of(const char* op, const Tensor& x, Tensors parts, int dim, Rule rule) {
   check_count(op, parts.size());
   for (Tensor& part : parts) detail::mark_view(x, part);
-  record_all(op, {x}, parts, Keep::nothing(), Parts{dim, PooledVector<int64_t>(parts.size())}, rule);
+  record_all(op, {x}, parts, Keep::nothing(), Views{dim, static_cast<int>(parts.size()), x.strides()}, rule);
   return parts;
 }
 
-Tensors all_gradients(const Backward& b, const Parts& p) {
+Tensors all_gradients(const Backward& b, const Views& v) {
   Tensors g;
-  for (size_t i = 0; i < p.sizes.size(); ++i) g.push_back(b.grad(static_cast<int>(i)));
+  for (int i = 0; i < v.count; ++i) g.push_back(b.grad(i));
   return g;
 }
 
@@ -112,7 +117,7 @@ Tensors split(const Tensor& x, std::span<const int64_t> sizes, int64_t dim) {
     start += size;
   }
   return views_of("split", x, std::move(parts), d,
-                  [](const Backward& b, const Parts& p) -> Gradients { return {cat(all_gradients(b, p), p.dim)}; });
+                  [](const Backward& b, const Views& v) -> Gradients { return {cat(all_gradients(b, v), v.dim)}; });
 }
 
 Tensors split(const Tensor& x, int64_t size, int64_t dim) {
@@ -139,8 +144,13 @@ Tensors unbind(const Tensor& x, int64_t dim) {
   Tensors parts;
   for (int64_t i = 0; i < x.shape()[d]; ++i) parts.push_back(raw::select("unbind", x, d, i));
   if (parts.empty()) return parts;
-  return views_of("unbind", x, std::move(parts), d,
-                  [](const Backward& b, const Parts& p) -> Gradients { return {stack(all_gradients(b, p), p.dim)}; });
+  return views_of("unbind", x, std::move(parts), d, [](const Backward& b, const Views& v) -> Gradients {
+    if (b.creates_graph()) return {stack(all_gradients(b, v), v.dim)};
+    // as x lies in memory, which often is a permutation of what was computed
+    const Tensor dx = raw::empty_in_order(b.shape(0), v.strides, b.dtype(0));
+    for (int i = 0; i < v.count; ++i) raw::copy_into("unbind", b.grad(i), raw::select("unbind", dx, v.dim, i));
+    return {dx};
+  });
 }
 
 Tensor flip(const Tensor& x, std::span<const int64_t> dims) {

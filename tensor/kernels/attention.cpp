@@ -86,6 +86,32 @@ void backward(void* scores, void* products, const void* log_sum_exp, const void*
   }
 }
 
+template <class T>
+void finish(const void* accumulated, const void* maximum, const void* sum, int64_t rows, int64_t width, void* p_y,
+            int64_t y_row, void* log_sum_exp) {
+  const T *acc = static_cast<const T*>(accumulated), *top = static_cast<const T*>(maximum),
+          *total = static_cast<const T*>(sum);
+  T *y = static_cast<T*>(p_y), *lse = static_cast<T*>(log_sum_exp);
+  for (int64_t i = 0; i < rows; ++i, acc += width, y += y_row) {
+    const bool masked = total[i] == T(0);
+    lse[i] = masked ? static_cast<T>(__builtin_inf()) : top[i] + m_log(total[i]);
+    const T scale = masked ? T(0) : T(1) / total[i];
+#pragma omp simd
+    for (int64_t j = 0; j < width; ++j) y[j] = acc[j] * scale;
+  }
+}
+
+template <class T>
+void dot_rows(const void* p_a, int64_t a_row, const void* p_b, int64_t b_row, int64_t rows, int64_t width, void* y) {
+  const T *a = static_cast<const T*>(p_a), *b = static_cast<const T*>(p_b);
+  for (int64_t i = 0; i < rows; ++i, a += a_row, b += b_row) {
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < width; ++j) sum += a[j] * b[j];
+    static_cast<T*>(y)[i] = sum;
+  }
+}
+
 }  // namespace
 
 namespace COTANGENT_ISA {
@@ -94,6 +120,10 @@ void fill_attention(Table& t) {
   t.attention.forward[1] = forward<double>;
   t.attention.backward[0] = backward<float>;
   t.attention.backward[1] = backward<double>;
+  t.attention.finish[0] = finish<float>;
+  t.attention.finish[1] = finish<double>;
+  t.attention.dot_rows[0] = dot_rows<float>;
+  t.attention.dot_rows[1] = dot_rows<double>;
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

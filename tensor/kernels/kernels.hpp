@@ -378,6 +378,12 @@ struct AttentionLoops {
                      const AttentionTile& tile);
   void (*backward[2])(void* scores, void* products, const void* log_sum_exp, const void* delta,
                       const AttentionTile& tile);
+  /// After the last tile, for rows of `width`: y = accumulated / sum and log_sum_exp = maximum + log(sum), or zeros and
+  /// infinity for a row that sees nothing.
+  void (*finish[2])(const void* accumulated, const void* maximum, const void* sum, int64_t rows, int64_t width, void* y,
+                    int64_t y_row, void* log_sum_exp);
+  /// y[i] = the sum of a[i * a_row + j] * b[i * b_row + j] over `width` j.
+  void (*dot_rows[2])(const void* a, int64_t a_row, const void* b, int64_t b_row, int64_t rows, int64_t width, void* y);
 };
 
 /// y = (x - mean) * scale + shift of each channel, limited to [low, high]. No gradient passes a limit.

@@ -5,6 +5,7 @@
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 
 using namespace cotangent;
@@ -46,6 +47,22 @@ TEST_CASE("split, chunk and unbind are views, and one unused part has a gradient
   CHECK(w.grad().to_vector<float>() == std::vector<float>{2, 2, 2, 2, 0, 0, 0, 0, 2, 2});
   CHECK(chunk(ones({0, 2}), 3).size() == 3);
   CHECK(unbind(ones({0, 2})).empty());
+}
+
+TEST_CASE("the gradient of what is unbound lies in memory as it does") {
+  const Tensor w = arange(24.0).reshape({2, 3, 4}).requires_grad_();
+  const Tensor x = permute(w, {1, 2, 0});
+  const Tensors parts = unbind(x);
+  const Tensor y = parts[0] + parts[2] * parts[2];
+  const Tensor dx = grad({sum(y)}, {x}, {.retain_graph = true})[0];
+  CHECK(dx.strides() == x.strides());
+  CHECK(equal(dx.select(0, 0), ones({4, 2}, float64)));
+  CHECK(equal(dx.select(0, 1), zeros({4, 2}, float64)));
+  CHECK(equal(dx.select(0, 2), 2 * x.detach().select(0, 2)));
+
+  const Tensor row = ones({1, 2}).requires_grad_(), repeated = expand(row, {3, 2});  // no memory of its own to lie as
+  sum(unbind(repeated)[1] * 5).backward();
+  CHECK(row.grad().to_vector<float>() == std::vector<float>{5, 5});
 }
 
 TEST_CASE("an in-place write on a part reaches its base and the other parts") {
