@@ -206,6 +206,10 @@ void max_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
   });
 }
 
+// How many results choose the vectors of means: those of 2 x 2 windows lie inside of a row; others may reach beyond a
+// row that does not fill one, as the next row is stored later.
+int64_t lanes_for(const PoolColumns& c, const PoolRows& rows) { return rows.quarters ? c.out : 2 * c.out - 1; }
+
 template <class T, int L>
 void avg_quarters(const PoolColumns& c, const T* top, const T* bottom, T row_cells, T* y) {
   constexpr std::make_integer_sequence<int, L> lanes;
@@ -219,11 +223,69 @@ void avg_quarters(const PoolColumns& c, const T* top, const T* bottom, T row_cel
   }
 }
 
+// The sums of the columns of some rows.
+template <class T, int L>
+void sum_rows(const T* x, const int64_t* starts, int64_t rows, int64_t n, T* line) {
+  if (n < L) {
+    for (int64_t i = 0; i < n; ++i) {
+      line[i] = 0;
+      for (int64_t r = 0; r < rows; ++r) line[i] += x[starts[r] + i];
+    }
+    return;
+  }
+  for (int64_t first = 0; first < n; first += L) {
+    const int64_t at = place<L>(first, 0, n);
+    Row<T, L> sum{};
+    for (int64_t r = 0; r < rows; ++r) sum += load_row<Row<T, L>>(x + starts[r] + at);
+    __builtin_memcpy(line + at, &sum, sizeof sum);
+  }
+}
+template <class T, int L>
+void copy_to_rows(const T* line, int64_t n, const int64_t* starts, int64_t rows, T* x) {
+  if (n < L) {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = 0; i < n; ++i) x[starts[r] + i] = line[i];
+    return;
+  }
+  for (int64_t first = 0; first < n; first += L) {
+    const int64_t at = place<L>(first, 0, n);
+    const auto v = load_row<Row<T, L>>(line + at);
+    for (int64_t r = 0; r < rows; ++r) __builtin_memcpy(x + starts[r] + at, &v, sizeof v);
+  }
+}
+
+// Whether the windows are of 2, 4, 8 .. columns, and side by side: then neighbours are added, and neighbours of these.
+bool are_halved(const PoolColumns& c) {
+  return c.kernel > 1 && (c.kernel & (c.kernel - 1)) == 0 && c.stride == c.kernel && c.head == 0 &&
+         c.in == c.kernel * c.out;
+}
+template <class T, int L>
+void halve(const PoolColumns& c, const T* line, T* sums) {
+  constexpr std::make_integer_sequence<int, L> lanes;
+  for (int64_t width = c.kernel / 2; width > 0; width /= 2, line = sums)
+    for (int64_t i = 0; i < width * c.out; i += L) {
+      const auto low = load_row<Row<T, L>>(line + 2 * i), high = load_row<Row<T, L>>(line + 2 * i + L);
+      const Row<T, L> sum = every_second<T, L, 0>(low, high, lanes) + every_second<T, L, 1>(low, high, lanes);
+      __builtin_memcpy(sums + i, &sum, sizeof sum);
+    }
+}
+// Back: from the end, since it doubles in place.
+template <class T, int L>
+void twice(const PoolColumns& c, const T* shares, T* line) {
+  for (int64_t width = 1; width < c.kernel; width *= 2, shares = line)
+    for (int64_t i = (width * c.out - 1) / L * L; i >= 0; i -= L) {
+      const auto share = load_row<Row<T, L>>(shares + i);
+      store_interleaved<T, L>(line + 2 * i, share, share);
+    }
+}
+
 template <class T, int L>
 void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* space) {
   const T *x = static_cast<const T*>(px), *cells = static_cast<const T*>(c.cells);
   const int64_t size = c.stride * c.length;
-  const bool along = c.stride == 0 || c.out == 1;  // windows are summed one by one
+  const bool along = c.stride == 0 || c.out == 1;                                 // windows are summed one by one
+  const bool halved = !along && are_halved(c), direct = !along && c.stride == 1;  // to the panel
+  const int64_t used = direct ? c.groups : c.in, taps = halved ? 1 : c.kernel;
   T *y = static_cast<T*>(py), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in;
   if (rows.quarters && c.out >= L) {
     for (int64_t o = 0; o < rows.out; ++o)
@@ -234,21 +296,13 @@ void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, v
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t count = begin + rows.block < rows.out ? rows.block : rows.out - begin;
     for (int64_t r = 0; r < count; ++r) {
-      const int64_t *start = rows.starts + rows.first[begin + r], *end = rows.starts + rows.first[begin + r + 1];
-      T* line = lines + r * c.in;
-      const T *first = x + *start++, *second = start < end ? x + *start++ : nullptr;
-      if (second) {
-#pragma omp simd
-        for (int64_t i = 0; i < c.in; ++i) line[i] = first[i] + second[i];
-      } else {
-        for (int64_t i = 0; i < c.in; ++i) line[i] = first[i];
-      }
-      for (; start < end; ++start) {
-#pragma omp simd
-        for (int64_t i = 0; i < c.in; ++i) line[i] += x[*start + i];
-      }
+      const int64_t begins = rows.first[begin + r], ends = rows.first[begin + r + 1];
+      T* line = direct ? panels + r * size + c.at : lines + r * c.in;
+      with_lanes<T>(used, [&](auto n) { sum_rows<T, n>(x, rows.starts + begins, ends - begins, used, line); });
     }
-    if (!along)
+    if (halved)
+      for (int64_t r = 0; r < count; ++r) halve<T, L>(c, lines + r * c.in, panels + r * size);
+    else if (!along && !direct)
       for (int64_t r = 0; r < count; ++r) to_panel(c, lines + r * c.in, panels + r * size);
     for (int64_t r = 0; r < count; ++r, y += c.out) {
       const T row_cells = static_cast<T>(rows.cells[begin + r]);
@@ -265,8 +319,8 @@ void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, v
       for (int64_t first = 0; first < c.out; first += L) {
         const int64_t at = place<L>(first, 0, c.out);
         Row<T, L> sum{};
-        for (int64_t k = 0; k < c.kernel; ++k) sum += load_row<Row<T, L>>(panel + c.taps[k] + at);
-        store_some(y + at, sum / (row_cells * load_row<Row<T, L>>(cells + at)), c.out);
+        for (int64_t k = 0; k < taps; ++k) sum += load_row<Row<T, L>>(panel + c.taps[k] + at);
+        store_some(y + at, sum / (row_cells * load_row<Row<T, L>>(cells + at)), (rows.out - begin - r) * c.out);
       }
     }
   }
@@ -274,7 +328,7 @@ void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, v
 
 template <class T>
 void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* x, void* y, void* space) {
-  with_lanes<T>(c.out, [&](auto lanes) { avg_pool_rows<T, lanes>(c, rows, x, y, space); });
+  with_lanes<T>(lanes_for(c, rows), [&](auto lanes) { avg_pool_rows<T, lanes>(c, rows, x, y, space); });
 }
 
 template <class T, int L>
@@ -294,7 +348,8 @@ void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const vo
   // the shares of a row's windows have zeros on either side, so that all phases of the panel are sums of runs of them
   const int64_t size = c.stride * c.length, reach = c.stride > 0 ? (c.kernel - 1) / c.stride : 0,
                 share_size = reach + c.length;
-  const bool along = c.stride == 0 || c.out == 1;
+  const bool along = c.stride == 0 || c.out == 1, halved = !along && are_halved(c);
+  const bool direct = !along && c.stride == 1 && c.groups == c.in;  // from the panel
   T *x = static_cast<T*>(px), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in,
     *shares = panels + rows.block * size;
   const bool quarters = rows.quarters && c.out >= L;
@@ -323,6 +378,10 @@ void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const vo
           for (int64_t i = c.from[j]; i < c.to[j]; ++i) line[i] += share[j];
         continue;
       }
+      if (halved) {
+        twice<T, L>(c, share, panel);
+        continue;
+      }
       for (int64_t phase = 0; phase < c.stride && phase < c.kernel; ++phase)
         for (int64_t j = 0; j < c.out + reach; j += L) {
           Row<T, L> sum{};
@@ -331,26 +390,26 @@ void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const vo
           __builtin_memcpy(panel + phase * c.length + j, &sum, sizeof sum);
         }
     }
-    if (!along)
+    if (!along && !halved && !direct)
       for (int64_t r = 0; r < count; ++r) from_panel(c, panels + r * size, lines + r * c.in);
     for (int64_t r = 0; r < count; ++r) {
-      const T* line = lines + r * c.in;
-      for (int64_t i = rows.first[begin + r]; i < rows.first[begin + r + 1]; ++i) {
-        T* to = x + rows.starts[i];
-        if (rows.tiled) {
-          for (int64_t k = 0; k < c.in; ++k) to[k] = line[k];
-        } else {
+      const T* line = halved ? panels + r * size : direct ? panels + r * size + c.at : lines + r * c.in;
+      const int64_t begins = rows.first[begin + r], ends = rows.first[begin + r + 1];
+      if (rows.tiled)
+        with_lanes<T>(c.in, [&](auto n) { copy_to_rows<T, n>(line, c.in, rows.starts + begins, ends - begins, x); });
+      else
+        for (int64_t i = begins; i < ends; ++i) {
+          T* to = x + rows.starts[i];
 #pragma omp simd
           for (int64_t k = 0; k < c.in; ++k) to[k] += line[k];
         }
-      }
     }
   }
 }
 
 template <class T>
 void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* g, void* x, void* space) {
-  with_lanes<T>(c.out, [&](auto lanes) { avg_pool_rows_backward<T, lanes>(c, rows, g, x, space); });
+  with_lanes<T>(lanes_for(c, rows), [&](auto lanes) { avg_pool_rows_backward<T, lanes>(c, rows, g, x, space); });
 }
 
 template <class T>

@@ -54,6 +54,12 @@ std::vector<Pooling> poolings(bool dilated) {
   for (int64_t width : {4, 17, 28, 66})
     all.push_back({{PoolWindow{}, regular(6, 2, 2, 0, 1), regular(width, 2, 2, 0, 1)}});
   all.push_back({{PoolWindow{}, regular(7, 2, 2, 0, 1), regular(29, 2, 2, 0, 1)}});
+  for (int64_t kernel : {2, 4, 8})
+    for (int64_t out : {2, 3, 7, 9, 16, 21}) {  // side by side over the whole row, and over almost all of it
+      all.push_back({{PoolWindow{}, regular(9, 4, 4, 0, 1), regular(kernel * out, kernel, kernel, 0, 1)}});
+      all.push_back({{PoolWindow{}, regular(8, 4, 4, 0, 1), regular(kernel * out + 1, kernel, kernel, 0, 1)}});
+      all.push_back({{PoolWindow{}, regular(8, 3, 1, 1, 1), regular(kernel * out, kernel, kernel, kernel / 4, 1)}});
+    }
   for (int64_t out : {1, 3, 7, 28, 30})
     all.push_back({{PoolWindow{}, adaptive(9, std::min<int64_t>(out, 5)), adaptive(28, out)}});
   std::erase_if(all, [](const Pooling& p) { return p.window[2].out < 1; });
