@@ -299,7 +299,7 @@ void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_
 
 template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
-  if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
+  if (s.axes[2].taps == 3 && winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
   const bool narrow = rows < kNarrowConv;

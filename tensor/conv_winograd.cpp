@@ -4,6 +4,7 @@
 // results:
 //   y = A' [sum over channels of (G w G') * (B' x B)] A
 // The gradient of the weights is the adjoint: G' [sum over tiles of (A dy A') * (B' x B)] G.
+// With A and G' in each other's place the same tile gives 3 x 3 results of 2 x 2 taps: a stride of two over 4 x 4 taps.
 #include <cotangent/tensor/conv_loops_internal.hpp>
 
 namespace cotangent::raw {
@@ -16,14 +17,25 @@ using kernels::WinogradLine;
 constexpr int64_t kSquare = 16;         // elements of a tile
 constexpr int64_t kGradientPanels = 2;  // of tiles that a weight gradient sums at once
 
-/// The same source, in tiles of two results a dimension instead of positions of one.
-ConvSource tile_source(const ConvSource& s) {
+/// How many results a dimension a tile gives, from how many taps. With a stride, pixels and taps alike are sorted by
+/// their remainder: each kind counts as channels of its own, whose convolution has no stride.
+struct Tiling {
+  int64_t results, taps, stride;
+
+  explicit Tiling(const ConvSource& s)
+      : results(5 - s.axes[2].taps / s.axes[2].step), taps(5 - results), stride(s.axes[2].step) {}
+  int64_t kinds() const { return stride * stride; }
+  int64_t count(const ConvAxis& a) const { return (a.positions + results - 1) / results; }
+};
+
+/// The same source, in tiles instead of positions of one result.
+ConvSource tile_source(const ConvSource& s, const Tiling& t) {
   ConvAxis axes[3] = {s.axes[0], s.axes[1], s.axes[2]};
   for (int d = 1; d < 3; ++d) {
     axes[d].shift = s.axes[d].low(), axes[d].shift_step = 1;
-    axes[d].positions = (s.axes[d].positions + 1) / 2;
-    axes[d].step = axes[d].place_step = 2;
-    axes[d].taps = 4;
+    axes[d].positions = t.count(s.axes[d]);
+    axes[d].step = t.results * t.stride, axes[d].place_step = t.results;
+    axes[d].taps = 4 * t.stride;
   }
   return ConvSource(axes, s.images, s.channels, s.image_stride / s.channel_stride,
                     s.result_image_stride / s.result_channel_stride, true);
@@ -39,17 +51,17 @@ struct Panel {
 
 /// Cuts the tiles of a unit into panels of `width` and calls f(panel) for each.
 template <class F>
-void for_panels(const ConvSource& s, const ConvSource::Unit& u, int64_t lanes, int64_t width, F&& f) {
+void for_panels(const ConvSource& s, const ConvSource::Unit& u, int64_t side, int64_t lanes, int64_t width, F&& f) {
   const ConvAxis &y = s.axes[1], &x = s.axes[2];
   Panel panel;
   s.for_lines(u, [&](const ConvSource::Line& at) {
-    const bool last = at.pixels_left == x.positions && u.first_row + u.rows == y.positions;
-    const int64_t rows = last && y.result % 2 != 0 ? 1 : 2;
+    const int64_t row = u.first_row + u.rows - at.pixels_left / x.positions;
+    const int64_t rows = std::min(side, y.result - side * row);
     for (int64_t first = 0; first < x.positions;) {
       const int64_t count = std::min({x.positions - first, lanes, width - panel.tiles});
       panel.runs[panel.pieces] = {at.source + first, panel.tiles, count};
-      panel.lines[panel.pieces++] = {panel.tiles, at.result + 2 * first, rows,
-                                     std::min(2 * count, x.result - 2 * first)};
+      panel.lines[panel.pieces++] = {panel.tiles, at.result + side * first, rows,
+                                     std::min(side * count, x.result - side * first)};
       first += count, panel.tiles += count;
       if (panel.tiles < width) continue;
       f(static_cast<const Panel&>(panel));
@@ -79,53 +91,72 @@ const kernels::WinogradLoops& maps() {
 bool winograd_pays(const ConvSource& s, int64_t rows) {
   const ConvAxis &y = s.axes[1], &x = s.axes[2];
   if (s.axes[0].taps != 1 || s.axes[0].place_step != 1 || s.channels < 16 || rows < 16) return false;
+  // tiles from 2 x 2 taps pay where a stride sorts the pixels anyway
   for (const ConvAxis* a : {&y, &x})
-    if (a->taps != 3 || a->step != 1 || a->place_step != 1 || a->spread != 1 || std::abs(a->shift_step) != 1)
+    if (a->step != x.step || a->step > 2 || a->taps != (a->step == 1 ? 3 : 4) || a->place_step != 1 || a->spread != 1 ||
+        std::abs(a->shift_step) != 1)
       return false;
-  const int64_t tiles = ((y.positions + 1) / 2) * ((x.positions + 1) / 2);
-  return 3 * kSquare * tiles <= 2 * 9 * y.positions * x.positions;
+  const Tiling t(s);
+  return 3 * kSquare * t.count(y) * t.count(x) <= 2 * t.taps * t.taps * y.positions * x.positions;
 }
 
 template <class T>
 void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
                        const T* bias, T* y) {
   const ConvLoops& loop = loops<T>();
-  const ConvSource tiles = tile_source(s);
-  const int64_t channels = s.channels, block = loop.rows, blocks = (rows + block - 1) / block;
+  const Tiling tiling(s);
+  const ConvSource tiles = tile_source(s, tiling);
+  const int64_t kinds = tiling.kinds(), channels = s.channels, depth = kinds * channels, block = loop.rows,
+                blocks = (rows + block - 1) / block;
   const int64_t width = loop.vectors * loop.lanes;
   // A vector more a plane: maps write beyond what they should, and planes would compete for places in the cache.
-  const int64_t weight_depth = channels * block, weight_plane = weight_depth + loop.lanes;
-  const int64_t source_plane = channels * width + loop.lanes, result_plane = blocks * block * width + loop.lanes;
+  const int64_t weight_depth = depth * block, weight_plane = weight_depth + loop.lanes;
+  const int64_t source_plane = depth * width + loop.lanes, result_plane = blocks * block * width + loop.lanes;
 
-  const Tensor packed = make_tensor({groups * blocks * weight_depth * 9 + loop.lanes}, dtype_of<T>);
+  const Tensor packed = make_tensor({groups * blocks * s.depth() * block + loop.lanes}, dtype_of<T>);
   pack_weights(s, groups, rows, block, w, strides, packed.data<T>());
   const Tensor weights = make_tensor({groups * blocks * kSquare * weight_plane}, dtype_of<T>);
-  int64_t taps[9];
-  for (int64_t i = 0; i < 3; ++i)
-    for (int64_t j = 0; j < 3; ++j)
-      taps[3 * i + j] = (3 * (s.axes[1].shift_step < 0 ? 2 - i : i) + (s.axes[2].shift_step < 0 ? 2 - j : j)) * block;
+  PooledVector<int64_t> taps, pixels(static_cast<size_t>(channels * kinds * kSquare)), squares;
+  tiles.offsets(pixels.data());
+  for (int64_t p = 0; p < kinds; ++p) {
+    const int64_t row = p / tiling.stride, column = p % tiling.stride;
+    for (int64_t i = 0; i < tiling.taps; ++i)
+      for (int64_t j = 0; j < tiling.taps; ++j) {
+        const int64_t y_tap = row + i * tiling.stride, x_tap = column + j * tiling.stride, last = s.axes[1].taps - 1;
+        taps.push_back(((s.axes[1].shift_step < 0 ? last - y_tap : y_tap) * s.axes[2].taps +
+                        (s.axes[2].shift_step < 0 ? last - x_tap : x_tap)) *
+                       block);
+      }
+    for (int64_t i = 0; i < 4; ++i)
+      for (int64_t j = 0; j < 4; ++j)
+        squares.push_back(
+            pixels[static_cast<size_t>((row + i * tiling.stride) * 4 * tiling.stride + column + j * tiling.stride)]);
+  }
+  const bool three = tiling.results == 3;
+  const auto weight_map = three ? maps<T>().result_gradient : maps<T>().weight;
+  const auto result_map = three ? maps<T>().three_results : maps<T>().result;
   const Vectors columns(loop.lanes, block);
   parallel_for(0, groups * blocks, std::max<int64_t>(1, 4096 / weight_depth), [&](int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b)
-      maps<T>().weight({.rows = channels,
-                        .x = packed.data<T>() + b * weight_depth * 9,
-                        .x_row = 9 * block,
-                        .offsets = taps,
-                        .y = weights.data<T>() + b * kSquare * weight_plane,
-                        .y_row = block,
-                        .y_plane = weight_plane,
-                        .runs = columns.data(),
-                        .run_count = columns.count});
+      for (int64_t p = 0; p < kinds; ++p)
+        weight_map({.rows = channels,
+                    .x = packed.data<T>() + b * s.depth() * block,
+                    .x_row = s.taps() * block,
+                    .offsets = taps.data() + p * tiling.taps * tiling.taps,
+                    .y = weights.data<T>() + b * kSquare * weight_plane + p * channels * block,
+                    .y_row = block,
+                    .y_plane = weight_plane,
+                    .runs = columns.data(),
+                    .run_count = columns.count});
   });
-  // The element in the middle of the sums takes part in all four results alike.
+  // The element in the middle of the sums takes part in all results alike, by a quarter of it in nine.
   const Tensor starts = make_tensor({(groups * blocks + 1) * block}, dtype_of<T>);
   T* const zeros = starts.data<T>() + groups * blocks * block;
   std::fill_n(starts.data<T>(), starts.numel(), T(0));
-  for (int64_t i = 0; i < groups * rows && bias; ++i) starts.data<T>()[i / rows * blocks * block + i % rows] = bias[i];
-  const Tensor offsets = make_tensor({channels * (kSquare + 1)}, int64);
-  int64_t* const panel_offsets = offsets.data<int64_t>() + channels * kSquare;
-  tiles.offsets(offsets.data<int64_t>());
-  for (int64_t k = 0; k < channels; ++k) panel_offsets[k] = k * width;
+  for (int64_t i = 0; i < groups * rows && bias; ++i)
+    starts.data<T>()[i / rows * blocks * block + i % rows] = three ? 4 * bias[i] : bias[i];
+  PooledVector<int64_t> panel_offsets(static_cast<size_t>(depth));
+  for (int64_t k = 0; k < depth; ++k) panel_offsets[static_cast<size_t>(k)] = k * width;
 
   const int64_t tasks = tiles.units * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * s.depth());
@@ -138,41 +169,42 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
     const int64_t g = task % groups;
     const ConvSource::Unit u = tiles.unit(task / groups);
     const T* in = tiles.load(u, x + g * channels * s.channel_stride, space);
-    for_panels(tiles, u, loop.lanes, width, [&](const Panel& panel) {
-      maps<T>().source({.rows = channels,
-                        .x = in,
-                        .x_row = tiles.plane,
-                        .offsets = offsets.data<int64_t>(),
-                        .y = source,
-                        .y_row = width,
-                        .y_plane = source_plane,
-                        .runs = panel.runs,
-                        .run_count = panel.pieces});
+    for_panels(tiles, u, tiling.results, loop.lanes, width, [&](const Panel& panel) {
+      for (int64_t p = 0; p < kinds; ++p)
+        maps<T>().source({.rows = channels,
+                          .x = in,
+                          .x_row = tiles.plane,
+                          .offsets = squares.data() + p * kSquare,
+                          .y = source + p * channels * width,
+                          .y_row = width,
+                          .y_plane = source_plane,
+                          .runs = panel.runs,
+                          .run_count = panel.pieces});
       int64_t from[kernels::kWinogradVectors];
       for (int64_t v = 0; v < loop.vectors; ++v) from[v] = v * loop.lanes;
       const int64_t count = (panel.tiles + loop.lanes - 1) / loop.lanes;
       for (int64_t i = 0; i < kSquare; ++i)
         for (int64_t b = 0; b < blocks; ++b)
-          loop.product({.depth = channels,
+          loop.product({.depth = depth,
                         .vectors = count,
                         .weights = weights.data<T>() + ((g * blocks + b) * kSquare + i) * weight_plane,
                         .start = i == 5 ? starts.data<T>() + (g * blocks + b) * block : zeros,
                         .x = source + i * source_plane,
-                        .offsets = panel_offsets,
+                        .offsets = panel_offsets.data(),
                         .from = from,
                         .place = from,
                         .y = sums + i * result_plane + b * block * width,
                         .row_stride = width});
-      maps<T>().result({.rows = rows,
-                        .vectors = count,
-                        .products = sums,
-                        .row_stride = width,
-                        .plane = result_plane,
-                        .lines = panel.lines,
-                        .line_count = panel.pieces,
-                        .y = y + g * rows * s.result_channel_stride,
-                        .y_channel = s.result_channel_stride,
-                        .y_row = s.axes[2].result});
+      result_map({.rows = rows,
+                  .vectors = count,
+                  .products = sums,
+                  .row_stride = width,
+                  .plane = result_plane,
+                  .lines = panel.lines,
+                  .line_count = panel.pieces,
+                  .y = y + g * rows * s.result_channel_stride,
+                  .y_channel = s.result_channel_stride,
+                  .y_row = s.axes[2].result});
     });
   });
 }
@@ -181,7 +213,8 @@ template <class T>
 void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
-  const ConvSource tiles = tile_source(s);
+  const Tiling tiling(s);
+  const ConvSource tiles = tile_source(s, tiling);
   const int64_t channels = s.channels, height = round_up(channels, loop.outer_rows), line = round_up(rows, loop.lanes);
   const int64_t width = kGradientPanels * loop.vectors * loop.lanes;
   const int64_t source_plane = channels * width + loop.lanes, gradient_plane = width * line + loop.lanes,
@@ -212,7 +245,7 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
     for (int64_t i = tiles.units * chunk / chunks; i < tiles.units * (chunk + 1) / chunks; ++i) {
       const ConvSource::Unit u = tiles.unit(i);
       const T* in = tiles.load(u, x + group * channels * s.channel_stride, space);
-      for_panels(tiles, u, loop.lanes, width, [&](const Panel& panel) {
+      for_panels(tiles, u, tiling.results, loop.lanes, width, [&](const Panel& panel) {
         maps<T>().source({.rows = channels,
                           .x = in,
                           .x_row = tiles.plane,

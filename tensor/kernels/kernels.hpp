@@ -275,11 +275,12 @@ struct WinogradResult {
 };
 inline constexpr int kWinogradVectors = 3;  ///< of tiles, at most, in a WinogradResult
 struct WinogradLoops {
-  void (*source)(const WinogradMap& map);           ///< 4 x 4 pixels to 4 x 4
-  void (*weight)(const WinogradMap& map);           ///< 3 x 3 taps to 4 x 4
-  void (*result_gradient)(const WinogradMap& map);  ///< 2 x 2 pixels to 4 x 4
-  void (*weight_gradient)(const WinogradMap& map);  ///< 4 x 4 to 3 x 3 taps
-  void (*result)(const WinogradResult& result);
+  void (*source)(const WinogradMap& map);               ///< 4 x 4 pixels to 4 x 4
+  void (*weight)(const WinogradMap& map);               ///< 3 x 3 taps to 4 x 4
+  void (*result_gradient)(const WinogradMap& map);      ///< 2 x 2 pixels to 4 x 4
+  void (*weight_gradient)(const WinogradMap& map);      ///< 4 x 4 to 3 x 3 taps
+  void (*result)(const WinogradResult& result);         ///< 2 x 2 of a tile
+  void (*three_results)(const WinogradResult& result);  ///< 3 x 3, where taps are 2 x 2
 };
 
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.

@@ -47,7 +47,7 @@ struct WeightGradient {
 };
 
 template <class Map, class V>
-void both_ways(const V (&x)[Map::from * Map::from], V (&y)[Map::to * Map::to]) {
+[[gnu::always_inline]] inline void both_ways(const V (&x)[Map::from * Map::from], V (&y)[Map::to * Map::to]) {
   V half[Map::to * Map::from];
   COTANGENT_UNROLL for (int i = 0; i < Map::from; ++i) Map::map(x + i, Map::from, half + i, Map::from);
   COTANGENT_UNROLL for (int i = 0; i < Map::to; ++i) Map::map(half + i * Map::from, 1, y + i * Map::to, 1);
@@ -66,35 +66,59 @@ void transform(const WinogradMap& t) {
     }
 }
 
+// Vector Q of those that hold a[0], b[0], c[0], a[1], ...
+template <class T, int Q, int... I>
+[[gnu::always_inline]] inline Vec<T> of_three(Vec<T> a, Vec<T> b, Vec<T> c, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>, first = Q * L;
+  const Vec<T> two = __builtin_shufflevector(a, b, ((first + I) / 3 + ((first + I) % 3 == 1 ? L : 0))...);
+  return __builtin_shufflevector(two, c, ((first + I) % 3 == 2 ? L + (first + I) / 3 : I)...);
+}
+
 template <class T>
-void result(const WinogradResult& t) {
+[[gnu::always_inline]] inline void store_between(T* to, const Vec<T> (&x)[2]) {
   constexpr int L = kLanes<T>;
   constexpr std::make_integer_sequence<int, L> lanes;
+  store(to, Vec<T>(interleave<T, L, L, false>(x[0], x[1], lanes)));
+  store(to + L, Vec<T>(interleave<T, L, L, true>(x[0], x[1], lanes)));
+}
+template <class T>
+[[gnu::always_inline]] inline void store_between(T* to, const Vec<T> (&x)[3]) {
+  constexpr int L = kLanes<T>;
+  constexpr std::make_integer_sequence<int, L> lanes;
+  store(to, of_three<T, 0>(x[0], x[1], x[2], lanes));
+  store(to + L, of_three<T, 1>(x[0], x[1], x[2], lanes));
+  store(to + 2 * L, of_three<T, 2>(x[0], x[1], x[2], lanes));
+}
+
+template <class T, class Map>
+void result(const WinogradResult& t) {
+  constexpr int L = kLanes<T>, side = Map::to;
   const T* m = static_cast<const T*>(t.products);
   T* y = static_cast<T*>(t.y);
-  T pixels[2][kWinogradVectors * 2 * L];
+  T pixels[side][kWinogradVectors * side * L];
   for (int64_t r = 0; r < t.rows; ++r, m += t.row_stride, y += t.y_channel) {
     for (int64_t v = 0; v < t.vectors; ++v) {
-      Vec<T> x[16], square[4];
+      Vec<T> x[16], square[side * side];
       COTANGENT_UNROLL for (int i = 0; i < 16; ++i) x[i] = load(m + i * t.plane + v * L);
-      both_ways<Result>(x, square);
-      COTANGENT_UNROLL for (int i = 0; i < 2; ++i) {
-        store(pixels[i] + 2 * v * L, Vec<T>(interleave<T, L, L, false>(square[2 * i], square[2 * i + 1], lanes)));
-        store(pixels[i] + 2 * v * L + L, Vec<T>(interleave<T, L, L, true>(square[2 * i], square[2 * i + 1], lanes)));
+      both_ways<Map>(x, square);
+      COTANGENT_UNROLL for (int i = 0; i < side; ++i) {
+        Vec<T> row[side];
+        COTANGENT_UNROLL for (int j = 0; j < side; ++j) row[j] = square[side * i + j];
+        store_between<T>(pixels[i] + side * v * L, row);
       }
     }
     for (int64_t j = 0; j < t.line_count; ++j) {
       const WinogradLine& line = t.lines[j];
       for (int64_t i = 0; i < line.rows; ++i)
-        copy_row(pixels[i] + 2 * line.tile, y + line.place + i * t.y_row, line.columns);
+        copy_row(pixels[i] + side * line.tile, y + line.place + i * t.y_row, line.columns);
     }
   }
 }
 
 template <class T>
 WinogradLoops loops() {
-  return {transform<T, Source>, transform<T, Weight>, transform<T, ResultGradient>, transform<T, WeightGradient>,
-          result<T>};
+  return {transform<T, Source>,         transform<T, Weight>, transform<T, ResultGradient>,
+          transform<T, WeightGradient>, result<T, Result>,    result<T, WeightGradient>};
 }
 
 }  // namespace

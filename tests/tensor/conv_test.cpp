@@ -71,7 +71,9 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{2, 32, 11, 8}, {48, 16, 3, 3}, 1, {2, 0}, 1, 2},
       {{1, 16, 130, 67}, {16, 16, 3, 3}, 1, 0, 1, 1},  // in bands
       {{19, 20, 7, 4}, {33, 20, 3, 3}, 1, 1, 1, 1},
-      {{3, 9, 28, 30}, {10, 9, 4, 4}, 2, 1, 1, 1},  // phases of one size, lines that fill vectors
+      {{3, 9, 28, 30}, {10, 9, 4, 4}, 2, 1, 1, 1},    // phases of one size, lines that fill vectors
+      {{5, 36, 12, 28}, {32, 18, 4, 4}, 2, 1, 1, 2},  // Winograd's tiles of 3 x 3 results, with a stride
+      {{2, 17, 61, 66}, {19, 17, 4, 4}, 2, 1, 1, 1},
   };
   for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 31, 32, 33, 50, 63, 65, 66})  // vectors and their ends
     for (int64_t stride : {1, 2})
@@ -110,14 +112,21 @@ TEST_CASE("Winograd's tiles round little more than sums in order do") {
     return most;
   };
   Generator generator(1);
-  const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, 1, 1, 1);
-  const Tensor x = randn({2, 64, 14, 14}, float32, generator), w = randn({64, 64, 3, 3}, float32, generator),
-               dy = randn({2, 64, 14, 14}, float32, generator);
-  const Tensor x64 = raw::cast(x, float64), w64 = raw::cast(w, float64), dy64 = raw::cast(dy, float64);
-  // each is a sum of some 500 products of normal numbers, and the largest is about 100
-  CHECK(distance(raw::conv("conv2d", x, w, {}, g), raw::conv("conv2d", x64, w64, {}, g)) < 1e-4);
-  CHECK(distance(raw::conv_input_grad("conv2d", dy, w, {}, x.shape(), g),
-                 raw::conv_input_grad("conv2d", dy64, w64, {}, x.shape(), g)) < 1e-4);
-  CHECK(distance(raw::conv_weight_grad("conv2d", dy, x, w.shape(), g),
-                 raw::conv_weight_grad("conv2d", dy64, x64, w.shape(), g)) < 1e-4);
+  struct Case {
+    int64_t side, taps, stride;
+    double bound;
+  };
+  for (const Case& c : {Case{14, 3, 1, 1e-4}, Case{28, 4, 2, 2e-4}}) {  // tiles of 2 x 2 results, and of 3 x 3
+    const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, 1, 1, 1);
+    const Tensor x = randn({2, 64, c.side, c.side}, float32, generator),
+                 w = randn({64, 64, c.taps, c.taps}, float32, generator),
+                 dy = randn({2, 64, c.side / c.stride, c.side / c.stride}, float32, generator);
+    const Tensor x64 = raw::cast(x, float64), w64 = raw::cast(w, float64), dy64 = raw::cast(dy, float64);
+    // each is a sum of some 500 or 1000 products of normal numbers, and the largest is about 100
+    CHECK(distance(raw::conv("conv2d", x, w, {}, g), raw::conv("conv2d", x64, w64, {}, g)) < c.bound);
+    CHECK(distance(raw::conv_input_grad("conv2d", dy, w, {}, x.shape(), g),
+                   raw::conv_input_grad("conv2d", dy64, w64, {}, x.shape(), g)) < c.bound);
+    CHECK(distance(raw::conv_weight_grad("conv2d", dy, x, w.shape(), g),
+                   raw::conv_weight_grad("conv2d", dy64, x64, w.shape(), g)) < c.bound);
+  }
 }
