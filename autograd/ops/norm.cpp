@@ -117,7 +117,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
     fail<ShapeError>("[batch_norm] x is {}: one value a channel has no variance; training needs more than one",
                      x.shape());
   if (!(limits.low <= limits.high))
-    fail<ValueError>("[batch_norm] the lower limit {} is above the upper one {}", limits.low, limits.high);
+    fail<ValueError>("[batch_norm] the lower limit {} is above the upper one {}; give the lower first", limits.low,
+                     limits.high);
   const raw::Normalized n =
       raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps, limits);
   return record(
