@@ -55,20 +55,29 @@ constexpr double kSeluAlpha = 1.6732632423543772848;
 // Cheaper float32 versions of what softmax and the activations are made of; float64 takes the functions above. All
 // polynomials were fitted for the least relative error.
 
+/// x = n log(2) + r, with 2^n as `power`: 0 for n below -126, infinite above 127.
+struct ExpArgument {
+  float r, power;
+};
+[[maybe_unused]] inline ExpArgument m_exp_argument(float x) {
+  // the sum with 1.5 * 2^23 rounds to an integer, which stands in the low bits
+  const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+  return {x - n * 0.693359375f + n * 2.12194440e-4f,
+          __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23)};
+}
+
 /// e^x = power (1 + rest), for x in [-88, 89]. The power is 0 below -87.7 and infinite above 88.4.
 struct ExpParts {
   float power, rest;
 };
 [[maybe_unused]] inline ExpParts m_exp_parts(float x) {
-  // x = n log(2) + r; the sum with 1.5 * 2^23 rounds to an integer, which stands in the low bits
-  const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
-  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  const auto [r, power] = m_exp_argument(x);
   float p = 0.0013814540f;
   p = p * r + 0.0083687451f;
   p = p * r + 0.0416683908f;
   p = p * r + 0.1666652040f;
   p = p * r + 0.4999999343f;
-  return {__builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23), p * r * r + r};
+  return {power, p * r * r + r};
 }
 /// Of two comparisons that keep NaN, each is one instruction.
 template <class T>
@@ -94,15 +103,14 @@ template <class T>
 
 /// e^x for x in [-88, 89], without denormal results: 0 below -87.7, infinity above 88.4, else within 2 ulp.
 [[maybe_unused]] inline float m_exp_within(float x) {
-  const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
-  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  const auto [r, power] = m_exp_argument(x);
   float p = 0.0082902690f;
   p = p * r + 0.0418981611f;
   p = p * r + 0.1666763818f;
   p = p * r + 0.4999914783f;
   p = p * r + 0.9999997063f;
   p = p * r + 1.0f;
-  return p * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23);
+  return p * power;
 }
 /// The same of any number. NaN gives some number.
 [[maybe_unused]] inline float m_quickest_exp(float x) {
