@@ -110,8 +110,8 @@ void accumulate_leaf(Node* leaf, Tensor&& gradient, bool create_graph) {
   if (create_graph) {
     accumulate(into, std::move(gradient));
   } else if (!into.defined()) {
-    into = is_sole_owner(gradient) && gradient.get()->contiguous && !gradient.requires_grad() ? std::move(gradient)
-                                                                                              : raw::clone(gradient);
+    into = is_sole_owner(gradient) && is_dense(gradient) && !gradient.requires_grad() ? std::move(gradient)
+                                                                                      : raw::clone(gradient);
   } else if (into.requires_grad() || (!into.get()->contiguous && raw::overlaps(into))) {
     into = raw::binary("accumulate", raw::Binary::add, into, gradient);
   } else {

@@ -216,7 +216,7 @@ void check_result(const char* op, const Tensor& y) {
 void accumulate(Tensor& into, Tensor gradient) {
   if (!into.defined()) {
     into = std::move(gradient);
-  } else if (!t_modes.grad && is_sole_owner(into) && into.get()->contiguous) {
+  } else if (!t_modes.grad && is_sole_owner(into) && is_dense(into)) {
     raw::binary_into("accumulate", raw::Binary::add, into, gradient, into);
   } else if (!t_modes.grad) {
     into = raw::binary("accumulate", raw::Binary::add, into, gradient);

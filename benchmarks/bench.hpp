@@ -58,7 +58,8 @@ Step forward_backward(Tensors leaves, Forward forward) {
   {
     const ct::NoGrad guard;
     const Tensor y = forward();
-    gradient = ct::randn(y.shape(), y.dtype());
+    gradient = ct::empty_like(y);  // in y's memory format
+    gradient.copy_(ct::randn(y.shape(), y.dtype()));
   }
   return [leaves = std::move(leaves), forward = std::move(forward), gradient = std::move(gradient)] {
     for (const Tensor& t : leaves) t.set_grad(Tensor());

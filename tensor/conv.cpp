@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include <cotangent/tensor/conv_internal.hpp>
+#include <cotangent/tensor/conv_rows_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
@@ -93,6 +94,7 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
   if (low_precision(x))
     return cast(conv(op, cast(x, float32), cast(w, float32), bias.defined() ? cast(bias, float32) : bias, geometry),
                 x.dtype());
+  if (geometry.format == MemoryFormat::channels_last) return conv_rows(op, x, w, bias, geometry);
   const Tensor source = contiguous(x), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
   const Shape shape = conv_shape(op, x, w, bias, geometry);
   const Tensor y = make_tensor(shape, x.dtype());
@@ -118,6 +120,7 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
     return cast(conv_input_grad(op, cast(g, float32), cast(w, float32), bias.defined() ? cast(bias, float32) : bias,
                                 x_shape, geometry),
                 g.dtype());
+  if (geometry.format == MemoryFormat::channels_last) return conv_rows_input_grad(op, g, w, bias, x_shape, geometry);
   const Tensor source = contiguous(g), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
   const Tensor y = make_tensor(x_shape, g.dtype());
   if (y.numel() == 0) return y;
@@ -168,6 +171,7 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
                         const ConvGeometry& geometry) {
   if (low_precision(g))
     return cast(conv_weight_grad(op, cast(g, float32), cast(x, float32), w_shape, geometry), g.dtype());
+  if (geometry.format == MemoryFormat::channels_last) return conv_rows_weight_grad(op, g, x, w_shape, geometry);
   const Tensor gradient = contiguous(g), source = contiguous(x);
   const Tensor dw = make_tensor(w_shape, g.dtype());
   if (dw.numel() == 0) return dw;

@@ -14,6 +14,7 @@ struct ConvGeometry {
   int64_t extra[3] = {0, 0, 0};  ///< padding at the end beyond that at the beginning
   int64_t dilation[3] = {1, 1, 1};
   int64_t groups = 1;
+  MemoryFormat format = MemoryFormat::contiguous;  ///< of the input, the result and their gradients
 };
 
 /// Checks the options; errors name `op`.
@@ -30,7 +31,8 @@ Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, con
 
 /// y[n, o, p] = bias[o] + sum over c and k of w[o, c, k] * x[n, c, p * stride - padding + k * dilation], where x is 0
 /// outside. x (N, C, ...), w (O, C/groups, ...), bias (O) or undefined. The operands fit: conv_shape has checked them.
-/// With 3 x 3 taps and many channels (Winograd's algorithm), an infinity in x makes its neighbours NaN.
+/// With 3 x 3 taps and many channels (Winograd's algorithm), an infinity in x makes its neighbours NaN. The result lies
+/// in the geometry's format, as that of the next does; x and w may lie in any order.
 Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
 /// The adjoint of x -> conv(x, w): from g, shaped like y, to x's shape. `bias` is added to each channel, if defined.
 Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,

@@ -533,17 +533,36 @@ void fill_into(const Tensor& y, const Scalar& value) {
 
 Tensor contiguous(const Tensor& x, MemoryFormat format) {
   if (x.is_contiguous(format)) return x;
-  Tensor y;
-  if (format == MemoryFormat::contiguous) {
-    y = make_tensor(x.shape(), x.dtype());
-  } else {
-    const Shape& s = x.shape();
-    if (s.rank() != 4) fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", s);
-    const Tensor flat = make_tensor({s[0], s[2], s[3], s[1]}, x.dtype());
-    y = detail::make_view(flat, s, {s[1] * s[2] * s[3], 1, s[1] * s[3], s[1]}, 0);
-  }
+  const Tensor y = empty_in_format(x.shape(), x.dtype(), format);
   copy_into("contiguous", x, y);
   return y;
+}
+
+namespace {
+Strides channels_last_strides(const Shape& s) { return {s[1] * s[2] * s[3], 1, s[1] * s[3], s[1]}; }
+}  // namespace
+
+MemoryFormat memory_format(const Tensor& x) {
+  const bool lies_last = x.is_contiguous(MemoryFormat::channels_last);
+  if (!lies_last || !x.is_contiguous()) return lies_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+  return x.strides() == channels_last_strides(x.shape()) && x.strides() != contiguous_strides(x.shape())
+             ? MemoryFormat::channels_last
+             : MemoryFormat::contiguous;
+}
+
+Tensor in_format(const Tensor& x, MemoryFormat format) {
+  const Tensor y = contiguous(x, format);
+  if (y.rank() != 4 || memory_format(y) == format) return y;
+  const bool last = format == MemoryFormat::channels_last;
+  return detail::make_view(y, y.shape(), last ? channels_last_strides(y.shape()) : contiguous_strides(y.shape()), 0);
+}
+
+Tensor empty_in_format(const Shape& shape, Dtype dtype, MemoryFormat format) {
+  if (format == MemoryFormat::contiguous) return make_tensor(shape, dtype);
+  if (shape.rank() != 4)
+    fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", shape);
+  const Tensor flat = make_tensor({shape.product()}, dtype);
+  return detail::make_view(flat, shape, channels_last_strides(shape), 0);
 }
 
 Tensor clone(const Tensor& x) {

@@ -16,11 +16,6 @@ void check_not_empty(const char* op, std::span<const Tensor> xs) {
   if (xs.empty()) fail<ValueError>("[{}] no tensors are given; it takes one at least", op);
 }
 
-Tensor make_channels_last(const Shape& s, Dtype dtype) {
-  const Tensor flat = make_tensor({s[0], s[2], s[3], s[1]}, dtype);
-  return make_view(flat, s, {s[1] * s[2] * s[3], 1, s[1] * s[3], s[1]}, 0);
-}
-
 }  // namespace
 
 Tensor cat(const char* op, std::span<const Tensor> xs, int64_t dim) {
@@ -42,9 +37,10 @@ Tensor cat(const char* op, std::span<const Tensor> xs, int64_t dim) {
     if (!fits)
       fail<ShapeError>("[{}] shapes {} (tensor 0) and {} (tensor {}) don't fit; they may differ in dimension {} only",
                        op, first.shape(), xs[i].shape(), i, d);
-    all_channels_last &= !xs[i].is_contiguous() && xs[i].is_contiguous(MemoryFormat::channels_last);
+    all_channels_last &= memory_format(xs[i]) == MemoryFormat::channels_last;
   }
-  const Tensor y = all_channels_last ? make_channels_last(shape, first.dtype()) : make_tensor(shape, first.dtype());
+  const Tensor y =
+      empty_in_format(shape, first.dtype(), all_channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
   int64_t start = 0;
   for (const Tensor& x : xs) {
     copy_into(op, x, make_view(y, x.shape(), y.strides(), start * y.strides()[d]));

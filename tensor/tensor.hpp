@@ -287,6 +287,8 @@ Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype);
 inline void bump_version(const Tensor& x) { ++x.get()->storage->version; }
 /// Whether nothing but this handle refers to the memory, so that it may be overwritten.
 inline bool is_sole_owner(const Tensor& x) { return x.impl()->refs.unique() && x.impl()->storage->refs.unique(); }
+/// Whether its elements follow one another, in one of both memory formats.
+inline bool is_dense(const Tensor& x) { return x.get()->contiguous || x.is_contiguous(MemoryFormat::channels_last); }
 
 }  // namespace detail
 }  // namespace cotangent

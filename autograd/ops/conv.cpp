@@ -8,6 +8,7 @@
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/conv.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 
 namespace cotangent {
 namespace {
@@ -63,15 +64,18 @@ Tensor forward(const char* op, int dims, const Tensor& x, const Tensor& weight, 
   ConvGeometry geometry =
       raw::conv_geometry(op, dims, options.stride, options.padding, options.dilation, options.groups);
   if (options.padding.is_same()) raw::pad_to_same(op, weight.shape(), geometry);
-  if (x.rank() == dims + 1) return squeeze(record_conv(op, unsqueeze(x, 0), weight, bias, geometry), 0);
-  return record_conv(op, x, weight, bias, geometry);
+  const Tensor batch = x.rank() == dims + 1 ? unsqueeze(x, 0) : x;
+  geometry.format = raw::memory_format(batch);
+  const Tensor y = record_conv(op, batch, weight, bias, geometry);
+  return x.rank() == dims + 1 ? squeeze(y, 0) : y;
 }
 
 Tensor transposed(const char* op, int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const ConvTransposeOptions& options) {
-  const ConvGeometry geometry =
+  ConvGeometry geometry =
       raw::conv_geometry(op, dims, options.stride, options.padding, options.dilation, options.groups);
   const Tensor batch = x.rank() == dims + 1 ? unsqueeze(x, 0) : x;
+  geometry.format = raw::memory_format(batch);
   const Shape shape = raw::conv_transpose_shape(op, batch, weight, bias, geometry,
                                                 options.output_padding.over(op, "output_padding", dims, 0));
   const Tensor y = record_input_grad(op, batch, weight, bias, shape, geometry);
@@ -185,6 +189,8 @@ Tensor loop_conv_transpose(Arguments arguments, int dims, const Loops& l) {
   return with_bias(reshape(y, reduced(shape, dims)), arguments);
 }
 
+Tensor last(const Tensor& x) { return contiguous(x, MemoryFormat::channels_last); }
+
 }  // namespace
 
 COTANGENT_OP_TABLE(conv) {
@@ -243,6 +249,23 @@ COTANGENT_OP_TABLE(conv) {
          [](Arguments x) -> Results { return conv2d(x[0], x[1], x[2]); },
          [](Arguments x) -> Results {
            return loop_conv(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({2, 3, 2, 2}), normal({4, 3, 1, 1}), normal({4})},
+         [](Arguments x) -> Results { return conv2d(last(x[0]), x[1], x[2]); },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({2, 1, 3, 4}), normal({2, 1, 2, 3}), normal({2})},  // gathered
+         [](Arguments x) -> Results {
+           return conv2d(last(x[0]), x[1], x[2], {.stride = {1, 2}, .padding = 1});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 1, 2}, {0, 1, 1}, {1, 1, 1}});
+         }},
+        {{normal({1, 4, 3, 3}), normal({2, 2, 2, 2}), normal({2})},  // in planes
+         [](Arguments x) -> Results { return conv2d(last(x[0]), x[1], x[2], {.groups = 2}); },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 2});
          }},
         {{normal({1, 2, 4, 4}), normal({2, 1, 3, 2}), normal({2})},
          [](Arguments x) -> Results {
@@ -321,6 +344,11 @@ COTANGENT_OP_TABLE(conv) {
       {"conv_transpose2d",
        {{{normal({1, 2, 2, 3}), normal({2, 4, 2, 2}), normal({4})},
          [](Arguments x) -> Results { return conv_transpose2d(x[0], x[1], x[2]); },
+         [](Arguments x) -> Results {
+           return loop_conv_transpose(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({2, 3, 2, 2}), normal({3, 4, 1, 1}), normal({4})},
+         [](Arguments x) -> Results { return conv_transpose2d(last(x[0]), x[1], x[2]); },
          [](Arguments x) -> Results {
            return loop_conv_transpose(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
          }},

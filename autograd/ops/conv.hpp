@@ -1,8 +1,9 @@
 #pragma once
 // Convolutions, in the sense of deep learning: the kernel is not flipped. x may lack its first dimension N, and then
-// the result lacks it too. Errors: a ShapeError for ranks, channels or a bias that do not go together, or a kernel that
-// reaches beyond the padded input; a ValueError for options out of range; a DTypeError unless all operands are of one
-// floating dtype.
+// the result lacks it too. Two-dimensional results and gradients lie as x does: of channels-last x
+// (`x.contiguous(MemoryFormat::channels_last)`) they are channels-last, and so a whole network is. Errors: a ShapeError
+// for ranks, channels or a bias that do not go together, or a kernel that reaches beyond the padded input; a ValueError
+// for options out of range; a DTypeError unless all operands are of one floating dtype.
 #include <cotangent/tensor/spatial.hpp>
 #include <cotangent/tensor/tensor.hpp>
 

@@ -22,7 +22,11 @@ Tensor clone(const Tensor& x) {
 }
 
 Tensor contiguous(const Tensor& x, MemoryFormat format) {
-  if (x.is_contiguous(format)) return x;
+  if (x.is_contiguous(format)) {
+    if (x.rank() != 4 || raw::memory_format(x) == format) return x;
+    return record_view("contiguous", x, raw::in_format(x, format), NoAttributes{},
+                       [](const Backward& b, NoAttributes) { return pass_on(b); });
+  }
   return record("contiguous", {x}, raw::contiguous(x, format), Keep::nothing(), NoAttributes{},
                 [](const Backward& b, NoAttributes) { return pass_on(b); });
 }

@@ -6,6 +6,7 @@
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
 
 using namespace cotangent;
@@ -41,13 +42,13 @@ void for_products(const Shape& x, const Shape& w, const Shape& y, const raw::Con
 }
 
 bool equal(const Tensor& a, const std::vector<double>& b) {
-  const Tensor wide = raw::cast(a, float64);
+  const Tensor wide = raw::contiguous(raw::cast(a, float64));
   return std::equal(b.begin(), b.end(), wide.data<double>(), wide.data<double>() + wide.numel());
 }
 
 }  // namespace
 
-TEST_CASE("convolutions and both their gradients equal the definition for every geometry") {
+TEST_CASE("convolutions and both their gradients equal the definition for every geometry, in both formats") {
   struct Case {
     Shape x, w;
     Spatial stride, padding, dilation;
@@ -74,6 +75,18 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{3, 9, 28, 30}, {10, 9, 4, 4}, 2, 1, 1, 1},    // phases of one size, lines that fill vectors
       {{5, 36, 12, 28}, {32, 18, 4, 4}, 2, 1, 1, 2},  // Winograd's tiles of 3 x 3 results, with a stride
       {{2, 17, 61, 66}, {19, 17, 4, 4}, 2, 1, 1, 1},
+      {{3, 5, 20, 17}, {7, 5, 1, 1}, 1, 0, 1, 1},      // products; the weight's gradient in chunks of rows
+      {{1, 129, 3, 5}, {257, 129, 1, 1}, 1, 0, 1, 1},  // and in one
+      {{2, 1, 6, 5}, {9, 1, 1, 1}, 1, 0, 1, 1},
+      {{2, 9, 6, 5}, {1, 9, 1, 1}, 1, 0, 1, 1},
+      {{5, 9, 1, 1}, {6, 9, 1, 1}, 1, 0, 1, 1},
+      {{2, 9, 6, 5}, {4, 9, 1, 1}, {2, 3}, {1, 0}, 1, 1},  // pixels gathered into rows
+      {{7, 1, 13, 28}, {6, 1, 3, 3}, 1, 1, 1, 1},
+      {{2, 3, 10, 5}, {5, 3, 2, 3}, {1, 2}, {2, 4}, {3, 2}, 1},
+      {{2, 3, 2, 3}, {5, 3, 3, 4}, {1, 2}, {5, 3}, 1, 1},  // some of them in the margin
+      {{0, 3, 4, 5}, {6, 3, 1, 1}, 1, 0, 1, 1},
+      {{2, 3, 4, 5}, {0, 3, 1, 1}, 1, 0, 1, 1},
+      {{2, 0, 4, 5}, {6, 0, 1, 1}, 1, 0, 1, 1},
   };
   for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 31, 32, 33, 50, 63, 65, 66})  // vectors and their ends
     for (int64_t stride : {1, 2})
@@ -81,7 +94,7 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
   for (const Case& c : cases)
     for (Dtype dtype : {float32, float64}) {
       CAPTURE(c.x, c.w, c.groups, dtype);
-      const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, c.padding, c.dilation, c.groups);
+      raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, c.padding, c.dilation, c.groups);
       const Tensor x = integers(c.x, dtype, 1), w = integers(c.w, dtype, 2), bias = integers({c.w[0]}, dtype, 3);
       const Tensor y = raw::conv("conv2d", x, w, bias, g), dy = integers(y.shape(), dtype, 4);
       const Tensor dx = raw::conv_input_grad("conv2d", dy, w, Tensor(), x.shape(), g),
@@ -102,7 +115,58 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       CHECK(equal(y, result));
       CHECK(equal(dx, input));
       CHECK(equal(dw, weight));
+
+      g.format = MemoryFormat::channels_last;
+      const Tensor lasts = raw::in_format(x, g.format), gradient = raw::in_format(dy, g.format);
+      for (const Tensor& v : {raw::conv("conv2d", lasts, w, bias, g), raw::conv("conv2d", x, w, bias, g)}) {
+        CHECK(equal(v, result));
+        CHECK(v.is_contiguous(g.format));
+        CHECK((raw::memory_format(v) == g.format || v.numel() == v.shape()[0] || v.numel() == 0));
+      }
+      for (const Tensor& v : {raw::conv_input_grad("conv2d", gradient, w, Tensor(), x.shape(), g),
+                              raw::conv_input_grad("conv2d", dy, w, Tensor(), x.shape(), g)}) {
+        CHECK(equal(v, input));
+        CHECK((raw::memory_format(v) == g.format || v.numel() == v.shape()[0] || v.numel() == 0));
+      }
+      CHECK(equal(raw::conv_weight_grad("conv2d", gradient, lasts, w.shape(), g), weight));
+      CHECK(raw::conv_weight_grad("conv2d", dy, x, w.shape(), g).is_contiguous());
     }
+}
+
+TEST_CASE("channels-last convolutions give the same bits on any number of threads", "[threads]") {
+  Generator generator(1);
+  const int before = num_threads();
+  for (const Shape& shape : {Shape{48, 37, 1, 1}, Shape{40, 37, 3, 3}, Shape{24, 3, 3, 3}, Shape{300, 150, 1, 1}}) {
+    CAPTURE(shape);
+    raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, shape[2] / 2, 1, 1);
+    g.format = MemoryFormat::channels_last;
+    const Tensor x = raw::in_format(randn({9, shape[1], 14, 13}, float32, generator), g.format),
+                 w = randn(shape, float32, generator), bias = randn({shape[0]}, float32, generator);
+    std::vector<std::vector<float>> runs;
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      const Tensor y = raw::conv("conv2d", x, w, bias, g);
+      for (const Tensor& v : {y, raw::conv_input_grad("conv2d", y, w, Tensor(), x.shape(), g),
+                              raw::conv_weight_grad("conv2d", y, x, w.shape(), g)})
+        runs.push_back(v.to_vector<float>());
+    }
+    for (size_t i = 3; i < runs.size(); ++i) CHECK(runs[i] == runs[i % 3]);
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("channels-last convolutions take low precision, and round once") {
+  raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, 0, 1, 1);
+  g.format = MemoryFormat::channels_last;
+  const Tensor x = raw::in_format(integers({3, 5, 4, 7}, bfloat16, 1), g.format),
+               w = integers({6, 5, 1, 1}, bfloat16, 2);
+  const Tensor y = raw::conv("conv2d", x, w, Tensor(), g);
+  CHECK(y.dtype() == bfloat16);
+  CHECK(raw::memory_format(y) == g.format);
+  g.format = MemoryFormat::contiguous;
+  CHECK(y.to_vector<float>() ==
+        raw::cast(raw::conv("conv2d", raw::cast(x, float32), raw::cast(w, float32), Tensor(), g), bfloat16)
+            .to_vector<float>());
 }
 
 TEST_CASE("Winograd's tiles round little more than sums in order do") {

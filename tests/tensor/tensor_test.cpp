@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 
 using namespace cotangent;
 using Values = std::vector<double>;
@@ -100,6 +101,18 @@ TEST_CASE("memory formats") {
   const Tensor one = zeros({2, 1, 4, 5});  // both at once
   CHECK(one.is_contiguous());
   CHECK(one.is_contiguous(MemoryFormat::channels_last));
+  CHECK(raw::memory_format(one) == MemoryFormat::contiguous);  // as its strides say, which contiguous() sets
+  for (const Tensor& both : {one, zeros({2, 3, 1, 1}), zeros({1, 1, 4, 5}), zeros({2, 1, 4, 1})}) {
+    const Tensor last = both.contiguous(MemoryFormat::channels_last);
+    CHECK(raw::memory_format(last) == MemoryFormat::channels_last);
+    CHECK(last.shares_storage(both));
+    CHECK(last.is_contiguous());
+    CHECK(raw::memory_format(last * 2 + last) == MemoryFormat::channels_last);
+    CHECK(raw::memory_format(last.contiguous()) == MemoryFormat::contiguous);
+  }
+  CHECK(raw::memory_format(x) == MemoryFormat::contiguous);
+  CHECK(raw::memory_format(y) == MemoryFormat::channels_last);
+  CHECK(raw::memory_format(x.transpose(2, 3)) == MemoryFormat::contiguous);
   CHECK(zeros({2, 3}).t().contiguous().is_contiguous());
   CHECK(zeros({1, 3}).t().is_contiguous());
 }

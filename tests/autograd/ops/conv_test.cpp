@@ -5,6 +5,7 @@
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>
 
 using namespace cotangent;
@@ -139,4 +140,30 @@ TEST_CASE("a bias before batch normalization changes nothing and gets no gradien
   const Tensor y = normalized(bias.requires_grad_());
   const Tensor g = grad({y}, {bias}, {.gradients = {randn(y.shape(), float64, generator)}})[0];
   for (double v : g.to_vector<double>()) CHECK(std::fabs(v) < 1e-13);
+}
+
+TEST_CASE("a convolution and its gradients lie as its input does") {
+  Generator generator(1);
+  const auto format = [](const Tensor& x) { return raw::memory_format(x); };
+  struct Case {
+    Shape x, w;
+    ConvOptions options;
+  };
+  for (const Case& c :
+       {Case{{2, 1, 6, 5}, {3, 1, 3, 3}, {.padding = 1}}, Case{{2, 4, 6, 5}, {3, 4, 1, 1}, {}},
+        Case{{2, 4, 6, 5}, {4, 1, 3, 3}, {.stride = 2, .groups = 4}}, Case{{2, 20, 6, 5}, {3, 20, 3, 3}, {}}})
+    for (MemoryFormat wanted : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+      CAPTURE(c.x, c.w);
+      const Tensor leaf = randn(c.x, float64, generator).contiguous(wanted).requires_grad_();
+      const Tensor w = randn(c.w, float64, generator).requires_grad_();
+      const Tensor x = leaf * 1, y = conv2d(x, w, Tensor(), c.options);
+      x.retain_grad();
+      CHECK(format(y) == wanted);
+      y.sum().backward();  // a gradient whose elements are one
+      CHECK(format(x.grad()) == wanted);
+      CHECK(format(leaf.grad()) == wanted);
+      CHECK(w.grad().is_contiguous());
+      CHECK(format(conv_transpose2d(y, w, Tensor(), {.stride = c.options.stride, .groups = c.options.groups})) ==
+            wanted);
+    }
 }

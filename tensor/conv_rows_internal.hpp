@@ -1,0 +1,14 @@
+// Private: convolutions of tensors that lie channels-last, so that pixels are rows of channels. The contracts are those
+// of tensor/conv.hpp.
+#pragma once
+#include <cotangent/tensor/conv.hpp>
+
+namespace cotangent::raw {
+
+Tensor conv_rows(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
+Tensor conv_rows_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
+                            const ConvGeometry& geometry);
+Tensor conv_rows_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
+                             const ConvGeometry& geometry);
+
+}  // namespace cotangent::raw
