@@ -137,8 +137,14 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   if (filled) fill_channels(y, start);
   if (g.numel() == 0 || w.numel() == 0) return y;
   const int64_t taps = w.numel() / (w.shape()[0] * rows);
-  // with one channel a group, multiplying by zeros costs less than results that lie apart
-  const bool spread = channels == 1 && rows < kNarrowConv;
+  const auto source_of = [&](const ConvAxis(&all)[3]) {
+    return ConvSource(all, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrowConv);
+  };
+  for (int d = 0; d < 3; ++d)
+    axes[d] = spread_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
+                          spatial(x_shape, geometry, d), geometry, d);
+  // All phases at once: with one channel a group, multiplying by zeros costs less than results that lie apart.
+  const bool spread = (channels == 1 && rows < kNarrowConv) || winograd_pays(source_of(axes), rows);
   const int64_t *stride = geometry.stride, phases = spread ? 1 : stride[0] * stride[1] * stride[2];
   // Phases of one size are computed each in one piece, and then laid between one another.
   bool apart = phases > 1 && !filled;
@@ -147,16 +153,14 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   for (int64_t phase = 0; phase < phases; ++phase) {
     const int64_t at[3] = {phase / stride[2] / stride[1], phase / stride[2] % stride[1], phase % stride[2]};
     bool empty = false;
-    for (int d = 0; d < 3; ++d) {
-      const int64_t source_size = spatial(g.shape(), geometry, d), taps_of = spatial(w.shape(), geometry, d),
-                    result = spatial(x_shape, geometry, d);
-      axes[d] = spread ? spread_axis(source_size, taps_of, result, geometry, d)
-                       : adjoint_axis(source_size, taps_of, result, geometry, d, at[d]);
+    for (int d = 0; d < 3 && !spread; ++d) {
+      axes[d] = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
+                             spatial(x_shape, geometry, d), geometry, d, at[d]);
       empty = empty || axes[d].positions == 0 || axes[d].taps == 0;
       if (apart) axes[d].result = axes[d].positions, axes[d].place = 0, axes[d].place_step = 1;
     }
     if (empty) continue;
-    const ConvSource s(axes, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrowConv);
+    const ConvSource s = source_of(axes);
     dispatch_compute(op, g.dtype(), [&]<class T> {
       convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {channels * rows * taps, taps, rows * taps},
                   start.defined() ? start.data<T>() : nullptr,

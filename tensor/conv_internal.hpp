@@ -264,6 +264,8 @@ void convolve(const ConvSource& source, int64_t groups, int64_t rows, const T* x
 /// dw = the gradient g of that convolution's result correlated with its source.
 template <class T>
 void correlate(const ConvSource& source, int64_t groups, int64_t rows, const T* x, const T* g, T* dw);
+/// Whether these are faster by Winograd's algorithm.
+bool winograd_pays(const ConvSource& source, int64_t rows);
 /// Fewer rows than this are computed one at a time, by loops that need a copy of the source.
 inline constexpr int64_t kNarrowConv = 4;
 

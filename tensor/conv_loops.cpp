@@ -211,13 +211,9 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
 
   const int64_t tasks = s.units * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
-  const int64_t workers = worker_count(tasks, work);
-  const int64_t copy = round_up(s.size() + 8 * loop.lanes, 64), panel_size = narrow ? 0 : depth * width;
-  const Scratch<T> scratch(workers, copy + panel_size + (narrow ? s.axes[2].positions : block * width));
-  for (int64_t i = 0; i < workers; ++i) std::memset(scratch.of(i), 0, static_cast<size_t>(copy) * sizeof(T));
-
-  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
-    T* const space = scratch.of(worker);
+  const int64_t copy = round_up(s.size() + 8 * loop.lanes, 64), panel_size = narrow ? 0 : depth * width,
+                size = copy + panel_size + (narrow ? s.axes[2].positions : block * width);
+  for_tasks<T>(tasks, work, size, copy, [&](T* space, int64_t task) {
     T* const panel = space + copy;
     T* const result = panel + panel_size;
     const int64_t g = task % groups;
@@ -299,7 +295,7 @@ void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_
 
 template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
-  if (s.axes[2].taps == 3 && winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
+  if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops& loop = loops<T>();
   const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
   const bool narrow = rows < kNarrowConv;
@@ -313,18 +309,14 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
   const int64_t chunks = chunk_count(s, groups * each);
   const int64_t tasks = chunks * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
-  const int64_t workers = worker_count(tasks, work);
 
   const Tensor offsets = make_tensor({height}, int64);
   std::fill_n(offsets.data<int64_t>(), height, int64_t{0});
   s.offsets(offsets.data<int64_t>());
   const Tensor partial = make_tensor({tasks * each}, dtype_of<T>);
   const int64_t copy = round_up(s.size() + 4 * loop.lanes, 64);
-  const Scratch<T> scratch(workers, copy + (narrow ? 0 : std::max(kOuterPixels, s.axes[2].positions) * width));
-  std::memset(scratch.memory.raw_data(), 0, static_cast<size_t>(workers * scratch.each) * sizeof(T));
-
-  for_workers(workers, tasks, [&](int64_t worker, int64_t task) {
-    T* const space = scratch.of(worker);
+  const int64_t size = copy + (narrow ? 0 : std::max(kOuterPixels, s.axes[2].positions) * width);
+  for_tasks<T>(tasks, work, size, size, [&](T* space, int64_t task) {
     T* const turned = space + copy;  // the gradient with its channels side by side
     const int64_t group = task % groups, chunk = task / groups;
     T* const sums = partial.data<T>() + task * each;

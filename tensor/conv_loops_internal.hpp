@@ -18,29 +18,23 @@ const kernels::ConvLoops& loops() {
 }
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// Calls body(worker, task) for each task; tasks of one worker run one after another and may share scratch memory. A
-/// worker takes several neighbours at a time, for the sake of the memory that follows one another in them.
-template <class Body>
-void for_workers(int64_t workers, int64_t tasks, Body&& body) {
-  const int64_t share = std::max<int64_t>(1, tasks / (8 * workers));
+/// Calls body(space, task) for each task; `work` is that of all of them. The tasks of a worker run one after another
+/// and share its `space` of so many elements, of which the first `cleared` ones are zero at first. A worker takes
+/// several neighbours at a time, for the sake of the memory that follows one another in them.
+template <class T, class Body>
+void for_tasks(int64_t tasks, double work, int64_t size, int64_t cleared, Body&& body) {
+  const int64_t workers = work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks),
+                share = std::max<int64_t>(1, tasks / (8 * workers)), each = round_up(size, 64);
+  const Tensor memory = make_tensor({workers * each}, dtype_of<T>);
+  T* const all = memory.data<T>();
   std::atomic<int64_t> next{0};
   parallel_chunks(workers, [&](int64_t w) {
+    T* const space = all + w * each;
+    std::memset(space, 0, static_cast<size_t>(cleared) * sizeof(T));
     for (int64_t first; (first = next.fetch_add(share, std::memory_order_relaxed)) < tasks;)
-      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(w, t);
+      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(space, t);
   });
 }
-inline int64_t worker_count(int64_t tasks, double work) {
-  return work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks);
-}
-
-template <class T>
-struct Scratch {
-  Scratch(int64_t count_, int64_t each_)
-      : each(round_up(each_, 64)), memory(make_tensor({count_ * each}, dtype_of<T>)) {}
-  T* of(int64_t worker) const { return memory.data<T>() + worker * each; }
-  int64_t each;
-  Tensor memory;
-};
 
 /// Weights in the order of use: blocks of `tile` rows of a group, the depth, the rows of a block. Missing rows are 0.
 template <class T>
@@ -56,8 +50,7 @@ template <class T>
 void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_t depth, int64_t rows, int64_t width,
                 T* dw);
 
-/// convolve and correlate by Winograd's algorithm, and whether that is faster.
-bool winograd_pays(const ConvSource& s, int64_t rows);
+/// convolve and correlate by Winograd's algorithm.
 template <class T>
 void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
                        const T* bias, T* y);

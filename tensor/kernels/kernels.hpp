@@ -248,26 +248,29 @@ struct DepthwiseLoops {
 
 /// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map
 /// from squares of vectors to squares of another size:
-///   y[r * y_row + run.to + j * y_plane + lane] = map of x[r * x_row + run.from + offsets[i] + lane], each run a vector
+///   y[r * y_row + run.to + i * y_line + j * y_plane + lane] = map of x[r * x_row + run.from + offsets[k] + lane], each
+/// run a vector
 struct WinogradMap {
   int64_t rows;
   const void* x;
   int64_t x_row;
   const int64_t* offsets;
   void* y;
-  int64_t y_row, y_plane;
+  int64_t y_row, y_line, y_plane;
   const PixelRun* runs;
   int64_t run_count;
 };
-/// Neighbouring tiles of a result, from the vectors' tile `tile` on, and where their pixels lie.
+/// Neighbouring tiles of a result, from the vectors' tile `tile` on, and where their pixels lie, of which the first
+/// ones may be left out.
 struct WinogradLine {
-  int64_t tile, place, rows, columns;
+  int64_t tile, place, first_row, first_column, rows, columns;
 };
-/// From products[plane * i + r * row_stride + tile], for 16 planes i, to the lines of `rows` channels r of y.
+/// From products[p * phase + plane * i + r * row_stride + tile], for 16 planes i, to the lines of `rows` channels r of
+/// y.
 struct WinogradResult {
   int64_t rows, vectors;
   const void* products;
-  int64_t row_stride, plane;
+  int64_t row_stride, plane, phase;
   const WinogradLine* lines;
   int64_t line_count;
   void* y;
@@ -276,11 +279,13 @@ struct WinogradResult {
 inline constexpr int kWinogradVectors = 3;  ///< of tiles, at most, in a WinogradResult
 struct WinogradLoops {
   void (*source)(const WinogradMap& map);               ///< 4 x 4 pixels to 4 x 4
-  void (*weight)(const WinogradMap& map);               ///< 3 x 3 taps to 4 x 4
-  void (*result_gradient)(const WinogradMap& map);      ///< 2 x 2 pixels to 4 x 4
-  void (*weight_gradient)(const WinogradMap& map);      ///< 4 x 4 to 3 x 3 taps
-  void (*result)(const WinogradResult& result);         ///< 2 x 2 of a tile
+  void (*from_three)(const WinogradMap& map);           ///< 3 x 3 taps, or gradients of results, to 4 x 4
+  void (*from_two)(const WinogradMap& map);             ///< 2 x 2
+  void (*to_three)(const WinogradMap& map);             ///< and their adjoints: 4 x 4 to gradients of 3 x 3 taps
+  void (*to_two)(const WinogradMap& map);               ///< of 2 x 2
+  void (*two_results)(const WinogradResult& result);    ///< 2 x 2 of a tile, where taps are 3 x 3
   void (*three_results)(const WinogradResult& result);  ///< 3 x 3, where taps are 2 x 2
+  void (*six_results)(const WinogradResult& result);    ///< 3 x 3 of four phases each, with one another
 };
 
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.

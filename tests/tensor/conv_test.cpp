@@ -75,6 +75,8 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{3, 9, 28, 30}, {10, 9, 4, 4}, 2, 1, 1, 1},    // phases of one size, lines that fill vectors
       {{5, 36, 12, 28}, {32, 18, 4, 4}, 2, 1, 1, 2},  // Winograd's tiles of 3 x 3 results, with a stride
       {{2, 17, 61, 66}, {19, 17, 4, 4}, 2, 1, 1, 1},
+      {{3, 18, 33, 30}, {16, 18, 4, 4}, 2, {2, 0}, 1, 1},  // where a tile begins with another phase
+      {{2, 16, 31, 51}, {16, 16, 4, 4}, 2, {0, 3}, 1, 1},
       {{3, 5, 20, 17}, {7, 5, 1, 1}, 1, 0, 1, 1},      // products; the weight's gradient in chunks of rows
       {{1, 129, 3, 5}, {257, 129, 1, 1}, 1, 0, 1, 1},  // and in one
       {{2, 1, 6, 5}, {9, 1, 1, 1}, 1, 0, 1, 1},
@@ -95,18 +97,20 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
     for (Dtype dtype : {float32, float64}) {
       CAPTURE(c.x, c.w, c.groups, dtype);
       raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, c.padding, c.dilation, c.groups);
-      const Tensor x = integers(c.x, dtype, 1), w = integers(c.w, dtype, 2), bias = integers({c.w[0]}, dtype, 3);
+      const Tensor x = integers(c.x, dtype, 1), w = integers(c.w, dtype, 2), bias = integers({c.w[0]}, dtype, 3),
+                   shift = integers({c.x[1]}, dtype, 5);
       const Tensor y = raw::conv("conv2d", x, w, bias, g), dy = integers(y.shape(), dtype, 4);
-      const Tensor dx = raw::conv_input_grad("conv2d", dy, w, Tensor(), x.shape(), g),
+      const Tensor dx = raw::conv_input_grad("conv2d", dy, w, shift, x.shape(), g),
                    dw = raw::conv_weight_grad("conv2d", dy, x, w.shape(), g);
       const Tensor x64 = raw::cast(x, float64), w64 = raw::cast(w, float64), b64 = raw::cast(bias, float64),
-                   dy64 = raw::cast(dy, float64);
+                   dy64 = raw::cast(dy, float64), shift64 = raw::cast(shift, float64);
       const double *px = x64.data<double>(), *pw = w64.data<double>(), *pb = b64.data<double>(),
-                   *pg = dy64.data<double>();
-      const int64_t pixels = y.shape()[2] * y.shape()[3];
+                   *pg = dy64.data<double>(), *ps = shift64.data<double>();
+      const int64_t pixels = y.shape()[2] * y.shape()[3], x_pixels = c.x[2] * c.x[3];
       std::vector<double> result(static_cast<size_t>(y.numel())), input(static_cast<size_t>(x.numel())),
           weight(static_cast<size_t>(w.numel()));
       for (size_t i = 0; i < result.size(); ++i) result[i] = pb[static_cast<int64_t>(i) / pixels % c.w[0]];
+      for (size_t i = 0; i < input.size(); ++i) input[i] = ps[static_cast<int64_t>(i) / x_pixels % c.x[1]];
       for_products(c.x, c.w, y.shape(), g, [&](int64_t at_y, int64_t at_x, int64_t at_w) {
         result[static_cast<size_t>(at_y)] += px[at_x] * pw[at_w];
         input[static_cast<size_t>(at_x)] += pg[at_y] * pw[at_w];
@@ -123,8 +127,8 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
         CHECK(v.is_contiguous(g.format));
         CHECK((raw::memory_format(v) == g.format || v.numel() == v.shape()[0] || v.numel() == 0));
       }
-      for (const Tensor& v : {raw::conv_input_grad("conv2d", gradient, w, Tensor(), x.shape(), g),
-                              raw::conv_input_grad("conv2d", dy, w, Tensor(), x.shape(), g)}) {
+      for (const Tensor& v : {raw::conv_input_grad("conv2d", gradient, w, shift, x.shape(), g),
+                              raw::conv_input_grad("conv2d", dy, w, shift, x.shape(), g)}) {
         CHECK(equal(v, input));
         CHECK((raw::memory_format(v) == g.format || v.numel() == v.shape()[0] || v.numel() == 0));
       }

@@ -92,7 +92,8 @@ TEST_CASE("images and sequences give the same bits for any number of threads, gr
     };
     const Tensor x = leaf({5, 6, 29, 31}), w = leaf({10, 6, 3, 3}), depthwise = leaf({6, 1, 3, 3}),
                  turned = leaf({6, 7, 4, 4}), pointwise = leaf({64, 6, 1, 1}), wide = leaf({17, 64, 3, 3}),
-                 bias = leaf({10}), q = leaf({2, 4, 150, 20}), k = leaf({2, 2, 170, 20}), v = leaf({2, 2, 170, 33});
+                 doubled = leaf({64, 16, 4, 4}), bias = leaf({10}), q = leaf({2, 4, 150, 20}),
+                 k = leaf({2, 2, 170, 20}), v = leaf({2, 2, 170, 33});
     Tensors results = {
         conv2d(x, w, bias, {.padding = 1}),
         conv2d(x, w, {}, {.stride = 2, .padding = 1}),
@@ -101,6 +102,7 @@ TEST_CASE("images and sequences give the same bits for any number of threads, gr
         conv2d(x, pointwise),
         conv2d(conv2d(x, pointwise), wide, {}, {.padding = 1}),
         conv_transpose2d(x, turned, {}, {.stride = 2, .padding = 1}),
+        conv_transpose2d(conv2d(x, pointwise), doubled, {}, {.stride = 2, .padding = 1}),
         max_pool2d(x, 2),
         max_pool2d(x, 3, {.stride = 2, .padding = 1}),
         avg_pool2d(x, 3, {.stride = 1, .padding = 1}),
@@ -109,7 +111,7 @@ TEST_CASE("images and sequences give the same bits for any number of threads, gr
         x.permute({0, 2, 3, 1}).contiguous(),
         scaled_dot_product_attention(q, k, v, {.causal = true}),
     };
-    const Tensors leaves = {x, w, depthwise, turned, pointwise, wide, bias, q, k, v};
+    const Tensors leaves = {x, w, depthwise, turned, pointwise, wide, doubled, bias, q, k, v};
     for (size_t i = 0, n = results.size(); i < n; ++i) {
       (results[i] * results[i]).sum().backward();
       results[i] = results[i].detach();
