@@ -21,36 +21,11 @@ constexpr int64_t kStreamed = 16 << 20;
 bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
 
-template <class T>
-void gather(const void* from, void* to, int64_t n, int64_t stride) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
-  for (int64_t i = 0; i < n; ++i) y[i] = x[i * stride];
-}
-template <class T>
-void scatter(const void* from, void* to, int64_t n, int64_t stride) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
-  for (int64_t i = 0; i < n; ++i) y[i * stride] = x[i];
-}
-using Move = void (*)(const void*, void*, int64_t, int64_t);
-Move gather_of(int64_t bytes) {
-  return bytes == 8   ? gather<uint64_t>
-         : bytes == 4 ? gather<uint32_t>
-         : bytes == 2 ? gather<uint16_t>
-                      : gather<uint8_t>;
-}
-Move scatter_of(int64_t bytes) {
-  return bytes == 8   ? scatter<uint64_t>
-         : bytes == 4 ? scatter<uint32_t>
-         : bytes == 2 ? scatter<uint16_t>
-                      : scatter<uint8_t>;
-}
 /// Where the loops for elements of so many bytes stand in the kernel table.
 int size_index(int64_t bytes) { return bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0; }
 
-bool streams(const Tensor& x, const Tensor& y) {
-  return y.numel() * item_size(y.dtype()) >= kStreamed && x.raw_data() != y.raw_data();
+bool streams(const Tensor& x, const Tensor& y, int64_t least = kStreamed) {
+  return y.numel() * item_size(y.dtype()) >= least && x.raw_data() != y.raw_data();
 }
 
 /// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
@@ -69,7 +44,7 @@ struct Source {
     if (stride == 0 && !spread) n = 1;
     if (n > 1 && stride != 1) {
       char* space = static_cast<char*>(scratch) + (convert ? kBlock * 8 : 0);
-      gather_of(bytes)(p, space, n, stride);
+      kernels().gather[size_index(bytes)](p, space, n, stride);
       p = space;
     }
     if (!convert) return p;
@@ -105,7 +80,7 @@ struct Sink {
       convert(block, p, n);
     } else {
       if (convert) convert(block, scratch = static_cast<char*>(scratch) + kBlock * 8, n), block = scratch;
-      scatter_of(bytes)(block, p, n, stride);
+      kernels().scatter[size_index(bytes)](block, p, n, stride);
     }
   }
   /// Other threads see what this one streamed; the rest of them meet a barrier.
@@ -464,39 +439,40 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   return true;
 }
 
-void copy_bytes(const void* x, void* y, int64_t bytes) { std::memmove(y, x, static_cast<size_t>(bytes)); }
 }  // namespace
 
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
-  if (simple(x, y) && y.get()->contiguous && x.dtype() == y.dtype()) {
-    const int64_t bytes = item_size(x.dtype());
-    const auto move = streams(x, y) ? kernels().stream : copy_bytes;
+  const int64_t bytes = item_size(y.dtype());
+  const auto gather = kernels().gather[size_index(bytes)];
+  const bool moves = x.dtype() == y.dtype();
+  if (simple(x, y) && y.get()->contiguous && moves) {
+    const bool streamed = streams(x, y);
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      move(x.get()->data + first * bytes, y.get()->data + first * bytes, (last - first) * bytes);
+      const char* from = x.get()->data + first * bytes;
+      char* to = y.get()->data + first * bytes;
+      if (!streamed) return gather(from, to, last - first, 1);
+      kernels().stream(from, to, (last - first) * bytes);
       kernels().end_stream();
     });
     return;
   }
   const Strides x_strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
-  if (x.dtype() == y.dtype() && copy_transposed(walk, x, y)) return;
-  const Sink sink(y, walk.inner_stride(0), y.dtype(), streams(x, y));
-  const Source source(x, walk.inner_stride(1), y.dtype());
-  const int64_t bytes = item_size(y.dtype());
-  const auto repeat = kernels().repeat[size_index(bytes)];
-  // in blocks, unless they need no scratch
-  const int64_t step = sink.direct() && (source.direct() || source.stride == 0) ? walk.inner_size() : kBlock;
+  if (moves && copy_transposed(walk, x, y)) return;
+  const Source source(x, walk.inner_stride(1), y.dtype(), true);
+  // what only repeats elements has the cache to itself
+  const bool streamed = streams(x, y, source.stride == 0 ? 2 * kStreamed : kStreamed);
+  const Sink sink(y, walk.inner_stride(0), y.dtype(), streamed);
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    if (moves && sink.direct()) return gather(source.data + at[1] * bytes, sink.data + at[0] * bytes, n, source.stride);
     Scratch in;
-    for (int64_t i = 0; i < n; i += step) {
-      const int64_t m = std::min(step, n - i);
+    for (int64_t i = 0; i < n; i += kBlock) {
+      const int64_t m = std::min(kBlock, n - i);
       const void* block = source.load(at[1], i, m, in.bytes);
-      void* place = sink.place(at[0], i, in.bytes);
-      if (source.stride == 0)
-        repeat(block, place, m), block = place;
-      else if (sink.direct())
-        copy_bytes(block, place, m * bytes);
-      sink.store(at[0], i, m, block, in.bytes);
+      if (sink.direct())
+        gather(block, sink.place(at[0], i, in.bytes), m, 1);
+      else
+        sink.store(at[0], i, m, block, in.bytes);
     }
   });
   sink.finish();
@@ -524,7 +500,7 @@ void fill_into(const Tensor& y, const Scalar& value) {
     walk.run(kElementGrain, [&](const auto& at, int64_t n) {
       T* p = data + at[0];
       if (stride == 1)
-        kernels().repeat[size_index(sizeof(T))](&v, p, n);
+        kernels().gather[size_index(sizeof(T))](&v, p, n, 0);
       else
         for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
     });

@@ -1,7 +1,8 @@
-// Conversions between dtypes, selection by a mask, repeated elements, and y += alpha x.
+// Conversions between dtypes, selection by a mask, elements that lie apart, and y += alpha x.
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 #include <cstring>
+#include <type_traits>  // integral_constant: no code
 
 #ifdef __SSE2__
 #include <immintrin.h>
@@ -118,12 +119,36 @@ void where(const bool* condition, const void* pa, const void* pb, void* py, int6
     step_b ? choose(one_a, each_b) : choose(one_a, one_b);
 }
 
+// Compilers know shuffles for strides that are constants.
+template <class F>
+void with_stride(int64_t stride, F f) {
+  if (stride == 1)
+    f(std::integral_constant<int64_t, 1>{});
+  else if (stride == 2)
+    f(std::integral_constant<int64_t, 2>{});
+  else
+    f(stride);
+}
 template <class T>
-void repeat(const void* px, void* py, int64_t n) {
-  const T x = *static_cast<const T*>(px);
+void gather(const void* px, void* py, int64_t n, int64_t stride) {
+  const T* x = static_cast<const T*>(px);
   T* y = static_cast<T*>(py);
+  if (stride == 0) {
+    const T one = *x;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = x;
+    for (int64_t i = 0; i < n; ++i) y[i] = one;
+    return;
+  }
+  with_stride(stride, [=](auto step) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i * step];
+  });
+}
+template <class T>
+void scatter(const void* px, void* py, int64_t n, int64_t stride) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t i = 0; i < n; ++i) y[i * stride] = x[i];
 }
 
 void stream(const void* px, void* py, int64_t bytes) {
@@ -179,10 +204,10 @@ void fill_convert(Table& t) {
   t.where[1] = where<uint16_t>;
   t.where[2] = where<uint32_t>;
   t.where[3] = where<uint64_t>;
-  t.repeat[0] = repeat<uint8_t>;
-  t.repeat[1] = repeat<uint16_t>;
-  t.repeat[2] = repeat<uint32_t>;
-  t.repeat[3] = repeat<uint64_t>;
+  t.gather[0] = gather<uint8_t>, t.scatter[0] = scatter<uint8_t>;
+  t.gather[1] = gather<uint16_t>, t.scatter[1] = scatter<uint16_t>;
+  t.gather[2] = gather<uint32_t>, t.scatter[2] = scatter<uint32_t>;
+  t.gather[3] = gather<uint64_t>, t.scatter[3] = scatter<uint64_t>;
   t.stream = stream;
   t.end_stream = end_stream;
   t.axpy[0] = axpy<float>;

@@ -500,8 +500,9 @@ struct Table {
   void (*where[4])(const bool* condition, const void* a, const void* b, void* y, int64_t n, int step_a, int step_b);
   /// y[j * y_stride + r] = x[r * x_stride + j] for elements of 1, 2, 4 or 8 bytes, by log2 of the size.
   void (*transpose[4])(const void* x, int64_t rows, int64_t columns, int64_t x_stride, void* y, int64_t y_stride);
-  /// n elements of 1, 2, 4 or 8 bytes, each as *x, by log2 of the size.
-  void (*repeat[4])(const void* x, void* y, int64_t n);
+  /// y[i] = x[i * stride] and y[i * stride] = x[i], for n elements of 1, 2, 4 or 8 bytes, by log2 of the size.
+  void (*gather[4])(const void* x, void* y, int64_t n, int64_t stride);
+  void (*scatter[4])(const void* x, void* y, int64_t n, int64_t stride);
   /// Copies, past the caches where the processor can. Other threads see it after end_stream() or a barrier.
   void (*stream)(const void* x, void* y, int64_t bytes);
   void (*end_stream)();

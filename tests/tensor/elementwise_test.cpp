@@ -439,6 +439,11 @@ TEST_CASE("copies between two orders of dimensions equal naive ones for every si
         check(permute(wide.slice(3, 1, shape[3] + 1), order), empty(turned.shape(), dtype));
         const Shape to = turned.shape();
         check(turned, empty({to[0], to[1] + 1, to[2], to[3] + 5}, dtype).slice(1, 1, to[1] + 1).slice(3, 2, to[3] + 2));
+        for (int64_t step : {2, 3}) {
+          const Tensor few = turned.slice(3, 1, to[3], step);
+          check(few, empty(few.shape(), dtype));
+          check(turned, empty({to[0], to[1], to[2], to[3] * step}, dtype).slice(3, step - 1, to[3] * step, step));
+        }
         INFO(name(dtype) << " " << order[0] << order[1] << order[2] << order[3]);
         CHECK(wrong == 0);
       } while (std::next_permutation(order, order + 4));
@@ -470,8 +475,11 @@ TEST_CASE("copies that are too large for the cache, repeated or not, from and to
     check(expand(narrow(x, 2, 1, 1), shape), y);
   }
   const Tensor x = arange(shape.product()).to(float32).reshape(shape);
-  check(expand(narrow(x, 1, 1, 1), shape), y);
-  check(expand(x[0][0][5], shape), y);
+  for (int64_t rows : {shape[1], 2 * shape[1]}) {  // twice as much is too large for what is repeated, too
+    const Shape repeated{shape[0], rows, shape[2]};
+    check(expand(narrow(x, 1, 1, 1), repeated), empty(repeated));
+    check(expand(x[0][0][5], repeated), empty(repeated));
+  }
   check(narrow(x, 2, 1, 1002), empty({3, 1501, 1002}));
   const Tensor bytes = full({(16 << 20) + 77}, 7, uint8);
   CHECK(raw::clone(bytes).to_vector<uint8_t>() == std::vector<uint8_t>((16 << 20) + 77, 7));
