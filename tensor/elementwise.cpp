@@ -269,7 +269,8 @@ Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
   const Dtype dtype = kernels::is_comparison(f) ? boolean : a.dtype();
   Tensor y;
   if (a.shape() == b.shape())
-    y = a.strides() == b.strides() ? empty_like(a, dtype) : make_tensor(a.shape(), dtype);
+    y = a.strides() == b.strides() ? empty_like(a, dtype)
+                                   : empty_in_format(a.shape(), dtype, std::max(memory_format(a), memory_format(b)));
   else if (b.numel() == 1 && b.rank() <= a.rank())
     y = empty_like(a, dtype);
   else

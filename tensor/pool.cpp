@@ -144,12 +144,40 @@ void max_pool_plane(const T* x, T* y, Index* index, const Pooling& p) {
       }
 }
 
+Pooling in_planes(Pooling pooling) {
+  pooling.format = MemoryFormat::contiguous;
+  return pooling;
+}
+bool is_in_rows(const Pooling& pooling) { return pooling.format == MemoryFormat::channels_last; }
+
+/// Where pixels are rows of channels: calls f(row of the result, row of x, share of its mean) for all windows.
+template <class F>
+void for_cells(const Pooling& p, int64_t images, F&& f) {
+  const PoolWindow &h = p.window[1], &w = p.window[2];
+  parallel_for(0, images, std::max<int64_t>(1, 4096 / (h.in * w.in)), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n)
+      for (int64_t i = 0; i < h.out; ++i)
+        for (int64_t j = 0; j < w.out; ++j) {
+          const int64_t cells = h.cells(i, p.count_padding) * w.cells(j, p.count_padding);
+          const double share = 1 / (p.divisor != 0 ? p.divisor : static_cast<double>(cells));
+          for (int64_t a = h.first(i); a < h.last(i); ++a)
+            for (int64_t b = w.first(j); b < w.last(j); ++b)
+              f((n * h.out + i) * w.out + j, (n * h.in + a) * w.in + b, share);
+        }
+  });
+}
+
 }  // namespace
 
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
   if (is_low_precision(x)) {
     MaxPoolResult r = max_pool(op, cast(x, float32), result, pooling);
     r.values = cast(r.values, x.dtype());
+    return r;
+  }
+  if (is_in_rows(pooling)) {
+    MaxPoolResult r = max_pool(op, x, result, in_planes(pooling));
+    r.values = in_format(r.values, pooling.format);
     return r;
   }
   const Tensor dense = contiguous(x);
@@ -182,6 +210,8 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
                          const Pooling& pooling) {
   if (is_low_precision(g)) return cast(max_pool_backward(op, cast(g, float32), indices, x_shape, pooling), g.dtype());
+  if (is_in_rows(pooling))
+    return in_format(max_pool_backward(op, g, indices, x_shape, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(g), index = contiguous(indices);
   Tensor dx = make_tensor(x_shape, g.dtype());
   dispatch_compute(op, g.dtype(), [&]<class T> {
@@ -227,9 +257,17 @@ void check_distinct(const char* op, const Tensor& indices, int64_t size) {
 
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
   if (is_low_precision(x)) return cast(avg_pool(op, cast(x, float32), result, pooling), x.dtype());
-  const Tensor dense = contiguous(x);
-  Tensor y = make_tensor(result, x.dtype());
+  const Tensor dense = contiguous(x, pooling.format);
+  Tensor y = empty_in_format(result, x.dtype(), pooling.format);
   dispatch_compute(op, x.dtype(), [&]<class T> {
+    if (is_in_rows(pooling)) {
+      fill_into(y, 0);
+      const auto add = kernels::kernels().axpy[sizeof(T) == 8];
+      for_cells(pooling, x.shape()[0], [&, c = x.shape()[1]](int64_t to, int64_t from, double share) {
+        add(c, share, dense.data<T>() + from * c, y.data<T>() + to * c);
+      });
+      return;
+    }
     Plan<T> plan(x, pooling);
     const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool;
     plan.cut(plan.mean_space());
@@ -243,9 +281,17 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
 
 Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, const Pooling& pooling) {
   if (is_low_precision(g)) return cast(avg_pool_backward(op, cast(g, float32), x_shape, pooling), g.dtype());
-  const Tensor dense = contiguous(g);
-  Tensor dx = make_tensor(x_shape, g.dtype());
+  const Tensor dense = contiguous(g, pooling.format);
+  Tensor dx = empty_in_format(x_shape, g.dtype(), pooling.format);
   dispatch_compute(op, g.dtype(), [&]<class T> {
+    if (is_in_rows(pooling)) {
+      fill_into(dx, 0);
+      const auto add = kernels::kernels().axpy[sizeof(T) == 8];
+      for_cells(pooling, x_shape[0], [&, c = x_shape[1]](int64_t from, int64_t to, double share) {
+        add(c, share, dense.data<T>() + from * c, dx.data<T>() + to * c);
+      });
+      return;
+    }
     Plan<T> plan(dx, pooling);
     const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool_backward;
     plan.cut(plan.mean_space());

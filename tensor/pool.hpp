@@ -33,11 +33,12 @@ struct PoolWindow {
 struct Pooling {
   PoolWindow window[3];
   bool count_padding = true;
-  double divisor = 0;  ///< 0: the number of cells
+  double divisor = 0;                              ///< 0: the number of cells
+  MemoryFormat format = MemoryFormat::contiguous;  ///< of x, the result and their gradients
 };
 
 /// The largest element of each window and its index in the flat plane, in int32 or int64. NaN wins; of equal ones the
-/// first.
+/// first. Indices are in row-major order, whatever the format.
 struct MaxPoolResult {
   Tensor values, indices;
 };

@@ -9,6 +9,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/pool.hpp>
 
@@ -43,6 +44,7 @@ Pooling regular(const char* op, const Tensor& x, int spatial, const Options& o) 
   const Dims padding = o.padding.over(op, "padding", spatial, 0),
              dilation = o.dilation.over(op, "dilation", spatial, 1);
   Pooling p;
+  p.format = raw::memory_format(x);
   for (int d = 0; d < spatial; ++d) {
     PoolWindow& w = p.window[3 - spatial + d];
     w.in = x.shape()[2 + d], w.kernel = kernel[d], w.stride = stride[d], w.padding = padding[d],
@@ -68,6 +70,7 @@ Shape result_shape(const Tensor& x, int spatial, const Pooling& p) {
 Pooling adaptive(const char* op, const Tensor& x, int spatial, const Spatial& output_size) {
   const Dims out = output_size.over(op, "output_size", spatial, 1);
   Pooling p;
+  p.format = raw::memory_format(x);
   for (int d = 0; d < spatial; ++d) {
     PoolWindow& w = p.window[3 - spatial + d];
     w.in = x.shape()[2 + d], w.out = out[d], w.adaptive = true;
@@ -270,7 +273,10 @@ COTANGENT_OP_TABLE(pool) {
                    {{odd},
                     [](Arguments x) -> Results {
                       return max_pool2d(x[0], {2, 1}, {.stride = {1, 2}});
-                    }}},
+                    }},
+                   {{image},
+                    [](Arguments x) -> Results { return max_pool2d(contiguous(x[0], MemoryFormat::channels_last), 2); },
+                    [](Arguments x) -> Results { return max_pool2d(x[0], 2); }}},
        .errors = {{{normal({1, 1, 2, 2})}, max_error, "does not fit the input"},
                   {{normal({4})}, max_error, "with or without N"},
                   {{normal({1, 1, 4, 4})},
@@ -415,6 +421,14 @@ COTANGENT_OP_TABLE(pool) {
        .recorded_as = {"avg_pool", "avg_pool_backward"}},
       {.name = "avg_pool2d",
        .samples = {{{smooth},
+                    [](Arguments x) -> Results {
+                      return avg_pool2d(x[0], {3, 2}, {.stride = {1, 2}, .padding = 1});
+                    }},
+                   {{normal({1, 2, 4, 3})},
+                    [](Arguments x) -> Results {
+                      const Tensor last = contiguous(x[0], MemoryFormat::channels_last);
+                      return avg_pool2d(last, {3, 2}, {.stride = {1, 2}, .padding = 1});
+                    },
                     [](Arguments x) -> Results {
                       return avg_pool2d(x[0], {3, 2}, {.stride = {1, 2}, .padding = 1});
                     }}},

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>
 
 using namespace cotangent;
@@ -116,4 +117,39 @@ TEST_CASE("max_unpool refuses the indices of windows that overlap") {
   CHECK_THROWS_WITH(max_unpool1d(y, indices, 2, {.stride = 1}), Catch::Contains("index 1 occurs twice in a plane"));
   // the same index in other planes is no harm
   CHECK_NOTHROW(max_unpool1d(ones({2, 2, 1}), zeros({2, 2, 1}, int64), 2));
+}
+
+TEST_CASE("pooling of channels-last tensors equals that of planes, and its results lie alike") {
+  Generator generator(1);
+  const auto last = [](const Tensor& x) { return raw::in_format(x, MemoryFormat::channels_last); };
+  struct Case {
+    Shape x;
+    int64_t kernel, stride, padding;  // a kernel of 0 is adaptive, to a result of the stride's size
+  };
+  for (const Case& c : {Case{{2, 5, 7, 9}, 3, 2, 1}, Case{{3, 33, 4, 4}, 0, 1, 0}, Case{{1, 2, 7, 5}, 0, 3, 0},
+                        Case{{2, 1, 6, 6}, 2, 2, 0}, Case{{0, 3, 4, 4}, 2, 2, 0}})
+    for (Dtype dtype : {float32, float64, bfloat16}) {
+      CAPTURE(c.x, c.kernel, dtype);
+      const double close = dtype == bfloat16 ? 1e-2 : 1e-6;
+      const auto mean = [&](const Tensor& x) {
+        return c.kernel == 0 ? adaptive_avg_pool2d(x, c.stride)
+                             : avg_pool2d(x, c.kernel, {.stride = c.stride, .padding = c.padding});
+      };
+      const auto largest = [&](const Tensor& x) {
+        return c.kernel == 0 ? adaptive_max_pool2d(x, c.stride)
+                             : max_pool2d(x, c.kernel, {.stride = c.stride, .padding = c.padding});
+      };
+      const Tensor plane = randn(c.x, float64, generator).to(dtype);
+      for (int which : {0, 1}) {
+        const Tensor x = plane.clone().requires_grad_(), z = last(plane.clone()).requires_grad_();
+        const Tensor y = which == 0 ? mean(x) : largest(x), v = which == 0 ? mean(z) : largest(z);
+        CHECK(allclose(y, v, close, close));
+        CHECK(raw::memory_format(v) == MemoryFormat::channels_last);
+        const Tensor g = randn(y.shape(), float64, generator).to(dtype);
+        y.backward(g);
+        v.backward(g);
+        CHECK(allclose(x.grad(), z.grad(), close, close));
+        CHECK(raw::memory_format(z.grad()) == MemoryFormat::channels_last);
+      }
+    }
 }
