@@ -17,10 +17,8 @@ int64_t spatial(const Shape& shape, const ConvGeometry& geometry, int d) {
   return d < 3 - geometry.dims ? 1 : shape[shape.rank() - 3 + d];
 }
 
-struct ConvAxes {
-  ConvAxis axes[3];
-};
-/// The axes of y = conv(x, w).
+}  // namespace
+
 ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& geometry) {
   ConvAxes all;
   for (int d = 0; d < 3; ++d) {
@@ -36,8 +34,7 @@ ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const Conv
   }
   return all;
 }
-/// One axis of x = conv_input_grad(g, w), for the positions p = phase + u * stride. Tap k of the kernel takes g at
-/// (p + padding - k * dilation) / stride: those k that divide without remainder are an arithmetic progression.
+
 ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d, int64_t phase) {
   const int64_t stride = geometry.stride[d], padding = geometry.padding[d], dilation = geometry.dilation[d];
   const int64_t every = stride / std::gcd(stride, dilation);
@@ -56,6 +53,8 @@ ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geome
           .tap = first,
           .tap_step = every};
 }
+
+namespace {
 
 /// The axis where one call gives all positions: the elements of g lie a stride apart, with zeros between them.
 ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d) {

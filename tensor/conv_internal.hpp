@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <cotangent/tensor/conv.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
@@ -26,6 +27,15 @@ struct ConvAxis {
     return (count - 1) * step + (taps - 1) * (shift_step < 0 ? -shift_step : shift_step) + 1;
   }
 };
+
+struct ConvAxes {
+  ConvAxis axes[3];
+};
+/// The axes of y = conv(x, w).
+ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& geometry);
+/// One axis of x = conv_input_grad(g, w), for the positions p = phase + u * stride. Tap k of the kernel takes g at
+/// (p + padding - k * dilation) / stride: those k that divide without remainder are an arithmetic progression.
+ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d, int64_t phase);
 
 /// The source of one group, cut into units of work: a few small images, or a band of rows of a large one. A unit is
 /// copied with its margins of zeros, and with the columns of a strided convolution sorted by their remainder, so that

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <cotangent/tensor/conv_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
@@ -22,10 +23,12 @@ constexpr int64_t kFewInputs = 64;       // to a result, up to which they are ga
 constexpr int64_t kLargeWeight = 32768;  // elements of a weight's gradient from which the product is cut in itself
 constexpr int64_t kChunkRows = 256, kMaxChunks = 32;
 
-/// How the results of a convolution are a product of rows with a weight.
-enum class Way : uint8_t { in_place, gathered, none };
+/// How the results of a convolution are a product of rows with a weight; or that each channel has its own.
+enum class Way : uint8_t { in_place, gathered, depthwise, none };
 Way way(const Shape& x, const Shape& w, const ConvGeometry& c) {
-  if (c.groups != 1 || x.product() == 0 || w.product() == 0) return Way::none;
+  if (x.product() == 0 || w.product() == 0) return Way::none;
+  if (c.groups >= kNarrowConv && c.groups == x[1] && c.groups == w[0]) return Way::depthwise;
+  if (c.groups != 1) return Way::none;
   bool in_place = true;
   for (int d = 1; d < 3; ++d) in_place &= w[1 + d] == 1 && c.stride[d] == 1 && c.padding[d] == 0 && c.extra[d] == 0;
   return in_place ? Way::in_place : w[1] * w[2] * w[3] <= kFewInputs ? Way::gathered : Way::none;
@@ -86,6 +89,7 @@ Tensor conv_rows(const char* op, const Tensor& x, const Tensor& w, const Tensor&
   const Shape shape = conv_shape(op, x, w, bias, geometry);
   const Way how = way(x.shape(), w.shape(), geometry);
   if (how == Way::none) return in_format(conv(op, x, w, bias, in_planes(geometry)), kRows);
+  if (how == Way::depthwise) return conv_rows_depthwise(x, w, bias, shape, geometry);
   const Tensor source = contiguous(x, kRows), weight = contiguous(w, kRows),
                start = bias.defined() ? contiguous(bias) : bias;
   const Tensor y = empty_in_format(shape, x.dtype(), kRows);
@@ -100,8 +104,9 @@ Tensor conv_rows(const char* op, const Tensor& x, const Tensor& w, const Tensor&
 
 Tensor conv_rows_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
                             const ConvGeometry& geometry) {
-  if (way(x_shape, w.shape(), geometry) != Way::in_place)
-    return in_format(conv_input_grad(op, g, w, bias, x_shape, in_planes(geometry)), kRows);
+  const Way how = way(x_shape, w.shape(), geometry);
+  if (how == Way::depthwise) return conv_rows_depthwise_input_grad(g, w, bias, x_shape, geometry);
+  if (how != Way::in_place) return in_format(conv_input_grad(op, g, w, bias, x_shape, in_planes(geometry)), kRows);
   const Tensor gradient = contiguous(g, kRows), weight = contiguous(w),
                start = bias.defined() ? contiguous(bias) : bias;
   const Tensor dx = empty_in_format(x_shape, g.dtype(), kRows);
@@ -117,6 +122,7 @@ Tensor conv_rows_weight_grad(const char* op, const Tensor& g, const Tensor& x, c
                              const ConvGeometry& geometry) {
   const Way how = way(x.shape(), w_shape, geometry);
   if (how == Way::none || g.numel() == 0) return conv_weight_grad(op, g, x, w_shape, in_planes(geometry));
+  if (how == Way::depthwise) return conv_rows_depthwise_weight_grad(g, x, w_shape, geometry);
   const Tensor gradient = contiguous(g, kRows), source = contiguous(x, kRows);
   const Tensor dw = empty_in_format(w_shape, g.dtype(), kRows);
   const int64_t results = w_shape[0];

@@ -11,4 +11,12 @@ Tensor conv_rows_input_grad(const char* op, const Tensor& g, const Tensor& w, co
 Tensor conv_rows_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
                              const ConvGeometry& geometry);
 
+/// The same with one channel a group, kNarrowConv of them at least, for operands that are not empty.
+Tensor conv_rows_depthwise(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& shape,
+                           const ConvGeometry& geometry);
+Tensor conv_rows_depthwise_input_grad(const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
+                                      const ConvGeometry& geometry);
+Tensor conv_rows_depthwise_weight_grad(const Tensor& g, const Tensor& x, const Shape& w_shape,
+                                       const ConvGeometry& geometry);
+
 }  // namespace cotangent::raw

@@ -8,7 +8,7 @@
 // clang-format off
 #define COTANGENT_KERNEL_FILES(X) \
   X(attention)                    \
-  X(binary) X(conv) X(convert) X(depthwise) X(gemm) X(loss) X(norm) X(optim) X(pool) X(random) X(reduce) X(resize) \
+  X(binary) X(conv) X(convert) X(depthwise) X(depthwise_rows) X(gemm) X(loss) X(norm) X(optim) X(pool) X(random) X(reduce) X(resize) \
   X(rnn) X(softmax) X(transpose) X(unary) X(winograd)
 // clang-format on
 

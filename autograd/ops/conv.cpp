@@ -262,6 +262,18 @@ COTANGENT_OP_TABLE(conv) {
          [](Arguments x) -> Results {
            return loop_conv(x, 2, {{1, 1, 2}, {0, 1, 1}, {1, 1, 1}});
          }},
+        {{normal({2, 5, 3, 4}), normal({5, 1, 3, 3}), normal({5})},  // one channel a group
+         [](Arguments x) -> Results { return conv2d(last(x[0]), x[1], x[2], {.padding = 1, .groups = 5}); },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 5});
+         }},
+        {{normal({1, 4, 4, 5}), normal({4, 1, 2, 3}), normal({4})},
+         [](Arguments x) -> Results {
+           return conv2d(last(x[0]), x[1], x[2], {.stride = {2, 1}, .padding = {0, 2}, .dilation = 2, .groups = 4});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv(x, 2, {{1, 2, 1}, {0, 0, 2}, {1, 2, 2}, 4});
+         }},
         {{normal({1, 4, 3, 3}), normal({2, 2, 2, 2}), normal({2})},  // in planes
          [](Arguments x) -> Results { return conv2d(last(x[0]), x[1], x[2], {.groups = 2}); },
          [](Arguments x) -> Results {
@@ -351,6 +363,11 @@ COTANGENT_OP_TABLE(conv) {
          [](Arguments x) -> Results { return conv_transpose2d(last(x[0]), x[1], x[2]); },
          [](Arguments x) -> Results {
            return loop_conv_transpose(x, 2, {{1, 1, 1}, {0, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({1, 4, 3, 2}), normal({4, 1, 2, 3}), normal({4})},  // one channel a group
+         [](Arguments x) -> Results { return conv_transpose2d(last(x[0]), x[1], x[2], {.stride = 2, .groups = 4}); },
+         [](Arguments x) -> Results {
+           return loop_conv_transpose(x, 2, {{1, 2, 2}, {0, 0, 0}, {1, 1, 1}, 4});
          }},
         {{normal({1, 4, 2, 2}), normal({4, 1, 2, 1}), normal({2})},
          [](Arguments x) -> Results {

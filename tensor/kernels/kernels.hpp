@@ -246,6 +246,30 @@ struct DepthwiseLoops {
                            int64_t rows, int64_t n, void* sums);
 };
 
+/// Pixels whose channels lie side by side, in rows and blocks, and the taps of a convolution with one channel a group:
+/// tap k reads x[offsets[k]] from the place of a pixel and has its weights at w[taps[k]], one for each channel.
+struct DepthwiseRows {
+  int64_t channels;
+  int64_t blocks, x_block, y_block;
+  int64_t rows, x_row, y_row;
+  int64_t pixels, x_pixel, y_pixel;
+  int64_t depth;
+  const int64_t *offsets, *taps;
+  const void *x, *start;
+  void *w, *y;
+  int64_t first_row, height;  ///< of the image, where the rows of pixels are whole ones of it
+  const void* zeros;          ///< a row of them
+};
+struct DepthwiseRowsLoops {
+  /// y = start (or 0) + sum over the taps of w * x
+  void (*filter)(const DepthwiseRows& part);
+  /// w += sum over the pixels of y * x, for each tap
+  void (*correlate)(const DepthwiseRows& part);
+  /// The same for 3 x 3 taps and whole rows of images with zeros around them, instead of the offsets.
+  void (*filter_3x3)(const DepthwiseRows& part);
+  void (*correlate_3x3)(const DepthwiseRows& part);
+};
+
 /// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map
 /// from squares of vectors to squares of another size:
 ///   y[r * y_row + run.to + i * y_line + j * y_plane + lane] = map of x[r * x_row + run.from + offsets[k] + lane], each
@@ -525,6 +549,7 @@ struct Table {
   NormLoops norm[2];
   ConvLoops conv[2];  // float32, float64
   DepthwiseLoops depthwise[2];
+  DepthwiseRowsLoops depthwise_rows[2];
   WinogradLoops winograd[2];
   AttentionLoops attention;
   RecurrentLoops recurrent[2];  // float32, float64

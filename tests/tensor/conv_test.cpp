@@ -93,6 +93,22 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
   for (int64_t width : {1, 2, 3, 4, 6, 7, 8, 13, 14, 16, 17, 28, 31, 32, 33, 50, 63, 65, 66})  // vectors and their ends
     for (int64_t stride : {1, 2})
       for (int64_t height : {1, 6, 7}) cases.push_back({{9, 3, height, width}, {3, 1, 3, 3}, stride, 1, 1, 3});
+  for (int64_t channels : {4, 5, 16, 31, 37})  // one channel a group, in vectors of channels
+    for (int64_t stride : {1, 2, 3})
+      for (int64_t taps : {1, 3, 4, 5})
+        for (int64_t dilation : {1, 2})
+          cases.push_back({{3, channels, 9, 13},
+                           {channels, 1, taps, 3},
+                           {stride, stride % 3 + 1},
+                           {taps / 2, dilation},
+                           {dilation, 1},
+                           channels});
+  cases.push_back({{2, 37, 40, 43}, {37, 1, 3, 3}, 1, 1, 1, 37});  // in bands
+  cases.push_back({{2, 37, 40, 43}, {37, 1, 3, 3}, 2, 1, 1, 37});
+  cases.push_back({{70, 36, 4, 3}, {36, 1, 3, 3}, 1, 1, 1, 36});  // several images at once
+  cases.push_back({{70, 36, 3, 4}, {36, 1, 3, 3}, 2, 1, 1, 36});
+  cases.push_back({{3, 6, 1, 1}, {6, 1, 3, 3}, 1, 1, 1, 6});
+  cases.push_back({{3, 6, 2, 1}, {6, 1, 5, 7}, 2, {4, 3}, 1, 6});  // some results read margins alone
   for (const Case& c : cases)
     for (Dtype dtype : {float32, float64}) {
       CAPTURE(c.x, c.w, c.groups, dtype);
@@ -140,11 +156,13 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
 TEST_CASE("channels-last convolutions give the same bits on any number of threads", "[threads]") {
   Generator generator(1);
   const int before = num_threads();
-  for (const Shape& shape : {Shape{48, 37, 1, 1}, Shape{40, 37, 3, 3}, Shape{24, 3, 3, 3}, Shape{300, 150, 1, 1}}) {
+  for (const Shape& shape : {Shape{48, 37, 1, 1}, Shape{40, 37, 3, 3}, Shape{24, 3, 3, 3}, Shape{300, 150, 1, 1},
+                             Shape{37, 1, 3, 3}, Shape{37, 1, 5, 5}}) {
+    const int64_t groups = shape[1] == 1 ? shape[0] : 1;
     CAPTURE(shape);
-    raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, shape[2] / 2, 1, 1);
+    raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, shape[2] / 2, 1, groups);
     g.format = MemoryFormat::channels_last;
-    const Tensor x = raw::in_format(randn({9, shape[1], 14, 13}, float32, generator), g.format),
+    const Tensor x = raw::in_format(randn({9, groups * shape[1], 14, 13}, float32, generator), g.format),
                  w = randn(shape, float32, generator), bias = randn({shape[0]}, float32, generator);
     std::vector<std::vector<float>> runs;
     for (int threads : {1, 2, 3}) {
