@@ -185,7 +185,7 @@ void correlate(const Pixels& pixels, T* x, T* g, const Tensor& dw) {
   const Tensor partial = make_tensor({chunks * each}, dtype_of<T>);
   std::fill_n(partial.data<T>(), partial.numel(), T(0));
   const Vector<T> zeros(static_cast<size_t>(pixels.row()));
-  for_workers(worker_count(chunks, pixels.work()), chunks, [&](int64_t, int64_t chunk) {
+  for_tasks<T>(chunks, pixels.work(), 0, 0, [&](T*, int64_t chunk) {
     pixels.for_parts(lines * chunk / chunks, lines * (chunk + 1) / chunks, x, g,
                      [&](DepthwiseRows part, int64_t from, int64_t to) {
                        part.x = x + from, part.w = partial.data<T>() + chunk * each, part.y = g + to;
