@@ -338,13 +338,11 @@ void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
   scalar_into(op, f, x, s, y, false);
 }
 
-namespace {
 bool is_disposable(const Tensor& x) {
   const detail::TensorImpl* impl = x.get();
   const bool ours = !impl->storage->release;  // what someone lent us is read only
-  return ours && detail::is_sole_owner(x) && impl->contiguous && !impl->node && !impl->inference;
+  return ours && detail::is_sole_owner(x) && detail::is_dense(x) && !impl->node && !impl->inference;
 }
-}  // namespace
 
 Tensor unary(const char* op, Unary f, Tensor&& x, double p, double q) {
   if (!is_disposable(x) || kernels::is_predicate(f)) return unary(op, f, std::as_const(x), p, q);

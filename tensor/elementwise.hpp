@@ -21,6 +21,8 @@ Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 Tensor unary(const char* op, Unary f, Tensor&& x, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
+/// Whether that may be: nobody else holds x, and it is dense and not lent.
+bool is_disposable(const Tensor& x);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -293,11 +294,12 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
 
 // With h = (x - mean) * rstd, and g = dy where y is within the limits, else 0:   dx = weight * rstd * (g - mean(g) - h
 // * mean(g * h)) in training, else weight * rstd * g
-NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                  const Tensor& bias, const Tensor& mean, const Tensor& rstd, bool training,
-                                  NormWanted wanted, const Limits& limits) {
+NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted,
+                                  const Limits& limits) {
   const Dtype dtype = mean.dtype();
-  const Tensor in = dense(x, dtype), g = like(dy, in), w = prepared(weight, dtype), b = prepared(bias, dtype);
+  const Tensor in = dense(x, dtype), g = like(std::exchange(dy, {}), in), w = prepared(weight, dtype),
+               b = prepared(bias, dtype);
   const Channels c(in);
   NormGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
@@ -325,7 +327,7 @@ NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor
       for (int64_t i = 0; i < channels; ++i) result.bias.data<T>()[i] = static_cast<T>(sum[i]);
     }
     if (!wanted.x) return;
-    result.x = empty_like(in, dtype);
+    result.x = is_disposable(g) ? g : empty_like(in, dtype);
     const double n = static_cast<double>(c.count());
     for (int64_t i = 0; i < channels; ++i) {
       const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];

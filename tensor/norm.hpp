@@ -38,8 +38,9 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
 Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                       const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps,
                       const Limits& limits = {});
-NormGradients batch_norm_backward(const char* op, const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                  const Tensor& bias, const Tensor& mean, const Tensor& rstd, bool training,
-                                  NormWanted wanted, const Limits& limits = {});
+/// Writes the gradient of x over dy, where nobody else holds that.
+NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                  const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted,
+                                  const Limits& limits = {});
 
 }  // namespace cotangent::raw

@@ -121,13 +121,14 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
                      limits.high);
   const raw::Normalized n =
       raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps, limits);
-  return record(
-      "batch_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{0, training, eps, n.mean, n.rstd, limits},
-      [](const Backward& b, const NormAttributes& a) -> Gradients {
-        if (b.creates_graph()) return b.through(composite_batch_norm, &a);
-        return finish(b, raw::batch_norm_backward("batch_norm", b.grad(), b.input(0), b.input(1), b.input(2), a.mean,
-                                                  a.rstd, a.training, {b.needs(0), b.needs(1), b.needs(2)}, a.limits));
-      });
+  return record("batch_norm", {x, weight, bias}, n.y, Keep::inputs(3),
+                NormAttributes{0, training, eps, n.mean, n.rstd, limits},
+                [](const Backward& b, const NormAttributes& a) -> Gradients {
+                  if (b.creates_graph()) return b.through(composite_batch_norm, &a);
+                  return finish(b, raw::batch_norm_backward("batch_norm", b.take_grad(), b.input(0), b.input(1),
+                                                            b.input(2), a.mean, a.rstd, a.training,
+                                                            {b.needs(0), b.needs(1), b.needs(2)}, a.limits));
+                });
 }
 
 // ---- op table ----

@@ -45,6 +45,15 @@ const std::map<std::string, Function>& functions() {
       {"elu", [](const Tensor& x) { return elu(x); }},
       {"softplus", [](const Tensor& x) { return softplus(x); }},
       {"hardswish", hardswish},
+      {"batch_norm",
+       [](const Tensor& x) {
+         const Tensor mean = full({4}, 0.5, float64), var = full({4}, 0.3, float64);
+         return batch_norm(x, mean, var, Tensor(), Tensor(), false, 0.1, 1e-5, {-0.5, 0.5});
+       }},
+      {"channels-last",
+       [](const Tensor& x) {
+         return reshape(exp(x.reshape({1, 3, 2, 2}).contiguous(MemoryFormat::channels_last)) * 2, {3, 4});
+       }},
   };
   return all;
 }
