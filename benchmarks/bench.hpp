@@ -50,6 +50,8 @@ inline double attention_flops(double batch, double length, double width, bool ca
 inline Tensor leaf(const Shape& shape, ct::Dtype dtype = ct::float32) {
   return ct::randn(shape, dtype).requires_grad_();
 }
+/// Where that is faster; PyTorch takes each workload as it likes best, too.
+inline Tensor channels_last(const Shape& shape) { return ct::randn(shape).contiguous(ct::MemoryFormat::channels_last); }
 
 /// Runs forward(), backpropagates a fixed cotangent, and forgets the gradients at the start of the next step.
 template <class Forward>

@@ -113,7 +113,8 @@ std::vector<Workload> kernels() {
        {.flops = conv_flops(32 * 64 * 28 * 28, 64 * 9)}},
       {"conv1x1",
        [](const auto&) {
-         const Tensor x = leaf({32, 128, 14, 14}), w = leaf({128, 128, 1, 1}), b = leaf({128});
+         const Tensor x = channels_last({32, 128, 14, 14}).requires_grad_();
+         const Tensor w = leaf({128, 128, 1, 1}), b = leaf({128});
          return forward_backward({x, w, b}, [=] { return ct::conv2d(x, w, b); });
        },
        {.flops = conv_flops(32 * 128 * 14 * 14, 128)}},

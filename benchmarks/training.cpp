@@ -8,13 +8,13 @@ namespace {
 
 namespace nn = ct::nn;
 
-Step classify(nn::Sequential model, int64_t batch) {
+Step classify(nn::Sequential model, const Tensor& images) {
   ct::optim::AdamW optimizer(model.parameters(), {.lr = 1e-3});
-  return training_step(std::move(model), std::move(optimizer),
-                       [x = ct::randn({batch, 1, 28, 28}), y = ct::randint(0, 10, {batch})](nn::Sequential& m) {
-                         return ct::cross_entropy(m(x), y);
-                       });
+  return training_step(
+      std::move(model), std::move(optimizer),
+      [x = images, y = ct::randint(0, 10, {images.size(0)})](nn::Sequential& m) { return ct::cross_entropy(m(x), y); });
 }
+Step classify(nn::Sequential model, int64_t batch) { return classify(std::move(model), ct::randn({batch, 1, 28, 28})); }
 
 Step mlp(const std::vector<int64_t>& s) {  // 784-256-128-10
   return classify(nn::Sequential(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 128), nn::ReLU(),
@@ -43,7 +43,7 @@ Step mobilenet(const std::vector<int64_t>& s) {  // MobileNet v1 blocks for 28x2
     net.append(norm(b.in)).append(nn::Conv2d(b.in, b.out, 1, {.bias = false})).append(norm(b.out));
   }
   net.append(nn::AdaptiveAvgPool2d(1)).append(nn::Flatten()).append(nn::Linear(512, 10));
-  return classify(std::move(net), s[0]);
+  return classify(std::move(net), channels_last({s[0], 1, 28, 28}));
 }
 
 /// With its gradients; only those of the first layer's input are not needed.
