@@ -100,3 +100,9 @@ struct OpInfo {
 const std::vector<OpInfo>& op_table();
 
 }  // namespace cotangent
+
+// Compiled once, in autograd/op_table.cpp, and not in every family's file.
+extern template class std::vector<cotangent::InputSpec>;
+extern template class std::vector<cotangent::Sample>;
+extern template class std::vector<cotangent::ErrorSample>;
+extern template class std::vector<cotangent::OpInfo>;

@@ -31,3 +31,8 @@ const std::vector<OpInfo>& op_table() {
 }
 
 }  // namespace cotangent
+
+template class std::vector<cotangent::InputSpec>;
+template class std::vector<cotangent::Sample>;
+template class std::vector<cotangent::ErrorSample>;
+template class std::vector<cotangent::OpInfo>;

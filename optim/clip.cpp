@@ -62,7 +62,7 @@ void clip_grad_value_(const Tensors& parameters, double limit) {
   for (const Tensor& parameter : parameters)
     if (const Tensor& g = parameter.grad(); g.defined()) {
       raw::unary_into("clip_grad_value_", raw::Unary::clamp, g, g, -limit, limit);
-      detail::bump_version(g);
+      cotangent::detail::bump_version(g);
     }
 }
 

@@ -7,20 +7,17 @@
 
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
-
-using Values = std::vector<double>;
 
 Tensor leaf(std::initializer_list<double> values) {
   Tensor x = from_vector(Values(values), {static_cast<int64_t>(values.size())});
   x.requires_grad_();
   return x;
 }
-Values to_values(const Tensor& x) { return x.detach().to_vector<double>(); }
-
 }  // namespace
 
 TEST_CASE("backward accumulates the gradients of a diamond once") {

@@ -2,16 +2,15 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
-using Values = std::vector<double>;
 Tensor make(std::initializer_list<double> v, bool wanted = true) {
   Tensor x = from_vector(Values(v), {static_cast<int64_t>(v.size())});
   return x.requires_grad_(wanted);
 }
-Values to_values(const Tensor& x) { return x.detach().to_vector<double>(); }
 }  // namespace
 
 TEST_CASE("a leaf that requires a gradient is not written while ops are recorded") {

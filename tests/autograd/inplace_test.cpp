@@ -6,12 +6,11 @@
 #include <cstdlib>
 
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
-
-using Values = std::vector<double>;
 
 Tensor make_x() { return tensor({1., 2., 3., 4., 5., 6.}, float64); }
 Tensor make_w() { return tensor({2., 3., 5., 7., 11., 13.}, float64); }

@@ -8,7 +8,7 @@
 using namespace cotangent;
 
 namespace {
-Tensor leaf() {
+Tensor two_numbers() {
   Tensor x = tensor({1., 2.}, float64);
   x.requires_grad_();
   return x;
@@ -38,7 +38,7 @@ TEST_CASE("NoGrad and EnableGrad nest and are undone, also by an exception") {
 }
 
 TEST_CASE("nothing is recorded under NoGrad") {
-  Tensor x = leaf();
+  Tensor x = two_numbers();
   Tensor y;
   {
     NoGrad guard;
@@ -60,7 +60,7 @@ TEST_CASE("modes belong to a thread", "[threads]") {
 }
 
 TEST_CASE("tensors from inference mode take part in nothing that is recorded") {
-  Tensor x = leaf(), y, v;
+  Tensor x = two_numbers(), y, v;
   {
     InferenceMode guard;
     CHECK(inference_enabled());
@@ -82,7 +82,7 @@ TEST_CASE("tensors from inference mode take part in nothing that is recorded") {
 }
 
 TEST_CASE("backward passes run under NoGrad too") {
-  Tensor x = leaf();
+  Tensor x = two_numbers();
   const Tensor y = sum(x * x);
   NoGrad guard;
   y.backward();
@@ -91,7 +91,7 @@ TEST_CASE("backward passes run under NoGrad too") {
 }
 
 TEST_CASE("DetectAnomaly ends with its scope") {
-  Tensor x = leaf();
+  Tensor x = two_numbers();
   {
     DetectAnomaly outer;
     { DetectAnomaly inner; }

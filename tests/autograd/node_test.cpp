@@ -9,7 +9,7 @@ using namespace cotangent;
 
 namespace {
 
-Tensor leaf(const Shape& shape = {1}) {
+Tensor leaf_of_ones(const Shape& shape = {1}) {
   Tensor x = ones(shape, float64);
   x.requires_grad_();
   return x;
@@ -21,7 +21,7 @@ void check_long_chain(const char* name, int length, Tensor (*step)(Tensor y, con
   INFO(name);
   const auto bytes = memory_stats().current_bytes;
   {
-    Tensor x = leaf();
+    Tensor x = leaf_of_ones();
     for (const bool differentiate : {true, false}) {
       Tensor y = x * 1;
       for (int i = 0; i < length; ++i) y = step(std::move(y), x);
@@ -66,7 +66,7 @@ TEST_CASE("chains of 10^5 ops need no stack") { check_long_chains(100'000); }
 TEST_CASE("chains of 10^6 ops need no stack", "[slow]") { check_long_chains(1'000'000); }
 
 TEST_CASE("a long chain is differentiated twice") {
-  Tensor x = leaf();
+  Tensor x = leaf_of_ones();
   Tensor y = x * 1;
   for (int i = 0; i < 20'000; ++i) y = y * 1.0 + x * x * 1e-4;
   const Tensor d = grad({y}, {x}, {.create_graph = true})[0];
@@ -75,7 +75,7 @@ TEST_CASE("a long chain is differentiated twice") {
 }
 
 TEST_CASE("a graph of 10^6 ops beside each other") {
-  Tensor x = leaf();
+  Tensor x = leaf_of_ones();
   Tensors parts;
   for (int i = 0; i < 100'000; ++i) parts.push_back(x * x);
   Tensor total = parts[0];
@@ -90,7 +90,7 @@ TEST_CASE("a graph of 10^6 ops beside each other") {
 }
 
 TEST_CASE("a warmed-up training step asks the system for nothing and leaves nothing behind") {
-  Tensor w = leaf({64, 64}), b = leaf({64});
+  Tensor w = leaf_of_ones({64, 64}), b = leaf_of_ones({64});
   const Tensor data = ones({64, 64}, float64);
   const auto step = [&] {
     Tensor h = data;
@@ -120,7 +120,7 @@ TEST_CASE("a warmed-up training step asks the system for nothing and leaves noth
 TEST_CASE("a graph goes when its last tensor goes") {
   const auto bytes = memory_stats().current_bytes;
   {
-    Tensor x = leaf({100}), w = leaf({100});
+    Tensor x = leaf_of_ones({100}), w = leaf_of_ones({100});
     Tensor y;
     {
       const Tensor a = x * w, b = sin(a) * a, c = cat({a, b}, 0);
@@ -144,7 +144,7 @@ TEST_CASE("a graph goes when its last tensor goes") {
 TEST_CASE("an exception in backward leaks nothing") {
   const auto bytes = memory_stats().current_bytes;
   {
-    Tensor x = leaf({10});
+    Tensor x = leaf_of_ones({10});
     for (int i = 0; i < 3; ++i) {
       const Tensor a = x * x, y = sum(a * a);
       Tensor d = a.detach();
@@ -156,7 +156,7 @@ TEST_CASE("an exception in backward leaks nothing") {
 }
 
 TEST_CASE("backward frees what was saved as it goes, unless retain_graph") {
-  Tensor x = leaf({1000});
+  Tensor x = leaf_of_ones({1000});
   const Tensor y = sum(exp(exp(x * 0.1)));
   const auto before = memory_stats().current_bytes;
   y.backward({.retain_graph = true});
@@ -174,7 +174,7 @@ TEST_CASE("kept tensors: inputs, outputs and attributes live as long as the grap
   };
   const auto bytes = memory_stats().current_bytes;
   {
-    Tensor x = leaf({3});
+    Tensor x = leaf_of_ones({3});
     Tensor y =
         record("scaled", {x}, x.detach() * 2, Keep::input(0) | Keep::output(),
                Attributes{{2.0, 3.0}, full({3}, 5, float64)}, [](const Backward& b, const Attributes& a) -> Gradients {
@@ -192,7 +192,7 @@ TEST_CASE("kept tensors: inputs, outputs and attributes live as long as the grap
 }
 
 TEST_CASE("an optional input may be undefined") {
-  Tensor x = leaf({3});
+  Tensor x = leaf_of_ones({3});
   const Tensor bias;
   const Tensor y = record("maybe_biased", {x, bias}, x.detach() * 2, Keep::inputs(2), NoAttributes{},
                           [](const Backward& b, NoAttributes) -> Gradients {
@@ -207,7 +207,7 @@ TEST_CASE("an optional input may be undefined") {
 TEST_CASE("more inputs than Gradients holds inline") {
   Tensor x[6];
   Tensors inputs;
-  for (Tensor& v : x) v = leaf({2}), inputs.push_back(v);
+  for (Tensor& v : x) v = leaf_of_ones({2}), inputs.push_back(v);
   const Tensor y = record("many", std::span<const Tensor>(inputs), ones({2}, float64), Keep::nothing(), NoAttributes{},
                           [](const Backward& b, NoAttributes) -> Gradients {
                             Tensors g;
@@ -222,7 +222,7 @@ TEST_CASE("an op without inputs that need a gradient is not recorded") {
   static int recorded = 0;
   detail::set_record_observer([](const char*) { ++recorded; });
   const Tensor x = ones({2});
-  Tensor w = leaf({2});
+  Tensor w = leaf_of_ones({2});
   x* x;
   CHECK(recorded == 0);
   x* w;

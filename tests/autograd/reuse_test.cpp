@@ -6,6 +6,7 @@
 
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
@@ -14,7 +15,7 @@ namespace {
 using Function = Tensor (*)(const Tensor&);
 
 /// Ops whose rules write over the gradient.
-const std::map<std::string, Function>& functions() {
+const std::map<std::string, Function>& overwriting() {
   static const std::map<std::string, Function> all = {
       {"neg", neg},
       {"number - x", [](const Tensor& x) { return 2 - x; }},
@@ -58,12 +59,10 @@ const std::map<std::string, Function>& functions() {
   return all;
 }
 
-bool close(const Tensor& a, const Tensor& b) { return allclose(a, b, 1e-12, 1e-12); }
-
 }  // namespace
 
 TEST_CASE("a gradient that somebody else holds is not written over") {
-  for (const auto& [name, f] : functions()) {
+  for (const auto& [name, f] : overwriting()) {
     INFO(name);
     manual_seed(1);
     const Tensor x = rand({3, 4}, float64).requires_grad_(), before = randn({3, 4}, float64);

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cotangent/data/dataloader.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using Catch::Contains;
@@ -15,15 +16,6 @@ namespace {
 
 using Tokens = std::vector<int64_t>;
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing thrown";
-}
 void write_text(const std::string& path, const std::string& text) { write_plain(path, {text.begin(), text.end()}); }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using Catch::Contains;
@@ -61,16 +62,6 @@ struct Training {
     step = std::stoll(saved.settings.at("step"));
   }
 };
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing thrown";
-}
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using Catch::Contains;
@@ -35,16 +36,6 @@ std::string header_of(const std::string& path) {
   size_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
   return {bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(length)};
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing thrown";
 }
 
 /// What the reader says about a file of this content.

@@ -11,6 +11,7 @@
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using nn::AttentionForm;
@@ -30,8 +31,6 @@ struct Wrapper : nn::Module {
   COTANGENT_MODULE(attention)
   Tensor forward(const Tensor& x) { return attention(x); }
 };
-
-bool close(const Tensor& a, const Tensor& b) { return allclose(a, b, 0, 1e-12); }
 
 }  // namespace
 

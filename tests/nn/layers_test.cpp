@@ -16,16 +16,11 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
+#include "names.hpp"
+
 using namespace cotangent;
 
 namespace {
-std::vector<std::string> keys(const nn::Module& m) {
-  std::vector<std::string> names;
-  for (const auto& entry : m.state_dict()) names.push_back(entry.name);
-  return names;
-}
-using Names = std::vector<std::string>;
-
 /// All in [-bound, bound], and close to both ends.
 void check_uniform(const Tensor& x, double bound) {
   double largest = 0, smallest = 0;

@@ -12,12 +12,11 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-12) { return allclose(a, b, 0, tolerance); }
-
 nn::MultiHeadAttention make(nn::MultiHeadAttentionOptions options, int64_t width = 8, int64_t heads = 4) {
   options.dtype = float64;
   nn::MultiHeadAttention attention(width, heads, options);

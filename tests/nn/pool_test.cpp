@@ -8,19 +8,19 @@
 #include <cotangent/tensor/random.hpp>
 
 using namespace cotangent;
-using Values = std::vector<float>;
+using Floats = std::vector<float>;
 
 TEST_CASE("pooling layers in one to three dimensions") {
   const Tensor line = arange(8).to(float32).view({1, 1, 8}), cube = arange(8).to(float32).view({1, 1, 2, 2, 2});
-  CHECK(nn::MaxPool1d(2)(line).to_vector<float>() == Values{1, 3, 5, 7});
-  CHECK(nn::MaxPool3d(2)(cube).to_vector<float>() == Values{7});
-  CHECK(nn::AvgPool1d(3, {.stride = 2})(line).to_vector<float>() == Values{1, 3, 5});
-  CHECK(nn::AvgPool3d({2, 1, 1})(cube).to_vector<float>() == Values{2, 3, 4, 5});
-  CHECK(nn::AdaptiveAvgPool1d(2)(line).to_vector<float>() == Values{1.5, 5.5});
-  CHECK(nn::AdaptiveAvgPool3d(1)(cube).to_vector<float>() == Values{3.5});
-  CHECK(nn::AdaptiveMaxPool1d(3)(line).to_vector<float>() == Values{2, 5, 7});
-  CHECK(nn::AdaptiveMaxPool2d(2)(line.view({1, 2, 4})).to_vector<float>() == Values{1, 3, 5, 7});
-  CHECK(nn::AdaptiveMaxPool3d({1, 2, 1})(cube).to_vector<float>() == Values{5, 7});
+  CHECK(nn::MaxPool1d(2)(line).to_vector<float>() == Floats{1, 3, 5, 7});
+  CHECK(nn::MaxPool3d(2)(cube).to_vector<float>() == Floats{7});
+  CHECK(nn::AvgPool1d(3, {.stride = 2})(line).to_vector<float>() == Floats{1, 3, 5});
+  CHECK(nn::AvgPool3d({2, 1, 1})(cube).to_vector<float>() == Floats{2, 3, 4, 5});
+  CHECK(nn::AdaptiveAvgPool1d(2)(line).to_vector<float>() == Floats{1.5, 5.5});
+  CHECK(nn::AdaptiveAvgPool3d(1)(cube).to_vector<float>() == Floats{3.5});
+  CHECK(nn::AdaptiveMaxPool1d(3)(line).to_vector<float>() == Floats{2, 5, 7});
+  CHECK(nn::AdaptiveMaxPool2d(2)(line.view({1, 2, 4})).to_vector<float>() == Floats{1, 3, 5, 7});
+  CHECK(nn::AdaptiveMaxPool3d({1, 2, 1})(cube).to_vector<float>() == Floats{5, 7});
   CHECK(nn::Sequential(nn::MaxPool2d(2), nn::AdaptiveAvgPool2d(1))(line.view({1, 2, 4})).shape() == Shape{1, 1, 1});
   CHECK(nn::MaxPool2d(2).state_dict().empty());
 }

@@ -20,14 +20,13 @@
 #include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 #include "../check_gradients.hpp"
 
 using namespace cotangent;
 
 namespace {
-
-bool close(const Tensor& a, const Tensor& b, double atol = 1e-12) { return allclose(a, b, 0, atol); }
 
 /// A causal attention with these positions gives the same by steps of 7 + 1 + 5 tokens as in one pass.
 void check_streaming(const nn::AnyPosition& positions, int64_t heads = 2) {

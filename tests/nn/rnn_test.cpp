@@ -13,6 +13,7 @@
 
 #include "../check_gradients.hpp"
 #include "../json.hpp"
+#include "names.hpp"
 
 using namespace cotangent;
 
@@ -72,7 +73,7 @@ void check_case(const Json& test, const Options& options) {
 
 /// Checks the gradients by x and by all parameters, to second order.
 template <class Layer>
-void check_layer(Layer layer, const Shape& shape) {
+void check_recurrent(Layer layer, const Shape& shape) {
   Generator generator(7);
   layer.to(float64);
   const Tensor x = randn(shape, float64, generator);
@@ -81,13 +82,6 @@ void check_layer(Layer layer, const Shape& shape) {
   INFO(to_string(layer));
   check_gradients([&] { return listed(layer(x)); }, inputs);
 }
-
-std::vector<std::string> keys(const nn::Module& m) {
-  std::vector<std::string> names;
-  for (const auto& entry : m.state_dict()) names.push_back(entry.name);
-  return names;
-}
-using Names = std::vector<std::string>;
 
 }  // namespace
 
@@ -107,14 +101,14 @@ TEST_CASE("recurrent layers and cells give what PyTorch gives") {
 }
 
 TEST_CASE("gradients of the recurrent layers and cells") {
-  check_layer(nn::RNN(2, 2, {.bidirectional = true}), {3, 2, 2});
-  check_layer(nn::GRU(2, 2, {.batch_first = true}), {2, 3, 2});
-  check_layer(nn::GRU(1, 2, {.num_layers = 2}), {2, 1});
-  check_layer(nn::LSTM(2, 2, {.num_layers = 2}), {2, 2, 2});
-  check_layer(nn::LSTM(2, 3, {.bias = false, .proj_size = 1}), {2, 2, 2});
-  check_layer(nn::RNNCell(2, 2), {2, 2});
-  check_layer(nn::GRUCell(2, 2), {2, 2});
-  check_layer(nn::LSTMCell(2, 2, {.bias = false}), {2});
+  check_recurrent(nn::RNN(2, 2, {.bidirectional = true}), {3, 2, 2});
+  check_recurrent(nn::GRU(2, 2, {.batch_first = true}), {2, 3, 2});
+  check_recurrent(nn::GRU(1, 2, {.num_layers = 2}), {2, 1});
+  check_recurrent(nn::LSTM(2, 2, {.num_layers = 2}), {2, 2, 2});
+  check_recurrent(nn::LSTM(2, 3, {.bias = false, .proj_size = 1}), {2, 2, 2});
+  check_recurrent(nn::RNNCell(2, 2), {2, 2});
+  check_recurrent(nn::GRUCell(2, 2), {2, 2});
+  check_recurrent(nn::LSTMCell(2, 2, {.bias = false}), {2});
 }
 
 TEST_CASE("a layer over a sequence is its cell step by step, and may be cut anywhere") {

@@ -9,6 +9,7 @@
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/print.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using Catch::Contains;
@@ -24,15 +25,6 @@ std::vector<double> probabilities(const Tensor& logits, const SamplingOptions& o
 void check_close(const std::vector<double>& values, const std::vector<double>& expected) {
   REQUIRE(values.size() == expected.size());
   for (size_t i = 0; i < values.size(); ++i) CHECK(values[i] == Approx(expected[i]).margin(1e-12));
-}
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing thrown";
 }
 /// Logits of these probabilities.
 Tensor logits_of(std::vector<double> p) {

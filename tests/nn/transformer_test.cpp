@@ -8,6 +8,7 @@
 #include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 #include "../check_gradients.hpp"
 #include "../json.hpp"
@@ -15,8 +16,6 @@
 using namespace cotangent;
 
 namespace {
-
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-12) { return allclose(a, b, tolerance, tolerance); }
 
 /// A list of whole numbers is bool.
 Tensor mask_of(const Json& packed) {

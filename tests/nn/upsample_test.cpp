@@ -13,9 +13,9 @@
 #include "names.hpp"
 
 using namespace cotangent;
-using enum Interpolation;
 
 TEST_CASE("the upsampling layers are interpolate") {
+  using enum Interpolation;
   const Tensor x = randn({2, 3, 4, 5});
   for (Interpolation mode : {nearest, nearest_exact, bilinear, bicubic, area}) {
     nn::Upsample up({.size = {7, 9}, .mode = mode});
@@ -36,6 +36,7 @@ TEST_CASE("the upsampling layers are interpolate") {
 }
 
 TEST_CASE("the upsampling layers print their settings") {
+  using enum Interpolation;
   CHECK(nn::Upsample({.scale_factor = 2}).settings() == "scale_factor = 2, mode = nearest");
   CHECK(nn::Upsample({.size = {3, 4}, .mode = bicubic, .align_corners = true, .antialias = true}).settings() ==
         "size = (3, 4), mode = bicubic, align_corners = true, antialias = true");
@@ -46,6 +47,7 @@ TEST_CASE("the upsampling layers print their settings") {
 }
 
 TEST_CASE("wrong settings of upsampling layers are errors when they are made") {
+  using enum Interpolation;
   CHECK_THROWS_WITH(nn::Upsample({}), Catch::Contains("[Upsample] neither size and scale_factor is given"));
   CHECK_THROWS_WITH(nn::Upsample({.size = {3}, .scale_factor = 2}),
                     Catch::Contains("[Upsample] both size and scale_factor"));

@@ -3,10 +3,9 @@
 #include <cmath>
 
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
-using Values = std::vector<double>;
-
 TEST_CASE("tensor takes nested numbers") {
   const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
   CHECK(x.shape() == Shape{2, 3});

@@ -9,14 +9,13 @@
 
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using raw::Binary;
 using raw::Unary;
 
 namespace {
-
-using Values = std::vector<double>;
 
 struct Random {
   uint64_t state = 1;

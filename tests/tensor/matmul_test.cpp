@@ -8,16 +8,15 @@
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/views.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
-using Values = std::vector<double>;
-
 Tensor product(const Tensor& a, const Tensor& b) { return raw::matmul("matmul", a, b); }
 
 /// Small integers, whose products are exact in every dtype.
-Tensor counted(const Shape& shape, Dtype dtype = float64) {
+Tensor small_integers(const Shape& shape, Dtype dtype = float64) {
   Tensor x = arange(0, shape.product(), 1, float64).reshape(shape);
   for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = static_cast<double>(i * 7 % 5 - 2);
   return raw::cast(x, dtype);
@@ -31,9 +30,9 @@ TEST_CASE("matmul of two matrices, by hand") {
 }
 
 TEST_CASE("matmul takes every dtype but bool") {
-  const Values expected = product(counted({3, 4}), counted({4, 2})).to_vector<double>();
+  const Values expected = product(small_integers({3, 4}), small_integers({4, 2})).to_vector<double>();
   for (Dtype dtype : {float32, bfloat16, float16, int64, int32}) {
-    const Tensor y = product(counted({3, 4}, dtype), counted({4, 2}, dtype));
+    const Tensor y = product(small_integers({3, 4}, dtype), small_integers({4, 2}, dtype));
     CHECK(y.dtype() == dtype);
     CHECK(y.to_vector<double>() == expected);
   }
@@ -43,7 +42,7 @@ TEST_CASE("matmul takes every dtype but bool") {
 }
 
 TEST_CASE("matmul repeats batch dimensions as broadcasting does") {
-  const Tensor a = counted({2, 1, 3, 4}), b = counted({3, 4, 2});
+  const Tensor a = small_integers({2, 1, 3, 4}), b = small_integers({3, 4, 2});
   const Tensor y = product(a, b);
   CHECK(y.shape() == Shape{2, 3, 3, 2});
   for (int i = 0; i < 2; ++i)
@@ -51,7 +50,7 @@ TEST_CASE("matmul repeats batch dimensions as broadcasting does") {
 }
 
 TEST_CASE("a batched matmul takes no memory but its result") {
-  const Tensor a = counted({64, 8, 8}, float32), b = counted({8, 8}, float32).expand({64, 8, 8});
+  const Tensor a = small_integers({64, 8, 8}, float32), b = small_integers({8, 8}, float32).expand({64, 8, 8});
   product(a, b);
   reset_peak_memory();
   const int64_t before = memory_stats().current_bytes;
@@ -61,19 +60,21 @@ TEST_CASE("a batched matmul takes no memory but its result") {
 }
 
 TEST_CASE("matmul and linear take views without a copy changing the result") {
-  const Tensor a = counted({6, 8}), b = counted({8, 10});
+  const Tensor a = small_integers({6, 8}), b = small_integers({8, 10});
   const Values expected = product(a.slice(1, 0, 8, 2).clone(), b.slice(0, 0, 4).clone()).to_vector<double>();
   CHECK(product(a.slice(1, 0, 8, 2), b.slice(0, 0, 4)).to_vector<double>() == expected);
-  const Tensor x = counted({4, 3, 2}).permute({2, 1, 0}), w = counted({5, 4});
-  const Tensor y = raw::linear("linear", x, w, counted({5}));
-  CHECK(y.to_vector<double>() == raw::linear("linear", x.clone(), w.t().clone().t(), counted({5})).to_vector<double>());
+  const Tensor x = small_integers({4, 3, 2}).permute({2, 1, 0}), w = small_integers({5, 4});
+  const Tensor y = raw::linear("linear", x, w, small_integers({5}));
+  CHECK(y.to_vector<double>() ==
+        raw::linear("linear", x.clone(), w.t().clone().t(), small_integers({5})).to_vector<double>());
   const Tensor one = product(x.clone().reshape({6, 4}), w.t());
   for (int64_t i = 0; i < 6; ++i)
-    for (int64_t j = 0; j < 5; ++j) CHECK(y.reshape({6, 5})[i][j].item() == one[i][j].item() + counted({5})[j].item());
+    for (int64_t j = 0; j < 5; ++j)
+      CHECK(y.reshape({6, 5})[i][j].item() == one[i][j].item() + small_integers({5})[j].item());
 }
 
 TEST_CASE("linear in integers and low precision") {
-  const Tensor x = counted({2, 3}), w = counted({4, 3}), b = counted({4});
+  const Tensor x = small_integers({2, 3}), w = small_integers({4, 3}), b = small_integers({4});
   const Values expected = raw::linear("linear", x, w, b).to_vector<double>();
   for (Dtype dtype : {float32, bfloat16, float16, int64, int32}) {
     const Tensor y = raw::linear("linear", raw::cast(x, dtype), raw::cast(w, dtype), raw::cast(b, dtype));
@@ -84,7 +85,7 @@ TEST_CASE("linear in integers and low precision") {
 }
 
 TEST_CASE("addmm reads c only where beta is not 0") {
-  const Tensor a = counted({2, 3}), b = counted({3, 2}), nan = full({2, 2}, NAN, float64);
+  const Tensor a = small_integers({2, 3}), b = small_integers({3, 2}), nan = full({2, 2}, NAN, float64);
   CHECK(raw::addmm("addmm", nan, a, b, 0, 2).to_vector<double>() ==
         raw::binary("mul", raw::Binary::mul, product(a, b), 2).to_vector<double>());
   CHECK(raw::addmm("addmm", {}, a, b).to_vector<double>() == product(a, b).to_vector<double>());

@@ -10,6 +10,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
@@ -33,7 +34,6 @@ struct Moments {
   }
 };
 
-using Values = std::vector<double>;
 using Place = std::function<size_t(size_t element)>;
 
 /// The largest difference between a norm with its gradients and a naive one in double, which shares moments within a

@@ -7,12 +7,11 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/resize.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 using raw::Filter;
 using raw::Resampling;
-using Values = std::vector<double>;
-
 namespace {
 
 double cubic(double z) {

@@ -7,7 +7,7 @@ using namespace cotangent;
 
 namespace {
 
-struct Random {
+struct RandomInteger {
   uint64_t state;
   int operator()(int n) {
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -34,7 +34,7 @@ std::vector<std::array<int64_t, 3>> naive(const Shape& shape, const Strides (&st
 }  // namespace
 
 TEST_CASE("a strided walk visits what nested loops visit") {
-  Random random{1};
+  RandomInteger random{1};
   for (int trial = 0; trial < 500; ++trial) {
     const int rank = random(5);
     Shape shape = Dims::filled(rank, 1);

@@ -4,9 +4,9 @@
 
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
-using Values = std::vector<double>;
 
 TEST_CASE("a tensor is a handle") {
   Tensor x = zeros({2, 3}), y = x;

@@ -6,16 +6,13 @@
 
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/views.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
 namespace {
 
-using Values = std::vector<double>;
-
 Tensor counted(const Shape& shape) { return reshape(to(arange(shape.product()), float64), shape); }
-Values to_values(const Tensor& x) { return x.to_vector<double>(); }
-
 /// The element at an index, by strides alone.
 double at(const Tensor& x, std::initializer_list<int64_t> index) {
   const double* p = x.data<double>();

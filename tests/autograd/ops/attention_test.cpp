@@ -13,14 +13,13 @@
 #include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 #include "../../check_gradients.hpp"
 
 using namespace cotangent;
 
 namespace {
-
-bool close(const Tensor& a, const Tensor& b) { return allclose(a, b, 0, 1e-10); }
 
 /// As the definition reads, over the whole matrix, with keys repeated for their group of queries.
 Tensor dense(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {

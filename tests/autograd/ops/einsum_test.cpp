@@ -12,7 +12,7 @@ using namespace cotangent;
 
 namespace {
 /// i * 7 % 5 - 2 at element i.
-Tensor counted(const Shape& shape) {
+Tensor small_integers(const Shape& shape) {
   std::vector<double> values(static_cast<size_t>(shape.product()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * 7 % 5) - 2;
   return from_vector(values, shape);
@@ -26,7 +26,7 @@ TEST_CASE("einsum gives what PyTorch gives") {
     const std::string equation = test["equation"];
     INFO(equation << " of " << test["shapes"]);
     Tensors operands;
-    for (const Json& shape : test["shapes"]) operands.push_back(counted(dims_of(shape)));
+    for (const Json& shape : test["shapes"]) operands.push_back(small_integers(dims_of(shape)));
     const Tensor y = einsum(equation, operands);
     CHECK(y.shape() == dims_of(test["y_shape"]));
     CHECK(y.to_vector<double>() == test["y"].get<std::vector<double>>());
@@ -34,7 +34,7 @@ TEST_CASE("einsum gives what PyTorch gives") {
 }
 
 TEST_CASE("einsum of one operand takes views where it can") {
-  const Tensor x = counted({2, 3, 3});
+  const Tensor x = small_integers({2, 3, 3});
   CHECK(einsum("abc->cab", {x}).shares_storage(x));
   CHECK(einsum("abb->ba", {x}).shares_storage(x));
 }
@@ -45,12 +45,12 @@ TEST_CASE("einsum sums in integers too") {
 }
 
 TEST_CASE("einsum rejects what it can't read") {
-  const Tensor x = counted({2, 3});
+  const Tensor x = small_integers({2, 3});
   for (const char* bad : {"i.j->ij", "ij..", "ij->i->j", "i-j", "ij;k", "é"}) {
     INFO(bad);
     CHECK_THROWS_AS(einsum(bad, {x}), ValueError);
   }
   CHECK_THROWS_AS(einsum("ij", {}), ValueError);
   CHECK_THROWS_AS(einsum("", {x}), ShapeError);
-  CHECK_THROWS_AS(einsum("ij,ik->jk", {x, counted({3, 2})}), ShapeError);
+  CHECK_THROWS_AS(einsum("ij,ik->jk", {x, small_integers({3, 2})}), ShapeError);
 }

@@ -6,10 +6,9 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
-using Values = std::vector<double>;
-
 namespace {
 
 Tensor row(const Values& v) { return from_vector(v, {1, 1, int64_t(v.size())}); }

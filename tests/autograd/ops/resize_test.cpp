@@ -6,14 +6,13 @@
 #include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tests/reference_cases.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
-using enum Interpolation;
-using Values = std::vector<double>;
-
 namespace {
 
 Interpolation mode_of(const std::string& text) {
+  using enum Interpolation;
   for (Interpolation mode : {nearest, linear, bilinear, bicubic, trilinear, area})
     if (text == name(mode)) return mode;
   REQUIRE(text == "nearest-exact");
@@ -32,6 +31,7 @@ InterpolateOptions options_of(const Json& o) {
 
 /// A row of numbers at another size; the modes for images see it as one.
 Values resized(const Values& x, const InterpolateOptions& o) {
+  using enum Interpolation;
   const bool image = o.mode == bilinear || o.mode == bicubic;
   const auto n = int64_t(x.size());
   InterpolateOptions options = o;
@@ -76,6 +76,7 @@ TEST_CASE("the nearest modes take the inputs that PyTorch takes, and give the gr
 }
 
 TEST_CASE("1, 2, 4, 8 at other sizes") {
+  using enum Interpolation;
   const Values x{1, 2, 4, 8};
   check_values(resized(x, {.size = {8}, .mode = linear}), {1, 1.25, 1.75, 2.5, 3.5, 5, 7, 8});
   check_values(resized(x, {.size = {8}, .mode = linear, .align_corners = true}),
@@ -91,6 +92,7 @@ TEST_CASE("1, 2, 4, 8 at other sizes") {
 }
 
 TEST_CASE("a scale factor gives the positions, unless they are recomputed from the sizes") {
+  using enum Interpolation;
   const Values x{0, 1, 2, 3, 4};
   const Values given = resized(x, {.scale_factor = 2.3, .mode = linear}),
                recomputed = resized(x, {.scale_factor = 2.3, .mode = linear, .recompute_scale_factor = true});
@@ -100,6 +102,7 @@ TEST_CASE("a scale factor gives the positions, unless they are recomputed from t
 }
 
 TEST_CASE("antialiasing averages over what an output covers") {
+  using enum Interpolation;
   const Values x{0, 1, 2, 3, 4, 5, 6, 7};
   check_values(resized(x, {.size = {4}, .mode = bilinear}), {.5, 2.5, 4.5, 6.5});
   check_values(resized(x, {.size = {4}, .mode = bilinear, .antialias = true}), {.714286, 2.5, 4.5, 6.285714});
@@ -107,6 +110,7 @@ TEST_CASE("antialiasing averages over what an output covers") {
 }
 
 TEST_CASE("the cubic kernel of -0.75 neither keeps ramps nor the range") {
+  using enum Interpolation;
   // a quarter of the way from 0 to 1, between two more inputs on either side
   Values weights;
   for (size_t k = 0; k < 4; ++k) {
@@ -122,6 +126,7 @@ TEST_CASE("the cubic kernel of -0.75 neither keeps ramps nor the range") {
 }
 
 TEST_CASE("every mode passes the adjoint test and keeps constants") {
+  using enum Interpolation;
   const auto check = [](const Shape& shape, InterpolateOptions o) {
     INFO(name(o.mode) << (o.align_corners ? ", corners" : "") << (o.antialias ? ", antialias" : ""));
     check_adjoint(shape, [&](const Tensor& x) { return interpolate(x, o); });
@@ -150,6 +155,7 @@ TEST_CASE("every mode passes the adjoint test and keeps constants") {
 }
 
 TEST_CASE("area is adaptive average pooling, and a size that stays gives the same") {
+  using enum Interpolation;
   Generator generator(1);
   const Tensor x = randn({2, 3, 7, 5}, float64, generator);
   CHECK(allclose(interpolate(x, {.size = {3, 8}, .mode = area}), adaptive_avg_pool2d(x, {3, 8}), 1e-14, 1e-14));

@@ -33,18 +33,18 @@ bool sees(const SparseOptions& o, int64_t i, int64_t j) {
   return same || last;
 }
 
-struct Heads {
+struct Sequences {
   Tensor q, k, v;
-  Heads narrow(int64_t first, int64_t count) const {
+  Sequences narrow(int64_t first, int64_t count) const {
     return {q.narrow(2, first, count), k.narrow(2, first, count), v.narrow(2, first, count)};
   }
 };
-Heads make(int64_t length) {
+Sequences make_sequences(int64_t length) {
   Generator g(5);
   return {randn({2, 2, length, 4}, float64, g), randn({2, 2, length, 4}, float64, g),
           randn({2, 2, length, 3}, float64, g)};
 }
-Tensor attend(const Heads& x, const SparseOptions& o, SparseState* state = nullptr) {
+Tensor attend(const Sequences& x, const SparseOptions& o, SparseState* state = nullptr) {
   return sparse_attention(x.q, x.k, x.v, o, state);
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("sparse attention equals dense attention under the mask, with its grad
       for (bool causal : {false, true}) {
         const SparseOptions o{.pattern = pattern, .window = 3, .stride = 4, .summary = 1, .causal = causal};
         INFO("pattern " << static_cast<int>(pattern) << ", length " << length << ", causal " << causal);
-        const Heads x = make(length);
+        const Sequences x = make_sequences(length);
         for (Tensor t : {x.q, x.k, x.v}) t.requires_grad_();
         const Tensor y = attend(x, o);
         const Tensor dense = scaled_dot_product_attention(x.q, x.k, x.v, {.mask = sparse_mask(length, length, o)});
@@ -82,7 +82,7 @@ TEST_CASE("sparse attention equals dense attention under the mask, with its grad
 }
 
 TEST_CASE("wide windows and blocks are full attention") {
-  const Heads x = make(10);
+  const Sequences x = make_sequences(10);
   for (bool causal : {false, true}) {
     const Tensor full = scaled_dot_product_attention(x.q, x.k, x.v, {.causal = causal});
     CHECK(largest_difference(attend(x, {.window = 20, .causal = causal}), full) < 1e-12);
@@ -93,7 +93,7 @@ TEST_CASE("wide windows and blocks are full attention") {
 }
 
 TEST_CASE("sparse attention does not look ahead, and padded keys change nothing") {
-  const Heads x = make(13);
+  const Sequences x = make_sequences(13);
   const Tensor kept = expand(arange(13) < 9, {2, 13});
   for (SparsePattern pattern : {local, blocks, atrous, combined, fixed}) {
     const SparseOptions o{.pattern = pattern, .window = 2, .stride = 4, .summary = 1, .causal = true};
@@ -101,8 +101,8 @@ TEST_CASE("sparse attention does not look ahead, and padded keys change nothing"
     SparseOptions padded = o;
     padded.causal = false, padded.key_padding = kept;
     const Tensor a = attend(x, padded);
-    const Heads other{x.q, where(reshape(kept, {2, 1, 13, 1}), x.k, 7.0),
-                      where(reshape(kept, {2, 1, 13, 1}), x.v, 7.0)};
+    const Sequences other{x.q, where(reshape(kept, {2, 1, 13, 1}), x.k, 7.0),
+                          where(reshape(kept, {2, 1, 13, 1}), x.v, 7.0)};
     CHECK(largest_difference(a, attend(other, padded)) < 1e-12);
   }
 }
@@ -150,7 +150,7 @@ TEST_CASE("combined counts a key once: equal scores weigh alike") {
 }
 
 TEST_CASE("sparse attention in parts gives what the whole does, and a window's cache rolls") {
-  const Heads x = make(13);
+  const Sequences x = make_sequences(13);
   for (SparsePattern pattern : kPatterns) {
     const SparseOptions o{.pattern = pattern, .window = 3, .stride = 4, .summary = 2, .causal = true};
     SparseState state, single;
