@@ -1,6 +1,7 @@
 #include <cotangent/tensor/index.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
@@ -179,9 +180,13 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size, int dim,
     fail<DTypeError>("[{}] an index must be int64, int32 or uint8, got {}", op, index.dtype());
   const Tensor dense = index.dtype() == int64 ? contiguous(index) : contiguous(cast(index, int64));
   const int64_t n = dense.numel(), *p = dense.data<int64_t>();
-  bool negative = false, outside = false;
-  for (int64_t i = 0; i < n; ++i) negative |= p[i] < 0, outside |= p[i] >= size;
-  if (!negative && !outside) return dense;
+  std::atomic<bool> inside = true;  // and not negative, which is a large number without a sign
+  parallel_for(0, n, kElementGrain, [&](int64_t first, int64_t last) {
+    bool all = true;
+    for (int64_t i = first; i < last; ++i) all &= static_cast<uint64_t>(p[i]) < static_cast<uint64_t>(size);
+    if (!all) inside.store(false, std::memory_order_relaxed);
+  });
+  if (inside) return dense;
   for (int64_t i = 0; i < n; ++i)
     if (p[i] >= size || p[i] < (wrap ? -size : 0))
       fail<IndexError>(
@@ -268,9 +273,16 @@ void for_each_index(const Tensor& index, int dim, A* a, const Strides& a_strides
   const int64_t* p = index.data<int64_t>();
   walk.run(std::max<int64_t>(1, kElementGrain / 4 / length), [&](const auto& at, int64_t n) {
     if (dim_i <= step_i) {
-      for (int64_t j = 0; j < n; ++j)
-        for (int64_t k = 0; k < length; ++k)
-          body(a[at[1] + j * step_a + p[at[0] + j * step_i + k * dim_i] * dim_a], b[at[2] + j * step_b + k * dim_b]);
+      for (int64_t j = 0; j < n; ++j) {
+        const int64_t* index_line = p + at[0] + j * step_i;
+        A* a_line = a + at[1] + j * step_a;
+        B* b_line = b + at[2] + j * step_b;
+        // without multiplications more elements are under way at once, and so more misses of the cache
+        if (dim_i == 1 && dim_a == 1 && dim_b == 1)
+          for (int64_t k = 0; k < length; ++k) body(a_line[index_line[k]], b_line[k]);
+        else
+          for (int64_t k = 0; k < length; ++k) body(a_line[index_line[k * dim_i] * dim_a], b_line[k * dim_b]);
+      }
     } else {
       for (int64_t k = 0; k < length; ++k)
         for (int64_t j = 0; j < n; ++j)
