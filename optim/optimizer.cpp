@@ -15,20 +15,22 @@ void Optimizer::zero_grad() {
 }
 
 void Optimizer::take(const char* name, const Tensors& parameters) {
+  Tensors all = parameters_;  // nothing is taken unless everything can be
   for (const Tensor& p : parameters) {
-    if (!p.defined()) fail<ValueError>("[{}] parameter {} is undefined; leave it out", name, parameters_.size());
+    const size_t number = all.size();
+    if (!p.defined()) fail<ValueError>("[{}] parameter {} is undefined; leave it out", name, number);
     if (!p.is_floating())
-      fail<DTypeError>("[{}] parameter {} is {}; only floating tensors are trained", name, parameters_.size(),
-                       p.dtype());
+      fail<DTypeError>("[{}] parameter {} is {}; only floating tensors are trained", name, number, p.dtype());
     if (!p.is_leaf())
       fail<GradError>("[{}] parameter {}, of shape {}, is the result of an op; give the leaf that it was computed from",
-                      name, parameters_.size(), p.shape());
-    for (size_t i = 0; i < parameters_.size(); ++i)
-      if (parameters_[i].impl() == p.impl())
-        fail<ValueError>("[{}] parameters {} and {} are the same tensor; name each once", name, i, parameters_.size());
-    parameters_.push_back(p);
+                      name, number, p.shape());
+    for (size_t i = 0; i < number; ++i)
+      if (all[i].impl() == p.impl())
+        fail<ValueError>("[{}] parameters {} and {} are the same tensor; name each once", name, i, number);
+    all.push_back(p);
   }
-  if (parameters_.empty()) fail<ValueError>("[{}] there are no parameters; pass model.parameters()", name);
+  if (all.empty()) fail<ValueError>("[{}] there are no parameters; pass model.parameters()", name);
+  parameters_ = std::move(all);
 }
 
 namespace detail {
@@ -80,6 +82,11 @@ Tensor state_like(const Tensor& p) {
 
 void no_such_group(const char* name, size_t group, size_t count) {
   fail<IndexError>("[{}] there is no group {}; there are {}, counted from 0", name, group, count);
+}
+
+void groups_changed(const char* name, size_t count, size_t known) {
+  fail<ValueError>("[{}] the groups hold {} parameters, but {} were given; add parameters with add_group", name, count,
+                   known);
 }
 
 void state_of_another(const char* name, size_t read, size_t present) {

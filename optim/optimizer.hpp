@@ -94,6 +94,7 @@ class Fields {
 /// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
 Tensor state_like(const Tensor& p);
 [[noreturn]] void no_such_group(const char* name, size_t group, size_t count);
+[[noreturn]] void groups_changed(const char* name, size_t count, size_t known);
 [[noreturn]] void state_of_another(const char* name, size_t read, size_t present);
 
 }  // namespace detail
@@ -106,13 +107,16 @@ Tensor state_like(const Tensor& p);
 template <class Options, class State>
 class GroupedOptimizer : public Optimizer {
  public:
-  /// The groups' options may be changed between steps.
+  GroupedOptimizer(GroupedOptimizer&&) = default;
+  GroupedOptimizer& operator=(GroupedOptimizer&&) = default;
+  ~GroupedOptimizer() override;  // defined outside, so that it is compiled with the optimizer and nowhere else
+  /// The groups' options may be changed between steps; parameters are added by add_group alone.
   std::vector<Group<Options>>& groups() { return groups_; }
   /// Adds parameters, for instance of a layer that was frozen so far.
   void add_group(Group<Options> group) {
     check_(group.options);
     take(name_, group.parameters);
-    states_.emplace_back(group.parameters.size());
+    states_.resize(states_.size() + group.parameters.size());
     groups_.push_back(std::move(group));
   }
 
@@ -135,10 +139,10 @@ class GroupedOptimizer : public Optimizer {
   nn::StateDict state_dict() const final {
     nn::StateDict result;
     auto& self = const_cast<GroupedOptimizer&>(*this);
-    for_each_state(self, [&](size_t index, State& state, const Tensor&) {
-      detail::Fields f(result, "state." + std::to_string(index) + ".");
-      state.fields(f);
-    });
+    for (size_t i = 0; i < states_.size(); ++i) {
+      detail::Fields f(result, "state." + std::to_string(i) + ".");
+      self.states_[i].fields(f);
+    }
     for (size_t g = 0; g < groups_.size(); ++g) {
       detail::Fields f(result, "param_groups." + std::to_string(g) + ".");
       self.groups_[g].options.fields(f);
@@ -148,29 +152,24 @@ class GroupedOptimizer : public Optimizer {
 
   void load_state_dict(const nn::StateDict& from) final {
     std::vector<Group<Options>> groups = groups_;  // nothing changes unless everything fits
-    std::vector<std::vector<State>> states = states_;
-    std::swap(states, states_);
+    std::vector<State> states = states_;
     size_t read = 0;
-    try {
-      for_each_state(*this, [&](size_t index, State& state, const Tensor& parameter) {
-        detail::Fields f(from, "state." + std::to_string(index) + ".", parameter.shape());
-        state = State();
-        state.fields(f);
-        read += f.count();
-      });
-      for (size_t g = 0; g < groups.size(); ++g) {
-        detail::Fields f(from, "param_groups." + std::to_string(g) + ".", {});
-        groups[g].options.fields(f);
-        check_(groups[g].options);
-        read += f.count();
-        if (!f.complete()) detail::state_of_another(name_, read, from.size());
-      }
-      if (read != from.size()) detail::state_of_another(name_, read, from.size());
-    } catch (...) {
-      std::swap(states, states_);
-      throw;
+    for (size_t i = 0; i < states.size(); ++i) {
+      detail::Fields f(from, "state." + std::to_string(i) + ".", parameters_[i].shape());
+      states[i] = State();
+      states[i].fields(f);
+      read += f.count();
     }
+    for (size_t g = 0; g < groups.size(); ++g) {
+      detail::Fields f(from, "param_groups." + std::to_string(g) + ".", {});
+      groups[g].options.fields(f);
+      check_(groups[g].options);
+      read += f.count();
+      if (!f.complete()) detail::state_of_another(name_, read, from.size());
+    }
+    if (read != from.size()) detail::state_of_another(name_, read, from.size());
     groups_ = std::move(groups);
+    states_ = std::move(states);
   }
 
  protected:
@@ -182,28 +181,28 @@ class GroupedOptimizer : public Optimizer {
   /// Calls update(parameter, gradient, state, options) for each parameter that has a gradient.
   template <class F>
   void for_each(F&& update) {
-    for (size_t g = 0; g < groups_.size(); ++g) {
-      check_(groups_[g].options);
-      for (size_t i = 0; i < states_[g].size(); ++i) {
-        const Tensor& parameter = groups_[g].parameters[i];
+    size_t count = 0;
+    for (const Group<Options>& group : groups_) count += group.parameters.size();
+    if (count != states_.size()) detail::groups_changed(name_, count, states_.size());
+    State* state = states_.data();
+    for (const Group<Options>& group : groups_) {
+      check_(group.options);
+      for (const Tensor& parameter : group.parameters) {
         const Tensor& gradient = parameter.grad();
-        if (gradient.defined()) update(parameter, gradient, states_[g][i], groups_[g].options);
+        if (gradient.defined()) update(parameter, gradient, *state, group.options);
+        ++state;
       }
     }
   }
 
  private:
-  template <class F>
-  static void for_each_state(GroupedOptimizer& self, F&& f) {
-    size_t index = 0;
-    for (size_t g = 0; g < self.groups_.size(); ++g)
-      for (size_t i = 0; i < self.states_[g].size(); ++i) f(index++, self.states_[g][i], self.groups_[g].parameters[i]);
-  }
-
   const char* name_;
   void (*check_)(const Options&);
   std::vector<Group<Options>> groups_;
-  std::vector<std::vector<State>> states_;
+  std::vector<State> states_;  // of the parameters of all groups, in their order
 };
+
+template <class Options, class State>
+GroupedOptimizer<Options, State>::~GroupedOptimizer() = default;
 
 }  // namespace cotangent::optim

@@ -243,6 +243,24 @@ TEST_CASE("groups have options of their own") {
   CHECK(parameters[0].item() == Approx(0.9));
   CHECK(parameters[1].item() == Approx(0.6));
   CHECK(parameters[2].item() == Approx(0.7));
+  optimizer.groups()[0].parameters.push_back(make_parameters({{1.0}})[0]);
+  CHECK_THROWS_WITH(optimizer.step(),
+                    "[SGD] the groups hold 4 parameters, but 3 were given; add parameters with add_group");
+}
+
+TEST_CASE("parameters are taken all or none, and each has the state of its own group") {
+  const Tensors parameters = make_parameters({{1.0, 2.0}, {1.0}, {1.0, 2.0, 3.0}});
+  const auto make = [&] { return optim::AdamW({{{parameters[0]}, {}}, {{parameters[1]}, {}}}); };
+  optim::AdamW optimizer = make(), other = make();
+  CHECK_THROWS_AS(optimizer.add_group({{parameters[2], parameters[0]}, {}}), ValueError);
+  optimizer.add_group({{parameters[2]}, {}});
+  other.add_group({{parameters[2]}, {}});
+  for (const Tensor& p : parameters) p.set_grad(ones_like(p.detach()));
+  optimizer.step();
+  CHECK(optimizer.state_dict()["state.2.exp_avg"].shape() == Shape{3});
+  other.load_state_dict(optimizer.state_dict().clone());
+  CHECK(equal(other.state_dict()["state.0.exp_avg"], optimizer.state_dict()["state.0.exp_avg"]));
+  CHECK(equal(other.state_dict()["state.2.exp_avg"], optimizer.state_dict()["state.2.exp_avg"]));
 }
 
 TEST_CASE("the state of one optimizer is an error in every other") {
