@@ -53,18 +53,28 @@ template <class Map, class V>
   COTANGENT_UNROLL for (int i = 0; i < Map::to; ++i) Map::map(half + i * Map::from, 1, y + i * Map::to, 1);
 }
 
+template <class T, class Map, int L>
+[[gnu::always_inline]] inline void transform_run(const WinogradMap& t, const T* from, T* to) {
+  Row<T, L> x[Map::from * Map::from], y[Map::to * Map::to];
+  COTANGENT_UNROLL for (int i = 0; i < Map::from * Map::from; ++i) x[i] = load_row<Row<T, L>>(from + t.offsets[i]);
+  both_ways<Map>(x, y);
+  COTANGENT_UNROLL for (int i = 0; i < Map::to; ++i, to += t.y_line) {
+    COTANGENT_UNROLL for (int k = 0; k < Map::to; ++k)
+        __builtin_memcpy(to + k * t.y_plane, y + i * Map::to + k, sizeof *y);
+  }
+}
+
 template <class T, class Map>
 void transform(const WinogradMap& t) {
+  constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < t.rows; ++r)
     for (int64_t j = 0; j < t.run_count; ++j) {
       const T* from = static_cast<const T*>(t.x) + r * t.x_row + t.runs[j].from;
       T* to = static_cast<T*>(t.y) + r * t.y_row + t.runs[j].to;
-      Vec<T> x[Map::from * Map::from], y[Map::to * Map::to];
-      COTANGENT_UNROLL for (int i = 0; i < Map::from * Map::from; ++i) x[i] = load(from + t.offsets[i]);
-      both_ways<Map>(x, y);
-      COTANGENT_UNROLL for (int i = 0; i < Map::to; ++i, to += t.y_line) {
-        COTANGENT_UNROLL for (int k = 0; k < Map::to; ++k) store(to + k * t.y_plane, y[i * Map::to + k]);
-      }
+      if (2 * t.runs[j].count <= L)  // half a vector takes half as long
+        transform_run<T, Map, L / 2>(t, from, to);
+      else
+        transform_run<T, Map, L>(t, from, to);
     }
 }
 
