@@ -135,9 +135,10 @@ struct Runner {
   Node* running = nullptr;
 
   explicit Runner(Pass& p) : pass(p) {}
-  // also after an exception: no gradient may stay behind in a node
+  // also after an exception: no gradient may stay behind in a node, nor what a rule has taken a part of
   ~Runner() {
     if (running) running->clear_slots();
+    if (running && !pass.retain_graph) running->release_saved();
     for (size_t i = bottom; i < heap.size(); ++i) heap[i]->clear_slots();
     heap.resize(bottom);
   }
@@ -337,6 +338,10 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
 }  // namespace detail
 
 bool Backward::creates_graph() const { return pass_.create_graph; }
+Tensor Backward::take_input(int i) const {
+  const Tensor& kept = node_->unpack(i);
+  return pass_.retain_graph ? kept : std::move(const_cast<Tensor&>(kept));
+}
 bool Backward::needs(int i) const {
   const Node* parent = node_->edges()[i].node;
   return parent && pass_.wants(parent);

@@ -80,6 +80,9 @@ class Backward {
   bool has_grad(int i) const;
   /// Input i, if the op declared Keep::input(i). A GradError names the op when it was written in place since.
   const Tensor& input(int i) const;
+  /// The same for the last time: where the pass retains nothing, it is freed with the handle, for the memory of what
+  /// the rule computes next.
+  Tensor take_input(int i) const;
   /// Output i, if the op declared Keep::output(i), with its history.
   Tensor output(int i = 0) const;
   /// Whether the gradient of input i is wanted. A rule should skip the work otherwise.

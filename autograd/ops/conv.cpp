@@ -32,9 +32,9 @@ Tensor record_conv(const char* op, const Tensor& x, const Tensor& w, const Tenso
       op, {x, w, bias}, raw::conv(op, x, w, bias, geometry), Keep::inputs(2), geometry,
       [](const Backward& b, const ConvGeometry& c) -> Gradients {
         const Tensor& g = b.grad();
+        const Tensor dw = b.needs(1) ? record_weight_grad(g, b.take_input(0), b.shape(1), c) : Tensor();
         return {b.needs(0) ? record_input_grad("conv_input_grad", g, b.input(1), Tensor(), b.shape(0), c) : Tensor(),
-                b.needs(1) ? record_weight_grad(g, b.input(0), b.shape(1), c) : Tensor(),
-                b.needs(2) ? bias_grad(g) : Tensor()};
+                dw, b.needs(2) ? bias_grad(g) : Tensor()};
       });
 }
 
@@ -43,8 +43,8 @@ Tensor record_input_grad(const char* op, const Tensor& g, const Tensor& w, const
   return record(op, {g, w, bias}, raw::conv_input_grad(op, g, w, bias, x_shape, geometry), Keep::inputs(2), geometry,
                 [](const Backward& b, const ConvGeometry& c) -> Gradients {
                   const Tensor& v = b.grad();
-                  return {b.needs(0) ? record_conv("conv", v, b.input(1), Tensor(), c) : Tensor(),
-                          b.needs(1) ? record_weight_grad(b.input(0), v, b.shape(1), c) : Tensor(),
+                  const Tensor dw = b.needs(1) ? record_weight_grad(b.take_input(0), v, b.shape(1), c) : Tensor();
+                  return {b.needs(0) ? record_conv("conv", v, b.input(1), Tensor(), c) : Tensor(), dw,
                           b.needs(2) ? bias_grad(v) : Tensor()};
                 });
 }

@@ -144,12 +144,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return record("linear", {x, weight, bias}, raw::linear("linear", x, weight, bias), keep_factors(x, 0, weight, 1),
                 NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
                   Tensor dx, dw, dbias;
-                  if (b.needs(0)) dx = matmul(b.grad(), b.input(1));
                   if (b.needs(1) || b.needs(2)) {
                     const Tensor dy = as_rows(b.grad());
-                    if (b.needs(1)) dw = matmul(transposed(dy), as_rows(b.input(0)));
+                    if (b.needs(1)) dw = matmul(transposed(dy), as_rows(b.take_input(0)));
                     if (b.needs(2)) dbias = sum(dy, 0);
                   }
+                  if (b.needs(0)) dx = matmul(b.grad(), b.input(1));
                   return {dx, dw, dbias};
                 });
 }
