@@ -16,14 +16,7 @@ using kernels::DepthwiseRows;
 template <class T>
 using Vector = std::vector<T, PooledAllocator<T>>;
 
-constexpr int64_t kElements = 4096;  // of the result, about, that are computed before the next ones
-
-/// Asks for memory that will be needed soon: reading a channel of many pixels skips too much for the processor to
-/// guess.
-template <class T>
-void fetch(const T* from, const T* to) {
-  for (; from < to; from += 64 / sizeof(T)) __builtin_prefetch(from, 0, 2);
-}
+constexpr int64_t kElements = 2048;  // of the result, about, that are computed before the next ones
 
 /// Neighbouring positions along an axis that read the same taps.
 struct Stretch {
@@ -121,12 +114,17 @@ class Pixels {
       const int64_t row = first % height, image = first / height, rows = std::min({most, height - row, last - first});
       part.blocks = rows == height ? std::min(most, last - first) / height : 1;
       const int64_t next = first + part.blocks * rows, end = std::min(last, next + part.blocks * rows);
-      fetch(x + source_end(next), x + source_end(end));
-      fetch(y + result_end(next), y + result_end(end));
+      const T* const soon[2] = {x + source_end(next), y + result_end(next)};
+      const int64_t count[2] = {source_end(end) - source_end(next), result_end(end) - result_end(next)};
+      int64_t done = 0;  // pixels of the part, which share in asking for the next one
       for (const Region& r : regions_) {
         const int64_t top = std::max(row, r.y.first), bottom = std::min(row + rows, r.y.last);
         if (top >= bottom) continue;
         part.first_row = top, part.rows = bottom - top, part.pixels = r.x.last - r.x.first;
+        const int64_t todo = done + part.rows * part.pixels, all = rows * line_pixels();
+        for (int i = 0; i < 2; ++i)
+          part.next[i] = {soon[i] + count[i] * done / all, count[i] * (todo - done) / all * int64_t(sizeof(T))};
+        done = todo;
         part.x_row = r.y.axis->step * this->row(), part.x_pixel = r.x.axis->step * channels_;
         part.y_row = r.y.axis->place_step * along.result * channels_, part.y_pixel = r.x.axis->place_step * channels_;
         part.depth = (r.y.end_tap - r.y.tap) * (r.x.end_tap - r.x.tap);

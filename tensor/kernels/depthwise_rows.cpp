@@ -13,13 +13,39 @@ void for_channels(int64_t first, int64_t n, F f) {
   if constexpr (L > 1) for_channels<T, (L * int(sizeof(T)) > 16 ? 16 / int(sizeof(T)) : 1)>(first, n, f);
 }
 
+/// Asks for the memory that will be needed soon, a little with each of so many steps. A vector of channels of many
+/// pixels skips too much for the processor to guess what comes next.
+class Ahead {
+ public:
+  Ahead(const DepthwiseRows& t, int64_t steps) {
+    for (int i = 0; i < 2; ++i) {
+      at_[i] = static_cast<const char*>(t.next[i].at);
+      const int64_t bytes = t.next[i].bytes / steps;
+      apart_[i] = bytes < 64 ? bytes : 64, each_[i] = bytes < 64 ? bytes : (bytes + 63) / 64 * 64;
+    }
+  }
+  void step() {
+    for (int i = 0; i < 2; ++i)
+      for (const char* stop = at_[i] + each_[i]; at_[i] < stop; at_[i] += apart_[i]) __builtin_prefetch(at_[i]);
+  }
+
+ private:
+  const char* at_[2];
+  int64_t each_[2], apart_[2];
+};
+template <class T>
+int64_t vectors(const DepthwiseRows& t) {
+  return (t.channels + kLanes<T> - 1) / kLanes<T>;
+}
+
 // Neighbouring pixels, so that a vector of weights is read once for all of them.
 template <class T, int L, int P>
-void filter_block(const DepthwiseRows& t, const T* x, const T* w, const T* start, T* y) {
+void filter_block(const DepthwiseRows& t, Ahead& ahead, const T* x, const T* w, const T* start, T* y) {
   using V = Row<T, L>;
   V sum[P];
   COTANGENT_UNROLL for (int p = 0; p < P; ++p) sum[p] = start ? load_row<V>(start) : V{};
   for (int64_t k = 0; k < t.depth; ++k) {
+    ahead.step();
     const V weight = load_row<V>(w + t.taps[k]);
     const T* from = x + t.offsets[k];
     COTANGENT_UNROLL for (int p = 0; p < P; ++p) sum[p] += weight * load_row<V>(from + p * t.x_pixel);
@@ -29,17 +55,18 @@ void filter_block(const DepthwiseRows& t, const T* x, const T* w, const T* start
 
 template <class T>
 void filter(const DepthwiseRows& t) {
+  Ahead ahead(t, t.blocks * t.rows * ((t.pixels + 5) / 6) * vectors<T>(t) * (t.depth + (t.depth == 0)));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r) {
-      const T* x = static_cast<const T*>(t.x) + b * t.x_block + r * t.x_row;
+      const T *x = static_cast<const T*>(t.x) + b * t.x_block + r * t.x_row, *w = static_cast<const T*>(t.w),
+              *start = static_cast<const T*>(t.start);
       T* y = static_cast<T*>(t.y) + b * t.y_block + r * t.y_row;
       int64_t left = t.pixels;
       const auto take = [&](auto pixels) {
         constexpr int P = pixels;
         for (; left >= P; left -= P, x += P * t.x_pixel, y += P * t.y_pixel)
           for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
-            filter_block<T, lanes, P>(t, x + c, static_cast<const T*>(t.w) + c,
-                                      t.start ? static_cast<const T*>(t.start) + c : nullptr, y + c);
+            filter_block<T, lanes, P>(t, ahead, x + c, w + c, start ? start + c : nullptr, y + c);
           });
       };
       take(std::integral_constant<int, 6>());
@@ -51,7 +78,7 @@ void filter(const DepthwiseRows& t) {
 
 // K of the taps: their sums stay in registers.
 template <class T, int L, int K>
-void correlate_block(const DepthwiseRows& t, int64_t k0, int64_t c) {
+void correlate_block(const DepthwiseRows& t, Ahead& ahead, int64_t k0, int64_t c) {
   using V = Row<T, L>;
   T* sums = static_cast<T*>(t.w) + c;
   int64_t offsets[K];
@@ -62,6 +89,7 @@ void correlate_block(const DepthwiseRows& t, int64_t k0, int64_t c) {
   }
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r) {
+      ahead.step();
       const T* x = static_cast<const T*>(t.x) + b * t.x_block + r * t.x_row + c;
       const T* g = static_cast<const T*>(t.y) + b * t.y_block + r * t.y_row + c;
       for (int64_t p = 0; p < t.pixels; ++p, x += t.x_pixel, g += t.y_pixel) {
@@ -74,12 +102,13 @@ void correlate_block(const DepthwiseRows& t, int64_t k0, int64_t c) {
 
 template <class T>
 void correlate(const DepthwiseRows& t) {
+  Ahead ahead(t, t.blocks * t.rows * vectors<T>(t));
   for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
     constexpr int L = lanes;
     int64_t k = 0;
-    for (; k + 9 <= t.depth; k += 9) correlate_block<T, L, 9>(t, k, c);
-    for (; k + 3 <= t.depth; k += 3) correlate_block<T, L, 3>(t, k, c);
-    for (; k < t.depth; ++k) correlate_block<T, L, 1>(t, k, c);
+    for (; k + 9 <= t.depth; k += 9) correlate_block<T, L, 9>(t, ahead, k, c);
+    for (; k + 3 <= t.depth; k += 3) correlate_block<T, L, 3>(t, ahead, k, c);
+    for (; k < t.depth; ++k) correlate_block<T, L, 1>(t, ahead, k, c);
   });
 }
 
@@ -100,6 +129,7 @@ struct ThreeRows {
 // Walks along a row: a column of three pixels takes part in three results, and is read once.
 template <class T>
 void filter_3x3(const DepthwiseRows& t) {
+  Ahead ahead(t, t.blocks * t.rows * t.pixels * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
@@ -113,6 +143,7 @@ void filter_3x3(const DepthwiseRows& t) {
         V before{}, now = first;  // the sums of the pixels p - 1 and p
         for (int64_t p = 0; p < t.pixels; ++p) {
           const V u = load_row<V>(above), v = load_row<V>(here), z = load_row<V>(below);
+          ahead.step();
           above += t.x_pixel, here += t.x_pixel, below += t.x_pixel;
           if (p > 0) {
             before += w[2] * u, before += w[5] * v, before += w[8] * z;
@@ -128,9 +159,11 @@ void filter_3x3(const DepthwiseRows& t) {
 
 template <class T>
 void correlate_3x3(const DepthwiseRows& t) {
+  Ahead ahead(t, t.blocks * t.rows * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
+        ahead.step();
         using V = Row<T, lanes>;
         T* sums = static_cast<T*>(t.w) + c;
         V sum[9];

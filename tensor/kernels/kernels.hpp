@@ -257,6 +257,10 @@ struct DepthwiseRows {
   const int64_t *offsets, *taps;
   const void *x, *start;
   void *w, *y;
+  struct {
+    const void* at;
+    int64_t bytes;
+  } next[2];                  ///< memory that will be needed soon
   int64_t first_row, height;  ///< of the image, where the rows of pixels are whole ones of it
   const void* zeros;          ///< a row of them
 };
