@@ -155,10 +155,10 @@ template <class T>
 }
 [[maybe_unused]] inline double m_log1p_unit(double e) { return m_log1p(e); }
 
-/// The normal distribution function at -|x|, as a product: e^(-x^2/2), and a ratio that varies little. NaN gives some
-/// number.
+/// The normal distribution function at -|x|, as a product: e^(-x^2/2), and a ratio that varies little; and |x| itself,
+/// bounded where the bell is 0. NaN gives some number.
 struct NormalTail {
-  float bell, ratio;
+  float bell, ratio, distance;
 };
 [[maybe_unused]] inline NormalTail m_normal_tail(float x) {
   const float u = m_at_most_positive(m_fabs(x), 13.28f), z = u * u;
@@ -180,7 +180,7 @@ struct NormalTail {
   q = q * u + 0.8956579789f;
   q = q * u + 1.4795987681f;
   q = q * u + 1.0f;
-  return {e * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23), p / q};
+  return {e * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) + 127u) << 23), p / q, u};
 }
 
 template <class T>
@@ -195,15 +195,21 @@ template <class T>
 /// x times the normal distribution function, and the slope of that.
 [[maybe_unused]] inline float m_gelu(float x) {
   const NormalTail tail = m_normal_tail(x);
-  return (x < 0.0f ? 0.0f : x) - m_fabs(x) * (tail.bell * tail.ratio);
+  return (x < 0.0f ? 0.0f : x) - tail.distance * (tail.bell * tail.ratio);
 }
 [[maybe_unused]] inline float m_gelu_slope(float x) {
   const NormalTail tail = m_normal_tail(x);
-  const float below = tail.bell * (tail.ratio - static_cast<float>(kInvSqrt2Pi) * m_fabs(x));
-  return x < 0.0f ? below : 1.0f - below;
+  const float below = tail.bell * (tail.ratio - static_cast<float>(kInvSqrt2Pi) * tail.distance);
+  const float slope = x < 0.0f ? below : 1.0f - below;
+  return x != x ? x : slope;
 }
-[[maybe_unused]] inline double m_gelu(double x) { return x * (0.5 + 0.5 * m_erf(x * kSqrtHalf)); }
+// beyond 40, both are at their limits
+[[maybe_unused]] inline double m_gelu(double x) {
+  x = m_at_least(x, -40.0);
+  return x * (0.5 + 0.5 * m_erf(x * kSqrtHalf));
+}
 [[maybe_unused]] inline double m_gelu_slope(double x) {
+  x = m_at_least(m_at_most(x, 40.0), -40.0);
   return 0.5 + 0.5 * m_erf(x * kSqrtHalf) + x * kInvSqrt2Pi * m_exp(-0.5 * x * x);
 }
 

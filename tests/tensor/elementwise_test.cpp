@@ -284,6 +284,10 @@ TEST_CASE("NaN and infinity take their usual ways") {
     CHECK(same(of(floor), {nan, inf, -inf, 0, 0}));
     CHECK(same(of(reciprocal), {nan, 0, 0, inf, -inf}));
     CHECK(same(of(relu), {nan, inf, 0, 0, 0}));
+    CHECK(same(of([](const Tensor& v) { return gelu(v); }), {nan, inf, 0, 0, 0}));
+    const Tensor leaf = x.clone().requires_grad_();
+    sum(gelu(leaf)).backward();
+    CHECK(same(leaf.grad().to_vector<double>(), {nan, 1, 0, 0.5, 0.5}));
     CHECK(same(clamp(x, -1, 1).to_vector<double>(), {nan, 1, -1, 0, 0}));
     CHECK(isnan(x).to_vector<bool>() == std::vector<bool>{true, false, false, false, false});
     CHECK(isfinite(x).to_vector<bool>() == std::vector<bool>{false, false, false, true, true});
