@@ -48,11 +48,13 @@ TEST_CASE("parallel regions nest without multiplying threads", "[threads]") {
 }
 
 TEST_CASE("parallel_chunks runs each chunk once", "[threads]") {
-  for (int count : {1, 3}) {
+  for (int count : {1, 3, 40}) {
     const Threads threads(count);
-    std::vector<std::atomic<int>> visits(50);
-    parallel_chunks(50, [&](int64_t chunk) { ++visits[static_cast<size_t>(chunk)]; });
-    for (const auto& v : visits) CHECK(v == 1);
+    for (int64_t chunks : {1, 2, 39, 50, 101}) {
+      std::vector<std::atomic<int>> visits(static_cast<size_t>(chunks));
+      parallel_chunks(chunks, [&](int64_t chunk) { ++visits[static_cast<size_t>(chunk)]; });
+      for (const auto& v : visits) CHECK(v == 1);
+    }
     parallel_chunks(0, [&](int64_t) { FAIL("no chunk to run"); });
   }
 }
