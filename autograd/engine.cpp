@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/node.hpp>
@@ -340,7 +341,8 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
 bool Backward::creates_graph() const { return pass_.create_graph; }
 Tensor Backward::take_input(int i) const {
   const Tensor& kept = node_->unpack(i);
-  return pass_.retain_graph ? kept : std::move(const_cast<Tensor&>(kept));
+  if (pass_.retain_graph) return kept;
+  return std::exchange(const_cast<Tensor&>(kept), Tensor());
 }
 bool Backward::needs(int i) const {
   const Node* parent = node_->edges()[i].node;
