@@ -1,20 +1,15 @@
 // Convolution with one channel a group where pixels are rows of channels. There are no margins: results whose taps lie
 // inside the image alike are computed together, and each is the sum of its taps that do.
-#include <vector>
 
 #include <cotangent/tensor/conv_loops_internal.hpp>
 #include <cotangent/tensor/conv_rows_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
 
 using kernels::DepthwiseRows;
-
-template <class T>
-using Vector = std::vector<T, PooledAllocator<T>>;
 
 constexpr int64_t kElements = 2048;  // of the result, about, that are computed before the next ones
 
@@ -29,8 +24,8 @@ struct Stretch {
   int64_t weight(int64_t k) const { return axis->tap + k * axis->tap_step; }
 };
 
-Vector<Stretch> stretches(const Vector<ConvAxis>& phases) {
-  Vector<Stretch> all;
+PooledVector<Stretch> stretches(const PooledVector<ConvAxis>& phases) {
+  PooledVector<Stretch> all;
   for (const ConvAxis& a : phases)
     for (int64_t u = 0; u < a.positions; ++u) {
       const auto inside = [&](int64_t k) {
@@ -50,7 +45,7 @@ Vector<Stretch> stretches(const Vector<ConvAxis>& phases) {
 }
 
 /// Whether a kernel of three taps gives as many results as there are elements, with a margin of one.
-bool keeps_size(const Vector<ConvAxis>& phases) {
+bool keeps_size(const PooledVector<ConvAxis>& phases) {
   const ConvAxis& a = phases[0];
   return phases.size() == 1 && a.source == a.positions && a.step == 1 && a.taps == 3 && a.shift == -1 &&
          a.shift_step == 1;
@@ -60,16 +55,16 @@ bool keeps_size(const Vector<ConvAxis>& phases) {
 /// positions those of the others lie.
 class Pixels {
  public:
-  Pixels(int64_t images, int64_t channels, Vector<ConvAxis> down, Vector<ConvAxis> along)
+  Pixels(int64_t images, int64_t channels, PooledVector<ConvAxis> down, PooledVector<ConvAxis> along)
       : images_(images), channels_(channels), down_(std::move(down)), along_(std::move(along)) {
-    for (Vector<ConvAxis>* axis : {&down_, &along_})
+    for (PooledVector<ConvAxis>* axis : {&down_, &along_})
       for (ConvAxis& a : *axis)
         if (a.shift_step < 0) {  // taps from the first element to the last
           a.shift += (a.taps - 1) * a.shift_step, a.shift_step = -a.shift_step;
           a.tap += (a.taps - 1) * a.tap_step, a.tap_step = -a.tap_step;
         }
     whole_ = keeps_size(down_) && keeps_size(along_);
-    const auto all = [](const ConvAxis& a) { return Vector<Stretch>{{&a, 0, a.positions, 0, a.taps}}; };
+    const auto all = [](const ConvAxis& a) { return PooledVector<Stretch>{{&a, 0, a.positions, 0, a.taps}}; };
     for (const Stretch& y : whole_ ? all(down_[0]) : stretches(down_))
       for (const Stretch& x : whole_ ? all(along_[0]) : stretches(along_)) {
         regions_.push_back({y, x, static_cast<int64_t>(taps_.size())});
@@ -142,10 +137,10 @@ class Pixels {
     int64_t first;  // in offsets_ and taps_
   };
   int64_t images_, channels_;
-  Vector<ConvAxis> down_, along_;
+  PooledVector<ConvAxis> down_, along_;
   bool whole_;
-  Vector<Region> regions_;
-  Vector<int64_t> offsets_, taps_;
+  PooledVector<Region> regions_;
+  PooledVector<int64_t> offsets_, taps_;
 };
 
 template <class T>
@@ -159,7 +154,7 @@ void filter(const Pixels& pixels, const T* x, const Tensor& w, const T* bias, T*
   const int64_t channels = w.shape()[0], taps = pixels.taps();
   const Tensor turned = make_tensor({taps, channels}, dtype_of<T>);
   kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2](w.raw_data(), channels, taps, taps, turned.raw_data(), channels);
-  const Vector<T> zeros(static_cast<size_t>(pixels.row()));
+  const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   const int64_t grain = static_cast<int64_t>(kSerialWork / pixels.work() * double(pixels.lines()));
   parallel_for(0, pixels.lines(), std::max<int64_t>(1, grain), [&](int64_t first, int64_t last) {
     pixels.for_parts(first, last, x, y, [&](DepthwiseRows part, int64_t from, int64_t to) {
@@ -182,7 +177,7 @@ void correlate(const Pixels& pixels, T* x, T* g, const Tensor& dw) {
   const int64_t chunks = std::min(lines, std::clamp<int64_t>(kPartials / each, 4, 32));
   const Tensor partial = make_tensor({chunks * each}, dtype_of<T>);
   std::fill_n(partial.data<T>(), partial.numel(), T(0));
-  const Vector<T> zeros(static_cast<size_t>(pixels.row()));
+  const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   for_tasks<T>(chunks, pixels.work(), 0, 0, [&](T*, int64_t chunk) {
     pixels.for_parts(lines * chunk / chunks, lines * (chunk + 1) / chunks, x, g,
                      [&](DepthwiseRows part, int64_t from, int64_t to) {
@@ -218,7 +213,7 @@ Tensor conv_rows_depthwise_input_grad(const Tensor& g, const Tensor& w, const Te
   const Tensor gradient = contiguous(g, MemoryFormat::channels_last), weight = contiguous(w),
                start = bias.defined() ? contiguous(bias) : bias;
   const Tensor dx = empty_in_format(x_shape, g.dtype(), MemoryFormat::channels_last);
-  Vector<ConvAxis> phases[2];
+  PooledVector<ConvAxis> phases[2];
   for (int d = 1; d < 3; ++d)
     for (int64_t phase = 0; phase < std::min(geometry.stride[d], x_shape[1 + d]); ++phase)
       phases[d - 1].push_back(adjoint_axis(g.shape()[1 + d], w.shape()[1 + d], x_shape[1 + d], geometry, d, phase));

@@ -112,6 +112,25 @@ const kernels::WinogradLoops& maps() {
   return kernels::kernels().winograd[sizeof(T) == 4 ? 0 : 1];
 }
 
+/// The 16 elements that the tiles of a panel are mapped to, kind by kind and channel by channel: each in a plane of its
+/// own, `plane` apart, in rows of `width`.
+template <class T>
+void map_source(const ConvSource& tiles, const Panel& panel, const PooledVector<int64_t>& squares, const T* x,
+                int64_t width, int64_t plane, T* to) {
+  const int64_t kinds = static_cast<int64_t>(squares.size()) / kSquare;
+  for (int64_t p = 0; p < kinds; ++p)
+    maps<T>().source({.rows = tiles.channels,
+                      .x = x,
+                      .x_row = tiles.plane,
+                      .offsets = squares.data() + p * kSquare,
+                      .y = to + p * tiles.channels * width,
+                      .y_row = width,
+                      .y_line = 4 * plane,
+                      .y_plane = plane,
+                      .runs = panel.runs,
+                      .run_count = panel.pieces});
+}
+
 }  // namespace
 
 bool winograd_pays(const ConvSource& s, int64_t rows) {
@@ -195,17 +214,7 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
     const ConvSource::Unit u = tiles.unit(task / groups);
     const T* in = tiles.load(u, x + g * channels * s.channel_stride, space);
     for_panels(tiles, u, tiling.side(), loop.lanes, width, [&](const Panel& panel) {
-      for (int64_t p = 0; p < kinds; ++p)
-        maps<T>().source({.rows = channels,
-                          .x = in,
-                          .x_row = tiles.plane,
-                          .offsets = squares.data() + p * kSquare,
-                          .y = source + p * channels * width,
-                          .y_row = width,
-                          .y_line = 4 * source_plane,
-                          .y_plane = source_plane,
-                          .runs = panel.runs,
-                          .run_count = panel.pieces});
+      map_source<T>(tiles, panel, squares, in, width, source_plane, source);
       int64_t from[kernels::kWinogradVectors];
       for (int64_t v = 0; v < loop.vectors; ++v) from[v] = v * loop.lanes;
       const int64_t count = (panel.tiles + loop.lanes - 1) / loop.lanes;
@@ -279,17 +288,7 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
       const ConvSource::Unit u = tiles.unit(i);
       const T* in = tiles.load(u, x + group * channels * s.channel_stride, space);
       for_panels(tiles, u, side, loop.lanes, width, [&](const Panel& panel) {
-        for (int64_t p = 0; p < kinds; ++p)
-          maps<T>().source({.rows = channels,
-                            .x = in,
-                            .x_row = tiles.plane,
-                            .offsets = squares.data() + p * kSquare,
-                            .y = source + p * channels * width,
-                            .y_row = width,
-                            .y_line = 4 * source_plane,
-                            .y_plane = source_plane,
-                            .runs = panel.runs,
-                            .run_count = panel.pieces});
+        map_source<T>(tiles, panel, squares, in, width, source_plane, source);
         for (int64_t p = 0; p < panel.pieces; ++p)
           for (int64_t j = 0; j < side; ++j) {
             const WinogradLine& at = panel.lines[p];

@@ -24,13 +24,4 @@ class Scratch {
   T* data_;
 };
 
-/// For standard containers: the memory of a step that repeats itself comes from the step before.
-template <class T>
-struct PooledAllocator {
-  using value_type = T;
-  T* allocate(size_t n) { return static_cast<T*>(detail::allocate(n * sizeof(T))); }
-  void deallocate(T* p, size_t n) { detail::deallocate(p, n * sizeof(T)); }
-  bool operator==(const PooledAllocator&) const = default;
-};
-
 }  // namespace cotangent
