@@ -20,7 +20,6 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cotangent-config.cmake
 
 file(RELATIVE_PATH pkgconfig_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 string(REGEX REPLACE "/$" "" pkgconfig_to_prefix "${pkgconfig_to_prefix}")
-set(pkgconfig_openmp $<IF:$<BOOL:${COTANGENT_THREADS_STD}>,,${OpenMP_CXX_FLAGS}>)
 configure_file(cmake/cotangent.pc.in cotangent.pc.in @ONLY)
 file(GENERATE OUTPUT cotangent.pc INPUT ${CMAKE_CURRENT_BINARY_DIR}/cotangent.pc.in)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cotangent.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,28 +1,166 @@
 #include <cotangent/tensor/parallel.hpp>
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 #include <cotangent/tensor/format_internal.hpp>
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 namespace cotangent {
 namespace {
 
+/// OMP_NUM_THREADS, which every numerical library heeds, or the cores that this process may use.
 int default_threads() {
-#ifdef _OPENMP
-  return omp_get_max_threads();
-#else
-  return std::max(1u, std::thread::hardware_concurrency());
-#endif
+  if (const char* set = std::getenv("OMP_NUM_THREADS")) {
+    const std::string_view text(set);
+    int count = 0;
+    std::from_chars(text.data(), text.data() + text.size(), count);
+    if (count >= 1) return count;
+  }
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));  // more cores than a cpu_set_t can name
 }
 std::atomic<int> g_threads{0};
 constinit thread_local bool t_inside = false;  // of a parallel region: nested ones run on their own thread
+
+/// A thread and those that help it with its loops. A loop is one line of the cache, which the caller writes and the
+/// helpers watch. Each thread has a part of the loop of its own, the same one every time, so that what it wrote into
+/// its caches is there when the next loop reads it; when it has done that, it helps with those of others. So nobody
+/// waits for a helper that is late or does not come: its part is done by those that are there.
+///
+/// Tasks are numbered on from loop to loop. Who comes late to a loop finds all its numbers taken, and can do no harm:
+/// the only other thing to agree on is how many tasks each helper has finished.
+class Team {
+ public:
+  explicit Team(int size) : size_(size), lanes_(new Lane[static_cast<size_t>(size)]) {}
+  int size() const { return size_; }
+
+  static std::shared_ptr<Team> start(int size) {
+    const auto team = std::make_shared<Team>(size);
+    try {
+      for (int t = 1; t < size; ++t) std::thread([team, t] { team->help(t); }).detach();
+    } catch (const std::system_error&) {
+      // The system has no thread left: the others do the work.
+    }
+    return team;
+  }
+  void stop() { publish(nullptr, nullptr, 1); }
+
+  void run(int64_t count, void (*task)(void*, int64_t), void* context) {
+    const Loop loop = publish(task, context, count);
+    for (int part = 0; part < size_; ++part) finished_ += take(loop, part);
+    const auto all_finished = [&] {
+      int64_t finished = finished_;
+      for (int t = 1; t < size_; ++t) finished += lanes_[t].finished.load(std::memory_order_acquire);
+      return finished == loop.end;
+    };
+    for (int looks = 0; !all_finished(); ++looks) rest(looks);
+  }
+
+ private:
+  struct Loop {
+    void (*task)(void*, int64_t);
+    void* context;
+    int64_t first, end;  // the numbers of its tasks
+  };
+  struct Lane {                                    // of a thread, on lines of the cache of their own
+    alignas(64) std::atomic<int64_t> next{0};      // task of its part
+    alignas(64) std::atomic<int64_t> finished{0};  // tasks since the team began
+  };
+  // Looks at what another thread is to write: 20 us of them at once, and then, while nobody else wants the core, more.
+  static constexpr int kQuickLooks = 1000, kLooks = 3000;
+
+  static void rest(int looks) {
+    if (looks >= kQuickLooks) return std::this_thread::yield();
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+  }
+
+  Loop publish(void (*task)(void*, int64_t), void* context, int64_t count) {
+    const int64_t first = end_.load(std::memory_order_relaxed);
+    task_.store(task, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    first_.store(first, std::memory_order_relaxed);
+    end_.store(first + count);
+    if (sleepers_.load() > 0) end_.notify_all();
+    return {task, context, first, first + count};
+  }
+
+  void help(int thread) {
+    t_inside = true;
+    std::atomic<int64_t>& finished = lanes_[thread].finished;
+    for (int64_t seen = 0;;) {
+      for (int looks = 0; end_.load(std::memory_order_relaxed) == seen; ++looks) {
+        if (looks < kLooks) {
+          rest(looks);
+        } else {
+          ++sleepers_;
+          end_.wait(seen);
+          --sleepers_;
+        }
+      }
+      // Should the caller be writing the next loop just now, the numbers of this one are all taken.
+      Loop loop;
+      loop.end = seen = end_.load(std::memory_order_acquire);
+      loop.first = first_.load(std::memory_order_relaxed);
+      loop.task = task_.load(std::memory_order_relaxed);
+      loop.context = context_.load(std::memory_order_relaxed);
+      if (!loop.task) return;
+      const int parts = loop.end - loop.first > size_ ? size_ : 1;  // a part of one task is begun at once
+      for (int k = 0; k < parts; ++k)
+        if (const int64_t taken = take(loop, (thread + k) % size_))
+          finished.store(finished.load(std::memory_order_relaxed) + taken, std::memory_order_release);
+    }
+  }
+
+  /// Does what is left of a part. Returns how many tasks that was.
+  int64_t take(const Loop& loop, int part) {
+    const int64_t count = loop.end - loop.first, end = loop.first + count * (part + 1) / size_;
+    std::atomic<int64_t>& next = lanes_[part].next;
+    int64_t taken = 0, i = loop.first + count * part / size_;
+    for (int64_t seen = next.load(std::memory_order_relaxed); (i = std::max(i, seen)) < end;) {
+      if (!next.compare_exchange_weak(seen, i + 1, std::memory_order_relaxed)) continue;
+      loop.task(loop.context, i++ - loop.first);
+      ++taken;
+    }
+    return taken;
+  }
+
+  const int size_;
+  const std::unique_ptr<Lane[]> lanes_;
+  int64_t finished_ = 0;  // tasks, by the caller
+  std::atomic<int> sleepers_{0};
+  alignas(64) std::atomic<int64_t> end_{0};
+  std::atomic<int64_t> first_{0};
+  std::atomic<void (*)(void*, int64_t)> task_{nullptr};
+  std::atomic<void*> context_{nullptr};
+};
+
+/// The team of this thread.
+struct OwnTeam {
+  std::shared_ptr<Team> team;
+  Team& of(int size) {
+    if (!team || team->size() != size) {
+      if (team) team->stop();
+      team = Team::start(size);
+    }
+    return *team;
+  }
+  ~OwnTeam() {
+    if (team) team->stop();
+    t_inside = true;  // what still runs on this thread runs alone
+  }
+};
+thread_local OwnTeam t_team;
 
 }  // namespace
 
@@ -48,39 +186,15 @@ int64_t task_count(int64_t work, int64_t grain) {
 }
 
 void run_tasks(int64_t count, void (*task)(void*, int64_t), void* context) {
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), count));
-  if (threads <= 1 || t_inside) {
+  const int threads = num_threads();
+  if (threads <= 1 || count <= 1 || t_inside) {
     for (int64_t i = 0; i < count; ++i) task(context, i);
     return;
   }
-  // Each thread has a part of its own, the same one every time, so that what it wrote into its caches is there when the
-  // next loop reads it; and when it has done that, it helps with those of others.
-  struct alignas(64) Part {  // on a line of the cache of its own
-    std::atomic<int64_t> next;
-  };
-  constexpr int kMaxParts = 32;
-  const int n = std::min(threads, kMaxParts);
-  Part parts[kMaxParts];
-  for (int p = 0; p < n; ++p) parts[p].next.store(count * p / n, std::memory_order_relaxed);
-  const auto work = [&](int thread) {
-    t_inside = true;
-    for (int k = 0; k < n; ++k) {
-      const int p = (thread + k) % n;
-      const int64_t end = count * (p + 1) / n;
-      for (int64_t i; (i = parts[p].next.fetch_add(1, std::memory_order_relaxed)) < end;) task(context, i);
-    }
-    t_inside = false;
-  };
-#ifdef _OPENMP
-#pragma omp parallel num_threads(threads)
-  work(omp_get_thread_num());
-#else
-  // threads of the standard library, whose synchronisation ThreadSanitizer knows
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
-  work(0);
-  for (std::thread& t : others) t.join();
-#endif
+  Team& team = t_team.of(threads);
+  t_inside = true;
+  team.run(count, task, context);
+  t_inside = false;
 }
 
 }  // namespace detail

@@ -26,8 +26,7 @@ foreach(label IN ITEMS fast fast-threads slow slow-threads)
     string(REPLACE "${semicolon}" ";" name "${name}")
     string(REGEX REPLACE "([][,\\])" "\\\\\\1" filter "${name}")
     string(APPEND script "add_test([==[${ROOM}: ${name}]==] [==[${PROGRAM}]==] [==[${filter}]==] -w NoTests)\n"
-           "set_tests_properties([==[${ROOM}: ${name}]==] PROPERTIES LABELS ${label} TIMEOUT 600 "
-           "ENVIRONMENT OMP_WAIT_POLICY=passive)\n")
+           "set_tests_properties([==[${ROOM}: ${name}]==] PROPERTIES LABELS ${label} TIMEOUT 600)\n")
   endforeach()
 endforeach()
 file(WRITE ${CTEST_FILE} "${script}")

@@ -1,6 +1,11 @@
 #include <catch2/catch.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include <cotangent/cotangent.hpp>
@@ -13,6 +18,22 @@ struct Threads {
   ~Threads() { set_num_threads(before); }
   int before;
 };
+
+/// How many of `tasks` tasks other threads than the caller do.
+int tasks_of_others(int tasks) {
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> others{0};
+  parallel_chunks(tasks, [&](int64_t) {
+    if (std::this_thread::get_id() != caller) ++others;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  });
+  return others;
+}
+
+/// How many threads this process has.
+int64_t threads_alive() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+}
 }  // namespace
 
 TEST_CASE("parallel_for covers its range once", "[threads]") {
@@ -143,4 +164,58 @@ TEST_CASE("several threads may run parallel regions at once", "[threads]") {
     });
   for (std::thread& t : others) t.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("threads: helpers work from the first loop on, asleep or awake, and as many as are asked for", "[threads]") {
+  for (int count : {2, 5, 2, 1, 3}) {
+    const Threads threads(count);
+    CHECK((tasks_of_others(20) > 0) == (count > 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));  // longer than they stay awake
+    CHECK((tasks_of_others(20) > 0) == (count > 1));
+  }
+}
+
+TEST_CASE("threads: loops of every length follow one another without losing or repeating a task", "[threads]") {
+  const Threads threads(4);
+  std::vector<std::atomic<int>> visits(11);
+  for (int round = 0; round < 3000; ++round) {
+    const int64_t tasks = round % 12;
+    parallel_chunks(tasks, [&](int64_t i) { ++visits[static_cast<size_t>(i)]; });
+    int64_t sum = 0;
+    for (auto& v : visits) sum += v.exchange(0);
+    REQUIRE(sum == tasks);
+  }
+}
+
+TEST_CASE("threads: helpers end with the thread that they help", "[threads]") {
+  const Threads threads(6);
+  const int64_t before = threads_alive();
+  int64_t during = 0;
+  std::thread([&] {
+    parallel_chunks(6, [](int64_t) {});
+    during = threads_alive();
+  }).join();
+  const auto others_end = [&] {
+    for (int waits = 0; waits < 2000; ++waits) {
+      if (threads_alive() <= before) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  };
+  CHECK(during >= 7);  // the two that wait, and five helpers
+  CHECK(others_end());
+}
+
+TEST_CASE("threads: a child process made by fork computes by itself") {
+  const Threads threads(3);
+  CHECK(sum(ones({1'000'000})).item() == 1e6);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);  // rather than hang
+    _exit(sum(ones({1'000'000})).item() == 1e6 ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
