@@ -1,6 +1,7 @@
 #include <cotangent/tensor/conv.hpp>
 
 #include <numeric>
+#include <utility>
 
 #include <cotangent/tensor/conv_internal.hpp>
 #include <cotangent/tensor/conv_rows_internal.hpp>
@@ -188,6 +189,14 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
   dispatch_compute(op, g.dtype(),
                    [&]<class T> { correlate<T>(s, groups, rows, source.data<T>(), gradient.data<T>(), dw.data<T>()); });
   return dw;
+}
+
+ConvGradients conv_grads(const char* op, const Tensor& g, Tensor x, const Tensor& w, const ConvGeometry& geometry) {
+  if (geometry.format == MemoryFormat::channels_last && !low_precision(g))
+    return conv_rows_grads(op, g, std::move(x), w, geometry);
+  const Shape shape = x.shape();
+  const Tensor dw = conv_weight_grad(op, g, std::exchange(x, {}), w.shape(), geometry);
+  return {conv_input_grad(op, g, w, Tensor(), shape, geometry), dw};
 }
 
 // ---- shapes ----

@@ -42,4 +42,11 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
 Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
                         const ConvGeometry& geometry);
 
+struct ConvGradients {
+  Tensor x, w;
+};
+/// Both adjoints at once, which may take less than one after the other. The memory of x, if nobody else holds it, is
+/// used for its gradient.
+ConvGradients conv_grads(const char* op, const Tensor& g, Tensor x, const Tensor& w, const ConvGeometry& geometry);
+
 }  // namespace cotangent::raw

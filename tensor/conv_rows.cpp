@@ -4,6 +4,7 @@
 #include <cotangent/tensor/conv_rows_internal.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include <cotangent/tensor/conv_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
@@ -132,6 +133,15 @@ Tensor conv_rows_weight_grad(const char* op, const Tensor& g, const Tensor& x, c
                        dw.data<T>());
   });
   return in_format(dw, MemoryFormat::contiguous);
+}
+
+ConvGradients conv_rows_grads(const char* op, const Tensor& g, Tensor x, const Tensor& w,
+                              const ConvGeometry& geometry) {
+  const Shape shape = x.shape();
+  if (way(shape, w.shape(), geometry) == Way::depthwise && g.numel() > 0)
+    return conv_rows_depthwise_grads(g, std::move(x), w, geometry);
+  const Tensor dw = conv_rows_weight_grad(op, g, std::exchange(x, {}), w.shape(), geometry);
+  return {conv_rows_input_grad(op, g, w, Tensor(), shape, geometry), dw};
 }
 
 }  // namespace cotangent::raw

@@ -1,8 +1,11 @@
 // Convolution with one channel a group where pixels are rows of channels. There are no margins: results whose taps lie
 // inside the image alike are computed together, and each is the sum of its taps that do.
 
-#include <cotangent/tensor/conv_loops_internal.hpp>
 #include <cotangent/tensor/conv_rows_internal.hpp>
+
+#include <utility>
+
+#include <cotangent/tensor/conv_loops_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 
@@ -11,6 +14,7 @@ namespace {
 
 using kernels::DepthwiseRows;
 
+constexpr MemoryFormat kRows = MemoryFormat::channels_last;
 constexpr int64_t kElements = 2048;  // of the result, about, that are computed before the next ones
 
 /// Neighbouring positions along an axis that read the same taps.
@@ -44,11 +48,11 @@ PooledVector<Stretch> stretches(const PooledVector<ConvAxis>& phases) {
   return all;
 }
 
-/// Whether a kernel of three taps gives as many results as there are elements, with a margin of one.
-bool keeps_size(const PooledVector<ConvAxis>& phases) {
+/// Whether there are three taps and a margin of one, which ends with the last result or before it.
+bool has_margin(const PooledVector<ConvAxis>& phases) {
   const ConvAxis& a = phases[0];
-  return phases.size() == 1 && a.source == a.positions && a.step == 1 && a.taps == 3 && a.shift == -1 &&
-         a.shift_step == 1;
+  return phases.size() == 1 && a.taps == 3 && a.shift == -1 && a.shift_step == 1 &&
+         a.positions == (a.source - 1) / a.step + 1;
 }
 
 /// How results are computed from the source, down and along the image. An input gradient has phases, between whose
@@ -63,10 +67,11 @@ class Pixels {
           a.shift += (a.taps - 1) * a.shift_step, a.shift_step = -a.shift_step;
           a.tap += (a.taps - 1) * a.tap_step, a.tap_step = -a.tap_step;
         }
-    whole_ = keeps_size(down_) && keeps_size(along_);
+    if (has_margin(down_) && has_margin(along_) && down_[0].step == along_[0].step && down_[0].step <= 2)
+      stride_ = down_[0].step;
     const auto all = [](const ConvAxis& a) { return PooledVector<Stretch>{{&a, 0, a.positions, 0, a.taps}}; };
-    for (const Stretch& y : whole_ ? all(down_[0]) : stretches(down_))
-      for (const Stretch& x : whole_ ? all(along_[0]) : stretches(along_)) {
+    for (const Stretch& y : whole() ? all(down_[0]) : stretches(down_))
+      for (const Stretch& x : whole() ? all(along_[0]) : stretches(along_)) {
         regions_.push_back({y, x, static_cast<int64_t>(taps_.size())});
         for (int64_t i = y.tap; i < y.end_tap; ++i)
           for (int64_t j = x.tap; j < x.end_tap; ++j) {
@@ -78,11 +83,14 @@ class Pixels {
 
   Pixels(const Pixels&) = delete;  // a Stretch points to its axis
 
-  /// Whether there are 3 x 3 taps with a stride and a margin of one, for which loops take whole rows.
-  bool whole() const { return whole_; }
+  /// Whether there are 3 x 3 taps with a margin of one and a stride of one or two, for which loops take whole rows.
+  bool whole() const { return stride_ > 0; }
+  /// Which of these loops.
+  int64_t loop() const { return stride_ - 1; }
   /// Rows of results, image by image; those of all phases count as one.
   int64_t lines() const { return images_ * down_[0].positions; }
   int64_t line_pixels() const { return along_[0].result * static_cast<int64_t>(down_.size()); }
+  int64_t channels() const { return channels_; }
   int64_t taps() const { return down_[0].kernel * along_[0].kernel; }
   double work() const { return double(lines() * line_pixels()) * double(taps() * channels_); }
   /// The elements of a row of the source.
@@ -103,7 +111,7 @@ class Pixels {
       return (line / height * down.result + line % height * down.place_step) * along.result * channels_;
     };
     DepthwiseRows part = {};
-    part.channels = channels_, part.height = down.source;
+    part.channels = channels_, part.height = down.source, part.width = along.source;
     part.x_block = down.source * row(), part.y_block = down.result * along.result * channels_;
     while (first < last) {
       const int64_t row = first % height, image = first / height, rows = std::min({most, height - row, last - first});
@@ -124,6 +132,11 @@ class Pixels {
         part.y_row = r.y.axis->place_step * along.result * channels_, part.y_pixel = r.x.axis->place_step * channels_;
         part.depth = (r.y.end_tap - r.y.tap) * (r.x.end_tap - r.x.tap);
         part.offsets = offsets_.data() + r.first, part.taps = taps_.data() + r.first;
+        if (whole()) {
+          part.x_row = this->row(), part.x_pixel = channels_;
+          f(part, image * part.x_block, image * part.y_block);
+          continue;
+        }
         f(part, image * part.x_block + (r.y.source(top) * along.source + r.x.source(r.x.first)) * channels_,
           image * part.y_block + (r.y.place(top) * along.result + r.x.place(r.x.first)) * channels_);
       }
@@ -138,7 +151,7 @@ class Pixels {
   };
   int64_t images_, channels_;
   PooledVector<ConvAxis> down_, along_;
-  bool whole_;
+  int64_t stride_ = 0;
   PooledVector<Region> regions_;
   PooledVector<int64_t> offsets_, taps_;
 };
@@ -148,18 +161,31 @@ const kernels::DepthwiseRowsLoops& loop() {
   return kernels::kernels().depthwise_rows[sizeof(T) == 4 ? 0 : 1];
 }
 
-/// y = bias + the sum over the taps of w (channels, taps) times x.
+/// The weights of each tap side by side.
 template <class T>
-void filter(const Pixels& pixels, const T* x, const Tensor& w, const T* bias, T* y) {
-  const int64_t channels = w.shape()[0], taps = pixels.taps();
+Tensor by_taps(const Tensor& w) {
+  const int64_t channels = w.shape()[0], taps = w.numel() / channels;
   const Tensor turned = make_tensor({taps, channels}, dtype_of<T>);
   kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2](w.raw_data(), channels, taps, taps, turned.raw_data(), channels);
+  return turned;
+}
+
+template <class T>
+const T* data_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
+/// y = bias + the sum over the taps of w (channels, taps) times x.
+template <class T>
+void filter(const Pixels& pixels, const T* x, const Tensor& w, const Tensor& bias, T* y) {
+  const Tensor turned = by_taps<T>(w);
   const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   const int64_t grain = static_cast<int64_t>(kSerialWork / pixels.work() * double(pixels.lines()));
   parallel_for(0, pixels.lines(), std::max<int64_t>(1, grain), [&](int64_t first, int64_t last) {
     pixels.for_parts(first, last, x, y, [&](DepthwiseRows part, int64_t from, int64_t to) {
-      part.x = x + from, part.w = turned.raw_data(), part.start = bias, part.y = y + to, part.zeros = zeros.data();
-      if (pixels.whole()) return loop<T>().filter_3x3(part);
+      part.x = x + from, part.w = turned.raw_data(), part.start = data_or_null<T>(bias), part.y = y + to;
+      part.zeros = zeros.data();
+      if (pixels.whole()) return loop<T>().filter_3x3[pixels.loop()](part);
       if (part.pixels < part.rows) {  // blocks of pixels go the longer way
         std::swap(part.rows, part.pixels);
         std::swap(part.x_row, part.x_pixel);
@@ -170,23 +196,25 @@ void filter(const Pixels& pixels, const T* x, const Tensor& w, const T* bias, T*
   });
 }
 
-/// dw (channels, taps) = the sum over the pixels of g times x, for each tap.
+/// dw (channels, taps) = the sum over the pixels of g times x, for each tap; and where pixels are whole, dx = bias +
+/// the gradient of x. Without x or w there is no dw or dx.
 template <class T>
-void correlate(const Pixels& pixels, T* x, T* g, const Tensor& dw) {
-  const int64_t channels = dw.shape()[0], each = dw.numel(), lines = pixels.lines();
+void gradients(const Pixels& pixels, T* g, const T* x, const Tensor& w, const Tensor& bias, T* dx, const Tensor& dw) {
+  const int64_t channels = pixels.channels(), each = pixels.taps() * channels, lines = pixels.lines();
   const int64_t chunks = std::min(lines, std::clamp<int64_t>(kPartials / each, 4, 32));
-  const Tensor partial = make_tensor({chunks * each}, dtype_of<T>);
+  const Tensor turned = dx ? by_taps<T>(w) : Tensor(), partial = make_tensor({x ? chunks * each : 0}, dtype_of<T>);
   std::fill_n(partial.data<T>(), partial.numel(), T(0));
   const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   for_tasks<T>(chunks, pixels.work(), 0, 0, [&](T*, int64_t chunk) {
     pixels.for_parts(lines * chunk / chunks, lines * (chunk + 1) / chunks, x, g,
                      [&](DepthwiseRows part, int64_t from, int64_t to) {
-                       part.x = x + from, part.w = partial.data<T>() + chunk * each, part.y = g + to;
-                       part.zeros = zeros.data();
-                       (pixels.whole() ? loop<T>().correlate_3x3 : loop<T>().correlate)(part);
+                       part.y = g + to, part.start = data_or_null<T>(bias), part.zeros = zeros.data();
+                       if (x) part.x = x + from, part.dw = partial.data<T>() + chunk * each;
+                       if (dx) part.dx = dx + from, part.w = turned.raw_data();
+                       (pixels.whole() ? loop<T>().gradients_3x3[pixels.loop()] : loop<T>().correlate)(part);
                      });
   });
-  sum_chunks(partial.data<T>(), chunks, 1, each, pixels.taps(), channels, channels, dw.data<T>());
+  if (x) sum_chunks(partial.data<T>(), chunks, 1, each, pixels.taps(), channels, channels, dw.data<T>());
 }
 
 Pixels forward_pixels(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& geometry) {
@@ -198,40 +226,55 @@ Pixels forward_pixels(const Shape& x, const Shape& w, const Shape& y, const Conv
 
 Tensor conv_rows_depthwise(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& shape,
                            const ConvGeometry& geometry) {
-  const Tensor source = contiguous(x, MemoryFormat::channels_last), weight = contiguous(w),
-               start = bias.defined() ? contiguous(bias) : bias;
-  const Tensor y = empty_in_format(shape, x.dtype(), MemoryFormat::channels_last);
+  const Tensor source = contiguous(x, kRows), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
+  const Tensor y = empty_in_format(shape, x.dtype(), kRows);
   const Pixels pixels = forward_pixels(x.shape(), w.shape(), shape, geometry);
-  dispatch_compute("conv", x.dtype(), [&]<class T> {
-    filter<T>(pixels, source.data<T>(), weight, start.defined() ? start.data<T>() : nullptr, y.data<T>());
-  });
+  dispatch_compute("conv", x.dtype(),
+                   [&]<class T> { filter<T>(pixels, source.data<T>(), weight, start, y.data<T>()); });
   return y;
 }
 
 Tensor conv_rows_depthwise_input_grad(const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
                                       const ConvGeometry& geometry) {
-  const Tensor gradient = contiguous(g, MemoryFormat::channels_last), weight = contiguous(w),
+  const Tensor gradient = contiguous(g, kRows), weight = contiguous(w),
                start = bias.defined() ? contiguous(bias) : bias;
-  const Tensor dx = empty_in_format(x_shape, g.dtype(), MemoryFormat::channels_last);
+  const Tensor dx = empty_in_format(x_shape, g.dtype(), kRows);
+  const Pixels whole = forward_pixels(x_shape, w.shape(), g.shape(), geometry);
   PooledVector<ConvAxis> phases[2];
   for (int d = 1; d < 3; ++d)
     for (int64_t phase = 0; phase < std::min(geometry.stride[d], x_shape[1 + d]); ++phase)
       phases[d - 1].push_back(adjoint_axis(g.shape()[1 + d], w.shape()[1 + d], x_shape[1 + d], geometry, d, phase));
-  const Pixels pixels(g.shape()[0], g.shape()[1], phases[0], phases[1]);
   dispatch_compute("conv", g.dtype(), [&]<class T> {
-    filter<T>(pixels, gradient.data<T>(), weight, start.defined() ? start.data<T>() : nullptr, dx.data<T>());
+    if (whole.whole()) return gradients<T>(whole, gradient.data<T>(), nullptr, weight, start, dx.data<T>(), Tensor());
+    filter<T>(Pixels(g.shape()[0], g.shape()[1], phases[0], phases[1]), gradient.data<T>(), weight, start,
+              dx.data<T>());
   });
   return dx;
 }
 
 Tensor conv_rows_depthwise_weight_grad(const Tensor& g, const Tensor& x, const Shape& w_shape,
                                        const ConvGeometry& geometry) {
-  const Tensor gradient = contiguous(g, MemoryFormat::channels_last),
-               source = contiguous(x, MemoryFormat::channels_last);
-  const Tensor dw = make_tensor(w_shape, g.dtype());
+  const Tensor gradient = contiguous(g, kRows), source = contiguous(x, kRows), dw = make_tensor(w_shape, g.dtype());
   const Pixels pixels = forward_pixels(x.shape(), w_shape, g.shape(), geometry);
-  dispatch_compute("conv", g.dtype(), [&]<class T> { correlate<T>(pixels, source.data<T>(), gradient.data<T>(), dw); });
+  dispatch_compute("conv", g.dtype(), [&]<class T> {
+    gradients<T>(pixels, gradient.data<T>(), source.data<T>(), Tensor(), Tensor(), nullptr, dw);
+  });
   return dw;
+}
+
+ConvGradients conv_rows_depthwise_grads(const Tensor& g, Tensor x, const Tensor& w, const ConvGeometry& geometry) {
+  const Shape shape = x.shape();
+  const Pixels pixels = forward_pixels(shape, w.shape(), g.shape(), geometry);
+  if (!pixels.whole()) {
+    const Tensor dw = conv_rows_depthwise_weight_grad(g, std::exchange(x, {}), w.shape(), geometry);
+    return {conv_rows_depthwise_input_grad(g, w, Tensor(), shape, geometry), dw};
+  }
+  const Tensor gradient = contiguous(g, kRows), source = contiguous(std::exchange(x, {}), kRows),
+               weight = contiguous(w), dx = in_place_of(source), dw = make_tensor(w.shape(), g.dtype());
+  dispatch_compute("conv", g.dtype(), [&]<class T> {
+    gradients<T>(pixels, gradient.data<T>(), source.data<T>(), weight, Tensor(), dx.data<T>(), dw);
+  });
+  return {dx, dw};
 }
 
 }  // namespace cotangent::raw

@@ -338,11 +338,16 @@ void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
   scalar_into(op, f, x, s, y, false);
 }
 
-bool is_disposable(const Tensor& x) {
-  const detail::TensorImpl* impl = x.get();
-  const bool ours = !impl->storage->release;  // what someone lent us is read only
-  return ours && detail::is_sole_owner(x) && detail::is_dense(x) && !impl->node && !impl->inference;
+namespace {
+bool is_ours(const Tensor& x) {
+  const bool lent = x.get()->storage->release;  // read only
+  return !lent && detail::is_sole_owner(x) && detail::is_dense(x) && !x.get()->inference;
 }
+}  // namespace
+
+bool is_disposable(const Tensor& x) { return is_ours(x) && !x.get()->node; }
+
+Tensor in_place_of(const Tensor& x) { return is_ours(x) ? detail::make_alias(x) : empty_like(x, x.dtype()); }
 
 Tensor unary(const char* op, Unary f, Tensor&& x, double p, double q) {
   if (!is_disposable(x) || kernels::is_predicate(f)) return unary(op, f, std::as_const(x), p, q);

@@ -23,6 +23,9 @@ Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
 /// Whether that may be: nobody else holds x, and it is dense and not lent.
 bool is_disposable(const Tensor& x);
+/// A tensor like x, without a history: in its memory where that may be overwritten, whatever history x has; else in new
+/// memory.
+Tensor in_place_of(const Tensor& x);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p = 0,

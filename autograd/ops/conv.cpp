@@ -32,6 +32,10 @@ Tensor record_conv(const char* op, const Tensor& x, const Tensor& w, const Tenso
       op, {x, w, bias}, raw::conv(op, x, w, bias, geometry), Keep::inputs(2), geometry,
       [](const Backward& b, const ConvGeometry& c) -> Gradients {
         const Tensor& g = b.grad();
+        if (b.needs(0) && b.needs(1) && !b.creates_graph()) {
+          const raw::ConvGradients both = raw::conv_grads("conv", g, b.take_input(0), b.input(1), c);
+          return {both.x, both.w, b.needs(2) ? bias_grad(g) : Tensor()};
+        }
         const Tensor dw = b.needs(1) ? record_weight_grad(g, b.take_input(0), b.shape(1), c) : Tensor();
         return {b.needs(0) ? record_input_grad("conv_input_grad", g, b.input(1), Tensor(), b.shape(0), c) : Tensor(),
                 dw, b.needs(2) ? bias_grad(g) : Tensor()};

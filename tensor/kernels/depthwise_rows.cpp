@@ -80,7 +80,7 @@ void filter(const DepthwiseRows& t) {
 template <class T, int L, int K>
 void correlate_block(const DepthwiseRows& t, Ahead& ahead, int64_t k0, int64_t c) {
   using V = Row<T, L>;
-  T* sums = static_cast<T*>(t.w) + c;
+  T* sums = static_cast<T*>(t.dw) + c;
   int64_t offsets[K];
   V sum[K];
   COTANGENT_UNROLL for (int k = 0; k < K; ++k) {
@@ -112,84 +112,141 @@ void correlate(const DepthwiseRows& t) {
   });
 }
 
-/// The three rows of pixels that a row of results reads.
+/// The rows from the one before `row` to the one after it, of `height` rows that lie `step` apart; zeros outside.
 template <class T>
 struct ThreeRows {
-  ThreeRows(const DepthwiseRows& t, int64_t block, int64_t row, int64_t c) {
+  ThreeRows(const DepthwiseRows& t, const T* first, int64_t row, int64_t height, int64_t step) {
     COTANGENT_UNROLL for (int j = 0; j < 3; ++j) {
       const int64_t at = row + j - 1;
-      const bool inside = 0 <= t.first_row + at && t.first_row + at < t.height;
-      x[j] =
-          inside ? static_cast<const T*>(t.x) + block * t.x_block + at * t.x_row + c : static_cast<const T*>(t.zeros);
+      rows[j] = 0 <= at && at < height ? first + at * step : static_cast<const T*>(t.zeros);
     }
   }
-  const T* x[3];
+  const T* rows[3];
 };
 
-// Walks along a row: a column of three pixels takes part in three results, and is read once.
-template <class T>
+template <class V, class T>
+void load_column(const ThreeRows<T>& of, int64_t at, V (&column)[3]) {
+  COTANGENT_UNROLL for (int j = 0; j < 3; ++j) column[j] = load_row<V>(of.rows[j] + at);
+}
+/// The taps of column j times a column of three pixels.
+template <class V>
+void add_column(V& sum, const V (&w)[9], int j, const V (&column)[3]) {
+  COTANGENT_UNROLL for (int i = 0; i < 3; ++i) sum += w[3 * i + j] * column[i];
+}
+
+// Walks along a row: a column of three pixels takes part in three results (or one or two with a stride of two), and is
+// read once.
+template <class T, int kStride>
 void filter_3x3(const DepthwiseRows& t) {
   Ahead ahead(t, t.blocks * t.rows * t.pixels * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
         using V = Row<T, lanes>;
-        V w[9];
+        V w[9], column[3];
         COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = load_row<V>(static_cast<const T*>(t.w) + t.taps[k] + c);
-        const V first = t.start ? load_row<V>(static_cast<const T*>(t.start) + c) : V{};
-        const ThreeRows<T> rows(t, b, r, c);
-        const T *above = rows.x[0], *here = rows.x[1], *below = rows.x[2];
-        T* y = static_cast<T*>(t.y) + b * t.y_block + r * t.y_row + c;
-        V before{}, now = first;  // the sums of the pixels p - 1 and p
-        for (int64_t p = 0; p < t.pixels; ++p) {
-          const V u = load_row<V>(above), v = load_row<V>(here), z = load_row<V>(below);
-          ahead.step();
-          above += t.x_pixel, here += t.x_pixel, below += t.x_pixel;
-          if (p > 0) {
-            before += w[2] * u, before += w[5] * v, before += w[8] * z;
-            __builtin_memcpy(y, &before, sizeof before);
-            y += t.y_pixel;
+        const V start = t.start ? load_row<V>(static_cast<const T*>(t.start) + c) : V{};
+        const int64_t row = t.first_row + r;
+        const ThreeRows<T> x(t, static_cast<const T*>(t.x) + b * t.x_block + c, row * kStride, t.height, t.x_row);
+        T* y = static_cast<T*>(t.y) + b * t.y_block + row * t.y_row + c;
+        V sum = start;
+        if constexpr (kStride == 1) {
+          V next{};  // the sum of the pixel after that of `sum`
+          for (int64_t p = 0, at = 0; p < t.pixels; ++p, at += t.x_pixel) {
+            ahead.step();
+            load_column(x, at, column);
+            if (p > 0) {
+              add_column(sum, w, 2, column);
+              __builtin_memcpy(y, &sum, sizeof sum);
+              y += t.y_pixel, sum = next;
+            }
+            add_column(sum, w, 1, column);
+            next = start, add_column(next, w, 0, column);
           }
-          before = now, before += w[1] * u, before += w[4] * v, before += w[7] * z;
-          now = first, now += w[0] * u, now += w[3] * v, now += w[6] * z;
+          __builtin_memcpy(y, &sum, sizeof sum);
+        } else {
+          for (int64_t p = 0, at = 0; p < t.pixels; ++p, at += 2 * t.x_pixel, y += t.y_pixel) {
+            ahead.step();
+            load_column(x, at, column);
+            V now = sum;
+            add_column(now, w, 1, column);
+            if (2 * p + 1 < t.width) {
+              load_column(x, at + t.x_pixel, column);
+              add_column(now, w, 2, column);
+              sum = start, add_column(sum, w, 0, column);
+            }
+            __builtin_memcpy(y, &now, sizeof now);
+          }
         }
-        __builtin_memcpy(y, &before, sizeof before);
       });
 }
 
-template <class T>
-void correlate_3x3(const DepthwiseRows& t) {
-  Ahead ahead(t, t.blocks * t.rows * vectors<T>(t));
+// Both gradients of a pixel read the same results' gradients, up to nine of them, of which most were read for the pixel
+// before. With a stride of two, a result stands for the four pixels from its centre on.
+template <class T, int kStride>
+void gradients_3x3(const DepthwiseRows& t) {
+  Ahead ahead(t, t.blocks * t.rows * t.pixels * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
-        ahead.step();
         using V = Row<T, lanes>;
-        T* sums = static_cast<T*>(t.w) + c;
-        V sum[9];
-        COTANGENT_UNROLL for (int k = 0; k < 9; ++k) sum[k] = load_row<V>(sums + t.taps[k]);
-        const ThreeRows<T> rows(t, b, r, c);
-        const T *above = rows.x[0], *here = rows.x[1], *below = rows.x[2];
-        const T* g = static_cast<const T*>(t.y) + b * t.y_block + r * t.y_row + c;
-        V before{}, now = load_row<V>(g);  // the gradients of the pixels p - 1 and p
-        for (int64_t p = 0; p < t.pixels; ++p) {
-          g += t.y_pixel;
-          const V next = p + 1 < t.pixels ? load_row<V>(g) : V{};
-          const V u = load_row<V>(above), v = load_row<V>(here), z = load_row<V>(below);
-          above += t.x_pixel, here += t.x_pixel, below += t.x_pixel;
-          sum[0] += next * u, sum[1] += now * u, sum[2] += before * u;
-          sum[3] += next * v, sum[4] += now * v, sum[5] += before * v;
-          sum[6] += next * z, sum[7] += now * z, sum[8] += before * z;
-          before = now, now = next;
+        const int64_t row = t.first_row + r, first = b * t.x_block + row * kStride * t.x_row + c;
+        const T* const x = static_cast<const T*>(t.x) + first;
+        T *const dx = static_cast<T*>(t.dx) + first, *const dw = static_cast<T*>(t.dw) + c;
+        const bool wants_x = t.dx, wants_w = t.dw;
+        V w[9] = {}, sum[9] = {};
+        COTANGENT_UNROLL for (int k = 0; k < 9; ++k) {
+          if (wants_x) w[k] = load_row<V>(static_cast<const T*>(t.w) + t.taps[k] + c);
+          if (wants_w) sum[k] = load_row<V>(dw + t.taps[k]);
         }
-        COTANGENT_UNROLL for (int k = 0; k < 9; ++k) __builtin_memcpy(sums + t.taps[k], &sum[k], sizeof sum[k]);
+        const V start = t.start ? load_row<V>(static_cast<const T*>(t.start) + c) : V{};
+        const ThreeRows<T> g(t, static_cast<const T*>(t.y) + b * t.y_block + c, row, (t.height - 1) / kStride + 1,
+                             t.y_row);
+        V near[3][3] = {};  // columns of g: before p, at p, after it
+        load_column(g, 0, near[1]);
+        // the pixel of x that lies `down` and `right` of the centre of p
+        const auto pixel = [&](int64_t at, auto down, auto right) {
+          constexpr int kDown = down + 1, kRight = right + 1;
+          const V value = wants_w ? load_row<V>(x + at) : V{};
+          V total = start;
+          COTANGENT_UNROLL for (int i = kDown % kStride; i < 3; i += kStride)
+              COTANGENT_UNROLL for (int j = kRight % kStride; j < 3; j += kStride) {
+            const V& from = near[1 + (kRight - j) / kStride][1 + (kDown - i) / kStride];
+            if (wants_w) sum[3 * i + j] += value * from;
+            if (wants_x) total += w[3 * i + j] * from;
+          }
+          if (wants_x) __builtin_memcpy(dx + at, &total, sizeof total);
+        };
+        constexpr std::integral_constant<int, 0> zero{};
+        constexpr std::integral_constant<int, 1> one{};
+        const bool below = kStride * row + 1 < t.height;
+        const int64_t width = t.width, x_pixel = t.x_pixel, x_row = t.x_row, y_pixel = t.y_pixel, pixels = t.pixels;
+        for (int64_t p = 0, at = 0; p < pixels; ++p, at += kStride * x_pixel) {
+          ahead.step();
+          if (p + 1 < pixels)
+            load_column(g, (p + 1) * y_pixel, near[2]);
+          else
+            COTANGENT_UNROLL for (int j = 0; j < 3; ++j) near[2][j] = V{};
+          pixel(at, zero, zero);
+          if constexpr (kStride == 2) {
+            const bool right = 2 * p + 1 < width;
+            if (right) pixel(at + x_pixel, zero, one);
+            if (below) pixel(at + x_row, one, zero);
+            if (right && below) pixel(at + x_row + x_pixel, one, one);
+          }
+          COTANGENT_UNROLL for (int j = 0; j < 3; ++j) near[0][j] = near[1][j], near[1][j] = near[2][j];
+        }
+        if (wants_w)
+          COTANGENT_UNROLL for (int k = 0; k < 9; ++k) __builtin_memcpy(dw + t.taps[k], &sum[k], sizeof sum[k]);
       });
 }
 
 template <class T>
 DepthwiseRowsLoops loops() {
-  return {
-      .filter = filter<T>, .correlate = correlate<T>, .filter_3x3 = filter_3x3<T>, .correlate_3x3 = correlate_3x3<T>};
+  return {.filter = filter<T>,
+          .correlate = correlate<T>,
+          .filter_3x3 = {filter_3x3<T, 1>, filter_3x3<T, 2>},
+          .gradients_3x3 = {gradients_3x3<T, 1>, gradients_3x3<T, 2>}};
 }
 
 }  // namespace

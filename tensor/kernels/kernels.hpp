@@ -255,23 +255,27 @@ struct DepthwiseRows {
   int64_t pixels, x_pixel, y_pixel;
   int64_t depth;
   const int64_t *offsets, *taps;
-  const void *x, *start;
-  void *w, *y;
+  const void *x, *w, *start;
+  void *y, *dx, *dw;
   struct {
     const void* at;
     int64_t bytes;
-  } next[2];                  ///< memory that will be needed soon
-  int64_t first_row, height;  ///< of the image, where the rows of pixels are whole ones of it
-  const void* zeros;          ///< a row of them
+  } next[2];  ///< memory that will be needed soon
+  // Where the rows of results are whole ones: the first of them, and the size of x. x, y and dx begin with the image.
+  int64_t first_row, height, width;
+  const void* zeros;  ///< a row of them
 };
 struct DepthwiseRowsLoops {
   /// y = start (or 0) + sum over the taps of w * x
   void (*filter)(const DepthwiseRows& part);
-  /// w += sum over the pixels of y * x, for each tap
+  /// dw += sum over the pixels of y * x, for each tap
   void (*correlate)(const DepthwiseRows& part);
-  /// The same for 3 x 3 taps and whole rows of images with zeros around them, instead of the offsets.
-  void (*filter_3x3)(const DepthwiseRows& part);
-  void (*correlate_3x3)(const DepthwiseRows& part);
+  /// The same filter for 3 x 3 taps and whole rows of images with zeros around them, instead of the offsets; [1] has a
+  /// stride of two.
+  void (*filter_3x3[2])(const DepthwiseRows& part);
+  /// With y the gradient of such a result: dx = start (or 0) + the gradient of x, which may take its place, and dw as
+  /// above. dx or dw may be null, and then what only it needs.
+  void (*gradients_3x3[2])(const DepthwiseRows& part);
 };
 
 /// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map

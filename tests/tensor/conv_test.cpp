@@ -103,6 +103,10 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
                            {taps / 2, dilation},
                            {dilation, 1},
                            channels});
+  for (const Dims& size : {Dims{8, 6}, Dims{9, 13}, Dims{3, 2}, Dims{1, 2}, Dims{2, 1}, Dims{1, 1}})
+    for (int64_t channels : {5, 37})
+      for (int64_t stride : {1, 2})  // whole rows of pixels
+        cases.push_back({{3, channels, size[0], size[1]}, {channels, 1, 3, 3}, stride, 1, 1, channels});
   cases.push_back({{2, 37, 40, 43}, {37, 1, 3, 3}, 1, 1, 1, 37});  // in bands
   cases.push_back({{2, 37, 40, 43}, {37, 1, 3, 3}, 2, 1, 1, 37});
   cases.push_back({{70, 36, 4, 3}, {36, 1, 3, 3}, 1, 1, 1, 36});  // several images at once
@@ -135,9 +139,18 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       CHECK(equal(y, result));
       CHECK(equal(dx, input));
       CHECK(equal(dw, weight));
+      std::vector<double> unshifted = input;
+      for (size_t i = 0; i < input.size(); ++i) unshifted[i] -= ps[static_cast<int64_t>(i) / x_pixels % c.x[1]];
+      const auto check_both = [&](const raw::ConvGradients& both) {
+        CHECK(equal(both.x, unshifted));
+        CHECK(equal(both.w, weight));
+      };
+      check_both(raw::conv_grads("conv2d", dy, x, w, g));
 
       g.format = MemoryFormat::channels_last;
       const Tensor lasts = raw::in_format(x, g.format), gradient = raw::in_format(dy, g.format);
+      check_both(raw::conv_grads("conv2d", gradient, lasts, w, g));
+      check_both(raw::conv_grads("conv2d", gradient, raw::clone(lasts), w, g));  // in the memory of x
       for (const Tensor& v : {raw::conv("conv2d", lasts, w, bias, g), raw::conv("conv2d", x, w, bias, g)}) {
         CHECK(equal(v, result));
         CHECK(v.is_contiguous(g.format));
@@ -157,10 +170,10 @@ TEST_CASE("channels-last convolutions give the same bits on any number of thread
   Generator generator(1);
   const int before = num_threads();
   for (const Shape& shape : {Shape{48, 37, 1, 1}, Shape{40, 37, 3, 3}, Shape{24, 3, 3, 3}, Shape{300, 150, 1, 1},
-                             Shape{37, 1, 3, 3}, Shape{37, 1, 5, 5}}) {
-    const int64_t groups = shape[1] == 1 ? shape[0] : 1;
+                             Shape{37, 1, 3, 3}, Shape{36, 1, 3, 3}, Shape{37, 1, 5, 5}}) {
+    const int64_t groups = shape[1] == 1 ? shape[0] : 1, stride = shape[0] == 36 ? 2 : 1;
     CAPTURE(shape);
-    raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, 1, shape[2] / 2, 1, groups);
+    raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, stride, shape[2] / 2, 1, groups);
     g.format = MemoryFormat::channels_last;
     const Tensor x = raw::in_format(randn({9, groups * shape[1], 14, 13}, float32, generator), g.format),
                  w = randn(shape, float32, generator), bias = randn({shape[0]}, float32, generator);
@@ -168,11 +181,12 @@ TEST_CASE("channels-last convolutions give the same bits on any number of thread
     for (int threads : {1, 2, 3}) {
       set_num_threads(threads);
       const Tensor y = raw::conv("conv2d", x, w, bias, g);
+      const raw::ConvGradients both = raw::conv_grads("conv2d", y, x, w, g);
       for (const Tensor& v : {y, raw::conv_input_grad("conv2d", y, w, Tensor(), x.shape(), g),
-                              raw::conv_weight_grad("conv2d", y, x, w.shape(), g)})
+                              raw::conv_weight_grad("conv2d", y, x, w.shape(), g), both.x, both.w})
         runs.push_back(v.to_vector<float>());
     }
-    for (size_t i = 3; i < runs.size(); ++i) CHECK(runs[i] == runs[i % 3]);
+    for (size_t i = 5; i < runs.size(); ++i) CHECK(runs[i] == runs[i % 5]);
   }
   set_num_threads(before);
 }
