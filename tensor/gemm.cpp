@@ -17,7 +17,7 @@ namespace {
 using kernels::GemmLoops;
 using kernels::PanelProduct;
 
-constexpr int64_t kDepth = 256;  // of k that is packed and multiplied at once
+constexpr int64_t kDepth = 256, kStreamedDepth = 1024;  // of k that is multiplied at once
 // Strips by panels of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
 // keeps. Where that would give few tiles they are smaller, so that the threads end together.
 constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4, kLeastTiles = 32;
@@ -32,6 +32,19 @@ template <class T>
 constexpr int kType = sizeof(T) == 4 ? 0 : 1;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Whether the processor reads operands that lie a little apart as fast as packed ones: a panel of its vectors is more
+/// than the first cache keeps anyway.
+template <class T>
+bool streams(const GemmLoops& loops) {
+  return 2 * loops.lanes[kType<T>] * kDepth * int64_t{sizeof(T)} >= kFirstCache;
+}
+/// Of k that is multiplied at once: as much as the first cache keeps of a panel, or, where that is not to be, the
+/// second of a tile's operands. Long runs have fewer beginnings and ends.
+template <class T>
+int64_t longest_run(const GemmLoops& loops) {
+  return streams<T>(loops) ? kStreamedDepth : kDepth;
+}
 
 template <class T>
 struct Product {
@@ -86,9 +99,10 @@ template <class T>
 void small_product(const Product<T>& p) {
   const GemmLoops& loops = kernels::kernels().gemm;
   const int64_t lanes = loops.lanes[kType<T>], panel = 2 * lanes;
-  alignas(64) T packed[kDepth * 32 * 4 / sizeof(T)];
-  for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
-    const int64_t k = std::min(kDepth, p.k - first_k);
+  const int64_t depth = longest_run<T>(loops);
+  alignas(64) T packed[kStreamedDepth * 32 * 4 / sizeof(T)];
+  for (int64_t first_k = 0; first_k < p.k; first_k += depth) {
+    const int64_t k = std::min(depth, p.k - first_k);
     const T* a = p.a.data + first_k * p.a.column;
     for (int64_t j = 0; j < p.n; j += panel) {
       const int64_t n = std::min(panel, p.n - j);
@@ -109,12 +123,6 @@ void small_product(const Product<T>& p) {
 
 // ---- large: tiles of the result are handed out to the threads ----
 
-/// Whether the processor reads operands that lie a little apart as fast as packed ones: a panel of its vectors is more
-/// than the first cache keeps anyway.
-template <class T>
-bool streams(const GemmLoops& loops) {
-  return 2 * loops.lanes[kType<T>] * kDepth * int64_t{sizeof(T)} >= kFirstCache;
-}
 /// Rows that lie whole pages apart would drive one another out of the first cache.
 template <class T>
 bool packs_a(const GemmLoops& loops, Matrix<T> a) {
@@ -134,35 +142,44 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
   const GemmLoops& loops = kernels::kernels().gemm;
   const auto pack = loops.pack[kType<T>];
   const int64_t strip = loops.strip, panel = 2 * loops.lanes[kType<T>];
-  const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), layers = ceil_div(p.k, kDepth);
-  // A: layer after layer, in each strip after strip; B: layer after layer, in each panel after panel
-  const int64_t packed_strips = packed_a ? strips : 0, packed_panels = panels - panels_in_place,
-                parts = packed_strips + packed_panels;
-  const int64_t part_cost = std::max<int64_t>(p.k * panel, 1);
-  parallel_for(0, parts * layers, ceil_div(32768, part_cost) * layers, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t part = i / layers, layer = i % layers, first_k = layer * kDepth,
-                    k = std::min(kDepth, p.k - first_k);
-      if (part < packed_strips) {
-        const int64_t row = part * strip;
-        pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
-             packed_a + first_k * strips * strip + row * k);
-      } else {
-        const int64_t i_packed = part - packed_strips, column = (panels_in_place + i_packed) * panel;
-        pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
-             p.b.column, packed_b + (first_k * packed_panels + i_packed * k) * panel);
+  const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), depth = longest_run<T>(loops),
+                layers = ceil_div(p.k, depth);
+  const int64_t packed_panels = panels - panels_in_place;
+  // Layer after layer of k, in each strip after strip of a, or panel after panel of b.
+  const auto for_parts = [&](int64_t count, int64_t width, auto&& pack_part) {
+    const int64_t part_cost = std::max<int64_t>(p.k * width, 1);
+    parallel_for(0, count * layers, ceil_div(32768, part_cost) * layers, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first_k = i % layers * depth;
+        pack_part(i / layers, first_k, std::min(depth, p.k - first_k));
       }
-    }
+    });
+  };
+  if (packed_a)
+    for_parts(strips, strip, [&](int64_t i, int64_t first_k, int64_t k) {
+      const int64_t row = i * strip;
+      pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
+           packed_a + first_k * strips * strip + row * k);
+    });
+  for_parts(packed_panels, panel, [&](int64_t i, int64_t first_k, int64_t k) {
+    const int64_t column = (panels_in_place + i) * panel;
+    pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
+         p.b.column, packed_b + (first_k * packed_panels + i * k) * panel);
   });
   int64_t down = kTileStrips, across = kTilePanels;
   while (ceil_div(strips, down) * ceil_div(panels, across) < kLeastTiles && down * across > 8)
     down >= 4 * across ? down /= 2 : across /= 2;
-  const int64_t tiles_across = ceil_div(panels, across);
-  parallel_chunks(ceil_div(strips, down) * tiles_across, [&](int64_t tile) {
-    const int64_t first_row = tile / tiles_across * down * strip, end = std::min(first_row + down * strip, p.m);
-    const int64_t first_panel = tile % tiles_across * across, last_panel = std::min(first_panel + across, panels);
-    for (int64_t first_k = 0; first_k < p.k; first_k += kDepth) {
-      const int64_t k = std::min(kDepth, p.k - first_k);
+  const int64_t tiles_down = ceil_div(strips, down), tiles_across = ceil_div(panels, across);
+  // Each thread begins with neighbouring tiles: of the same rows, or, where b is larger than all else, of the same
+  // columns, so that it reads only that part of b which it packed, and which it wrote itself if b is a weight.
+  const bool share_columns = p.k * p.n > p.m * (p.k + p.n);
+  parallel_chunks(tiles_down * tiles_across, [&](int64_t tile) {
+    const int64_t tile_row = share_columns ? tile % tiles_down : tile / tiles_across,
+                  tile_column = share_columns ? tile / tiles_down : tile % tiles_across;
+    const int64_t first_row = tile_row * down * strip, end = std::min(first_row + down * strip, p.m);
+    const int64_t first_panel = tile_column * across, last_panel = std::min(first_panel + across, panels);
+    for (int64_t first_k = 0; first_k < p.k; first_k += depth) {
+      const int64_t k = std::min(depth, p.k - first_k);
       const bool first = first_k == 0;
       for (int64_t row = first_row; row < end; row += kGroupStrips * strip)
         for (int64_t i = first_panel; i < last_panel; ++i) {
@@ -199,7 +216,8 @@ void large_product(const Product<T>& p) {
   const bool pack_a = packs_a(loops, p.a), pack_b = packs_b(loops, p.m, p.b);
   const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, kBlock);
   const int64_t packed_rows = pack_a ? rows + loops.strip : 0, packed_columns = pack_b ? columns + panel : panel;
-  const int64_t depth = std::min(p.k, std::max<int64_t>(kPacked / (packed_rows + packed_columns) / kDepth, 1) * kDepth);
+  const int64_t run = longest_run<T>(loops),
+                depth = std::min(p.k, std::max<int64_t>(kPacked / (packed_rows + packed_columns) / run, 1) * run);
   const Scratch<T> packed_a(packed_rows * depth), packed_b(packed_columns * depth);
   for (int64_t j = 0; j < p.n; j += columns)
     for (int64_t i = 0; i < p.m; i += rows)
@@ -245,7 +263,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
     large_product(p);
 }
 
-// Layer after layer of kDepth, in each panel after panel.
+// Layer after layer of k, in each panel after panel.
 template <class T>
 int64_t PackedMatrix<T>::packed_size(int64_t k, int64_t n) {
   const int64_t panel = 2 * kernels::kernels().gemm.lanes[kType<T>];
@@ -256,8 +274,9 @@ template <class T>
 PackedMatrix<T> PackedMatrix<T>::pack(int64_t k, int64_t n, Matrix<T> b, T* space) {
   const GemmLoops& loops = kernels::kernels().gemm;
   const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(n, panel) * panel;
-  for (int64_t first_k = 0; first_k < k; first_k += kDepth) {
-    const int64_t depth = std::min(kDepth, k - first_k);
+  const int64_t run = longest_run<T>(loops);
+  for (int64_t first_k = 0; first_k < k; first_k += run) {
+    const int64_t depth = std::min(run, k - first_k);
     for (int64_t j = 0; j < n; j += panel)
       loops.pack[kType<T>](panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row,
                            b.column, space + first_k * width + j * depth);
@@ -269,8 +288,9 @@ template <class T>
 void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row) {
   const GemmLoops& loops = kernels::kernels().gemm;
   const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(b.n, panel) * panel;
-  for (int64_t first_k = 0; first_k < b.k; first_k += kDepth) {
-    const int64_t k = std::min(kDepth, b.k - first_k);
+  const int64_t run = longest_run<T>(loops);
+  for (int64_t first_k = 0; first_k < b.k; first_k += run) {
+    const int64_t k = std::min(run, b.k - first_k);
     for (int64_t j = 0; j < n; j += panel)
       loops.multiply[kType<T>]({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column,
                                 loops.strip * a.row, b.data + first_k * width + (first + j) * k, panel, c + j, c_row,
