@@ -35,6 +35,7 @@ struct Pass {
   bool filtered;                  // only what leads to a capture is visited
   std::vector<Capture> captures;  // sorted
   Tensors captured;
+  Tensor* temporary = nullptr;  // the output, which goes when the pass begins, for the memory of the first gradients
 
   bool captures_of(const Node* node, size_t& first) const {
     first = static_cast<size_t>(std::lower_bound(captures.begin(), captures.end(), node,
@@ -307,6 +308,7 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
       Node* node;
       ~Release() { release(node); }
     } keep{node};
+    if (pass.temporary) *pass.temporary = Tensor();
     const Modes before = set_modes({pass.create_graph, false});
     struct Restore {
       Modes modes;
@@ -373,7 +375,13 @@ void Tensor::backward() const {
   detail::run_pass(pass, "backward", std::span(this, 1), {}, {});
 }
 
-void Tensor::backward(const Tensor& gradient) const {
+void Tensor::backward(const Tensor& gradient) && {
+  detail::Pass pass{};
+  pass.temporary = this;
+  detail::run_pass(pass, "backward", std::span(this, 1), std::span(&gradient, 1), {});
+}
+
+void Tensor::backward(const Tensor& gradient) const& {
   detail::Pass pass{};
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&gradient, 1), {});
 }

@@ -343,29 +343,34 @@ bool is_ours(const Tensor& x) {
   const bool lent = x.get()->storage->release;  // read only
   return !lent && detail::is_sole_owner(x) && detail::is_dense(x) && !x.get()->inference;
 }
+bool is_disposable(const Tensor& x) {
+  const detail::TensorImpl* impl = x.get();
+  const bool pays = !impl->node || impl->numel > kElementGrain;  // a result beside a history needs a handle of its own
+  return pays && is_ours(x);
+}
+// What was written over x. With a history, x keeps that, since the op is yet to be recorded.
+Tensor written_over(Tensor&& x) { return x.impl()->node ? detail::make_alias(x) : std::move(x); }
 }  // namespace
-
-bool is_disposable(const Tensor& x) { return is_ours(x) && !x.get()->node; }
 
 Tensor in_place_of(const Tensor& x) { return is_ours(x) ? detail::make_alias(x) : empty_like(x, x.dtype()); }
 
 Tensor unary(const char* op, Unary f, Tensor&& x, double p, double q) {
   if (!is_disposable(x) || kernels::is_predicate(f)) return unary(op, f, std::as_const(x), p, q);
   unary_into(op, f, x, x, p, q);
-  return std::move(x);
+  return written_over(std::move(x));
 }
 
 Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p, double q) {
   if (!is_disposable(a) || kernels::is_comparison(f) || a.shape() != b.shape())
     return binary(op, f, std::as_const(a), b, p, q);
   binary_into(op, f, a, b, a, p, q);
-  return std::move(a);
+  return written_over(std::move(a));
 }
 
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s) {
   if (!is_disposable(x) || kernels::is_comparison(f)) return binary(op, f, std::as_const(x), s);
   scalar_into(op, f, x, s, x, false);
-  return std::move(x);
+  return written_over(std::move(x));
 }
 
 Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Tensor& b) {

@@ -17,13 +17,12 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double
 /// y = f(x, s) or f(s, x). The scalar is cast to x's dtype.
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
-/// The same, written over x or a where the result looks like it, and nobody else could see that.
+/// The same, written over x or a where the result looks like it, and nobody else could see that. The operand is empty
+/// then, or, if it has a history, still has that, and its values are gone.
 Tensor unary(const char* op, Unary f, Tensor&& x, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
-/// Whether that may be: nobody else holds x, and it is dense and not lent.
-bool is_disposable(const Tensor& x);
-/// A tensor like x, without a history: in its memory where that may be overwritten, whatever history x has; else in new
+/// A tensor like x, without a history: in its memory where nobody else holds x, and it is dense and not lent; else in new
 /// memory.
 Tensor in_place_of(const Tensor& x);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.

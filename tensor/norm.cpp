@@ -327,7 +327,7 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
       for (int64_t i = 0; i < channels; ++i) result.bias.data<T>()[i] = static_cast<T>(sum[i]);
     }
     if (!wanted.x) return;
-    result.x = is_disposable(g) ? g : empty_like(in, dtype);
+    result.x = in_place_of(g);
     const double n = static_cast<double>(c.count());
     for (int64_t i = 0; i < channels; ++i) {
       const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];

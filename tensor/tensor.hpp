@@ -209,9 +209,11 @@ class Tensor {
   void retain_grad() const;
   /// The same elements without history.
   Tensor detach() const;
-  /// Accumulates d(this)/d(leaf) into the grad() of every leaf. Without a gradient this must have one element.
+  /// Accumulates d(this)/d(leaf) into the grad() of every leaf. Without a gradient this must have one element. The
+  /// memory of a temporary, as in f(x).backward(gradient), is free for the gradients.
   void backward() const;
-  void backward(const Tensor& gradient) const;
+  void backward(const Tensor& gradient) const&;
+  void backward(const Tensor& gradient) &&;
   void backward(const BackwardOptions& options) const;
   /// Calls `f(gradient)` when the gradient of this tensor is complete. f returns its replacement, an undefined tensor
   /// for "as it is", or nothing. Returns a key for remove_hook.

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <numbers>
+#include <utility>
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -46,13 +47,18 @@ Tensor heaviside(const Tensor& x, double value) {
                 NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
 }
 
+constexpr auto relu_rule = [](const Backward& b, NoAttributes) -> Gradients {
+  if (!b.creates_graph()) return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
+  return {masked_fill(b.grad(), b.output() <= 0, 0)};
+};
 Tensor relu(const Tensor& x) {
-  return record("relu", {x}, raw::unary("relu", Unary::relu, x), Keep::output(), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  if (!b.creates_graph())
-                    return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
-                  return {masked_fill(b.grad(), b.output() <= 0, 0)};
-                });
+  return record("relu", {x}, raw::unary("relu", Unary::relu, x), Keep::output(), NoAttributes{}, relu_rule);
+}
+Tensor relu(Tensor&& x) {
+  Tensor y =
+      record("relu", {x}, raw::unary("relu", Unary::relu, std::move(x)), Keep::output(), NoAttributes{}, relu_rule);
+  x = Tensor();
+  return y;
 }
 
 Tensor relu6(const Tensor& x) {

@@ -15,8 +15,9 @@ Tensor threshold(const Tensor& x, double threshold, double value);
 /// The step function: 0 below 0, 1 above, `value` at 0.   dx = 0 everywhere: it is trained by the perceptron's rule
 Tensor heaviside(const Tensor& x, double value = 0);
 
-/// max(x, 0).   dx = dy where y > 0, else 0; so 0 at the kink
+/// max(x, 0).   dx = dy where y > 0, else 0; so 0 at the kink. A temporary that nobody else holds is written over.
 Tensor relu(const Tensor& x);
+Tensor relu(Tensor&& x);
 /// x limited to [0, 6].   dx = dy where 0 < x < 6, else 0; so 0 at both kinks
 Tensor relu6(const Tensor& x);
 /// max(x, 0)^2 (So et al., arXiv:2109.08668).   dx = 2 dy max(x, 0)

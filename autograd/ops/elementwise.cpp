@@ -33,6 +33,14 @@ bool alike(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && 
 
 const Tensor none;
 
+/// f(a, b) of operands that are alike, with a rule that reads neither; over a, if that is a temporary.
+template <class A, class Rule>
+Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, Rule rule) {
+  Tensor y = record(op, {a, b}, raw::binary(op, f, std::forward<A>(a), b), Keep::nothing(), NoAttributes{}, rule);
+  if constexpr (!std::is_lvalue_reference_v<A>) a = Tensor();
+  return y;
+}
+
 /// A number as a tensor of rank 0, for ops without a scalar kernel.
 Tensor constant_of(const Scalar& s, Dtype dtype) { return full({}, s, dtype); }
 
@@ -43,15 +51,16 @@ Tensor number_operand(const Tensor& x, const Scalar& s, bool floating = false) {
 
 }  // namespace
 
+constexpr auto add_rule = [](const Backward& back, NoAttributes) -> Gradients { return {back.grad(), back.grad()}; };
 Tensor add(const Tensor& a, const Tensor& b) {
   if (!alike(a, b)) {
     const Operands o("add", a, b);
     return add(o.x, o.y);
   }
-  return record("add", {a, b}, raw::binary("add", Binary::add, a, b), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  return {back.grad(), back.grad()};
-                });
+  return combine("add", Binary::add, a, b, add_rule);
+}
+Tensor add(Tensor&& a, const Tensor& b) {
+  return alike(a, b) ? combine("add", Binary::add, std::move(a), b, add_rule) : add(std::as_const(a), b);
 }
 
 Tensor add(const Tensor& a, const Scalar& b) {
@@ -60,15 +69,18 @@ Tensor add(const Tensor& a, const Scalar& b) {
                 [](const Backward& back, NoAttributes) -> Gradients { return {back.grad()}; });
 }
 
+constexpr auto sub_rule = [](const Backward& back, NoAttributes) -> Gradients {
+  return {back.grad(), back.needs(1) ? neg(back.grad()) : none};
+};
 Tensor sub(const Tensor& a, const Tensor& b) {
   if (!alike(a, b)) {
     const Operands o("sub", a, b);
     return sub(o.x, o.y);
   }
-  return record("sub", {a, b}, raw::binary("sub", Binary::sub, a, b), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  return {back.grad(), back.needs(1) ? neg(back.grad()) : none};
-                });
+  return combine("sub", Binary::sub, a, b, sub_rule);
+}
+Tensor sub(Tensor&& a, const Tensor& b) {
+  return alike(a, b) ? combine("sub", Binary::sub, std::move(a), b, sub_rule) : sub(std::as_const(a), b);
 }
 
 Tensor sub(const Tensor& a, const Scalar& b) {
@@ -95,10 +107,16 @@ Tensor mul(const Tensor& a, const Tensor& b) {
                 });
 }
 
+constexpr auto scale_rule = [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; };
 Tensor mul(const Tensor& a, const Scalar& b) {
   const Tensor x = number_operand(a, b);
-  return record("mul", {x}, raw::binary("mul", Binary::mul, x, b), Keep::nothing(), b,
-                [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; });
+  return record("mul", {x}, raw::binary("mul", Binary::mul, x, b), Keep::nothing(), b, scale_rule);
+}
+Tensor mul(Tensor&& a, const Scalar& b) {
+  if (!a.is_floating()) return mul(std::as_const(a), b);
+  Tensor y = record("mul", {a}, raw::binary("mul", Binary::mul, std::move(a), b), Keep::nothing(), b, scale_rule);
+  a = Tensor();
+  return y;
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
@@ -305,24 +323,18 @@ Tensor over(const char* op, Binary f, Tensor&& a, const Tensor& b, Tensor (*reco
 }
 }  // namespace
 
-Tensor add(Tensor&& a, const Tensor& b) { return over("add", Binary::add, std::move(a), b, add); }
-Tensor sub(Tensor&& a, const Tensor& b) { return over("sub", Binary::sub, std::move(a), b, sub); }
 Tensor mul(Tensor&& a, const Tensor& b) { return over("mul", Binary::mul, std::move(a), b, mul); }
 Tensor div(Tensor&& a, const Tensor& b) { return over("div", Binary::div, std::move(a), b, div); }
-Tensor mul(Tensor&& a, const Scalar& b) {
-  const TensorRef input = a;
-  if (!a.is_floating() || detail::should_record(&input, 1)) return mul(std::as_const(a), b);
-  return raw::binary("mul", Binary::mul, std::move(a), b);
+
+constexpr auto neg_rule = [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; };
+Tensor neg(const Tensor& x) {
+  return record("neg", {x}, raw::unary("neg", raw::Unary::neg, x), Keep::nothing(), NoAttributes{}, neg_rule);
 }
 Tensor neg(Tensor&& x) {
-  const TensorRef input = x;
-  if (detail::should_record(&input, 1)) return neg(std::as_const(x));
-  return raw::unary("neg", raw::Unary::neg, std::move(x));
-}
-
-Tensor neg(const Tensor& x) {
-  return record("neg", {x}, raw::unary("neg", raw::Unary::neg, x), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
+  Tensor y =
+      record("neg", {x}, raw::unary("neg", raw::Unary::neg, std::move(x)), Keep::nothing(), NoAttributes{}, neg_rule);
+  x = Tensor();
+  return y;
 }
 
 }  // namespace cotangent

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -15,11 +16,13 @@ namespace {
 
 using raw::Unary;
 
-/// y = f(x) for a floating x.
-template <class Rule>
-Tensor apply(const char* op, Unary f, const Tensor& x, Keep keep, Rule rule) {
-  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
-  return record(op, {in}, raw::unary(op, f, in), keep, NoAttributes{}, rule);
+/// y = f(x) for a floating x; over x, if that is a temporary.
+template <class X, class Rule>
+Tensor apply(const char* op, Unary f, X&& x, Keep keep, Rule rule) {
+  if (!x.is_floating()) return apply(op, f, to(x, default_dtype()), keep, rule);
+  Tensor y = record(op, {x}, raw::unary(op, f, std::forward<X>(x)), keep, NoAttributes{}, rule);
+  if constexpr (!std::is_lvalue_reference_v<X>) x = Tensor();
+  return y;
 }
 
 /// y = f(x) with a gradient of 0 everywhere; integers stay as they are.
@@ -31,10 +34,9 @@ Tensor apply_flat(const char* op, Unary f, const Tensor& x) {
 
 }  // namespace
 
-Tensor exp(const Tensor& x) {
-  return apply("exp", Unary::exp, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * b.output()}; });
-}
+constexpr auto exp_rule = [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() * b.output()}; };
+Tensor exp(const Tensor& x) { return apply("exp", Unary::exp, x, Keep::output(), exp_rule); }
+Tensor exp(Tensor&& x) { return apply("exp", Unary::exp, std::move(x), Keep::output(), exp_rule); }
 
 Tensor expm1(const Tensor& x) {
   return apply("expm1", Unary::expm1, x, Keep::output(),
@@ -51,10 +53,11 @@ Tensor log1p(const Tensor& x) {
                [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() / (b.input(0) + 1)}; });
 }
 
-Tensor sqrt(const Tensor& x) {
-  return apply("sqrt", Unary::sqrt, x, Keep::output(),
-               [](const Backward& b, NoAttributes) -> Gradients { return {b.take_grad() / (b.output() * 2)}; });
-}
+constexpr auto sqrt_rule = [](const Backward& b, NoAttributes) -> Gradients {
+  return {b.take_grad() / (b.output() * 2)};
+};
+Tensor sqrt(const Tensor& x) { return apply("sqrt", Unary::sqrt, x, Keep::output(), sqrt_rule); }
+Tensor sqrt(Tensor&& x) { return apply("sqrt", Unary::sqrt, std::move(x), Keep::output(), sqrt_rule); }
 
 Tensor rsqrt(const Tensor& x) {
   return apply("rsqrt", Unary::rsqrt, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
@@ -82,20 +85,20 @@ Tensor cos(const Tensor& x) {
                [](const Backward& b, NoAttributes) -> Gradients { return {neg(b.take_grad() * sin(b.input(0)))}; });
 }
 
-Tensor tanh(const Tensor& x) {
-  return apply("tanh", Unary::tanh, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
-    if (!b.creates_graph()) return {raw::binary("tanh", raw::Binary::tanh_backward, b.take_grad(), b.output())};
-    return {b.grad() * (1 - square(b.output()))};
-  });
-}
+constexpr auto tanh_rule = [](const Backward& b, NoAttributes) -> Gradients {
+  if (!b.creates_graph()) return {raw::binary("tanh", raw::Binary::tanh_backward, b.take_grad(), b.output())};
+  return {b.grad() * (1 - square(b.output()))};
+};
+Tensor tanh(const Tensor& x) { return apply("tanh", Unary::tanh, x, Keep::output(), tanh_rule); }
+Tensor tanh(Tensor&& x) { return apply("tanh", Unary::tanh, std::move(x), Keep::output(), tanh_rule); }
 
-Tensor sigmoid(const Tensor& x) {
-  return apply("sigmoid", Unary::sigmoid, x, Keep::output(), [](const Backward& b, NoAttributes) -> Gradients {
-    if (!b.creates_graph()) return {raw::binary("sigmoid", raw::Binary::sigmoid_backward, b.take_grad(), b.output())};
-    const Tensor y = b.output();
-    return {b.grad() * y * (1 - y)};
-  });
-}
+constexpr auto sigmoid_rule = [](const Backward& b, NoAttributes) -> Gradients {
+  if (!b.creates_graph()) return {raw::binary("sigmoid", raw::Binary::sigmoid_backward, b.take_grad(), b.output())};
+  const Tensor y = b.output();
+  return {b.grad() * y * (1 - y)};
+};
+Tensor sigmoid(const Tensor& x) { return apply("sigmoid", Unary::sigmoid, x, Keep::output(), sigmoid_rule); }
+Tensor sigmoid(Tensor&& x) { return apply("sigmoid", Unary::sigmoid, std::move(x), Keep::output(), sigmoid_rule); }
 
 Tensor erf(const Tensor& x) {
   return apply("erf", Unary::erf, x, Keep::input(0), [](const Backward& b, NoAttributes) -> Gradients {

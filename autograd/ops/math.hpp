@@ -41,4 +41,10 @@ Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);
 Tensor trunc(const Tensor& x);
 
+/// A temporary that nobody else holds, as in tanh(a + b), is written over.
+Tensor exp(Tensor&& x);
+Tensor sqrt(Tensor&& x);
+Tensor tanh(Tensor&& x);
+Tensor sigmoid(Tensor&& x);
+
 }  // namespace cotangent

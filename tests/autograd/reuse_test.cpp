@@ -152,6 +152,124 @@ TEST_CASE("a temporary is written over where nothing is recorded and nobody else
   CHECK(w.grad().to_vector<double>() == std::vector<double>(4, 4));
 }
 
+namespace {
+
+/// Ops that write over a recorded temporary.
+const std::map<std::string, Tensor (*)(Tensor&&)>& overwriting_temporaries() {
+  static const std::map<std::string, Tensor (*)(Tensor &&)> all = {
+      {"t + t", [](Tensor&& t) { return std::move(t) + t; }},
+      {"t + y", [](Tensor&& t) { return std::move(t) + ones(t.shape(), float64); }},
+      {"t - y", [](Tensor&& t) { return std::move(t) - ones(t.shape(), float64); }},
+      {"t * number", [](Tensor&& t) { return std::move(t) * 3; }},
+      {"neg", neg},
+      {"exp", exp},
+      {"sqrt", sqrt},
+      {"tanh", tanh},
+      {"sigmoid", sigmoid},
+      {"relu", relu},
+  };
+  return all;
+}
+
+// A gradient and a gradient of that, of the sum of y squared.
+Tensors derivatives(const Tensor& y, const Tensor& x) {
+  const Tensor first = grad({square(y).sum()}, {x}, {.create_graph = true})[0];
+  return {first.detach(), grad({square(first).sum()}, {x})[0]};
+}
+
+}  // namespace
+
+TEST_CASE("a recorded temporary is written over where nobody else holds it") {
+  for (const auto& [name, f] : overwriting_temporaries()) {
+    INFO(name);
+    manual_seed(1);
+    const Tensor x = rand({40000}, float64).requires_grad_(), two = full({40000}, 2, float64);
+    const Tensor held = x * two;
+    const Tensor expected = f(Tensor(held));
+    const Tensors slopes = derivatives(expected, x);
+
+    Tensor t = x * two;  // keeps its operands, not its result
+    const void* at = t.raw_data();
+    const Tensor y = f(std::move(t));
+    CHECK(y.raw_data() == at);
+    CHECK(!t.defined());
+    CHECK(equal(y, expected));
+    const Tensors found = derivatives(y, x);
+    CHECK(equal(found[0], slopes[0]));
+    CHECK(equal(found[1], slopes[1]));
+
+    const Tensor z = f(x * two);  // twice over one graph
+    z.backward({.gradient = two, .retain_graph = true});
+    z.backward(two);
+    const Tensor other = x * two, once = grad({f(Tensor(other))}, {x}, {.gradients = {two}})[0];
+    CHECK(equal(x.grad(), once * 2));
+
+    Tensor hooked = x * two, seen;  // a hook is of the history
+    hooked.register_hook([&](const Tensor& g) { seen = g; });
+    f(std::move(hooked)).backward(two);
+    CHECK(equal(seen * 2, once));
+  }
+}
+
+TEST_CASE("a recorded temporary that somebody reads is not written over") {
+  const Tensor two = full({40000}, 2, float64);
+  for (const auto& [name, f] : overwriting_temporaries()) {
+    INFO(name);
+    manual_seed(1);
+    const Tensor x = rand({40000}, float64).requires_grad_();
+    const auto slope = [&](const Tensor& y) { return grad({y}, {x}, {.gradients = {two}})[0]; };
+    const Tensor made = exp(x);
+    const Tensor expected = slope(f(Tensor(made)));
+    CHECK(equal(slope(f(exp(x))), expected));  // the op that made it keeps it
+
+    Tensor t = x * two;
+    const Tensor before = t.detach().clone(), handle = t;
+    CHECK(!f(std::move(t)).shares_storage(handle));  // another handle
+    CHECK(equal(handle, before));
+
+    Tensor u = x * two;
+    const Tensor view = u.reshape({200, 200});
+    CHECK(!f(std::move(u)).shares_storage(view));
+    CHECK(equal(view.reshape({40000}), before));
+
+    Tensor v = x * two;
+    const Tensor squared = square(v), w = f(std::move(v));  // another op keeps it
+    CHECK(equal(slope(squared), before * 2 * two * 2));
+  }
+  const Tensor x = full({40000}, 3, float64).requires_grad_();
+  CHECK(grad({(x * two) * x}, {x}, {.gradients = {two}})[0][0].item() == 24);  // mul reads it, and div what it gave
+  CHECK(grad({(x + two) / x}, {x}, {.gradients = {two}})[0][0].item() == Approx(-4. / 9));
+}
+
+TEST_CASE("the memory of a temporary is free for the gradients of its backward pass") {
+  const Tensor x = ones({50000}).requires_grad_(), gradient = ones({50000});
+  int64_t held = 0;
+  const auto watched = [&](const Tensor& t) {
+    const Tensor y = t * 2;
+    y.register_hook([&](const Tensor&) { held = memory_stats().current_bytes; });
+    return y * 2;
+  };
+  const auto pass = [&](bool keeps) {
+    x.set_grad(Tensor());
+    if (!keeps) return watched(x).backward(gradient);
+    const Tensor y = watched(x);
+    y.backward(gradient);
+    CHECK(y[0].item() == 4);
+  };
+  pass(true);
+  const int64_t with = held;
+  pass(false);
+  CHECK(with - held > 150000);
+  CHECK(x.grad()[0].item() == 4);
+
+  Tensor z = x * 3;
+  CHECK_THROWS_AS(std::move(z).backward(ones({2})), GradError);
+  CHECK(z.defined());
+  x.set_grad(Tensor());
+  std::move(z).backward(z);  // its own gradient
+  CHECK(x.grad()[0].item() == 9);
+}
+
 TEST_CASE("the gradient of a layer's input takes the memory of the input, unless the graph is retained") {
   const auto taken = [](bool retain) {
     const Tensor x = ones({32768, 128}).requires_grad_(), w = ones({128, 128}).requires_grad_();
