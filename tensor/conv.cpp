@@ -7,6 +7,7 @@
 #include <cotangent/tensor/conv_rows_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -69,6 +70,57 @@ ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geomet
           .kernel = w};
 }
 
+/// Where taps lie d pixels apart along both dimensions, pixels of one remainder by d are convolved with one another
+/// only: as images of their own, without dilation, where Winograd's algorithm takes them.
+struct Undilated {
+  int64_t d;
+  ConvGeometry geometry;
+
+  Undilated(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& of) : d(of.dilation[2]), geometry(of) {
+    applies = of.dims == 2 && d > 1 && x.product() > 0 && y.product() > 0;
+    for (int i = 1; i < 3; ++i) {
+      applies = applies && of.dilation[i] == d && of.stride[i] == 1 && of.extra[i] == 0 && of.padding[i] % d == 0 &&
+                x[i + 1] % d == 0;
+      geometry.dilation[i] = 1, geometry.padding[i] /= d;
+    }
+    const int64_t rows = w[0] / of.groups;
+    applies = applies &&
+              winograd_pays({forward_axes(shape(x), w, shape(y), geometry).axes, x[0], w[1], x[1], y[1], false}, rows);
+  }
+  Shape shape(const Shape& x) const { return {x[0] * d * d, x[1], x[2] / d, x[3] / d}; }
+  Tensor apart(const Tensor& x) const {
+    const Tensor whole = contiguous(x), parts = make_tensor(shape(x.shape()), x.dtype());
+    move(whole, parts, true);
+    return parts;
+  }
+  Tensor together(const Tensor& parts) const {
+    const Shape& s = parts.shape();
+    const Tensor whole = make_tensor({s[0] / d / d, s[1], s[2] * d, s[3] * d}, parts.dtype());
+    move(whole, parts, false);
+    return whole;
+  }
+  void move(const Tensor& whole, const Tensor& parts, bool to_parts) const {
+    const Shape& s = parts.shape();
+    const int64_t channels = s[1], height = s[2], width = s[3], image = channels * height * width;
+    dispatch_compute("conv", whole.dtype(), [&]<class T> {
+      const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+      parallel_for(0, whole.numel() / width / d, 64, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {  // rows: their pixels in turns belong to d images
+          const int64_t plane = i / (height * d), row = i % (height * d), remainder = row % d;
+          T* const pixels = whole.data<T>() + i * width * d;
+          T* const part = parts.data<T>() + (plane / channels * d + remainder) * d * image +
+                          (plane % channels * height + row / d) * width;
+          if (to_parts)
+            transpose(pixels, width, d, d, part, image);
+          else
+            transpose(part, d, width, image, pixels, d);
+        }
+      });
+    });
+  }
+  bool applies;
+};
+
 bool low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
 
 void fill_channels(const Tensor& y, const Tensor& bias) {
@@ -95,8 +147,10 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
     return cast(conv(op, cast(x, float32), cast(w, float32), bias.defined() ? cast(bias, float32) : bias, geometry),
                 x.dtype());
   if (geometry.format == MemoryFormat::channels_last) return conv_rows(op, x, w, bias, geometry);
-  const Tensor source = contiguous(x), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
   const Shape shape = conv_shape(op, x, w, bias, geometry);
+  if (const Undilated u(x.shape(), w.shape(), shape, geometry); u.applies)
+    return u.together(conv(op, u.apart(x), w, bias, u.geometry));
+  const Tensor source = contiguous(x), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
   const Tensor y = make_tensor(shape, x.dtype());
   const int64_t groups = geometry.groups, channels = w.shape()[1], rows = w.shape()[0] / groups;
   if (y.numel() == 0) return y;
@@ -121,6 +175,8 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
                                 x_shape, geometry),
                 g.dtype());
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_input_grad(op, g, w, bias, x_shape, geometry);
+  if (const Undilated u(x_shape, w.shape(), g.shape(), geometry); u.applies)
+    return u.together(conv_input_grad(op, u.apart(g), w, bias, u.shape(x_shape), u.geometry));
   const Tensor source = contiguous(g), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
   const Tensor y = make_tensor(x_shape, g.dtype());
   if (y.numel() == 0) return y;
@@ -176,6 +232,8 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
   if (low_precision(g))
     return cast(conv_weight_grad(op, cast(g, float32), cast(x, float32), w_shape, geometry), g.dtype());
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_weight_grad(op, g, x, w_shape, geometry);
+  if (const Undilated u(x.shape(), w_shape, g.shape(), geometry); u.applies)
+    return conv_weight_grad(op, u.apart(g), u.apart(x), w_shape, u.geometry);
   const Tensor gradient = contiguous(g), source = contiguous(x);
   const Tensor dw = make_tensor(w_shape, g.dtype());
   if (dw.numel() == 0) return dw;

@@ -11,7 +11,7 @@
 namespace cotangent::raw {
 
 /// Along one dimension, position u of the result lies at place + u * place_step, and its tap j reads the source at
-/// u * step + shift + j * shift_step (0 outside) with the kernel's element tap + j * tap_step.
+/// u * step + shift + j * shift_step (0 outside) with the kernel's element tap + j * tap_step (0 beyond its end).
 struct ConvAxis {
   int64_t source = 1, result = 1;  // sizes
   int64_t spread = 1;              // of the source, whose elements lie so far apart, with zeros between them

@@ -18,15 +18,18 @@ using kernels::PixelRun;
 constexpr int64_t kOuterPixels = 192;  // that a weight gradient takes at once
 constexpr int64_t kPackedRows = 48;    // of a result from which its pixels are packed
 
-/// Calls f(channel, tap of the kernel) in the order of the depth.
+/// Calls f(channel, tap of the kernel) in the order of the depth; the tap is -1 where it is missing.
 template <class F>
 void for_depth(const ConvSource& s, F&& f) {
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t i = 0; i < z.taps; ++i)
       for (int64_t j = 0; j < y.taps; ++j)
-        for (int64_t k = 0; k < x.taps; ++k)
-          f(c, ((z.tap + i * z.tap_step) * y.kernel + y.tap + j * y.tap_step) * x.kernel + x.tap + k * x.tap_step);
+        for (int64_t k = 0; k < x.taps; ++k) {
+          const int64_t row = y.tap + j * y.tap_step, column = x.tap + k * x.tap_step;
+          const bool missing = row >= y.kernel || column >= x.kernel;
+          f(c, missing ? -1 : ((z.tap + i * z.tap_step) * y.kernel + row) * x.kernel + column);
+        }
 }
 
 /// Which pixels a tile of the result consists of: vectors of the source, and stretches of them in the result.
@@ -160,7 +163,8 @@ void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t til
       for (int64_t r = 0; r < count; ++r) {
         T* column = block + r;
         for_depth(s, [&](int64_t c, int64_t tap) {
-          *column = from[r * strides.row + c * strides.channel + tap], column += tile;
+          if (tap >= 0) *column = from[r * strides.row + c * strides.channel + tap];
+          column += tile;
         });
       }
     }

@@ -321,7 +321,7 @@ struct WinogradLoops {
 };
 
 /// Columns of a matrix that are worked on at once when an op runs along the dimension that is not contiguous.
-inline constexpr int64_t kColumns = 128;
+inline constexpr int64_t kColumns = 256;
 
 // Loops along one dimension come in two forms: along rows of n elements, one row after another; and along columns,
 // where consecutive elements of a column lie `stride` apart and there are at most kColumns columns unless said. n is at
@@ -333,6 +333,9 @@ struct FoldLoops {
   void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
   void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);  ///< any number of columns
 };
+/// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
+/// before, and then of all.
+using ScanLoop = void (*)(const void* x, void* y, double* sums, int64_t n, int64_t stride, int64_t columns);
 /// Where `value` stands first.
 struct FindLoops {
   void (*rows)(const void* x, const void* value, int64_t* index, int64_t rows, int64_t n);
@@ -548,6 +551,7 @@ struct Table {
   RandomLoops random;
   FoldLoops fold[static_cast<int>(Fold::count)][8];
   FindLoops find[8];
+  ScanLoop scan[2];             // float32, float64
   DeviationLoops deviation[2];  // float32, float64
   SoftmaxLoops softmax[2], log_softmax[2];
   FoldLoops logsumexp[2];

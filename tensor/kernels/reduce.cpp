@@ -178,6 +178,15 @@ void deviation_columns(const void* px, void* pmean, void* py, int64_t n, int64_t
   for (int64_t j = 0; j < count; ++j) y[j] -= sum[j] * sum[j] / static_cast<T>(n);
 }
 
+template <class T>
+void scan(const void* px, void* py, double* sums, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  for (int64_t i = 0; i < n; ++i, x += stride, y += stride)
+#pragma omp simd
+    for (int64_t j = 0; j < count; ++j) y[j] = static_cast<T>(sums[j] += static_cast<double>(x[j]));
+}
+
 template <class F, class T>
 FoldLoops fold_loops() {
   return {rows<F, T>, columns<F, T>};
@@ -205,6 +214,7 @@ void fill_reduce(Table& t) {
   fill_extremes<int64_t>(t, 4), fill_extremes<int32_t>(t, 5), fill_extremes<uint8_t>(t, 6);
   t.deviation[0] = {deviation_rows<float>, deviation_columns<float>};
   t.deviation[1] = {deviation_rows<double>, deviation_columns<double>};
+  t.scan[0] = scan<float>, t.scan[1] = scan<double>;
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

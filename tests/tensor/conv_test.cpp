@@ -77,6 +77,15 @@ TEST_CASE("convolutions and both their gradients equal the definition for every 
       {{2, 17, 61, 66}, {19, 17, 4, 4}, 2, 1, 1, 1},
       {{3, 18, 33, 30}, {16, 18, 4, 4}, 2, {2, 0}, 1, 1},  // where a tile begins with another phase
       {{2, 16, 31, 51}, {16, 16, 4, 4}, 2, {0, 3}, 1, 1},
+      {{2, 16, 24, 24}, {19, 16, 3, 3}, 2, 1, 1, 1},  // kinds of fewer taps
+      {{3, 34, 48, 30}, {32, 17, 3, 3}, 2, {0, 2}, 1, 2},
+      {{2, 17, 23, 49}, {16, 17, 4, 3}, 2, {2, 1}, 1, 1},
+      {{2, 17, 14, 15}, {18, 17, 5, 5}, 1, 2, 1, 1},  // pieces of the taps
+      {{3, 32, 16, 9}, {34, 16, 3, 5}, 1, {0, 3}, 1, 2},
+      {{1, 16, 70, 24}, {16, 16, 7, 6}, 1, 3, 1, 1},
+      {{2, 16, 24, 24}, {16, 16, 6, 6}, 2, 2, 1, 1},
+      {{2, 16, 28, 20}, {17, 16, 3, 3}, 1, 2, 2, 1},  // images of one remainder by the dilation
+      {{1, 36, 24, 33}, {32, 18, 3, 3}, 1, {0, 3}, 3, 2},
       {{3, 5, 20, 17}, {7, 5, 1, 1}, 1, 0, 1, 1},      // products; the weight's gradient in chunks of rows
       {{1, 129, 3, 5}, {257, 129, 1, 1}, 1, 0, 1, 1},  // and in one
       {{2, 1, 6, 5}, {9, 1, 1, 1}, 1, 0, 1, 1},
@@ -205,6 +214,31 @@ TEST_CASE("channels-last convolutions take low precision, and round once") {
             .to_vector<float>());
 }
 
+TEST_CASE("convolutions over slices are sums of those of each slice") {
+  const raw::ConvGeometry g = raw::conv_geometry("conv3d", 3, 1, {1, 1, 0}, 1, 2),
+                          flat = raw::conv_geometry("conv2d", 2, 1, {1, 0}, 1, 2);
+  for (Dtype dtype : {float32, float64}) {
+    const Tensor x = integers({2, 32, 5, 9, 10}, dtype, 1), w = integers({34, 16, 3, 3, 3}, dtype, 2);
+    const Tensor y = raw::conv("conv3d", x, w, Tensor(), g), dy = integers(y.shape(), dtype, 3);
+    const Tensor dx = raw::conv_input_grad("conv3d", dy, w, Tensor(), x.shape(), g),
+                 dw = raw::conv_weight_grad("conv3d", dy, x, w.shape(), g);
+    Tensor sum = zeros(y.shape(), dtype), dx_sum = zeros(x.shape(), dtype), dw_sum = zeros(w.shape(), dtype);
+    const auto add = [](const Tensor& to, const Tensor& part) {
+      raw::binary_into("add", raw::Binary::add, to, part, to);
+    };
+    for (int64_t i = 0; i < 5; ++i)
+      for (int64_t k = std::max<int64_t>(0, 1 - i); k < std::min<int64_t>(3, 6 - i); ++k) {
+        const Tensor xs = x.select(2, i + k - 1), ws = w.select(2, k), dys = dy.select(2, i);
+        add(sum.select(2, i), raw::conv("conv2d", xs, ws, Tensor(), flat));
+        add(dx_sum.select(2, i + k - 1), raw::conv_input_grad("conv2d", dys, ws, Tensor(), xs.shape(), flat));
+        add(dw_sum.select(2, k), raw::conv_weight_grad("conv2d", dys, xs, ws.shape(), flat));
+      }
+    CHECK(y.to_vector<double>() == sum.to_vector<double>());
+    CHECK(dx.to_vector<double>() == dx_sum.to_vector<double>());
+    CHECK(dw.to_vector<double>() == dw_sum.to_vector<double>());
+  }
+}
+
 TEST_CASE("Winograd's tiles round little more than sums in order do") {
   const auto distance = [](const Tensor& a, const Tensor& b) {  // of float32 from float64
     double most = 0;
@@ -216,8 +250,9 @@ TEST_CASE("Winograd's tiles round little more than sums in order do") {
     int64_t side, taps, stride;
     double bound;
   };
-  for (const Case& c : {Case{14, 3, 1, 1e-4}, Case{28, 4, 2, 2e-4}}) {  // tiles of 2 x 2 results, and of 3 x 3
-    const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, 1, 1, 1);
+  // tiles of 2 x 2 results, also of pieces of the taps, and of 3 x 3
+  for (const Case& c : {Case{14, 3, 1, 1e-4}, Case{14, 5, 1, 2e-4}, Case{28, 4, 2, 2e-4}}) {
+    const raw::ConvGeometry g = raw::conv_geometry("conv2d", 2, c.stride, (c.taps - 1) / 2, 1, 1);
     const Tensor x = randn({2, 64, c.side, c.side}, float32, generator),
                  w = randn({64, 64, c.taps, c.taps}, float32, generator),
                  dy = randn({2, 64, c.side / c.stride, c.side / c.stride}, float32, generator);

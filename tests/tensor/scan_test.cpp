@@ -35,6 +35,28 @@ TEST_CASE("cumsum runs along any dimension, both ways, on any number of threads"
   set_num_threads(threads);
 }
 
+TEST_CASE("cumsum of floats adds in order, along rows and columns of any length") {
+  for (Dtype dtype : {float32, float64})
+    for (const Shape& shape : {Shape{1, 300, 1}, Shape{7, 65, 1}, Shape{45, 130, 1}, Shape{3, 5, 600}, Shape{70, 1, 1}})
+      for (bool reverse : {false, true}) {
+        Generator g(1);
+        const Tensor x = randn(shape, dtype, g);
+        const auto v = x.to_vector<double>(), y = raw::cumsum(x, 1, reverse).to_vector<double>();
+        const int64_t n = shape[1], inner = shape[2];
+        bool right = true;
+        for (int64_t line = 0; line < shape[0] * inner; ++line) {
+          double sum = 0;
+          for (int64_t k = 0; k < n; ++k) {
+            const auto at = size_t((line / inner * n + (reverse ? n - 1 - k : k)) * inner + line % inner);
+            sum += v[at];
+            right &= y[at] == (dtype == float32 ? double(float(sum)) : sum);
+          }
+        }
+        CAPTURE(shape, dtype, reverse);
+        CHECK(right);
+      }
+}
+
 TEST_CASE("cumsum sums in a wider type") {
   CHECK(raw::cumsum(ones({300}, uint8), 0).dtype() == int64);
   CHECK(raw::cumsum(ones({300}, boolean), 0).to_vector<int64_t>().back() == 300);
