@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -69,17 +71,22 @@ Tensor sample(const Tensor& logits, const SamplingOptions& options, Generator& g
   return multinomial(sampling_probabilities(logits, options), 1, true, generator).squeeze(-1);
 }
 
-void detail::check_prompt(const Tensor& prompt, int64_t count) {
+Tensor detail::generate(Tensor (*step)(void* function, const Tensor& tokens), void* function, const Tensor& prompt,
+                        int64_t count, const SamplingOptions& options, Generator& generator) {
+  const NoGrad guard;
   if (prompt.rank() != 2 || prompt.numel() == 0)
     fail<ShapeError>("[generate] a prompt of shape {}; it must be (B, T) with a token at least", prompt.shape());
   if (prompt.dtype() != int64) fail<DTypeError>("[generate] the prompt is {}; tokens are int64", prompt.dtype());
   if (count < 0) fail<ValueError>("[generate] {} tokens; there must be 0 or more", count);
-}
-
-Tensor detail::last_logits(const Tensor& logits, const Tensor& tokens) {
-  if (logits.rank() != 3 || logits.size(0) != tokens.size(0) || logits.size(1) < 1)
-    fail<ShapeError>("[generate] tokens {} gave logits {}; they must be (B, T, V)", tokens.shape(), logits.shape());
-  return logits.select(1, -1);
+  Tensors written{prompt};
+  for (int64_t i = 0; i < count; ++i) {
+    const Tensor& tokens = written.back();
+    const Tensor logits = step(function, tokens);
+    if (logits.rank() != 3 || logits.size(0) != tokens.size(0) || logits.size(1) < 1)
+      fail<ShapeError>("[generate] tokens {} gave logits {}; they must be (B, T, V)", tokens.shape(), logits.shape());
+    written.push_back(sample(logits.select(1, -1), options, generator).unsqueeze(1));
+  }
+  return cat(written, 1);
 }
 
 }  // namespace cotangent::nn

@@ -1,7 +1,5 @@
 #pragma once
 // Drawing the next token from the scores that a model gives to all of them, and writing token by token.
-#include <cotangent/autograd/modes.hpp>
-#include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/tensor/random.hpp>
 
 namespace cotangent::nn {
@@ -26,9 +24,8 @@ Tensor sampling_probabilities(const Tensor& logits, const SamplingOptions& optio
 Tensor sample(const Tensor& logits, const SamplingOptions& options = {}, Generator& generator = default_generator());
 
 namespace detail {
-/// The row of the last token: (B, T, V) -> (B, V).
-Tensor last_logits(const Tensor& logits, const Tensor& tokens);
-void check_prompt(const Tensor& prompt, int64_t count);
+Tensor generate(Tensor (*step)(void* function, const Tensor& tokens), void* function, const Tensor& prompt,
+                int64_t count, const SamplingOptions& options, Generator& generator);
 }  // namespace detail
 
 /// Continues a prompt by `count` tokens, each drawn from the logits behind the one before it.
@@ -44,14 +41,9 @@ void check_prompt(const Tensor& prompt, int64_t count);
 template <class Step>
 Tensor generate(Step&& step, const Tensor& prompt, int64_t count, const SamplingOptions& options = {},
                 Generator& generator = default_generator()) {
-  const NoGrad guard;
-  detail::check_prompt(prompt, count);
-  Tensors written{prompt};
-  for (int64_t i = 0; i < count; ++i) {
-    const Tensor logits = detail::last_logits(step(written.back()), written.back());
-    written.push_back(sample(logits, options, generator).unsqueeze(1));
-  }
-  return cat(written, 1);
+  auto call = [&step](const Tensor& tokens) -> Tensor { return step(tokens); };
+  return detail::generate([](void* f, const Tensor& tokens) { return (*static_cast<decltype(call)*>(f))(tokens); },
+                          &call, prompt, count, options, generator);
 }
 
 }  // namespace cotangent::nn

@@ -34,6 +34,8 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return nearest;
 }
 
+StateDict::StateDict(std::initializer_list<NamedTensor> entries) : entries_(entries) {}
+
 StateDict StateDict::of(std::vector<NamedTensor> entries) {
   StateDict result;
   result.entries_ = std::move(entries);

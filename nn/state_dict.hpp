@@ -18,7 +18,7 @@ struct NamedTensor {
 class StateDict {
  public:
   StateDict() = default;
-  StateDict(std::initializer_list<NamedTensor> entries) : entries_(entries) {}
+  StateDict(std::initializer_list<NamedTensor> entries);
   /// Of entries whose names differ for sure: they are not compared.
   static StateDict of(std::vector<NamedTensor> entries);
 

@@ -91,6 +91,12 @@ class Fields {
   size_t count_ = 0, asked_ = 0;
 };
 
+template <class Options, class State>
+struct GroupedParts {
+  std::vector<Group<Options>> groups;
+  std::vector<State> states;  // of the parameters of all groups, in their order
+};
+
 /// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
 Tensor state_like(const Tensor& p);
 [[noreturn]] void no_such_group(const char* name, size_t group, size_t count);
@@ -107,27 +113,31 @@ Tensor state_like(const Tensor& p);
 template <class Options, class State>
 class GroupedOptimizer : public Optimizer {
  public:
-  GroupedOptimizer(GroupedOptimizer&&) = default;
-  GroupedOptimizer& operator=(GroupedOptimizer&&) = default;
+  GroupedOptimizer(GroupedOptimizer&& other) : GroupedOptimizer(other.name_, other.check_) { *this = std::move(other); }
+  GroupedOptimizer& operator=(GroupedOptimizer&& other) {
+    Optimizer::operator=(std::move(other));
+    *parts_ = std::move(*other.parts_);
+    return *this;
+  }
   ~GroupedOptimizer() override;  // defined outside, so that it is compiled with the optimizer and nowhere else
   /// The groups' options may be changed between steps; parameters are added by add_group alone.
-  std::vector<Group<Options>>& groups() { return groups_; }
+  std::vector<Group<Options>>& groups() { return parts_->groups; }
   /// Adds parameters, for instance of a layer that was frozen so far.
   void add_group(Group<Options> group) {
     check_(group.options);
     take(name_, group.parameters);
-    states_.resize(states_.size() + group.parameters.size());
-    groups_.push_back(std::move(group));
+    parts_->states.resize(parts_->states.size() + group.parameters.size());
+    parts_->groups.push_back(std::move(group));
   }
 
   double& lr(size_t group = 0) final {
-    if (group >= groups_.size()) detail::no_such_group(name_, group, groups_.size());
-    return groups_[group].options.lr;
+    if (group >= parts_->groups.size()) detail::no_such_group(name_, group, parts_->groups.size());
+    return parts_->groups[group].options.lr;
   }
-  size_t group_count() const final { return groups_.size(); }
+  size_t group_count() const final { return parts_->groups.size(); }
   double* momentum(size_t group = 0) final {
     lr(group);
-    [[maybe_unused]] Options& options = groups_[group].options;
+    [[maybe_unused]] Options& options = parts_->groups[group].options;
     if constexpr (requires { options.betas; })
       return &options.betas[0];
     else if constexpr (requires { options.momentum; })
@@ -138,21 +148,19 @@ class GroupedOptimizer : public Optimizer {
 
   nn::StateDict state_dict() const final {
     nn::StateDict result;
-    auto& self = const_cast<GroupedOptimizer&>(*this);
-    for (size_t i = 0; i < states_.size(); ++i) {
+    for (size_t i = 0; i < parts_->states.size(); ++i) {
       detail::Fields f(result, "state." + std::to_string(i) + ".");
-      self.states_[i].fields(f);
+      parts_->states[i].fields(f);
     }
-    for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t g = 0; g < parts_->groups.size(); ++g) {
       detail::Fields f(result, "param_groups." + std::to_string(g) + ".");
-      self.groups_[g].options.fields(f);
+      parts_->groups[g].options.fields(f);
     }
     return result;
   }
 
   void load_state_dict(const nn::StateDict& from) final {
-    std::vector<Group<Options>> groups = groups_;  // nothing changes unless everything fits
-    std::vector<State> states = states_;
+    auto [groups, states] = *parts_;  // nothing changes unless everything fits
     size_t read = 0;
     for (size_t i = 0; i < states.size(); ++i) {
       detail::Fields f(from, "state." + std::to_string(i) + ".", parameters_[i].shape());
@@ -168,13 +176,12 @@ class GroupedOptimizer : public Optimizer {
       if (!f.complete()) detail::state_of_another(name_, read, from.size());
     }
     if (read != from.size()) detail::state_of_another(name_, read, from.size());
-    groups_ = std::move(groups);
-    states_ = std::move(states);
+    *parts_ = {std::move(groups), std::move(states)};
   }
 
  protected:
   GroupedOptimizer(const char* name, void (*check_options)(const Options&), std::vector<Group<Options>> groups)
-      : name_(name), check_(check_options) {
+      : GroupedOptimizer(name, check_options) {
     for (Group<Options>& group : groups) add_group(std::move(group));
     take(name_, {});
   }
@@ -182,10 +189,10 @@ class GroupedOptimizer : public Optimizer {
   template <class F>
   void for_each(F&& update) {
     size_t count = 0;
-    for (const Group<Options>& group : groups_) count += group.parameters.size();
-    if (count != states_.size()) detail::groups_changed(name_, count, states_.size());
-    State* state = states_.data();
-    for (const Group<Options>& group : groups_) {
+    for (const Group<Options>& group : parts_->groups) count += group.parameters.size();
+    if (count != parts_->states.size()) detail::groups_changed(name_, count, parts_->states.size());
+    State* state = parts_->states.data();
+    for (const Group<Options>& group : parts_->groups) {
       check_(group.options);
       for (const Tensor& parameter : group.parameters) {
         const Tensor& gradient = parameter.grad();
@@ -196,13 +203,17 @@ class GroupedOptimizer : public Optimizer {
   }
 
  private:
+  GroupedOptimizer(const char* name, void (*check_options)(const Options&)) : name_(name), check_(check_options) {}
+
+  using Parts = detail::GroupedParts<Options, State>;
   const char* name_;
   void (*check_)(const Options&);
-  std::vector<Group<Options>> groups_;
-  std::vector<State> states_;  // of the parameters of all groups, in their order
+  Parts* parts_ = new Parts;  // apart, so that who includes an optimizer need not compile two vectors for it
 };
 
 template <class Options, class State>
-GroupedOptimizer<Options, State>::~GroupedOptimizer() = default;
+GroupedOptimizer<Options, State>::~GroupedOptimizer() {
+  delete parts_;
+}
 
 }  // namespace cotangent::optim

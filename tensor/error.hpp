@@ -11,23 +11,14 @@ namespace cotangent {
 /// and gains ` (in blocks.2.attention)` when it passes through a named module.
 class Error : public std::exception {
  public:
-  explicit Error(std::string message) : message_(std::move(message)), length_(message_.size()) {}
-  const char* what() const noexcept override { return message_.c_str(); }
+  explicit Error(std::string message);
+  const char* what() const noexcept override;
 
   /// Adds text to the message.
-  void append(const std::string& text) {
-    message_.insert(length_, text);
-    length_ += text.size();
-  }
+  void append(const std::string& text);
   /// Notes that the error leaves `module`, in which the module that it left before is called `name` (empty: nobody
   /// knows).
-  void leave(const void* module, const std::string& name) {
-    module_ = module;
-    if (name.empty()) return;
-    path_ = path_.empty() ? name : name + "." + path_;
-    message_.resize(length_);
-    message_ += " (in " + path_ + ")";
-  }
+  void leave(const void* module, const std::string& name);
   /// The module that the error left last.
   const void* module() const noexcept { return module_; }
 

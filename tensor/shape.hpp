@@ -14,7 +14,10 @@ class Dims {
  public:
   Dims() noexcept : size_(0) {}
   Dims(std::initializer_list<int64_t> values) : Dims(values.begin(), values.size()) {}
-  Dims(std::span<const int64_t> values) : Dims(values.data(), values.size()) {}
+  /// Of a std::span, vector or array of int64_t.
+  template <class List>
+  requires requires(const List& list, const int64_t* values) { values = list.data(), list.size(); }
+  Dims(const List& list) : Dims(list.data(), list.size()) {}
   Dims(const Dims& other) noexcept : size_(other.size_) { copy(other); }
   Dims& operator=(const Dims& other) noexcept {
     size_ = other.size_;

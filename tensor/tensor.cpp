@@ -168,6 +168,9 @@ void Tensor::undefined() {
   fail<ValueError>("[tensor] an undefined tensor is used; give it a value first, for instance by zeros({{2, 3}})");
 }
 
+Tensors::Tensors(const std::vector<Tensor>& list) : PooledVector<Tensor>(list.begin(), list.end()) {}
+Tensors::operator std::vector<Tensor>() const { return {begin(), end()}; }
+
 void Tensor::wrong_dtype(Dtype asked) const {
   fail<DTypeError>("[data] the tensor is {}, not {}; convert it with to({})", dtype(), asked, asked);
 }

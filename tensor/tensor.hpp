@@ -249,8 +249,8 @@ class Tensor {
 /// A list of tensors, in memory of the caching allocator. A std::vector<Tensor> is taken wherever one is expected.
 struct Tensors : PooledVector<Tensor> {
   using PooledVector<Tensor>::PooledVector;
-  Tensors(const std::vector<Tensor>& list) : PooledVector<Tensor>(list.begin(), list.end()) {}
-  operator std::vector<Tensor>() const { return {begin(), end()}; }
+  Tensors(const std::vector<Tensor>& list);
+  operator std::vector<Tensor>() const;
 };
 
 /// The elements as nested brackets, as NumPy prints them with a precision of 4: in columns, without an exponent unless

@@ -2,8 +2,6 @@
 // Arithmetic, comparisons and selection, element by element. Operands broadcast by NumPy's rule and are promoted to a
 // common dtype; a plain number keeps the tensor's dtype. A gradient is summed over the dimensions along which its
 // operand was repeated. dy is the gradient of the result.
-#include <limits>
-
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
@@ -40,7 +38,7 @@ Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
 /// x with `value` where the bool mask holds; the mask broadcasts to x.   dx = dy, 0 under the mask
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value);
 /// x limited to [low, high].   dx = dy where low <= x <= high, else 0. A ValueError if low > high.
-Tensor clamp(const Tensor& x, double low, double high = std::numeric_limits<double>::infinity());
+Tensor clamp(const Tensor& x, double low, double high = __builtin_inf());
 
 /// Comparisons give bool tensors without history.
 Tensor eq(const Tensor& a, const Tensor& b);

@@ -159,6 +159,16 @@ Tensor flip(const Tensor& x, std::span<const int64_t> dims) {
                 [](const Backward& b, const Dims& back) -> Gradients { return {flip(b.grad(), back)}; });
 }
 
+Tensor cat(std::initializer_list<Tensor> xs, int64_t dim) { return cat(std::span(xs.begin(), xs.size()), dim); }
+Tensor stack(std::initializer_list<Tensor> xs, int64_t dim) { return stack(std::span(xs.begin(), xs.size()), dim); }
+Tensors split(const Tensor& x, std::initializer_list<int64_t> sizes, int64_t dim) {
+  return split(x, std::span(sizes.begin(), sizes.size()), dim);
+}
+Tensor flip(const Tensor& x, std::initializer_list<int64_t> dims) {
+  return flip(x, std::span(dims.begin(), dims.size()));
+}
+Tensor flip(const Tensor& x, int64_t dim) { return flip(x, {dim}); }
+
 // ---- op table ----
 
 namespace {

@@ -18,6 +18,9 @@
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent {
+
+DimList::operator std::span<const int64_t>() const { return {dims_.begin(), dims_.size()}; }
+
 namespace detail {
 
 Tensor finish_reduction(const Tensor& y, uint32_t dims, bool keepdim) {

@@ -14,7 +14,7 @@ class DimList {
   DimList(int dim) : dims_{dim} {}
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Dims& dims) : dims_(dims) {}
-  operator std::span<const int64_t>() const { return {dims_.begin(), dims_.size()}; }
+  operator std::span<const int64_t>() const;
 
  private:
   Dims dims_;

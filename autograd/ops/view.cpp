@@ -221,6 +221,9 @@ Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
   return cotangent::flatten(*this, start_dim, end_dim);
 }
 Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const { return cotangent::unflatten(*this, dim, sizes); }
+Tensor permute(const Tensor& x, std::initializer_list<int64_t> dims) {
+  return permute(x, std::span(dims.begin(), dims.size()));
+}
 Tensor Tensor::permute(std::initializer_list<int64_t> dims) const { return cotangent::permute(*this, dims); }
 Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const { return cotangent::transpose(*this, dim0, dim1); }
 Tensor Tensor::t() const { return cotangent::t(*this); }

@@ -14,9 +14,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 /// The dimensions in another order: dimension i of the result is dimension dims[i] of x.   dx = dy in the inverse order
 Tensor permute(const Tensor& x, std::span<const int64_t> dims);
-inline Tensor permute(const Tensor& x, std::initializer_list<int64_t> dims) {
-  return permute(x, std::span<const int64_t>(dims.begin(), dims.size()));
-}
+Tensor permute(const Tensor& x, std::initializer_list<int64_t> dims);
 /// Two dimensions exchanged.
 Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1);
 /// The transpose of a matrix; x itself for rank 0 and 1.
