@@ -91,6 +91,8 @@ void compare(const Json& data, const Json& test) {
   }
   Optimizer resumed(again);
   resumed.load_state_dict(half);
+  Optimizer moved = std::move(resumed);
+  resumed = std::move(moved);  // the state goes along
   for (int t = 51; t <= 100; ++t) set_gradients(again, slopes, t), resumed.step();
   for (size_t k = 0; k < again.size(); ++k)
     CHECK(again[k].to_vector<double>() == parameters[k].to_vector<double>());  // bitwise

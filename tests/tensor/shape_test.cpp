@@ -26,6 +26,16 @@ TEST_CASE("Dims holds up to kMaxRank sizes inline") {
   CHECK_THROWS_AS(zeros(full).unsqueeze(0), ShapeError);
 }
 
+TEST_CASE("Dims are made of any list of int64_t") {
+  const std::vector<int64_t> list{2, 3};
+  const int64_t sizes[] = {2, 3};
+  CHECK(Dims(list) == Dims{2, 3});
+  CHECK(Dims(std::span(sizes)) == Dims{2, 3});
+  CHECK(zeros(std::span<const int64_t>(list)).shape() == Dims{2, 3});
+  CHECK_FALSE(std::is_convertible_v<std::vector<int>, Dims>);
+  CHECK_FALSE(std::is_convertible_v<std::string, Dims>);
+}
+
 TEST_CASE("shapes print as tuples") {
   CHECK(to_string(Shape{}) == "()");
   CHECK(to_string(Shape{4}) == "(4,)");
