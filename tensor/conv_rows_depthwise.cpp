@@ -201,11 +201,12 @@ void filter(const Pixels& pixels, const T* x, const Tensor& w, const Tensor& bia
 template <class T>
 void gradients(const Pixels& pixels, T* g, const T* x, const Tensor& w, const Tensor& bias, T* dx, const Tensor& dw) {
   const int64_t channels = pixels.channels(), each = pixels.taps() * channels, lines = pixels.lines();
-  const int64_t chunks = std::min(lines, std::clamp<int64_t>(kPartials / each, 4, 32));
+  const int64_t most = std::clamp<int64_t>(kPartials / each, 4, 32),
+                chunks = pixels.work() < kSerialWork ? 1 : std::min(lines, most);
   const Tensor turned = dx ? by_taps<T>(w) : Tensor(), partial = make_tensor({x ? chunks * each : 0}, dtype_of<T>);
   std::fill_n(partial.data<T>(), partial.numel(), T(0));
   const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
-  for_tasks<T>(chunks, pixels.work(), 0, 0, [&](T*, int64_t chunk) {
+  parallel_chunks(chunks, [&](int64_t chunk) {
     pixels.for_parts(lines * chunk / chunks, lines * (chunk + 1) / chunks, x, g,
                      [&](DepthwiseRows part, int64_t from, int64_t to) {
                        part.y = g + to, part.start = data_or_null<T>(bias), part.zeros = zeros.data();
