@@ -198,22 +198,37 @@ void span_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offs
 
 // ---- channels in rows ----
 
+constexpr int64_t kShortRow = 64;
+
+/// Adds the terms f(element, channel) of rows to the sums of the channels. Short rows are taken four at a time, which
+/// read and write a sum once for all four; with long ones, the processor would not guess what comes next.
+template <class T, class F>
+void add_up_rows(int64_t rows, int64_t channels, const T* x, T* sums, F f) {
+  const auto add = [&](auto count) {
+    constexpr int kRows = count;
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) {
+      T sum = sums[i];
+#pragma GCC unroll 4
+      for (int k = 0; k < kRows; ++k) sum += f(x[k * channels + i], i);
+      sums[i] = sum;
+    }
+    x += kRows * channels;
+  };
+  if (channels <= kShortRow)
+    for (; rows >= 4; rows -= 4) add(std::integral_constant<int, 4>());
+  for (; rows > 0; --rows) add(std::integral_constant<int, 1>());
+}
+
 template <class T>
 void row_moments(const void* px, int64_t rows, int64_t channels, void* p_mean, void* p_squares) {
   const T* x = static_cast<const T*>(px);
   T *mean = static_cast<T*>(p_mean), *squares = static_cast<T*>(p_squares);
   for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = T(0);
-  for (int64_t r = 0; r < rows; ++r)
-#pragma omp simd
-    for (int64_t i = 0; i < channels; ++i) mean[i] += x[r * channels + i];
+  add_up_rows(rows, channels, x, mean, [](T value, int64_t) { return value; });
   const T share = T(1) / static_cast<T>(rows);
   for (int64_t i = 0; i < channels; ++i) mean[i] *= share;
-  for (int64_t r = 0; r < rows; ++r)
-#pragma omp simd
-    for (int64_t i = 0; i < channels; ++i) {
-      const T d = x[r * channels + i] - mean[i];
-      squares[i] += d * d;
-    }
+  add_up_rows(rows, channels, x, squares, [=](T value, int64_t i) { return (value - mean[i]) * (value - mean[i]); });
 }
 
 template <class T>

@@ -108,6 +108,23 @@ TEST_CASE("batch_norm is exact far from zero, in every layout") {
   }
 }
 
+TEST_CASE("batch_norm of rows is exact where the first row lies far from the others") {
+  manual_seed(3);
+  for (int64_t rows : {5, 257, 4000}) {
+    Tensor x = randn({rows, 37}, float32);
+    std::fill_n(x.data<float>(), 37, 1e6F);
+    const Moments m(x);
+    const raw::Normalized n = train(x);
+    for (int64_t c = 0; c < 37; ++c) {
+      CHECK(n.mean[c].item() == Approx(m.mean[static_cast<size_t>(c)]).epsilon(1e-5));
+      CHECK(n.rstd[c].item() == Approx(1 / std::sqrt(m.var[static_cast<size_t>(c)] + 1e-5)).epsilon(1e-4));
+    }
+    x.data<float>()[37] = NAN;
+    CHECK(std::isnan(train(x).rstd[0].item()));
+    CHECK(!std::isnan(train(x).rstd[1].item()));
+  }
+}
+
 TEST_CASE("batch_norm keeps channels-last tensors so, and takes matrices and empty batches") {
   manual_seed(3);
   const Tensor x = randn({2, 3, 4, 5}, float64), lasts = raw::contiguous(x, MemoryFormat::channels_last);
