@@ -47,19 +47,23 @@ Tensor heaviside(const Tensor& x, double value) {
                 NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
 }
 
-constexpr auto relu_rule = [](const Backward& b, NoAttributes) -> Gradients {
-  if (!b.creates_graph()) return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
-  return {masked_fill(b.grad(), b.output() <= 0, 0)};
-};
-Tensor relu(const Tensor& x) {
-  return record("relu", {x}, raw::unary("relu", Unary::relu, x), Keep::output(), NoAttributes{}, relu_rule);
-}
-Tensor relu(Tensor&& x) {
-  Tensor y =
-      record("relu", {x}, raw::unary("relu", Unary::relu, std::move(x)), Keep::output(), NoAttributes{}, relu_rule);
-  x = Tensor();
+namespace {
+// Over x, if that is a temporary.
+template <class X>
+Tensor rectified(X&& x) {
+  Tensor y = record("relu", {x}, raw::unary("relu", Unary::relu, std::forward<X>(x)), Keep::output(), NoAttributes{},
+                    [](const Backward& b, NoAttributes) -> Gradients {
+                      if (!b.creates_graph())
+                        return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
+                      return {masked_fill(b.grad(), b.output() <= 0, 0)};
+                    });
+  if constexpr (!std::is_lvalue_reference_v<X>) x = Tensor();
   return y;
 }
+}  // namespace
+
+Tensor relu(const Tensor& x) { return rectified(x); }
+Tensor relu(Tensor&& x) { return rectified(std::move(x)); }
 
 Tensor relu6(const Tensor& x) {
   return record("relu6", {x}, raw::unary("relu6", Unary::clamp, x, 0, 6), Keep::output(), NoAttributes{},

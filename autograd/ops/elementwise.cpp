@@ -107,17 +107,21 @@ Tensor mul(const Tensor& a, const Tensor& b) {
                 });
 }
 
-constexpr auto scale_rule = [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; };
-Tensor mul(const Tensor& a, const Scalar& b) {
-  const Tensor x = number_operand(a, b);
-  return record("mul", {x}, raw::binary("mul", Binary::mul, x, b), Keep::nothing(), b, scale_rule);
-}
-Tensor mul(Tensor&& a, const Scalar& b) {
-  if (!a.is_floating()) return mul(std::as_const(a), b);
-  Tensor y = record("mul", {a}, raw::binary("mul", Binary::mul, std::move(a), b), Keep::nothing(), b, scale_rule);
-  a = Tensor();
+namespace {
+template <class A>
+Tensor scaled(A&& a, const Scalar& b) {
+  Tensor y = record("mul", {a}, raw::binary("mul", Binary::mul, std::forward<A>(a), b), Keep::nothing(), b,
+                    [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; });
+  if constexpr (!std::is_lvalue_reference_v<A>) a = Tensor();
   return y;
 }
+}  // namespace
+
+Tensor mul(const Tensor& a, const Scalar& b) {
+  const Tensor x = number_operand(a, b);
+  return scaled(x, b);
+}
+Tensor mul(Tensor&& a, const Scalar& b) { return a.is_floating() ? scaled(std::move(a), b) : mul(std::as_const(a), b); }
 
 Tensor div(const Tensor& a, const Tensor& b) {
   if (!alike(a, b) || !a.is_floating()) {
@@ -326,15 +330,17 @@ Tensor over(const char* op, Binary f, Tensor&& a, const Tensor& b, Tensor (*reco
 Tensor mul(Tensor&& a, const Tensor& b) { return over("mul", Binary::mul, std::move(a), b, mul); }
 Tensor div(Tensor&& a, const Tensor& b) { return over("div", Binary::div, std::move(a), b, div); }
 
-constexpr auto neg_rule = [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; };
-Tensor neg(const Tensor& x) {
-  return record("neg", {x}, raw::unary("neg", raw::Unary::neg, x), Keep::nothing(), NoAttributes{}, neg_rule);
-}
-Tensor neg(Tensor&& x) {
-  Tensor y =
-      record("neg", {x}, raw::unary("neg", raw::Unary::neg, std::move(x)), Keep::nothing(), NoAttributes{}, neg_rule);
-  x = Tensor();
+namespace {
+template <class X>
+Tensor negative(X&& x) {
+  Tensor y = record("neg", {x}, raw::unary("neg", raw::Unary::neg, std::forward<X>(x)), Keep::nothing(), NoAttributes{},
+                    [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
+  if constexpr (!std::is_lvalue_reference_v<X>) x = Tensor();
   return y;
 }
+}  // namespace
+
+Tensor neg(const Tensor& x) { return negative(x); }
+Tensor neg(Tensor&& x) { return negative(std::move(x)); }
 
 }  // namespace cotangent
