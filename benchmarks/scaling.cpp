@@ -135,11 +135,11 @@ void print(const Scaled& s, const std::vector<Point>& points) {
   }
 }
 
-/// The least size from which on a second thread saves at least a tenth of the time.
-int64_t two_threads_pay(const std::vector<Point>& points) {
+/// The least size from which on a second thread saves at least a tenth of the time, in words.
+std::string two_threads_pay(const Scaled& s, const std::vector<Point>& points) {
   size_t i = points.size();
   while (i > 0 && points[i - 1].milliseconds[1] <= 0.9 * points[i - 1].milliseconds[0]) --i;
-  return i < points.size() ? points[i].n : -1;
+  return i < points.size() ? std::to_string(points[i].n) + ' ' + s.size : "nowhere: not at the largest size either";
 }
 
 void summarise(const std::vector<Scaled>& chosen, const std::vector<std::vector<Point>>& points) {
@@ -149,10 +149,10 @@ void summarise(const std::vector<Scaled>& chosen, const std::vector<std::vector<
     const Scaled& s = chosen[i];
     if (points[i].size() < 2) continue;
     const Point &p = points[i][points[i].size() - 2], &q = points[i].back();
-    std::printf("%-20s %5g %9.2f %9.2f %8g %9.2f   %ld %s\n", s.name.c_str(), s.work_exponent,
+    std::printf("%-20s %5g %9.2f %9.2f %8g %9.2f   %s\n", s.name.c_str(), s.work_exponent,
                 exponent(p.milliseconds[0], q.milliseconds[0], s.factor),
                 exponent(p.milliseconds[1], q.milliseconds[1], s.factor), s.memory_exponent,
-                exponent(p.memory, q.memory, s.factor), static_cast<long>(two_threads_pay(points[i])), s.size.c_str());
+                exponent(p.memory, q.memory, s.factor), two_threads_pay(s, points[i]).c_str());
   }
 }
 
