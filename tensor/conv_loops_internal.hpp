@@ -19,20 +19,28 @@ const kernels::ConvLoops& loops() {
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /// Calls body(space, task) for each task; `work` is that of all of them. The tasks of a worker run one after another
-/// and share its `space` of so many elements, of which the first `cleared` ones are zero at first. A worker takes
-/// several neighbours at a time, for the sake of the memory that follows one another in them.
+/// and share its `space` of so many elements, of which the first `cleared` ones are zero at first. Each worker begins
+/// with its own neighbouring tasks, the same ones every time, whose memory its caches may still hold, and then helps
+/// the others.
 template <class T, class Body>
 void for_tasks(int64_t tasks, double work, int64_t size, int64_t cleared, Body&& body) {
-  const int64_t workers = work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks),
-                share = std::max<int64_t>(1, tasks / (8 * workers)), each = round_up(size, 64);
+  const int64_t workers = work < kSerialWork ? 1 : std::min<int64_t>(num_threads(), tasks), each = round_up(size, 64);
   const Tensor memory = make_tensor({workers * each}, dtype_of<T>);
   T* const all = memory.data<T>();
-  std::atomic<int64_t> next{0};
+  struct alignas(64) Share {  // on a line of the cache of its own
+    std::atomic<int64_t> next;
+  };
+  constexpr int64_t kMostShares = 32;
+  const int64_t n = std::min(workers, kMostShares);
+  Share shares[kMostShares];
+  for (int64_t i = 0; i < n; ++i) shares[i].next.store(tasks * i / n, std::memory_order_relaxed);
   parallel_chunks(workers, [&](int64_t w) {
     T* const space = all + w * each;
     std::memset(space, 0, static_cast<size_t>(cleared) * sizeof(T));
-    for (int64_t first; (first = next.fetch_add(share, std::memory_order_relaxed)) < tasks;)
-      for (int64_t t = first; t < std::min(first + share, tasks); ++t) body(space, t);
+    for (int64_t k = 0; k < n; ++k) {
+      const int64_t i = (w + k) % n, end = tasks * (i + 1) / n;
+      for (int64_t t; (t = shares[i].next.fetch_add(1, std::memory_order_relaxed)) < end;) body(space, t);
+    }
   });
 }
 
