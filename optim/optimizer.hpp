@@ -115,8 +115,8 @@ class GroupedOptimizer : public Optimizer {
  public:
   GroupedOptimizer(GroupedOptimizer&& other) : GroupedOptimizer(other.name_, other.check_) { *this = std::move(other); }
   GroupedOptimizer& operator=(GroupedOptimizer&& other) {
-    Optimizer::operator=(std::move(other));
     *parts_ = std::move(*other.parts_);
+    Optimizer::operator=(std::move(other));
     return *this;
   }
   ~GroupedOptimizer() override;  // defined outside, so that it is compiled with the optimizer and nowhere else

@@ -22,8 +22,8 @@ Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 Tensor unary(const char* op, Unary f, Tensor&& x, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
-/// A tensor like x, without a history: in its memory where nobody else holds x, and it is dense and not lent; else in new
-/// memory.
+/// A tensor like x, without a history: in its memory where nobody else holds x, and it is dense and not lent; else in
+/// new memory.
 Tensor in_place_of(const Tensor& x);
 /// The same into `y`, which may be an operand itself; operands broadcast to y's shape.
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p = 0, double q = 0);
