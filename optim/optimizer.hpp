@@ -91,6 +91,7 @@ class Fields {
   size_t count_ = 0, asked_ = 0;
 };
 
+/// What a grouped optimizer keeps: its groups, and what it remembers of each parameter.
 template <class Options, class State>
 struct GroupedParts {
   std::vector<Group<Options>> groups;

@@ -11,7 +11,8 @@
 struct TemporaryDirectory {
   std::filesystem::path path;
   TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "cotangent-XXXXXX").string();
+    const std::string unique(6, 'X');  // mkdtemp puts letters of its own in their place
+    std::string name = (std::filesystem::temp_directory_path() / ("cotangent-" + unique)).string();
     path = mkdtemp(name.data());
   }
   ~TemporaryDirectory() { std::filesystem::remove_all(path); }
