@@ -1,5 +1,5 @@
 #pragma once
-// Scaled dot-product attention. The layers around it, and the other kinds of attention, are in nn/attention.hpp.
+// Scaled dot-product attention. The layers around it, and the other kinds of attention, are in nn/attention/.
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {

@@ -1,6 +1,6 @@
 #pragma once
 // Attention by squared rectified scores, as in gated attention units, and its mixture with linear attention in chunks
-// (Hua et al., "Transformer Quality in Linear Time", arXiv:2202.10447). nn/gated_attention.hpp has the layers.
+// (Hua et al., "Transformer Quality in Linear Time", arXiv:2202.10447). nn/attention/gated.hpp has the layers.
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {

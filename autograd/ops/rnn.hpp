@@ -1,7 +1,7 @@
 #pragma once
-// Recurrent layers: one layer, in one direction, over a whole sequence. nn/rnn.hpp has the modules. The products with
-// the input, and the gradients of the weights, are one matrix product each for all steps; what is saved are the gates.
-// Low-precision floats compute in float32.
+// Recurrent layers: one layer, in one direction, over a whole sequence. nn/sequence/rnn.hpp has the modules. The
+// products with the input, and the gradients of the weights, are one matrix product each for all steps; what is saved
+// are the gates. Low-precision floats compute in float32.
 //
 // x is (T, N, I): T steps of a batch of N with I features. H is the number of hidden units, and a state is (N, H);
 // undefined, it is 0. `reverse` runs from the last step to the first; output[t] still belongs to x[t]. A ShapeError

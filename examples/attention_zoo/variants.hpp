@@ -1,6 +1,6 @@
 // The animals of the zoo: every attention of the library, a line each.
 #pragma once
-#include <cotangent/nn/attention.hpp>
+#include <cotangent/nn/attention/attention.hpp>
 #include <functional>
 #include <string>
 #include <vector>

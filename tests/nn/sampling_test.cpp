@@ -5,8 +5,8 @@
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/embedding.hpp>
-#include <cotangent/nn/multihead_attention.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/print.hpp>
 #include <cotangent/tests/values.hpp>

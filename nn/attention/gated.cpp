@@ -1,0 +1,211 @@
+#include <cotangent/nn/attention/gated.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/init.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::nn {
+namespace {
+
+int64_t checked(const char* name, const char* what, int64_t size) {
+  if (size < 1) fail<ValueError>("[{}] {} {}; it must be 1 at least", name, what, size);
+  return size;
+}
+
+Tensor small(const Shape& shape, Dtype dtype) { return init::normal_(empty(shape, dtype), 0, 0.02); }
+
+/// y = x W^T where y has `gain` times the deviation of x.
+Linear scaled_linear(int64_t in, int64_t out, double gain, Dtype dtype) {
+  Linear layer(in, out, {.bias = false, .dtype = dtype});
+  init::normal_(layer.weight, 0, gain / std::sqrt(static_cast<double>(in)));
+  return layer;
+}
+
+/// Of the two maps of squared rectified scores, what makes a score 1 where z is 0: (beta . beta) / sqrt(s).
+Tensor first_offsets(int64_t maps, int64_t key_width, Dtype dtype) {
+  const Tensor beta = zeros({maps, key_width}, dtype);
+  narrow(beta, 0, 0, 2).fill_(std::pow(static_cast<double>(key_width), -0.25));
+  return beta;
+}
+
+/// (R_i a) . (R_j b) at the distances i - j of first, first + 1, ...: R turns dimensions c and c + s/2 by the angle of
+/// RoPE, so that it is a sum of waves.
+Tensor rotary_bias(const Tensor& a, const Tensor& b, int64_t first, int64_t count) {
+  const int64_t half = a.size(0) / 2;
+  const Tensor x = narrow(a, 0, 0, half), y = narrow(a, 0, half, half), u = narrow(b, 0, 0, half),
+               v = narrow(b, 0, half, half);
+  const Tensor rate = exp(arange(0, half, 1, float64) * (-std::log(10000.0) / static_cast<double>(half)));
+  const Tensor angle = outer(arange(first, first + count, 1, float64), rate);
+  return matmul(to(cos(angle), a.dtype()), x * u + y * v) + matmul(to(sin(angle), a.dtype()), x * v - y * u);
+}
+
+}  // namespace
+
+// ---- what both have ----
+
+GatedAttention::GatedAttention(const char* name, int64_t width, int64_t expanded_, int64_t key_width_, int64_t maps,
+                               bool causal, const AnyPosition& encoding, Dtype dtype)
+    : Attention(checked(name, "a width of", width), causal),
+      expanded(checked(name, "an expanded width of", expanded_ == 0 ? 2 * width : expanded_)),
+      key_width(checked(name, "a key_width of", key_width_)),
+      in_proj(scaled_linear(width, 2 * expanded + key_width, 1, dtype)),
+      out_proj(scaled_linear(expanded, width, 0.01, dtype)),
+      gamma(init::normal_(empty({maps, key_width}, dtype), 1, 0.02)),
+      beta(first_offsets(maps, key_width, dtype)),
+      positions(encoding) {}
+
+std::string GatedAttention::settings() const {
+  return fmt::format("{}, expanded = {}, key_width = {}{}", width(), expanded, key_width,
+                     causal() ? ", causal = true" : "");
+}
+
+Tensor GatedAttention::run(const Tensor& x, const MapsCall& call) {
+  const Tensors parts = split(silu(in_proj(x)), {expanded, expanded, key_width}, 2);
+  Tensors maps;
+  for (int64_t i = 0; i < gamma.size(0); ++i) {
+    const Tensor map = unsqueeze(parts[2] * select(gamma, 0, i) + select(beta, 0, i), 1);
+    maps.push_back(!positions ? map : i % 2 == 0 ? positions->query(map, call.start) : positions->key(map, call.start));
+  }
+  return out_proj(parts[0] * squeeze(attend(maps, unsqueeze(parts[1], 1), call), 1));
+}
+
+Tensor GatedAttention::parallel(const Tensor& x, const SequenceCall& call) {
+  if (call.memory.defined())
+    fail<ValueError>("[{}] takes no memory: queries, keys and gates share one map of x", type_name());
+  return run(x, {.mask = call.mask, .key_mask = call.key_mask});
+}
+Tensor GatedAttention::advance(const Tensor& x, StreamState& state, const Tensor& key_mask) {
+  return run(x, {.start = state.length, .key_mask = key_mask, .state = &state.tensors});
+}
+
+// ---- GatedAttentionUnit ----
+
+GatedAttentionUnit::GatedAttentionUnit(int64_t width, const GatedAttentionUnitOptions& o)
+    : GatedAttention("GatedAttentionUnit", width, o.expanded, o.key_width, 2, o.causal, o.positions, o.dtype),
+      length(o.length),
+      max_length(checked("GatedAttentionUnit", "a max_length of", o.max_length)),
+      weights(o.weights) {
+  if (weights == GatedWeights::softmax) init::zeros_(beta);  // it has a gradient at any score
+  if (length < 0) fail<ValueError>("[GatedAttentionUnit] a length of {}; it can't be negative", length);
+  if (!o.relative_bias) return;
+  if (max_length < 512) {
+    bias_table = small({2 * max_length - 1}, o.dtype);
+    return;
+  }
+  if (key_width % 2 != 0)
+    fail<ValueError>("[GatedAttentionUnit] a rotary bias of width {}; it turns pairs, so the key_width must be even",
+                     key_width);
+  bias_a = small({key_width}, o.dtype);
+  bias_b = small({key_width}, o.dtype);
+}
+
+bool GatedAttentionUnit::has(SequenceForm form) const {
+  const bool by_length = weights == GatedWeights::squared_relu || weights == GatedWeights::squared_relu_by_length;
+  return form == SequenceForm::parallel || (causal() && (length > 0 || !by_length));
+}
+
+Tensor GatedAttentionUnit::score_bias(int64_t queries, int64_t keys, int64_t start) const {
+  const int64_t count = queries + keys - 1, first = start - (keys - 1);
+  Tensor bias = nn::score_bias(positions, queries, keys, start, 1, gamma.dtype());
+  Tensor own;
+  if (bias_table.defined() && count > 0) {
+    if (std::max(start + queries, keys) > max_length)
+      fail<ValueError>("[GatedAttentionUnit] {} positions; the table of its bias ends at max_length = {}",
+                       std::max(start + queries, keys), max_length);
+    own = toeplitz(narrow(bias_table, 0, first + max_length - 1, count), queries, keys);
+  } else if (bias_a.defined() && count > 0) {
+    own = toeplitz(rotary_bias(bias_a, bias_b, first, count), queries, keys);
+  }
+  return combine_masks(own, bias);
+}
+
+Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& values, const MapsCall& call) {
+  const Tensor& q = maps[0];
+  Tensor k = maps[1], v = values, kept = call.key_mask;
+  if (call.state) {
+    Tensors& cache = *call.state;
+    k = cat({cache[0], k}, 2);
+    v = cat({cache[1], v}, 2);
+    kept = cat({cache[2], kept.defined() ? kept : ones({v.size(0), q.size(2)}, boolean)}, 1);
+    cache = {k, v, kept};
+  }
+  Tensor bias = score_bias(q.size(2), k.size(2), call.start), seen = call.mask;
+  if (seen.defined() && seen.dtype() != boolean) {
+    bias = combine_masks(bias, seen);
+    seen = Tensor();
+  }
+  if (weights == GatedWeights::softmax) {
+    const Tensor keys = kept.defined() ? unsqueeze(unsqueeze(kept, 1), 1) : kept;
+    return scaled_dot_product_attention(q, k, v,
+                                        {.mask = combine_masks(combine_masks(seen, keys), bias), .causal = causal()});
+  }
+  const ReluNorm norm = weights == GatedWeights::squared_relu             ? ReluNorm::length
+                        : weights == GatedWeights::squared_relu_by_length ? ReluNorm::squared_length
+                                                                          : ReluNorm::row;
+  return squared_relu_attention(
+      q, k, v, {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_padding = kept});
+}
+
+// tensors {keys (B, 1, T, s), values (B, 1, T, e), which are no padding (B, T)}
+StreamState GatedAttentionUnit::begin(int64_t batch) {
+  const Dtype dtype = gamma.dtype();
+  return {.tensors = {empty({batch, 1, 0, key_width}, dtype), empty({batch, 1, 0, expanded}, dtype),
+                      empty({batch, 0}, boolean)}};
+}
+
+// ---- MixedChunkAttention ----
+
+MixedChunkAttention::MixedChunkAttention(int64_t width, const MixedChunkAttentionOptions& o)
+    : GatedAttention("MixedChunkAttention", width, o.expanded, o.key_width, 4, o.causal, o.positions, o.dtype),
+      size(checked("MixedChunkAttention", "a chunk size of", o.size)),
+      norm(o.norm),
+      local(o.local),
+      global(o.global) {
+  if (adds_to_scores(positions, 1, o.dtype))
+    fail<ValueError>(
+        "[MixedChunkAttention] takes no positions that add to scores: its linear part has none; rotary positions or "
+        "relative_bias will do");
+  if (o.relative_bias) bias_table = small({2 * size - 1}, o.dtype);
+}
+
+std::string MixedChunkAttention::settings() const {
+  return fmt::format("{}, size = {}", GatedAttention::settings(), size);
+}
+
+Tensor MixedChunkAttention::attend(const Tensors& maps, const Tensor& v, const MapsCall& call) {
+  if (call.mask.defined())
+    fail<ValueError>("[MixedChunkAttention] takes no mask, since it forms no matrix of scores; a key_mask hides keys");
+  const MixedChunkOptions o{.causal = causal(),
+                            .chunk = size,
+                            .norm = norm,
+                            .local = local,
+                            .global = global,
+                            .bias = bias_table.defined() ? toeplitz(bias_table, size, size) : Tensor(),
+                            .key_padding = call.key_mask};
+  if (!call.state) return mixed_chunk_attention(maps[0], maps[1], maps[2], maps[3], v, o);
+  Tensors& kept = *call.state;
+  MixedChunkState sums{kept[0], kept[1], kept[2], kept[3], call.start};
+  const Tensor y = mixed_chunk_attention(maps[0], maps[1], maps[2], maps[3], v, o, &sums);
+  kept = {sums.kv, sums.k_quad, sums.k_lin, sums.v};
+  return y;
+}
+
+StreamState MixedChunkAttention::begin(int64_t batch) {
+  const Dtype dtype = gamma.dtype();
+  const Tensor keys = empty({batch, 1, 0, key_width}, dtype);
+  return {
+      .tensors = {zeros({batch, 1, key_width, expanded}, dtype), keys, keys, empty({batch, 1, 0, expanded}, dtype)}};
+}
+
+}  // namespace cotangent::nn

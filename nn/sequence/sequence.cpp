@@ -1,0 +1,127 @@
+#include <cotangent/nn/sequence/sequence.hpp>
+
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::nn {
+namespace {
+
+constexpr const char* name_of(SequenceForm form) {
+  return form == SequenceForm::parallel ? "parallel" : form == SequenceForm::chunked ? "chunked" : "recurrent";
+}
+
+}  // namespace
+
+// ---- checks ----
+
+void SequenceLayer::check_input(const Tensor& x) const {
+  if (x.rank() != 3 || x.size(2) != width_)
+    fail<ShapeError>("[{}] x has shape {}; it must be (B, T, {})", type_name(), x.shape(), width_);
+}
+
+void SequenceLayer::check_key_mask(const Tensor& key_mask, const Tensor& keys) const {
+  if (!key_mask.defined()) return;
+  if (key_mask.dtype() != boolean)
+    fail<DTypeError>("[{}] the key_mask is {}; it must be bool, false for the keys that nobody may see", type_name(),
+                     key_mask.dtype());
+  if (key_mask.shape() != Shape{keys.size(0), keys.size(1)})
+    fail<ShapeError>("[{}] the key_mask has shape {}; with keys of {} it must be {}", type_name(), key_mask.shape(),
+                     keys.shape(), Shape{keys.size(0), keys.size(1)});
+}
+
+void SequenceLayer::check_cross() const {
+  if (causal_)
+    fail<ValueError>("[{}] is causal, and a memory has no order with x; make it with causal = false", type_name());
+}
+
+// ---- forms ----
+
+Tensor SequenceLayer::operator()(const Tensor& x, const SequenceCall& call) {
+  return detail::within(*this, [&] { return forward(x, call); });
+}
+
+Tensor SequenceLayer::forward(const Tensor& x, const SequenceCall& call) {
+  check_input(x);
+  const bool cross = call.memory.defined();
+  if (cross) {
+    if (call.memory.rank() != 3 || call.memory.size(0) != x.size(0) || call.memory.size(2) != width_)
+      fail<ShapeError>("[{}] the memory has shape {}; with x of {} it must be ({}, Tk, {})", type_name(),
+                       call.memory.shape(), x.shape(), x.size(0), width_);
+    check_cross();
+  }
+  check_key_mask(call.key_mask, cross ? call.memory : x);
+  if (call.form == SequenceForm::parallel) return parallel(x, call);
+  if (!has(call.form))
+    fail<ValueError>("[{}] has no {} form{}", type_name(), name_of(call.form),
+                     causal_ ? "" : " without causal = true: a token's output would depend on those after it");
+  if (cross || call.mask.defined())
+    fail<ValueError>("[{}] the {} form takes no {}; take the parallel form", type_name(), name_of(call.form),
+                     cross ? "memory" : "mask but the key_mask");
+  if (call.chunk < 1) fail<ValueError>("[{}] chunks of {} tokens; take 1 at least", type_name(), call.chunk);
+  return call.form == SequenceForm::chunked ? chunked(x, call) : recurrent(x, call);
+}
+
+Tensor SequenceLayer::chunked(const Tensor& x, const SequenceCall& call) { return by_steps(x, call, call.chunk); }
+Tensor SequenceLayer::recurrent(const Tensor& x, const SequenceCall& call) { return by_steps(x, call, 1); }
+
+Tensor SequenceLayer::by_steps(const Tensor& x, const SequenceCall& call, int64_t size) {
+  if (x.size(1) == 0) return parallel(x, call);
+  StreamState state = begin(x.size(0));
+  Tensors outputs;
+  for (int64_t t = 0; t < x.size(1); t += size)
+    outputs.push_back(step(slice(x, 1, t, t + size), state,
+                           call.key_mask.defined() ? slice(call.key_mask, 1, t, t + size) : Tensor()));
+  return cat(outputs, 1);
+}
+
+// ---- streaming ----
+
+StreamState SequenceLayer::start(int64_t batch) {
+  return detail::within(*this, [&] {
+    if (!has(SequenceForm::recurrent))
+      fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),
+                       causal_ ? "" : ": without causal = true a token's output depends on those after it");
+    if (batch < 1) fail<ValueError>("[{}] a batch of {}; it must be 1 at least", type_name(), batch);
+    return begin(batch);
+  });
+}
+
+StreamState SequenceLayer::start_cross(const Tensor& memory, const Tensor& key_mask) {
+  return detail::within(*this, [&] {
+    check_cross();
+    check_input(memory);
+    check_key_mask(key_mask, memory);
+    StreamState state = begin_cross(memory, key_mask);
+    state.cross = true;
+    return state;
+  });
+}
+
+Tensor SequenceLayer::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
+  return detail::within(*this, [&] {
+    check_input(x);
+    for (const Tensor& t : state.tensors)
+      if (t.size(0) != x.size(0))
+        fail<ShapeError>("[{}] x {} comes with a state for a batch of {}; start() makes one", type_name(), x.shape(),
+                         t.size(0));
+    if (state.cross && key_mask.defined())
+      fail<ValueError>("[{}] a step to a memory takes no key_mask; start_cross() does", type_name());
+    check_key_mask(key_mask, x);
+    StreamState next = state;  // an error halfway must not leave a stack half advanced
+    Tensor y = advance(x, next, key_mask);
+    next.length += x.size(1);
+    state = std::move(next);
+    return y;
+  });
+}
+
+StreamState SequenceLayer::begin(int64_t) { fail<ValueError>("[{}] can't take a sequence step by step", type_name()); }
+StreamState SequenceLayer::begin_cross(const Tensor&, const Tensor&) {
+  fail<ValueError>("[{}] can't attend to a memory step by step", type_name());
+}
+Tensor SequenceLayer::advance(const Tensor&, StreamState&, const Tensor&) {
+  fail<ValueError>("[{}] can't take a sequence step by step", type_name());
+}
+
+}  // namespace cotangent::nn

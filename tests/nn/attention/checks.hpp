@@ -1,0 +1,64 @@
+#pragma once
+// What holds for every causal attention layer that streams.
+#include <catch2/catch.hpp>
+
+#include <cotangent/nn/attention/attention.hpp>
+#include <cotangent/nn/attention/multihead.hpp>
+#include <cotangent/nn/init.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+
+#include "../../autograd/sequences.hpp"
+
+namespace cotangent {
+
+/// In float64 and evaluation mode, with parameters far from their starting values.
+template <class Layer>
+Layer prepared(Layer layer) {
+  Generator g(11);
+  layer.to(float64);
+  layer.eval();
+  for (Tensor& p : layer.parameters()) normal_(p, 0.1, 0.6, g);
+  return layer;
+}
+
+inline Tensor sequence(int64_t length, int64_t width, uint64_t seed = 12) {
+  Generator g(seed);
+  return randn({2, length, width}, float64, g);
+}
+
+/// All forms agree, with and without padding; so do steps of 7, 1 and 5 tokens; nothing looks ahead by one bit.
+template <class Layer>
+void check_causal_layer(Layer given) {
+  Layer layer = prepared(given);
+  INFO(to_string(layer));
+  const Tensor x = sequence(13, layer.width());
+  Tensor key_mask = ones({2, 13}, boolean);
+  for (int64_t t : {0, 1, 2, 9}) key_mask[1][t].fill_(false);
+  for (const Tensor& mask : {Tensor(), key_mask}) {
+    const Tensor whole = layer(x, {.key_mask = mask});
+    CHECK(largest_difference(layer(x, {.key_mask = mask, .form = nn::SequenceForm::recurrent}), whole) < 1e-10);
+    for (int64_t chunk : {1, 4, 64})
+      CHECK(largest_difference(layer(x, {.key_mask = mask, .form = nn::SequenceForm::chunked, .chunk = chunk}), whole) <
+            1e-10);
+    nn::StreamState state = layer.start(2);
+    const Tensor parts = in_parts({7, 1, 5}, 1, [&](int64_t first, int64_t count) {
+      return layer.step(x.narrow(1, first, count), state, mask.defined() ? mask.narrow(1, first, count) : Tensor());
+    });
+    CHECK(largest_difference(parts, whole) < 1e-10);
+    CHECK(state.length == 13);
+  }
+  check_causal(x, 1, [&](const Tensor& y) { return layer(y); });
+  check_causal(x, 1, [&](const Tensor& y) { return layer(y, {.form = nn::SequenceForm::chunked, .chunk = 4}); });
+  CHECK(layer(x.narrow(1, 0, 1)).shape() == Shape{2, 1, layer.width()});
+}
+
+/// The parameters that multi-head attention has under the same names.
+template <class Layer>
+nn::MultiHeadAttention same_projections(const Layer& layer, bool causal) {
+  nn::MultiHeadAttention dense(layer.width(), layer.heads, {.causal = causal, .dtype = float64});
+  dense.load_state_dict(layer.state_dict(), false);
+  return dense;
+}
+
+}  // namespace cotangent

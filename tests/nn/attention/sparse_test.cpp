@@ -1,0 +1,86 @@
+#include <cotangent/nn/attention/sparse.hpp>
+
+#include "checks.hpp"
+
+using namespace cotangent;
+using enum cotangent::SparsePattern;
+using nn::DiagWeights;
+
+namespace {
+
+template <class Layer>
+void check_masked(Layer given, const Tensor& mask, bool causal) {
+  Layer layer = prepared(given);
+  nn::MultiHeadAttention dense = same_projections(layer, causal);
+  const Tensor x = sequence(13, layer.width()).requires_grad_();
+  const Tensor y = layer(x), expected = dense(x, {.mask = mask});
+  CHECK(largest_difference(y, expected) < 1e-12);
+  CHECK(largest_difference(grad({sum(square(y))}, {x})[0], grad({sum(square(expected))}, {x})[0]) < 1e-11);
+  const Tensor w = grad({sum(square(layer(x)))}, {layer.in_proj_weight})[0];
+  CHECK(largest_difference(w, grad({sum(square(dense(x, {.mask = mask})))}, {dense.in_proj_weight})[0]) < 1e-10);
+}
+
+}  // namespace
+
+TEST_CASE("SparseAttention and DiagAttention: forms, streams and causality") {
+  for (SparsePattern pattern : {local, blocks, atrous, combined, fixed})
+    check_causal_layer(
+        nn::SparseAttention(8, 2, {.pattern = pattern, .window = 3, .stride = 4, .summary = 1, .causal = true}));
+  check_causal_layer(
+      nn::SparseAttention(8, 4, {.pattern = blocks, .odd_heads = summary, .stride = 4, .summary = 2, .causal = true}));
+  for (DiagWeights weights : {DiagWeights::softmax, DiagWeights::relu})
+    check_causal_layer(nn::DiagAttention(8, 2, {.block = 5, .weights = weights, .causal = true}));
+}
+
+TEST_CASE("SparseAttention is multi-head attention under the mask, with its gradients") {
+  for (bool causal : {false, true})
+    for (SparsePattern pattern : {local, blocks, atrous, combined, summary, fixed}) {
+      const SparseOptions o{.pattern = pattern, .window = 2, .stride = 3, .summary = 2, .causal = causal};
+      check_masked(
+          nn::SparseAttention(8, 2, {.pattern = pattern, .window = 2, .stride = 3, .summary = 2, .causal = causal}),
+          sparse_mask(13, 13, o), causal);
+    }
+}
+
+TEST_CASE("even and odd heads may have different patterns") {
+  const SparseOptions even{.pattern = local, .window = 2, .stride = 3, .causal = true},
+      odd{.pattern = atrous, .window = 2, .stride = 3, .causal = true};
+  const Tensor a = sparse_mask(13, 13, even), b = sparse_mask(13, 13, odd);
+  check_masked(nn::SparseAttention(8, 4, {.odd_heads = atrous, .window = 2, .stride = 3, .causal = true}),
+               unsqueeze(stack({a, b, a, b}), 0), true);
+}
+
+TEST_CASE("DiagAttention is multi-head attention in blocks, and all of it for wide ones") {
+  for (bool causal : {false, true}) {
+    const SparseOptions o{.pattern = blocks, .stride = 4, .causal = causal};
+    check_masked(nn::DiagAttention(8, 2, {.block = 4, .causal = causal}), sparse_mask(13, 13, o), causal);
+    for (int64_t wide : {13, 64})
+      check_masked(nn::DiagAttention(8, 2, {.block = wide, .causal = causal}), Tensor(), causal);
+  }
+}
+
+TEST_CASE("the caches of windows and blocks do not grow") {
+  nn::SparseAttention window(8, 2, {.window = 3, .causal = true});
+  nn::DiagAttention diag(8, 2, {.block = 4, .causal = true});
+  nn::StreamState a = window.start(2), b = diag.start(2);
+  const Tensor x = randn({2, 1, 8});
+  for (int t = 1; t <= 11; ++t) {
+    window.step(x, a);
+    diag.step(x, b);
+    CHECK(a.tensors[0].size(2) == std::min(t, 3));
+    CHECK(b.tensors[0].size(2) == t % 4);
+  }
+}
+
+TEST_CASE("sparse attention layers refuse what they have no way to do") {
+  const Tensor x = randn({1, 4, 8});
+  CHECK_THROWS_WITH(nn::SparseAttention(8, 2, {.window = -1}), Catch::Contains("a window of -1"));
+  CHECK_THROWS_WITH(nn::SparseAttention(8, 2, {.pattern = atrous, .stride = 0}), Catch::Contains("a stride of 0"));
+  CHECK_THROWS_WITH(nn::SparseAttention(8, 1, {.odd_heads = atrous}), Catch::Contains("must be even"));
+  CHECK_THROWS_WITH(nn::SparseAttention(8, 3), Catch::Contains("[SparseAttention] 3 heads"));
+  CHECK_THROWS_WITH(nn::DiagAttention(8, 2, {.block = 0}), Catch::Contains("blocks of 0"));
+  nn::SparseAttention layer(8, 2);
+  CHECK_THROWS_WITH(layer(x, {.memory = randn({1, 5, 8})}), Catch::Contains("a memory of 5 keys"));
+  CHECK_THROWS_WITH(layer(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
+  CHECK_THROWS_WITH(layer(x, {.form = nn::SequenceForm::recurrent}), Catch::Contains("no recurrent form"));
+}

@@ -1,0 +1,227 @@
+#include <cotangent/nn/attention/transformer.hpp>
+
+#include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/attention/multihead.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
+
+#include "../../check_gradients.hpp"
+#include "../../json.hpp"
+
+using namespace cotangent;
+
+namespace {
+
+/// A list of whole numbers is bool.
+Tensor mask_of(const Json& packed) {
+  const Tensor x = unpacked(packed);
+  return packed[1][0].is_integer() ? x.to(boolean) : x;
+}
+
+/// A case of the reference: its inputs by name.
+struct Case {
+  explicit Case(const Json& test) : data(test) {
+    for (const auto& [name, packed] : test["inputs"].items()) inputs.add(name, unpacked(packed).requires_grad_());
+    for (const auto& [name, packed] : test["masks"].items()) masks.add(name, mask_of(packed));
+  }
+  nn::StateDict state() const {
+    nn::StateDict result;
+    for (const auto& [name, packed] : data["parameters"].items()) result.add(name, unpacked(packed));
+    return result;
+  }
+  template <class Option>
+  Option get(const char* name, Option otherwise) const {
+    return data.value(name, otherwise);
+  }
+  Json data;
+  nn::StateDict inputs, masks;
+};
+
+/// Runs f(module) with the weights of the case, and compares value and gradients.
+template <class M, class F>
+void compare(const Case& test, M module, F f) {
+  module.to(float64);
+  const nn::LoadReport report = module.load_state_dict(test.state());
+  CHECK(report.matched.size() == test.data["parameters"].size());
+  const Tensor y = f(module);
+  CHECK(close(y, unpacked(test.data["y"]), 1e-10));
+  y.backward(unpacked(test.data["dy"]));
+  auto check_gradient = [&](const std::string& name, const Tensor& x) {
+    INFO(name);
+    CHECK(close(x.grad(), unpacked(test.data["gradients"][name]), 1e-10));
+  };
+  for (const auto& [name, x] : test.inputs) check_gradient(name, x);
+  for (const auto& [name, p] : module.named_parameters()) check_gradient(name, p);
+}
+
+nn::TransformerLayerOptions options_of(const Case& test) {
+  return {.inner = 3,
+          .dropout = 0,
+          .activation = nn::activation_named(test.get<std::string>("activation", "relu")),
+          .norm_first = test.get("norm_first", false),
+          .bias = test.get("bias", true)};
+}
+
+nn::MultiHeadAttention attention(bool causal = true) { return {4, 2, {.causal = causal, .dtype = float64}}; }
+
+}  // namespace
+
+TEST_CASE("attention and transformer layers equal PyTorch's, gradients included") {
+  const Json data("transformer.json");
+  CHECK(data.size() == 12);
+  for (size_t n = 0; n < data.size(); ++n) {
+    const Case test(data[n]);
+    const auto name = test.get<std::string>("name", "");
+    INFO(n << ": " << name);
+    auto input = [&](const char* key) { return test.inputs.get(key); };
+    auto mask = [&](const char* key) { return test.masks.get(key); };
+    if (name == "attention") {
+      const bool causal = test.get("causal", false);
+      compare(test, nn::MultiHeadAttention(4, 2, {.causal = causal, .bias = test.get("bias", true)}), [&](auto& m) {
+        return m(input("x"),
+                 {.memory = input("memory"), .key_mask = mask("key_mask"), .mask = causal ? Tensor() : mask("mask")});
+      });
+    } else if (name == "encoder_layer") {
+      compare(test, nn::TransformerEncoderLayer(4, 2, options_of(test)),
+              [&](auto& m) { return m(input("x"), {.key_mask = mask("key_mask")}); });
+    } else if (name == "decoder_layer") {
+      compare(test, nn::TransformerDecoderLayer(4, 2, options_of(test)), [&](auto& m) {
+        return m(input("x"), input("memory"),
+                 {.key_mask = mask("key_mask"), .memory_key_mask = mask("memory_key_mask")});
+      });
+    } else {
+      compare(
+          test, nn::Transformer(4, 2, {.encoder_layers = 2, .decoder_layers = 1, .layer = options_of(test)}),
+          [&](auto& m) { return m(input("source"), input("target"), {.source_key_mask = mask("source_key_mask")}); });
+    }
+  }
+}
+
+TEST_CASE("a stack of causal layers streams") {
+  auto layer = [] {
+    return nn::TransformerEncoderLayer(
+        nn::MultiHeadAttention(8, 2, {.kv_heads = 1, .causal = true, .positions = nn::Rotary(), .dtype = float64}),
+        {.inner = 6, .dropout = 0, .activation = nn::Activation::swiglu, .norm_first = true, .dtype = float64});
+  };
+  nn::TransformerEncoder blocks(nn::repeat(2, layer), nn::LayerNorm(8, {.dtype = float64}));
+  const Tensor x = randn({2, 13, 8}, float64), y = blocks(x);
+  nn::StreamState state = blocks.start(2);
+  CHECK(close(cat({blocks.step(x.narrow(1, 0, 7), state), blocks.step(x.narrow(1, 7, 1), state),
+                   blocks.step(x.narrow(1, 8, 5), state)},
+                  1),
+              y));
+  CHECK(state.length == 13);
+  CHECK(close(blocks(x, {.form = nn::SequenceForm::recurrent}), y));
+  CHECK(close(blocks(x, {.form = nn::SequenceForm::chunked, .chunk = 5}), y));
+  CHECK(blocks.causal());
+
+  // an error in the second layer leaves the state as it was
+  nn::StreamState broken = blocks.start(2);
+  broken.layers[1].layers[0].tensors[0] = ones({3, 1, 0, 4}, float64);
+  CHECK_THROWS_WITH(blocks.step(x, broken), Catch::EndsWith("(in layers.1.self_attn)"));
+  CHECK(broken.layers[0].length == 0);
+  nn::StreamState other = layer().start(2);
+  CHECK_THROWS_WITH(blocks.step(x, other), Catch::Contains("a state of 1 parts for 2"));
+}
+
+TEST_CASE("a decoder streams, and sees no padding of the source") {
+  const nn::TransformerLayerOptions layer{.inner = 6, .dropout = 0, .dtype = float64};
+  nn::Transformer model(4, 2, {.encoder_layers = 1, .decoder_layers = 2, .layer = layer});
+  const Tensor source = randn({2, 5, 4}, float64), target = randn({2, 6, 4}, float64);
+  const Tensor seen = tensor({{1, 1, 1, 1, 1}, {1, 1, 1, 0, 0}}, boolean);
+  const Tensor y = model(source, target, {.source_key_mask = seen});
+  CHECK(close(y[1], model(source.narrow(1, 0, 3), target)[1]));
+  nn::StreamState state = model.start(source, seen);
+  CHECK(close(cat({model.step(target.narrow(1, 0, 3), state), model.step(target.narrow(1, 3, 1), state),
+                   model.step(target.narrow(1, 4, 2), state)},
+                  1),
+              y));
+  CHECK(state.length == 6);
+}
+
+TEST_CASE("the feed-forward takes any activation, or is left out") {
+  for (nn::Activation f : nn::all_activations()) {
+    nn::TransformerEncoderLayer layer(4, 2, {.inner = 6, .activation = f});
+    CHECK(layer.linear1->weight.size(0) == (nn::is_gated(f) ? 12 : 6));
+    CHECK(layer(ones({1, 2, 4})).shape() == Shape{1, 2, 4});
+  }
+  nn::TransformerEncoderLayer bare(attention(), {.inner = 0, .dropout = 0, .dtype = float64});
+  CHECK_FALSE(bare.state_dict().contains("linear1.weight"));
+  CHECK_FALSE(bare.state_dict().contains("norm2.weight"));
+  const Tensor x = randn({1, 3, 4}, float64);
+  CHECK(close(bare(x), bare.norm1(x + bare.self_attn(x))));
+  CHECK(bare.settings() == "4, inner = 0, relu");
+  CHECK(nn::TransformerDecoderLayer(4, 2, {.inner = 6, .norm_first = true}).settings() ==
+        "4, inner = 6, relu, norm_first = true");
+}
+
+TEST_CASE("dropout acts in training only") {
+  nn::TransformerEncoderLayer layer(4, 2, {.inner = 6, .dropout = 0.5});
+  const Tensor x = randn({2, 3, 4});
+  CHECK_FALSE(equal(layer(x), layer(x)));
+  layer.eval();
+  CHECK(equal(layer(x), layer(x)));
+  nn::TransformerDecoderLayer decoder(4, 2, {.inner = 6, .dropout = 0.5});
+  CHECK_FALSE(equal(decoder(x, x), decoder(x, x)));
+  decoder.eval();
+  CHECK(equal(decoder(x, x), decoder(x, x)));
+}
+
+TEST_CASE("a Transformer starts as PyTorch's") {
+  nn::Transformer model(8, 2, {.encoder_layers = 1, .decoder_layers = 1, .layer = {.inner = 300}});
+  double largest = 0;
+  for (double v : model.encoder.layers[0].linear1->weight.to_vector<double>()) largest = std::max(largest, v);
+  CHECK(largest <= std::sqrt(6.0 / 308));
+  CHECK(largest > 0.9 * std::sqrt(6.0 / 308));
+  CHECK(nn::Transformer(8, 2, {.encoder_layers = 1, .decoder_layers = 1}).decoder.layers[0].linear2.weight.size(1) ==
+        2048);
+}
+
+TEST_CASE("transformer layers say what does not fit") {
+  const Tensor x = ones({1, 3, 4});
+  nn::TransformerEncoderLayer layer(4, 2, {.inner = 6});
+  CHECK_THROWS_WITH(layer(x, {.memory = x}), Catch::Contains("takes no memory; TransformerDecoderLayer does"));
+  CHECK_THROWS_WITH(layer.start(1), Catch::Contains("without causal = true"));
+  CHECK_THROWS_WITH(layer(x, {.form = nn::SequenceForm::recurrent}), Catch::Contains("has no recurrent form"));
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(nn::AnyAttention()), Catch::Contains("an empty attention"));
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 3), Catch::Contains("the heads must divide the width"));
+  CHECK_THROWS_AS(nn::TransformerEncoderLayer(4, 2, {.inner = -1}), ValueError);
+  CHECK_THROWS_WITH(nn::TransformerEncoder({}), Catch::Contains("no layers"));
+  CHECK_THROWS_WITH(nn::TransformerDecoder({}), Catch::Contains("no layers"));
+  CHECK_THROWS_WITH(nn::TransformerDecoderLayer(attention(), nn::MultiHeadAttention(8, 2)),
+                    Catch::Contains("attentions of widths 4 and 8"));
+  nn::TransformerDecoderLayer decoder(4, 2, {.inner = 6});
+  CHECK_THROWS_WITH(decoder(x, ones({1, 3, 5})), Catch::EndsWith("(in multihead_attn)"));
+  CHECK_THROWS_WITH(decoder.start(ones({3, 5})), Catch::EndsWith("(in multihead_attn)"));
+  nn::StreamState none;
+  CHECK_THROWS_WITH(decoder.step(x, none), Catch::Contains("a state of 0 parts for 2"));
+  CHECK_THROWS_WITH(
+      nn::Transformer(nn::TransformerEncoder({nn::TransformerEncoderLayer(8, 2)}), nn::TransformerDecoder({decoder})),
+      Catch::Contains("an encoder of width 8 and a decoder of width 4"));
+}
+
+TEST_CASE("gradients of the transformer layers, parameters included") {
+  auto check = [](auto layer, const Tensors& x, auto call) {
+    Generator generator(7);
+    layer.to(float64);
+    Tensors inputs = x;
+    for (Tensor& p : layer.parameters()) {
+      normal_(p, 0.2, 1, generator);
+      inputs.push_back(p);
+    }
+    INFO(to_string(layer));
+    check_gradients([&] { return call(layer); }, inputs);
+  };
+  const Tensor x = randn({1, 2, 3}, float64), memory = randn({1, 2, 3}, float64);
+  for (bool norm_first : {false, true}) {
+    const nn::TransformerLayerOptions o{
+        .inner = 1, .dropout = 0, .activation = nn::Activation::geglu, .norm_first = norm_first};
+    check(nn::TransformerEncoderLayer(3, 1, o), {x}, [&](auto& layer) { return layer(x); });
+    check(nn::TransformerDecoderLayer(3, 1, o), {x, memory}, [&](auto& layer) { return layer(x, memory); });
+  }
+}
