@@ -3,7 +3,6 @@
 #include <cmath>
 #include <utility>
 
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include <cotangent/autograd/modes.hpp>
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>

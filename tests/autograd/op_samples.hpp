@@ -1,7 +1,7 @@
 #pragma once
 // Makes the tensors of the op table's samples, and compares results.
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/cotangent.hpp>
+#include <cotangent/tests/autograd/op_info.hpp>
 
 namespace cotangent {
 

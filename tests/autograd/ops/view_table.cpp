@@ -1,8 +1,8 @@
 // The op table of view.hpp, apart from the functions because it is long.
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tests/autograd/op_info.hpp>
 
 namespace cotangent {
 namespace {

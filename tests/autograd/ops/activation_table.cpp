@@ -3,12 +3,12 @@
 #include <cmath>
 #include <numbers>
 
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tests/autograd/op_info.hpp>
 
 namespace cotangent {
 namespace {

@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tests/autograd/op_info.hpp>
 
 namespace cotangent {
 namespace {

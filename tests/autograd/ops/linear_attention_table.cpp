@@ -1,7 +1,6 @@
 // The op table of autograd/ops/linear_attention.hpp, compared with loops that read as the definitions do.
 #include <cmath>
 
-#include <cotangent/autograd/op_info.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linear_attention.hpp>
@@ -9,6 +8,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tests/autograd/op_info.hpp>
 
 namespace cotangent {
 namespace {

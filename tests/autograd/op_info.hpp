@@ -85,23 +85,17 @@ struct OpInfo {
   bool zero_gradient = false;                 ///< its gradient is 0 everywhere, as floor's
 };
 
-/// The table of a family, at the end of its .cpp (a static registry would be dropped by linkers):
+/// The table of a family, in a file of its own, tests/autograd/ops/<family>_table.cpp:
 ///
 ///     COTANGENT_OP_TABLE(softmax) { return {{.name = "softmax", .samples = {...}}, ...}; }
-///
-/// It is made once and never in a hurry: not to optimise it saves a fifth of the time that its file takes to compile.
-#ifdef __clang__
-#define COTANGENT_OP_TABLE(family) [[clang::optnone]] std::vector<OpInfo> family##_ops()
-#else
-#define COTANGENT_OP_TABLE(family) [[gnu::optimize("O0")]] std::vector<OpInfo> family##_ops()
-#endif
+#define COTANGENT_OP_TABLE(family) std::vector<OpInfo> family##_ops()
 
-/// All ops, family by family: autograd/op_table.cpp.
+/// All ops, family by family: tests/autograd/op_table.cpp.
 const std::vector<OpInfo>& op_table();
 
 }  // namespace cotangent
 
-// Compiled once, in autograd/op_table.cpp, and not in every family's file.
+// Compiled once, in tests/autograd/op_table.cpp, and not in every family's file.
 extern template class std::vector<cotangent::InputSpec>;
 extern template class std::vector<cotangent::Sample>;
 extern template class std::vector<cotangent::ErrorSample>;
