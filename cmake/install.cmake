@@ -4,7 +4,8 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cotangent)
 install(FILES cotangent.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cotangent)
 install(DIRECTORY ${rooms} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cotangent FILES_MATCHING
         PATTERN "*.hpp" PATTERN "*_internal.hpp" EXCLUDE PATTERN "format.hpp" EXCLUDE PATTERN "kernels" EXCLUDE)
-install(FILES tensor/kernels/kernels.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cotangent/tensor/kernels)
+install(FILES tensor/kernels/elementwise.hpp tensor/kernels/optim.hpp
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cotangent/tensor/kernels)
 
 # The static library brings the libraries it needs along, so it is a component of its own.
 install(TARGETS cotangent EXPORT cotangent-shared)

@@ -7,6 +7,7 @@
 #include <cotangent/tensor/conv_rows_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {

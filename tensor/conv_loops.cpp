@@ -3,6 +3,7 @@
 #include <array>
 
 #include <cotangent/tensor/conv_loops_internal.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::raw {
 namespace {

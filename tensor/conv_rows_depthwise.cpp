@@ -8,6 +8,7 @@
 #include <cotangent/tensor/conv_loops_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::raw {
 namespace {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {

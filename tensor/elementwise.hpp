@@ -1,7 +1,7 @@
 #pragma once
 // Elementwise functions without history. Shapes must agree or broadcast; see autograd/ops/elementwise.hpp for the
 // differentiable functions.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {

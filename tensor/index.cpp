@@ -6,6 +6,7 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/strided.hpp>
 

@@ -1,7 +1,7 @@
 #pragma once
 // The arithmetic of optimizers: one fused pass over a parameter, its gradient and its state. See optim/ for the
 // optimizers.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/optim.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {

@@ -7,6 +7,7 @@
 #include <cotangent/tensor/axis_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
 

@@ -2,7 +2,6 @@
 // Reductions without history. `dims` is a mask of dimensions (checked_dims); the result keeps them with size 1. Work is
 // cut in chunks that depend on the shape alone, so that results are the same, bit for bit, for any number of threads.
 // Low-precision floats compute in float32.
-#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {

@@ -9,6 +9,7 @@
 
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tests/values.hpp>
 
 using namespace cotangent;

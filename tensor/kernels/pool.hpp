@@ -1,0 +1,42 @@
+#pragma once
+// Pooling over windows of planes.
+#include <cstdint>
+
+namespace cotangent::kernels {
+
+/// The windows of pooling along the rows of a plane. Regular ones have a stride, and what they reach is laid out in a
+/// panel: column i of the input stands in its row (i + padding) % stride, column (i + padding) / stride, and its rows
+/// are `length` long. `head` columns come first, from panel element head_at on; then `groups` of `stride` columns, from
+/// element `at` on; then `tail` columns. Where the stride is 0, window o reaches from from[o] to to[o].
+struct PoolColumns {
+  int64_t in, out, kernel, stride, dilation, length;
+  int64_t head, head_at, groups, at, tail;
+  const int64_t *taps, *from, *to;  ///< taps: where the cells of the first window stand in the panel
+  // For each window, with a vector more. Indices are int32 for float32, else int64.
+  const void *begin, *first;  ///< where its cells begin, and how far from there its first cell inside of the input lies
+  const void* cells;          ///< what the mean divides by
+};
+/// The windows over the rows of a plane of `in` elements: row o of the results reaches the rows that begin at
+/// starts[first[o]] .. starts[first[o + 1] - 1]; the mean divides by cells[o]. `block` rows of results are worked on at
+/// once.
+struct PoolRows {
+  int64_t in, out, block;
+  bool quarters;  ///< all windows are 2 x 2, side by side, and inside of the plane
+  bool tiled;     ///< each row of the plane is reached by one row of results
+  const int64_t *first, *starts;
+  const int64_t* slots;  ///< which of the block's panels holds the row that a start names; of at most
+  int64_t panels;
+  const double* cells;
+};
+/// Of one plane. The index of a maximum is that in the plane. The space holds padding at first, -inf or 0, and can be
+/// used for the next plane: for maxima `panels`, for means a panel, a row of the input, `length` and (kernel - 1) /
+/// stride elements for each row of a block.
+struct PoolLoops {
+  void (*max_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, void* index, void* space);
+  void (*max_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, const void* index,
+                            void* dx);
+  void (*avg_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, void* space);
+  void (*avg_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, void* dx, void* space);
+};
+
+}  // namespace cotangent::kernels

@@ -1,0 +1,27 @@
+#pragma once
+// Reductions along one dimension, and running sums.
+#include <cotangent/tensor/kernels/columns.hpp>
+
+namespace cotangent::kernels {
+
+/// y = all elements of a row or column joined. The extremes give NaN if there is one.
+enum class Fold : uint8_t { sum, sum_squares, product, max, min, count };
+struct FoldLoops {
+  void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
+  void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);  ///< any number of columns
+};
+/// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
+/// before, and then of all.
+using ScanLoop = void (*)(const void* x, void* y, double* sums, int64_t n, int64_t stride, int64_t columns);
+/// Where `value` stands first.
+struct FindLoops {
+  void (*rows)(const void* x, const void* value, int64_t* index, int64_t rows, int64_t n);
+  void (*columns)(const void* x, const void* value, int64_t* index, int64_t n, int64_t stride, int64_t columns);
+};
+/// The mean, and the sum of (x - mean)^2.
+struct DeviationLoops {
+  void (*rows)(const void* x, void* mean, void* y, int64_t rows, int64_t n);
+  void (*columns)(const void* x, void* mean, void* y, int64_t n, int64_t stride, int64_t columns);
+};
+
+}  // namespace cotangent::kernels

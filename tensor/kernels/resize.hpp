@@ -1,0 +1,21 @@
+#pragma once
+// Resampling of planes.
+#include <cstdint>
+
+namespace cotangent::kernels {
+
+/// Resampling along one dimension: output o is the sum over k < width of weight[o * width + k] * input[first[o] + k].
+/// The weights of the outputs from `begin` on repeat `count` times, after `period` outputs, which advance by `step`
+/// inputs. These go to a panel: input base + i stands at i % step * length + i / step, and tap k of the phase p of the
+/// first outputs at offset[p * width + k].
+struct ResampleAxis {
+  int64_t in, out, width;
+  const int64_t* first;
+  const void* weight;
+  bool identity;
+  int64_t begin, count, period, step, base, length;
+  const int64_t* offset;
+};
+inline constexpr int64_t kResampleBlock = 8;
+
+}  // namespace cotangent::kernels
