@@ -20,8 +20,9 @@ using kernels::AttentionTile;
 // second-level cache together.
 constexpr int64_t kColumns = 256;
 constexpr int64_t kScoreRow = kColumns + 16;  // between rows of scores: no power of two, for the first cache's sake
+template <class T>
 int64_t tile_rows(int64_t queries) {
-  const int64_t strip = kernels::kernels().gemm.strip;
+  const int64_t strip = kernels::kernels().gemm.of<T>().strip;
   return strip * std::max<int64_t>(1, (queries <= 192 ? 32 : 64) / strip);
 }
 
@@ -49,14 +50,14 @@ struct Mask {
     const int skip = 4 - mask.rank();
     for (int d = skip; d < 4; ++d) stride[d] = mask.shape()[d - skip] == 1 ? 0 : mask.strides()[d - skip];
   }
-  void place(AttentionTile& tile, int64_t b, int64_t h, int64_t i, int64_t j) const {
+  template <class T>
+  void place(AttentionTile<T>& tile, int64_t b, int64_t h, int64_t i, int64_t j) const {
     if (!mask.defined()) return;
-    const char* p = static_cast<const char*>(mask.raw_data()) +
-                    (b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3]) * item_size(mask.dtype());
+    const int64_t at = b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3];
     if (mask.dtype() == boolean)
-      tile.allowed = reinterpret_cast<const bool*>(p);
+      tile.allowed = mask.data<bool>() + at;
     else
-      tile.added = p;
+      tile.added = mask.data<T>() + at;
     tile.mask_row = stride[2], tile.mask_column = stride[3];
   }
   Tensor mask;
@@ -98,9 +99,10 @@ struct Sizes {
   }
 };
 
-AttentionTile make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j,
-                        int64_t columns) {
-  AttentionTile tile{};
+template <class T>
+AttentionTile<T> make_tile(const Sizes& n, const AttentionOptions& o, int64_t i, int64_t rows, int64_t j,
+                           int64_t columns) {
+  AttentionTile<T> tile{};
   tile.rows = rows, tile.columns = columns, tile.row_stride = kScoreRow;
   tile.scale = o.scale;
   tile.causal = o.causal;
@@ -122,12 +124,11 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
                          make_tensor({n.batch, n.heads, n.queries}, q.dtype())};
   const Mask seen(mask);
-  const int64_t tile_height = tile_rows(n.queries), blocks = (n.queries + tile_height - 1) / tile_height;
   dispatch_compute("attention", q.dtype(), [&]<class T> {
+    const int64_t tile_height = tile_rows<T>(n.queries), blocks = (n.queries + tile_height - 1) / tile_height;
     const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
     T* lse = result.log_sum_exp.data<T>();
-    const kernels::AttentionLoops& loops = kernels::kernels().attention;
-    constexpr int type = std::is_same_v<T, double>;
+    const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
     const T infinity = std::numeric_limits<T>::infinity();
     Tensor packed;  // keys of all heads
     const int64_t packed_size = PackedMatrix<T>::packed_size(n.width, n.keys);
@@ -150,14 +151,14 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
       const int64_t last = n.visible(options.causal, i, rows);
       for (int64_t j = 0; j < last; j += kColumns) {
         const int64_t columns = std::min(kColumns, last - j);
-        AttentionTile tile = make_tile(n, options, i, rows, j, columns);
+        AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
         seen.place(tile, b, h, i, j);
         keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
-        loops.forward[type](scores, top, sum, acc, n.value_width, tile);
+        loops.forward(scores, top, sum, acc, n.value_width, tile);
         gemm<T>(rows, n.value_width, columns, {scores, kScoreRow, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
       }
-      loops.finish[type](acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2],
-                         lse + (b * n.heads + h) * n.queries + i);
+      loops.finish(acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2],
+                   lse + (b * n.heads + h) * n.queries + i);
     });
   });
   return result;
@@ -176,9 +177,8 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
     const T* lse = log_sum_exp.data<T>();
-    const kernels::AttentionLoops& loops = kernels::kernels().attention;
-    constexpr int type = std::is_same_v<T, double>;
-    const int64_t tile_height = tile_rows(n.queries);
+    const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
+    const int64_t tile_height = tile_rows<T>(n.queries);
     const bool several = n.queries > tile_height;
     // a key head and the query heads that read it: nobody else writes what this task writes
     parallel_chunks(n.batch * n.groups, [&](int64_t task) {
@@ -191,17 +191,16 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
         *space = delta + queries;
       if (several) keys.pack(space), values.pack(space + keys.packed_size());
       for (int64_t h = group * members; h < (group + 1) * members; ++h) {
-        loops.dot_rows[type](hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width,
-                             delta);
+        loops.dot_rows(hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width, delta);
         for (int64_t i = 0; i < n.queries; i += tile_height) {
           const int64_t rows = std::min(tile_height, n.queries - i), last = n.visible(options.causal, i, rows);
           for (int64_t j = 0; j < last; j += kColumns) {
             const int64_t columns = std::min(kColumns, last - j);
-            AttentionTile tile = make_tile(n, options, i, rows, j, columns);
+            AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
             seen.place(tile, b, h, i, j);
             keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
             values.multiply(rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
-            loops.backward[type](scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
+            loops.backward(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
             const Matrix<T> p_transposed{scores, 1, kScoreRow}, ds{products, kScoreRow, 1},
                 ds_transposed{products, 1, kScoreRow};
             gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1,

@@ -104,7 +104,7 @@ struct Undilated {
     const Shape& s = parts.shape();
     const int64_t channels = s[1], height = s[2], width = s[3], image = channels * height * width;
     dispatch_compute("conv", whole.dtype(), [&]<class T> {
-      const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+      const auto transpose = kernels::kernels().copy.of<T>().transpose;
       parallel_for(0, whole.numel() / width / d, 64, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {  // rows: their pixels in turns belong to d images
           const int64_t plane = i / (height * d), row = i % (height * d), remainder = row % d;

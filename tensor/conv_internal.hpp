@@ -132,7 +132,7 @@ struct ConvSource {
     const ConvAxis &az = axes[0], &ay = axes[1], &ax = axes[2];
     x += u.first_image * image_stride;
     if (in_place) return x + u.first_row * ax.source;
-    const auto copy = kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1].copy;
+    const auto copy = kernels::kernels().conv.of<T>().copy;
     const int64_t planes = az.extent(az.positions), height = ay.extent(u.rows), width = ax.extent(ax.positions);
     if (ax.spread > 1 || ay.spread > 1 || az.spread > 1) return load_spread(u, x, space);
     const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
@@ -173,7 +173,7 @@ struct ConvSource {
     const auto last = [](const ConvAxis& a, int64_t low, int64_t extent) {
       return std::min(a.source, low + extent <= 0 ? 0 : (low + extent - 1) / a.spread + 1);
     };
-    const auto loop = kernels::kernels().depthwise[sizeof(T) == 4 ? 0 : 1].spread;
+    const auto loop = kernels::kernels().depthwise.of<T>().spread;
     const int64_t top = first(ay, first_row), bottom = last(ay, first_row, ay.extent(u.rows)),
                   left = first(ax, ax.low()), right = last(ax, ax.low(), ax.extent(ax.positions));
     const bool by_two = ax.spread == 2 && 2 * right - ax.low() <= row;  // the last zero is within the row

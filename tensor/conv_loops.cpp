@@ -9,8 +9,8 @@ namespace cotangent::raw {
 namespace {
 
 template <class T>
-const kernels::DepthwiseLoops& depthwise() {
-  return kernels::kernels().depthwise[sizeof(T) == 4 ? 0 : 1];
+const kernels::DepthwiseLoops<T>& depthwise() {
+  return kernels::kernels().depthwise.of<T>();
 }
 
 using kernels::ConvLoops;
@@ -58,8 +58,8 @@ struct TilePixels {
 /// Cuts the pixels of a unit into tiles and calls f(tile, packed) for each, in order. Lines that fill vectors well are
 /// cut into vectors of their own: the last one of a line overlaps the one before it, or reaches over the line's end and
 /// is mended by the next line. Short lines must be `packed`: the tile's vectors are then those of a panel.
-template <class F>
-void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops& loop, int64_t rows, F&& f) {
+template <class T, class F>
+void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops<T>& loop, int64_t rows, F&& f) {
   const int64_t lanes = loop.lanes, line = s.line_pixels(u), vectors = (line + lanes - 1) / lanes;
   const bool adjacent = s.axes[2].place_step == 1, mended = s.axes[1].place_step == 1;
   // a panel is aligned and close together, which pays where many rows read it
@@ -119,7 +119,7 @@ std::array<T, 9> nine(const ConvSource& s, const T* w) {
 }
 
 /// Cuts a unit into blocks of rows that hold about kOuterPixels pixels and calls f(part, result) with where they lie.
-template <class F>
+template <class T, class F>
 void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
   const int64_t row_stride = s.in_place ? x.source : y.step * s.row;
@@ -130,11 +130,11 @@ void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
   for (int64_t n = 0; n < u.images; n += images)
     for (int64_t k = 0; k < z.positions; ++k)
       for (int64_t j = 0; j < u.rows; j += rows) {
-        const kernels::ConvOuter part = {.blocks = std::min(images, u.images - n),
-                                         .block_stride = s.image,
-                                         .rows = std::min(rows, u.rows - j),
-                                         .row_stride = row_stride,
-                                         .pixels = x.positions};
+        const kernels::ConvOuter<T> part = {.blocks = std::min(images, u.images - n),
+                                            .block_stride = s.image,
+                                            .rows = std::min(rows, u.rows - j),
+                                            .row_stride = row_stride,
+                                            .pixels = x.positions};
         f(part, n * s.image + k * plane_stride + j * row_stride,
           (u.first_image + n) * s.result_image_stride + (k * y.positions + u.first_row + j) * x.positions);
       }
@@ -150,7 +150,7 @@ void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t til
   const int64_t first_tap = (z.tap * y.kernel + y.tap) * x.kernel + x.tap;
   bool in_order = strides.channel == taps;  // the depth of a row is then one run
   for (const ConvAxis& a : s.axes) in_order = in_order && a.tap == 0 && a.tap_step == 1 && a.taps == a.kernel;
-  const auto pack = kernels::kernels().gemm.pack[sizeof(T) == 4 ? 0 : 1];
+  const auto pack = kernels::kernels().gemm.of<T>().pack;
   parallel_for(0, groups * blocks, std::max<int64_t>(1, 65536 / (tile * depth)), [&](int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b) {
       const int64_t first_row = b % blocks * tile, count = std::min(tile, rows - first_row);
@@ -176,7 +176,7 @@ template <class T>
 void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
               const T* bias, T* y) {
   if (winograd_pays(s, rows)) return convolve_winograd(s, groups, rows, x, w, strides, bias, y);
-  const ConvLoops& loop = loops<T>();
+  const ConvLoops<T>& loop = loops<T>();
   const bool narrow = rows < kNarrowConv;
   const int64_t depth = s.depth(), block = narrow ? 1 : loop.rows, blocks = (rows + block - 1) / block,
                 padded = blocks * block;
@@ -283,7 +283,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
 template <class T>
 void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_t depth, int64_t rows, int64_t width,
                 T* dw) {
-  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   const auto add = kernels::kernels().binary[int(kernels::Binary::add)][int(dtype_of<T>)];
   parallel_for(0, groups * each, std::max<int64_t>(64, 32768 / chunks), [&](int64_t first, int64_t last) {
     for (int64_t c = 1; c < chunks; ++c)
@@ -301,8 +301,8 @@ void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_
 template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
   if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
-  const ConvLoops& loop = loops<T>();
-  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+  const ConvLoops<T>& loop = loops<T>();
+  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   const bool narrow = rows < kNarrowConv;
   using Planes = ConvSource::Planes;
   const Planes planes = rows == 1 ? s.planes_3x3(sizeof(T)) : Planes::none;
@@ -337,7 +337,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
     for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {
       const ConvSource::Unit u = s.unit(i);
       const T* in = s.load(u, x + group * x_group, space);
-      for_parts(s, u, [&](kernels::ConvOuter part, int64_t from, int64_t place) {
+      for_parts<T>(s, u, [&](kernels::ConvOuter<T> part, int64_t from, int64_t place) {
         const int64_t pixels = part.rows * part.pixels;
         if (narrow && s.is_3x3()) {
           for (int64_t b = 0; b < part.blocks; ++b)

@@ -13,8 +13,8 @@ inline constexpr int64_t kSerialWork = 400'000;  // multiplications that do not 
 inline constexpr int64_t kPartials = 4'000'000;  // elements of the partial sums of a weight gradient, at most
 
 template <class T>
-const kernels::ConvLoops& loops() {
-  return kernels::kernels().conv[sizeof(T) == 4 ? 0 : 1];
+const kernels::ConvLoops<T>& loops() {
+  return kernels::kernels().conv.of<T>();
 }
 inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 

@@ -78,7 +78,7 @@ void sum_outer_products(int64_t rows, int64_t m, int64_t n, const T* g, const T*
     gemm<T>(m, n, count, {g + first * m, 1, m}, {x + first * n, n, 1}, i == 0 ? dw : partial.data() + (i - 1) * size,
             n);
   });
-  const auto add = kernels::kernels().axpy[sizeof(T) == 8];
+  const auto add = kernels::kernels().gemm.of<T>().axpy;
   parallel_for(0, size, std::max<int64_t>(64, 32768 / chunks), [&](int64_t first, int64_t last) {
     for (int64_t i = 0; i + 1 < chunks; ++i) add(last - first, 1, partial.data() + i * size + first, dw + first);
   });

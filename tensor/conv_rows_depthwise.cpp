@@ -111,7 +111,7 @@ class Pixels {
     const auto result_end = [&](int64_t line) {
       return (line / height * down.result + line % height * down.place_step) * along.result * channels_;
     };
-    DepthwiseRows part = {};
+    DepthwiseRows<T> part = {};
     part.channels = channels_, part.height = down.source, part.width = along.source;
     part.x_block = down.source * row(), part.y_block = down.result * along.result * channels_;
     while (first < last) {
@@ -158,8 +158,8 @@ class Pixels {
 };
 
 template <class T>
-const kernels::DepthwiseRowsLoops& loop() {
-  return kernels::kernels().depthwise_rows[sizeof(T) == 4 ? 0 : 1];
+const kernels::DepthwiseRowsLoops<T>& loop() {
+  return kernels::kernels().depthwise_rows.of<T>();
 }
 
 /// The weights of each tap side by side.
@@ -167,7 +167,7 @@ template <class T>
 Tensor by_taps(const Tensor& w) {
   const int64_t channels = w.shape()[0], taps = w.numel() / channels;
   const Tensor turned = make_tensor({taps, channels}, dtype_of<T>);
-  kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2](w.raw_data(), channels, taps, taps, turned.raw_data(), channels);
+  kernels::kernels().copy.of<T>().transpose(w.raw_data(), channels, taps, taps, turned.data<T>(), channels);
   return turned;
 }
 
@@ -183,8 +183,8 @@ void filter(const Pixels& pixels, const T* x, const Tensor& w, const Tensor& bia
   const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   const int64_t grain = static_cast<int64_t>(kSerialWork / pixels.work() * double(pixels.lines()));
   parallel_for(0, pixels.lines(), std::max<int64_t>(1, grain), [&](int64_t first, int64_t last) {
-    pixels.for_parts(first, last, x, y, [&](DepthwiseRows part, int64_t from, int64_t to) {
-      part.x = x + from, part.w = turned.raw_data(), part.start = data_or_null<T>(bias), part.y = y + to;
+    pixels.for_parts(first, last, x, y, [&](DepthwiseRows<T> part, int64_t from, int64_t to) {
+      part.x = x + from, part.w = turned.data<T>(), part.start = data_or_null<T>(bias), part.y = y + to;
       part.zeros = zeros.data();
       if (pixels.whole()) return loop<T>().filter_3x3[pixels.loop()](part);
       if (part.pixels < part.rows) {  // blocks of pixels go the longer way
@@ -209,10 +209,10 @@ void gradients(const Pixels& pixels, T* g, const T* x, const Tensor& w, const Te
   const PooledVector<T> zeros(static_cast<size_t>(pixels.row()));
   parallel_chunks(chunks, [&](int64_t chunk) {
     pixels.for_parts(lines * chunk / chunks, lines * (chunk + 1) / chunks, x, g,
-                     [&](DepthwiseRows part, int64_t from, int64_t to) {
+                     [&](DepthwiseRows<T> part, int64_t from, int64_t to) {
                        part.y = g + to, part.start = data_or_null<T>(bias), part.zeros = zeros.data();
                        if (x) part.x = x + from, part.dw = partial.data<T>() + chunk * each;
-                       if (dx) part.dx = dx + from, part.w = turned.raw_data();
+                       if (dx) part.dx = dx + from, part.w = turned.data<T>();
                        (pixels.whole() ? loop<T>().gradients_3x3[pixels.loop()] : loop<T>().correlate)(part);
                      });
   });

@@ -174,8 +174,8 @@ struct Vectors {
 };
 
 template <class T>
-const kernels::WinogradLoops& maps() {
-  return kernels::kernels().winograd[sizeof(T) == 4 ? 0 : 1];
+const kernels::WinogradLoops<T>& maps() {
+  return kernels::kernels().winograd.of<T>();
 }
 
 /// The 16 elements that the tiles of a panel are mapped to, kind by kind and channel by channel: each in a plane of its
@@ -218,7 +218,7 @@ bool winograd_pays(const ConvSource& s, int64_t rows) {
 template <class T>
 void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
                        const T* bias, T* y) {
-  const ConvLoops& loop = loops<T>();
+  const ConvLoops<T>& loop = loops<T>();
   const Tiling tiling(s);
   const ConvSource tiles = tile_source(s, tiling);
   const PooledVector<Kind> kinds = kinds_of(tiling);
@@ -323,8 +323,8 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
 
 template <class T>
 void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
-  const ConvLoops& loop = loops<T>();
-  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+  const ConvLoops<T>& loop = loops<T>();
+  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   const Tiling tiling(s);
   const ConvSource tiles = tile_source(s, tiling);
   const PooledVector<Kind> kinds = kinds_of(tiling);

@@ -22,9 +22,6 @@ constexpr int64_t kStreamed = 16 << 20;
 bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
 
-/// Where the loops for elements of so many bytes stand in the kernel table.
-int size_index(int64_t bytes) { return bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0; }
-
 bool streams(const Tensor& x, const Tensor& y, int64_t least = kStreamed) {
   return y.numel() * item_size(y.dtype()) >= least && x.raw_data() != y.raw_data();
 }
@@ -45,7 +42,7 @@ struct Source {
     if (stride == 0 && !spread) n = 1;
     if (n > 1 && stride != 1) {
       char* space = static_cast<char*>(scratch) + (convert ? kBlock * 8 : 0);
-      kernels().gather[size_index(bytes)](p, space, n, stride);
+      kernels().copy.of(bytes).gather(p, space, n, stride);
       p = space;
     }
     if (!convert) return p;
@@ -76,17 +73,17 @@ struct Sink {
     if (direct()) return;
     char* p = data + (at + first * stride) * bytes;
     if (streamed) {
-      kernels().stream(block, p, n * bytes);
+      kernels().copy.stream(block, p, n * bytes);
     } else if (convert && stride == 1) {
       convert(block, p, n);
     } else {
       if (convert) convert(block, scratch = static_cast<char*>(scratch) + kBlock * 8, n), block = scratch;
-      kernels().scatter[size_index(bytes)](block, p, n, stride);
+      kernels().copy.of(bytes).scatter(block, p, n, stride);
     }
   }
   /// Other threads see what this one streamed; the rest of them meet a barrier.
   void finish() const {
-    if (streamed) kernels().end_stream();
+    if (streamed) kernels().copy.end_stream();
   }
 
   char* data;
@@ -387,7 +384,7 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   const Source from_c(condition, walk.inner_stride(1), boolean, true), from_a(a, walk.inner_stride(2), a.dtype()),
       from_b(b, walk.inner_stride(3), b.dtype());
   const int64_t bytes = item_size(a.dtype());
-  const auto loop = kernels().where[size_index(bytes)];
+  const auto loop = kernels().copy.of(bytes).where;
   walk.run(kElementGrain, [&](const auto& at, int64_t n) {
     Scratch in_c, in_a, in_b;
     for (int64_t i = 0; i < n; i += kBlock) {
@@ -426,7 +423,7 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   add((height + kTile - 1) / kTile, {kTile, kTile * x_stride, kTile, 0});
   const StridedWalk<4> tiles(shape, {&strides[0], &strides[1], &strides[2], &strides[3]});
   const int64_t bytes = item_size(y.dtype());
-  const auto transpose = kernels().transpose[size_index(bytes)];
+  const auto transpose = kernels().copy.of(bytes).transpose;
   const bool streams = y.numel() * bytes >= kStreamed && height >= kTile && width >= kTile;
   tiles.run(std::max<int64_t>(1, kElementGrain / (std::min(height, kTile) * std::min(width, kTile))),
             [&](auto at, int64_t n) {
@@ -438,13 +435,13 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
                 if (streams) {
                   transpose(from, rows, count, x_stride, tile, rows);
                   for (int64_t j = 0; j < count; ++j)
-                    kernels().stream(tile + j * rows * bytes, to + j * y_stride * bytes, rows * bytes);
+                    kernels().copy.stream(tile + j * rows * bytes, to + j * y_stride * bytes, rows * bytes);
                 } else {
                   transpose(from, rows, count, x_stride, to, y_stride);
                 }
                 for (int k = 0; k < 4; ++k) at[k] += tiles.inner_stride(k);
               }
-              if (streams) kernels().end_stream();
+              if (streams) kernels().copy.end_stream();
             });
   return true;
 }
@@ -453,7 +450,7 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
 
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   const int64_t bytes = item_size(y.dtype());
-  const auto gather = kernels().gather[size_index(bytes)];
+  const auto gather = kernels().copy.of(bytes).gather;
   const bool moves = x.dtype() == y.dtype();
   if (simple(x, y) && y.get()->contiguous && moves) {
     const bool streamed = streams(x, y);
@@ -461,8 +458,8 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
       const char* from = x.get()->data + first * bytes;
       char* to = y.get()->data + first * bytes;
       if (!streamed) return gather(from, to, last - first, 1);
-      kernels().stream(from, to, (last - first) * bytes);
-      kernels().end_stream();
+      kernels().copy.stream(from, to, (last - first) * bytes);
+      kernels().copy.end_stream();
     });
     return;
   }
@@ -510,7 +507,7 @@ void fill_into(const Tensor& y, const Scalar& value) {
     walk.run(kElementGrain, [&](const auto& at, int64_t n) {
       T* p = data + at[0];
       if (stride == 1)
-        kernels().gather[size_index(sizeof(T))](&v, p, n, 0);
+        kernels().copy.of<T>().gather(&v, p, n, 0);
       else
         for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
     });

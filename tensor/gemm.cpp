@@ -28,21 +28,18 @@ constexpr int64_t kSerial = 1000000;                                // products 
 constexpr int64_t kSmallOperand = 32768;                            // elements of a that the second cache keeps
 constexpr int64_t kVector = 16384;  // elements of the matrix from which BLAS multiplies it with a vector
 
-template <class T>
-constexpr int kType = sizeof(T) == 4 ? 0 : 1;
-
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Whether the processor reads operands that lie a little apart as fast as packed ones: a panel of its vectors is more
 /// than the first cache keeps anyway.
 template <class T>
-bool streams(const GemmLoops& loops) {
-  return 2 * loops.lanes[kType<T>] * kDepth * int64_t{sizeof(T)} >= kFirstCache;
+bool streams(const GemmLoops<T>& loops) {
+  return 2 * loops.lanes * kDepth * int64_t{sizeof(T)} >= kFirstCache;
 }
 /// Of k that is multiplied at once: as much as the first cache keeps of a panel, or, where that is not to be, the
 /// second of a tile's operands. Long runs have fewer beginnings and ends.
 template <class T>
-int64_t longest_run(const GemmLoops& loops) {
+int64_t longest_run(const GemmLoops<T>& loops) {
   return streams<T>(loops) ? kStreamedDepth : kDepth;
 }
 
@@ -97,8 +94,8 @@ bool vector_product(int64_t n, int64_t k, Matrix<T> a, const T* x, int64_t x_ste
 
 template <class T>
 void small_product(const Product<T>& p) {
-  const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t lanes = loops.lanes[kType<T>], panel = 2 * lanes;
+  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const int64_t lanes = loops.lanes, panel = 2 * lanes;
   const int64_t depth = longest_run<T>(loops);
   alignas(64) T packed[kStreamedDepth * 32 * 4 / sizeof(T)];
   for (int64_t first_k = 0; first_k < p.k; first_k += depth) {
@@ -111,12 +108,12 @@ void small_product(const Product<T>& p) {
       const bool in_place = p.b.column == 1 && (n == panel || n == lanes);
       if (!in_place) {
         b_row = n > lanes ? panel : lanes;
-        loops.pack[kType<T>](b_row, k, n, b, p.b.row, p.b.column, packed);
+        loops.pack(b_row, k, n, b, p.b.row, p.b.column, packed);
         b = packed;
       }
       const bool first = first_k == 0;
-      loops.multiply[kType<T>]({p.m, n, k, a, p.a.row, p.a.column, loops.strip * p.a.row, b, b_row, p.c + j, p.c_row,
-                                first && p.bias ? p.bias + j : nullptr, p.alpha, first ? p.beta : 1});
+      loops.multiply({p.m, n, k, a, p.a.row, p.a.column, loops.strip * p.a.row, b, b_row, p.c + j, p.c_row,
+                      first && p.bias ? p.bias + j : nullptr, p.alpha, first ? p.beta : 1});
     }
   }
 }
@@ -125,12 +122,12 @@ void small_product(const Product<T>& p) {
 
 /// Rows that lie whole pages apart would drive one another out of the first cache.
 template <class T>
-bool packs_a(const GemmLoops& loops, Matrix<T> a) {
+bool packs_a(const GemmLoops<T>& loops, Matrix<T> a) {
   constexpr int64_t size = sizeof(T);
   return a.column == 1 ? a.row * size % kPage == 0 : !(streams<T>(loops) && a.row == 1 && a.column * size <= kNear);
 }
 template <class T>
-bool packs_b(const GemmLoops& loops, int64_t m, Matrix<T> b) {
+bool packs_b(const GemmLoops<T>& loops, int64_t m, Matrix<T> b) {
   const bool once = m <= 2 * loops.strip, near = streams<T>(loops) && b.row * int64_t{sizeof(T)} <= kNear;
   return !(b.column == 1 && (once || near));
 }
@@ -139,9 +136,9 @@ bool packs_b(const GemmLoops& loops, int64_t m, Matrix<T> b) {
 /// `panels_in_place` panels are.
 template <class T>
 void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels_in_place) {
-  const GemmLoops& loops = kernels::kernels().gemm;
-  const auto pack = loops.pack[kType<T>];
-  const int64_t strip = loops.strip, panel = 2 * loops.lanes[kType<T>];
+  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const auto pack = loops.pack;
+  const int64_t strip = loops.strip, panel = 2 * loops.lanes;
   const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), depth = longest_run<T>(loops),
                 layers = ceil_div(p.k, depth);
   const int64_t packed_panels = panels - panels_in_place;
@@ -184,26 +181,26 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
       for (int64_t row = first_row; row < end; row += kGroupStrips * strip)
         for (int64_t i = first_panel; i < last_panel; ++i) {
           const int64_t column = i * panel;
-          PanelProduct part{.m = std::min(kGroupStrips * strip, end - row),
-                            .n = std::min(panel, p.n - column),
-                            .k = k,
-                            .a = p.a.data + row * p.a.row + first_k * p.a.column,
-                            .a_row = p.a.row,
-                            .a_column = p.a.column,
-                            .a_strip = strip * p.a.row,
-                            .b = p.b.data + first_k * p.b.row + column,
-                            .b_row = p.b.row,
-                            .c = p.c + row * p.c_row + column,
-                            .c_row = p.c_row,
-                            .bias = first && p.bias ? p.bias + column : nullptr,
-                            .alpha = p.alpha,
-                            .beta = first ? p.beta : 1};
+          PanelProduct<T> part{.m = std::min(kGroupStrips * strip, end - row),
+                               .n = std::min(panel, p.n - column),
+                               .k = k,
+                               .a = p.a.data + row * p.a.row + first_k * p.a.column,
+                               .a_row = p.a.row,
+                               .a_column = p.a.column,
+                               .a_strip = strip * p.a.row,
+                               .b = p.b.data + first_k * p.b.row + column,
+                               .b_row = p.b.row,
+                               .c = p.c + row * p.c_row + column,
+                               .c_row = p.c_row,
+                               .bias = first && p.bias ? p.bias + column : nullptr,
+                               .alpha = p.alpha,
+                               .beta = first ? p.beta : 1};
           if (packed_a)
             part.a = packed_a + first_k * strips * strip + row * k, part.a_row = 1, part.a_column = strip,
             part.a_strip = strip * k;
           if (i >= panels_in_place)
             part.b = packed_b + (first_k * packed_panels + (i - panels_in_place) * k) * panel, part.b_row = panel;
-          loops.multiply[kType<T>](part);
+          loops.multiply(part);
         }
     }
   });
@@ -211,8 +208,8 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
 
 template <class T>
 void large_product(const Product<T>& p) {
-  const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t panel = 2 * loops.lanes[kType<T>];
+  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const int64_t panel = 2 * loops.lanes;
   const bool pack_a = packs_a(loops, p.a), pack_b = packs_b(loops, p.m, p.b);
   const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, kBlock);
   const int64_t packed_rows = pack_a ? rows + loops.strip : 0, packed_columns = pack_b ? columns + panel : panel;
@@ -266,35 +263,35 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
 // Layer after layer of k, in each panel after panel.
 template <class T>
 int64_t PackedMatrix<T>::packed_size(int64_t k, int64_t n) {
-  const int64_t panel = 2 * kernels::kernels().gemm.lanes[kType<T>];
+  const int64_t panel = 2 * kernels::kernels().gemm.of<T>().lanes;
   return ceil_div(n, panel) * panel * k;
 }
 
 template <class T>
 PackedMatrix<T> PackedMatrix<T>::pack(int64_t k, int64_t n, Matrix<T> b, T* space) {
-  const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(n, panel) * panel;
+  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const int64_t panel = 2 * loops.lanes, width = ceil_div(n, panel) * panel;
   const int64_t run = longest_run<T>(loops);
   for (int64_t first_k = 0; first_k < k; first_k += run) {
     const int64_t depth = std::min(run, k - first_k);
     for (int64_t j = 0; j < n; j += panel)
-      loops.pack[kType<T>](panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row,
-                           b.column, space + first_k * width + j * depth);
+      loops.pack(panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row, b.column,
+                 space + first_k * width + j * depth);
   }
   return {k, n, space};
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row) {
-  const GemmLoops& loops = kernels::kernels().gemm;
-  const int64_t panel = 2 * loops.lanes[kType<T>], width = ceil_div(b.n, panel) * panel;
+  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const int64_t panel = 2 * loops.lanes, width = ceil_div(b.n, panel) * panel;
   const int64_t run = longest_run<T>(loops);
   for (int64_t first_k = 0; first_k < b.k; first_k += run) {
     const int64_t k = std::min(run, b.k - first_k);
     for (int64_t j = 0; j < n; j += panel)
-      loops.multiply[kType<T>]({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column,
-                                loops.strip * a.row, b.data + first_k * width + (first + j) * k, panel, c + j, c_row,
-                                nullptr, 1, first_k == 0 ? 0.0 : 1.0});
+      loops.multiply({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column, loops.strip * a.row,
+                      b.data + first_k * width + (first + j) * k, panel, c + j, c_row, nullptr, 1,
+                      first_k == 0 ? 0.0 : 1.0});
   }
 }
 

@@ -49,7 +49,7 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
   const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({g.count}, dtype),
                rstd = make_tensor({g.count}, dtype);
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     const T *px = in.data<T>(), *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
     T *py = y.data<T>(), *pm = mean.data<T>(), *pr = rstd.data<T>();
     g.for_each([&](int64_t i, int64_t channel, int64_t offset) {
@@ -81,7 +81,7 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
   NormGradients result;
   if (wanted.x) result.x = make_tensor(x.shape(), dtype);
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     const T *pg = grad.data<T>(), *px = in.data<T>(), *pw = data_or_null<T>(w), *pm = mean.data<T>(),
             *pr = rstd.data<T>();
     T* to = wanted.x ? result.x.template data<T>() : nullptr;

@@ -142,7 +142,6 @@ void sum_lines(T* y, const T* g, const int64_t* index, int64_t outer, int64_t si
   constexpr int64_t kShort = 8;  // shorter lines are not worth a search through the indices
   const int64_t bytes = size * inner * static_cast<int64_t>(sizeof(T));
   const int64_t ranges = inner < kShort ? 1 : std::clamp<int64_t>(bytes >> 18, 1, std::min<int64_t>(size, 16));
-  const auto axpy = kernels::kernels().axpy[std::is_same_v<T, double>];
   auto task = [&](int64_t t) {
     const int64_t o = t / ranges, first = size * (t % ranges) / ranges, last = size * (t % ranges + 1) / ranges;
     T* to = y + o * size * inner;
@@ -157,7 +156,7 @@ void sum_lines(T* y, const T* g, const int64_t* index, int64_t outer, int64_t si
       if (row < first || row >= last || row == skip) continue;
       if constexpr (is_float<T>) {
         if (inner >= kShort) {
-          axpy(inner, 1, from + i * inner, to + row * inner);
+          kernels::kernels().gemm.of<T>().axpy(inner, 1, from + i * inner, to + row * inner);
           continue;
         }
       }

@@ -4,18 +4,11 @@
 
 #include <cotangent/tensor/kernels/kernels.hpp>
 
-// One entry for each .cpp file of the kernels folder: its `fill_NAME` function.
-// clang-format off
-#define COTANGENT_KERNEL_FILES(X) \
-  X(attention)                    \
-  X(binary) X(conv) X(convert) X(depthwise) X(depthwise_rows) X(gemm) X(loss) X(norm) X(optim) X(pool) X(random) X(reduce) X(resize) \
-  X(rnn) X(softmax) X(transpose) X(unary) X(winograd)
-// clang-format on
-
 namespace cotangent::kernels {
 
-#define COTANGENT_DECLARE(file) void fill_##file(Table& table);
-#define COTANGENT_CALL(file) fill_##file(table);
+// COTANGENT_KERNEL_FILES(X) is X(name) for each .cpp file of the kernels folder: CMake writes it.
+#define COTANGENT_DECLARE(file) void fill(decltype(Table::file)& loops);
+#define COTANGENT_CALL(file) fill(table.file);
 #define COTANGENT_INSTRUCTION_SET(isa)                                      \
   namespace isa {                                                           \
   COTANGENT_KERNEL_FILES(COTANGENT_DECLARE)                                 \

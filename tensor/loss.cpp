@@ -26,20 +26,21 @@ Shape position_shape(const Shape& shape, int dim) {
   return positions;
 }
 
-kernels::CrossEntropy arguments_of(const Tensor& logits, const ClassTarget& t, double smoothing,
-                                   const CrossEntropy& kept) {
+template <class T>
+kernels::CrossEntropy<T> arguments_of(const Tensor& logits, const ClassTarget& t, double smoothing,
+                                      const CrossEntropy& kept) {
   const Axis axis(logits.shape(), t.dim);
-  return {.logits = logits.raw_data(),
+  return {.logits = logits.data<T>(),
           .target = t.target.data<int64_t>(),
-          .weight = t.weight.defined() ? t.weight.raw_data() : nullptr,
+          .weight = t.weight.defined() ? t.weight.data<T>() : nullptr,
           .weight_sum = t.weight_sum,
           .smoothing = smoothing,
           .ignore_index = t.ignore_index,
           .classes = axis.size,
           .inner = axis.inner,
-          .shift = kept.shift.raw_data(),
-          .log_sum = kept.log_sum.raw_data(),
-          .loss = kept.loss.defined() ? kept.loss.raw_data() : nullptr,
+          .shift = kept.shift.data<T>(),
+          .log_sum = kept.log_sum.data<T>(),
+          .loss = kept.loss.defined() ? kept.loss.data<T>() : nullptr,
           .grad = nullptr,
           .grad_step = 0,
           .grad_scale = 1,
@@ -47,7 +48,9 @@ kernels::CrossEntropy arguments_of(const Tensor& logits, const ClassTarget& t, d
 }
 
 // Hands the units of work (rows, or blocks of columns) to the threads.
-void run(void (*loop)(const kernels::CrossEntropy&, int64_t, int64_t), const kernels::CrossEntropy& a, int64_t outer) {
+template <class T>
+void run(void (*loop)(const kernels::CrossEntropy<T>&, int64_t, int64_t), const kernels::CrossEntropy<T>& a,
+         int64_t outer) {
   const int64_t blocks = (a.inner + kernels::kColumns - 1) / kernels::kColumns;
   const int64_t unit = std::max<int64_t>(1, a.classes * std::min(a.inner, kernels::kColumns));
   parallel_for(0, outer * blocks, std::max<int64_t>(1, kGrain / unit),
@@ -104,7 +107,7 @@ CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarg
     fill_into(y.loss, 0);
   else
     dispatch_compute(op, x.dtype(), [&]<class T> {
-      run(kernels().loss[std::is_same_v<T, double>].cross_entropy, arguments_of(x, target, smoothing, y),
+      run(kernels().loss.of<T>().cross_entropy, arguments_of<T>(x, target, smoothing, y),
           Axis(x.shape(), target.dim).outer);
     });
   y.loss = as(y.loss, logits.dtype());
@@ -116,10 +119,10 @@ Tensor cross_entropy_backward(const char* op, const Tensor& dy, double scale, co
   const Tensor x = computed(logits), g = computed(dy), dx = make_tensor(x.shape(), x.dtype());
   if (x.numel() > 0)
     dispatch_compute(op, x.dtype(), [&]<class T> {
-      kernels::CrossEntropy a = arguments_of(x, target, smoothing, kept);
-      a.grad = g.raw_data(), a.grad_step = g.numel() == 1 ? 0 : 1, a.grad_scale = scale;
-      a.d_logits = dx.raw_data();
-      run(kernels().loss[std::is_same_v<T, double>].cross_entropy_backward, a, Axis(x.shape(), target.dim).outer);
+      kernels::CrossEntropy<T> a = arguments_of<T>(x, target, smoothing, kept);
+      a.grad = g.data<T>(), a.grad_step = g.numel() == 1 ? 0 : 1, a.grad_scale = scale;
+      a.d_logits = dx.data<T>();
+      run(kernels().loss.of<T>().cross_entropy_backward, a, Axis(x.shape(), target.dim).outer);
     });
   return as(dx, logits.dtype());
 }
@@ -191,14 +194,13 @@ Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y) {
   const int64_t n = a.numel(), chunks = (n + kChunk - 1) / kChunk;
   const Tensor parts = make_tensor({chunks}, float64);
   double* part = parts.data<double>();
-  const int64_t bytes = item_size(a.dtype());
   dispatch_compute(op, a.dtype(), [&]<class T> {
-    const auto loop = kernels().loss[std::is_same_v<T, double>].squared_distance;
+    const auto loop = kernels().loss.of<T>().squared_distance;
+    const T *pa = a.data<T>(), *pb = b.data<T>();
     parallel_chunks(chunks, [&](int64_t c) {
       part[c] = 0;
       const int64_t end = std::min(n, (c + 1) * kChunk);
-      for (int64_t i = c * kChunk; i < end; i += kBlock)
-        part[c] += loop(a.get()->data + i * bytes, b.get()->data + i * bytes, std::min(kBlock, end - i));
+      for (int64_t i = c * kChunk; i < end; i += kBlock) part[c] += loop(pa + i, pb + i, std::min(kBlock, end - i));
     });
   });
   double sum = 0;

@@ -40,7 +40,7 @@ Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, c
                 rows = x.shape().slice(0, x.rank() - dims).product();
   const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({rows}, dtype), rstd = make_tensor({rows}, dtype);
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     parallel_for(0, n == 0 ? 0 : rows, std::max<int64_t>(kElementGrain / (n + 1), 1), [&](int64_t first, int64_t last) {
       loops.layer_norm[centred](in.data<T>() + first * n, data_or_null<T>(w), data_or_null<T>(b),
                                 y.data<T>() + first * n, mean.data<T>() + first, rstd.data<T>() + first, last - first,
@@ -59,7 +59,7 @@ NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor
   NormGradients result;
   if (wanted.x) result.x = make_tensor(x.shape(), dtype);
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     const bool reduces = wanted.weight || wanted.bias;
     const int64_t chunks = reduces ? chunk_count(rows, n) : std::max<int64_t>(chunk_count(rows, n), 1);
     // the sums of each chunk of rows: of the weight, then of the bias
@@ -81,7 +81,7 @@ NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor
       std::fill(p, p + y.numel(), T(0));
       if (n > 0)
         for (int64_t chunk = 0; chunk < chunks; ++chunk)
-          kernels().axpy[sizeof(T) == 8](n, 1, sums.data() + (chunk * 2 + which) * n, p);
+          kernels().gemm.of<T>().axpy(n, 1, sums.data() + (chunk * 2 + which) * n, p);
       return y;
     };
     if (wanted.weight) result.weight = total(0);
@@ -159,7 +159,7 @@ void for_parts(const Channels& c, Body body) {
 /// The mean and the sum of squared deviations of each channel.
 template <class T>
 void channel_moments(const Channels& c, const T* x, double* mean, double* squares) {
-  const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+  const NormLoops<T>& loops = kernels().norm.of<T>();
   const int64_t channels = c.channels;
   if (!c.by_rows) {
     for_channels(c, [&](int64_t channel) {
@@ -198,8 +198,9 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
 
 /// Of each channel, the sums of the gradient that passes the limits, and of it times (x - mean).
 template <class T>
-void channel_sums(const Channels& c, const ChannelNorm& norm, const T* dy, const T* x, double* sum, double* product) {
-  const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+void channel_sums(const Channels& c, const ChannelNorm<T>& norm, const T* dy, const T* x, double* sum,
+                  double* product) {
+  const NormLoops<T>& loops = kernels().norm.of<T>();
   const int64_t channels = c.channels;
   if (!c.by_rows) {
     for_channels(c, [&](int64_t channel) {
@@ -257,7 +258,7 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
   const Tensor old_mean = training ? Tensor() : prepared(running_mean, float64),
                old_var = training ? Tensor() : prepared(running_var, float64);
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     const int64_t channels = c.channels;
     const Scratch<double> moments(2 * channels);
     double *means = moments.data(), *vars = means + channels;
@@ -281,7 +282,7 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
       pm[i] = static_cast<T>(means[i]), pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
       scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
     }
-    const ChannelNorm norm{channels, pm, scale, shift, limits.low, limits.high};
+    const ChannelNorm<T> norm{channels, pm, scale, shift, limits.low, limits.high};
     for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
       if (c.by_rows)
         loops.row_normalize(norm, in.data<T>() + at, y.data<T>() + at, last - first);
@@ -303,14 +304,14 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
   const Channels c(in);
   NormGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
-    const NormLoops& loops = kernels().norm[sizeof(T) == 8];
+    const NormLoops<T>& loops = kernels().norm.of<T>();
     const int64_t channels = c.channels;
     const T *pm = mean.data<T>(), *pr = rstd.data<T>(), *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
     const Scratch<T> factors(4 * channels);
     T *scale = factors.data(), *shift = scale + channels, *slope = shift + channels, *offset = slope + channels;
     for (int64_t i = 0; i < channels; ++i)  // as in the forward pass
       scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
-    const ChannelNorm norm{channels, pm, scale, shift, limits.low, limits.high};
+    const ChannelNorm<T> norm{channels, pm, scale, shift, limits.low, limits.high};
     const Scratch<double> sums(2 * channels);
     double *sum = sums.data(), *product = sum + channels;
     const bool reduces = training || wanted.weight || wanted.bias;

@@ -1,5 +1,8 @@
 #include <cotangent/tensor/optim.hpp>
 
+#include <array>
+#include <tuple>
+
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -17,13 +20,14 @@ bool is_dense(const Tensor& x) {
   return walk.inner_size() == x.numel() && walk.inner_stride(0) == 1;
 }
 
-/// Calls body(first, n, pointers...) over the memory of the tensors, the first of which is the parameter. Where they do
-/// not lie alike in memory or are of low precision, it runs on copies, and all but the gradient, the second, are copied
-/// back.
+/// Calls body(loops, n, pointers...) for parts of the memory of the tensors, the first of which is the parameter. Where
+/// they do not lie alike in memory or are of low precision, it runs on copies, and all but the gradient, the second,
+/// are copied back.
 template <size_t N, class Body>
 void update(const char* op, const std::array<const Tensor*, N>& tensors, Body&& body) {
   const Tensor& p = *tensors[0];
-  bool direct = p.dtype() == float32 || p.dtype() == float64;
+  const Dtype dtype = p.dtype() == float64 ? float64 : float32;
+  bool direct = p.dtype() == dtype;
   const bool contiguous_all = p.get()->contiguous;
   for (const Tensor* t : tensors) {
     if (!t->defined()) continue;
@@ -36,20 +40,16 @@ void update(const char* op, const std::array<const Tensor*, N>& tensors, Body&& 
   std::array<Tensor, N> copies;
   if (!direct)
     for (size_t i = 0; i < N; ++i)
-      if (tensors[i]->defined()) {
-        const Dtype dtype = p.dtype() == float64 ? float64 : float32;
+      if (tensors[i]->defined())
         copies[i] = contiguous(tensors[i]->dtype() == dtype ? *tensors[i] : cast(*tensors[i], dtype));
-      }
-  std::array<char*, N> data{};
-  for (size_t i = 0; i < N; ++i)
-    if (tensors[i]->defined()) data[i] = static_cast<char*>((direct ? *tensors[i] : copies[i]).raw_data());
-  const int type = p.dtype() == float64;
-  const int64_t bytes = type ? 8 : 4;
-  parallel_for(0, p.numel(), kGrain, [&](int64_t first, int64_t last) {
-    std::array<char*, N> at = data;
-    for (char*& pointer : at)
-      if (pointer) pointer += first * bytes;
-    body(type, last - first, at);
+  dispatch_compute(op, dtype, [&]<class T> {
+    const auto& loops = kernels::kernels().optim.of<T>();
+    std::array<T*, N> data{};
+    for (size_t i = 0; i < N; ++i)
+      if (tensors[i]->defined()) data[i] = (direct ? *tensors[i] : copies[i]).template data<T>();
+    parallel_for(0, p.numel(), kGrain, [&](int64_t first, int64_t last) {
+      std::apply([&](auto*... x) { body(loops, last - first, (x ? x + first : nullptr)...); }, data);
+    });
   });
   for (size_t i = 0; i < N; ++i) {
     if (i == 1 || !tensors[i]->defined()) continue;
@@ -61,70 +61,60 @@ void update(const char* op, const std::array<const Tensor*, N>& tensors, Body&& 
 }  // namespace
 
 void sgd_step(const SgdStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& velocity) {
-  update<3>("sgd_step", {&parameter, &gradient, &velocity}, [&](int type, int64_t n, const std::array<char*, 3>& x) {
-    kernels::kernels().optim.sgd[type](n, step, x[0], x[1], x[2]);
-  });
+  update<3>("sgd_step", {&parameter, &gradient, &velocity},
+            [&](auto& loops, int64_t n, auto*... x) { loops.sgd(n, step, x...); });
 }
 
 void adam_step(const AdamStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first,
                const Tensor& second, const Tensor& largest) {
   update<5>("adam_step", {&parameter, &gradient, &first, &second, &largest},
-            [&](int type, int64_t n, const std::array<char*, 5>& x) {
-              kernels::kernels().optim.adam[type](n, step, x[0], x[1], x[2], x[3], x[4]);
-            });
+            [&](auto& loops, int64_t n, auto*... x) { loops.adam(n, step, x...); });
 }
 
 void adamax_step(const AdamaxStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first,
                  const Tensor& top) {
   update<4>("adamax_step", {&parameter, &gradient, &first, &top},
-            [&](int type, int64_t n, const std::array<char*, 4>& x) {
-              kernels::kernels().optim.adamax[type](n, step, x[0], x[1], x[2], x[3]);
-            });
+            [&](auto& loops, int64_t n, auto*... x) { loops.adamax(n, step, x...); });
 }
 
 void adadelta_step(const AdadeltaStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
                    const Tensor& deltas) {
   update<4>("adadelta_step", {&parameter, &gradient, &squares, &deltas},
-            [&](int type, int64_t n, const std::array<char*, 4>& x) {
-              kernels::kernels().optim.adadelta[type](n, step, x[0], x[1], x[2], x[3]);
-            });
+            [&](auto& loops, int64_t n, auto*... x) { loops.adadelta(n, step, x...); });
 }
 
 void adagrad_step(const AdagradStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& sum) {
-  update<3>("adagrad_step", {&parameter, &gradient, &sum}, [&](int type, int64_t n, const std::array<char*, 3>& x) {
-    kernels::kernels().optim.adagrad[type](n, step, x[0], x[1], x[2]);
-  });
+  update<3>("adagrad_step", {&parameter, &gradient, &sum},
+            [&](auto& loops, int64_t n, auto*... x) { loops.adagrad(n, step, x...); });
 }
 
 void rmsprop_step(const RmspropStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& squares,
                   const Tensor& mean, const Tensor& velocity) {
   update<5>("rmsprop_step", {&parameter, &gradient, &squares, &mean, &velocity},
-            [&](int type, int64_t n, const std::array<char*, 5>& x) {
-              kernels::kernels().optim.rmsprop[type](n, step, x[0], x[1], x[2], x[3], x[4]);
-            });
+            [&](auto& loops, int64_t n, auto*... x) { loops.rmsprop(n, step, x...); });
 }
 
 void lion_step(const LionStep& step, const Tensor& parameter, const Tensor& gradient, const Tensor& first) {
-  update<3>("lion_step", {&parameter, &gradient, &first}, [&](int type, int64_t n, const std::array<char*, 3>& x) {
-    kernels::kernels().optim.lion[type](n, step, x[0], x[1], x[2]);
-  });
+  update<3>("lion_step", {&parameter, &gradient, &first},
+            [&](auto& loops, int64_t n, auto*... x) { loops.lion(n, step, x...); });
 }
 
 double sum_of_squares(const Tensor& x) {
   Tensor dense = x.dtype() == float32 || x.dtype() == float64 ? x : cast(x, float32);
   if (!is_dense(dense)) dense = contiguous(dense);
-  const int type = dense.dtype() == float64;
-  const char* data = static_cast<const char*>(dense.raw_data());
-  const auto sum = kernels::kernels().optim.sum_of_squares[type];
-  const int64_t n = dense.numel(), bytes = type ? 8 : 4;
-  if (n <= kChunk) return sum(n, data);
-  const Tensor parts = detail::make_tensor({(n + kChunk - 1) / kChunk}, float64);
-  double* part = parts.data<double>();
-  parallel_chunks(parts.numel(),
-                  [&](int64_t i) { part[i] = sum(std::min(kChunk, n - i * kChunk), data + i * kChunk * bytes); });
-  double total = 0;
-  for (int64_t i = 0; i < parts.numel(); ++i) total += part[i];
-  return total;
+  return dispatch_compute("sum_of_squares", dense.dtype(), [&]<class T> {
+    const T* data = dense.data<T>();
+    const auto sum = kernels::kernels().optim.of<T>().sum_of_squares;
+    const int64_t n = dense.numel();
+    if (n <= kChunk) return sum(n, data);
+    const Tensor parts = detail::make_tensor({(n + kChunk - 1) / kChunk}, float64);
+    double* part = parts.data<double>();
+    parallel_chunks(parts.numel(),
+                    [&](int64_t i) { part[i] = sum(std::min(kChunk, n - i * kChunk), data + i * kChunk); });
+    double total = 0;
+    for (int64_t i = 0; i < parts.numel(); ++i) total += part[i];
+    return total;
+  });
 }
 
 }  // namespace cotangent::raw

@@ -22,7 +22,7 @@ bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype
 template <class T>
 class Plan {
  public:
-  using Lane = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+  using Lane = kernels::PoolIndex<T>;
 
   Plan(const Tensor& x, const Pooling& p) {
     const PoolWindow &d = p.window[0], &h = p.window[1], &w = p.window[2];
@@ -112,7 +112,7 @@ class Plan {
   /// What means take for a row of results: a row of the input, its panel, and gradients.
   int64_t mean_space() const { return columns.in + panel() + share(); }
 
-  kernels::PoolColumns columns{};
+  kernels::PoolColumns<T> columns{};
   kernels::PoolRows rows{};
   int64_t planes, most = 0;  ///< and the most rows that a window reaches
 
@@ -193,12 +193,12 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
       plan.for_each_plane(0, 0,
                           [&](int64_t i, T*) { max_pool_plane(px + i * in, py + i * out, index + i * out, pooling); });
     };
-    using Lane = typename Plan<T>::Lane;
+    using Lane = kernels::PoolIndex<T>;
     if (in >= std::numeric_limits<Lane>::max()) return naive.template operator()<int64_t>();
     if (plan.columns.stride == 0) return naive.template operator()<Lane>();
     r.indices = make_tensor(result, dtype_of<Lane>);
     Lane* index = r.indices.template data<Lane>();
-    const auto loop = kernels::kernels().pool[sizeof(T) == 8].max_pool;
+    const auto loop = kernels::kernels().pool.of<T>().max_pool;
     plan.cut_into_panels(plan.most * plan.panel());
     plan.for_each_plane(plan.rows.panels * plan.panel(), -std::numeric_limits<T>::infinity(), [&](int64_t i, T* space) {
       loop(plan.columns, plan.rows, px + i * in, py + i * out, index + i * out, space);
@@ -215,14 +215,14 @@ Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices,
   const Tensor dense = contiguous(g), index = contiguous(indices);
   Tensor dx = make_tensor(x_shape, g.dtype());
   dispatch_compute(op, g.dtype(), [&]<class T> {
-    using Lane = typename Plan<T>::Lane;
+    using Lane = kernels::PoolIndex<T>;
     Plan<T> plan(dx, pooling);
     const T* pg = dense.data<T>();
     T* px = dx.data<T>();
     const int64_t in = plan.rows.in, out = plan.rows.out * plan.columns.out;
     if (index.dtype() == dtype_of<Lane>) {
       const Lane* at = index.data<Lane>();
-      const auto loop = kernels::kernels().pool[sizeof(T) == 8].max_pool_backward;
+      const auto loop = kernels::kernels().pool.of<T>().max_pool_backward;
       plan.for_each_plane(
           0, 0, [&](int64_t i, T*) { loop(plan.columns, plan.rows, pg + i * out, at + i * out, px + i * in); });
     } else {
@@ -262,14 +262,14 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
   dispatch_compute(op, x.dtype(), [&]<class T> {
     if (is_in_rows(pooling)) {
       fill_into(y, 0);
-      const auto add = kernels::kernels().axpy[sizeof(T) == 8];
+      const auto add = kernels::kernels().gemm.of<T>().axpy;
       for_cells(pooling, x.shape()[0], [&, c = x.shape()[1]](int64_t to, int64_t from, double share) {
         add(c, share, dense.data<T>() + from * c, y.data<T>() + to * c);
       });
       return;
     }
     Plan<T> plan(x, pooling);
-    const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool;
+    const auto loop = kernels::kernels().pool.of<T>().avg_pool;
     plan.cut(plan.mean_space());
     plan.for_each_plane(
         plan.rows.block * plan.mean_space(), 0, [&, px = dense.data<T>(), py = y.data<T>()](int64_t i, T* space) {
@@ -286,14 +286,14 @@ Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, 
   dispatch_compute(op, g.dtype(), [&]<class T> {
     if (is_in_rows(pooling)) {
       fill_into(dx, 0);
-      const auto add = kernels::kernels().axpy[sizeof(T) == 8];
+      const auto add = kernels::kernels().gemm.of<T>().axpy;
       for_cells(pooling, x_shape[0], [&, c = x_shape[1]](int64_t from, int64_t to, double share) {
         add(c, share, dense.data<T>() + from * c, dx.data<T>() + to * c);
       });
       return;
     }
     Plan<T> plan(dx, pooling);
-    const auto loop = kernels::kernels().pool[sizeof(T) == 8].avg_pool_backward;
+    const auto loop = kernels::kernels().pool.of<T>().avg_pool_backward;
     plan.cut(plan.mean_space());
     plan.for_each_plane(
         plan.rows.block * plan.mean_space(), 0, [&, pg = dense.data<T>(), px = dx.data<T>()](int64_t i, T* space) {

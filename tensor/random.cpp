@@ -44,24 +44,28 @@ void for_chunks(int64_t numel, int64_t words_each, const Generator::State& from,
   });
 }
 
-/// Fills y (dense) by a loop over words that makes float32 (float64 for a float64 y): loop(words, numbers, n).
+/// Fills y (dense) by loop(loops, words, numbers, n), which makes float32, or float64 for a float64 y.
 template <class Loop>
-void fill_floating(const Tensor& y, Generator& generator, Loop loop) {
-  const Dtype dtype = y.dtype();
-  const int64_t words_each = dtype == float64 ? 2 : 1, bytes = item_size(dtype), numel = y.numel();
-  const auto convert =
-      dtype == float32 || dtype == float64 ? nullptr : kernels::kernels().convert[int(float32)][int(dtype)];
-  const Generator::State from = generator.draw(blocks_for(numel * words_each));
-  char* out = y.get()->data;
-  for_chunks(numel, words_each, from, [&](const uint32_t* words, int64_t first, int64_t n) {
-    alignas(64) char numbers[kChunk * 4];
-    const bool direct = !convert && n * words_each == kChunk;
-    loop(words, direct ? out + first * bytes : numbers,
-         (n * words_each + kGranule - 1) / kGranule * kGranule / words_each);
-    if (convert)
-      convert(numbers, out + first * bytes, n);
-    else if (!direct)
-      std::copy_n(numbers, n * bytes, out + first * bytes);
+void fill_floating(const char* op, const Tensor& y, Generator& generator, Loop loop) {
+  dispatch_compute(op, y.dtype() == float64 ? float64 : float32, [&]<class T> {
+    constexpr int64_t words_each = std::is_same_v<T, double> ? 2 : 1;
+    const int64_t bytes = item_size(y.dtype()), numel = y.numel();
+    const auto convert =
+        y.dtype() == dtype_of<T> ? nullptr : kernels::kernels().convert[int(dtype_of<T>)][int(y.dtype())];
+    char* out = y.get()->data;
+    T* const made = convert ? nullptr : y.data<T>();
+    const auto& loops = kernels::kernels().random.of<T>();
+    for_chunks(numel, words_each, generator.draw(blocks_for(numel * words_each)),
+               [&](const uint32_t* words, int64_t first, int64_t n) {
+                 alignas(64) T numbers[kChunk / words_each];
+                 const bool direct = made && n * words_each == kChunk;
+                 loop(loops, words, direct ? made + first : numbers,
+                      (n * words_each + kGranule - 1) / kGranule * kGranule / words_each);
+                 if (convert)
+                   convert(numbers, out + first * bytes, n);
+                 else if (!direct)
+                   std::copy_n(numbers, n, made + first);
+               });
   });
 }
 
@@ -102,15 +106,16 @@ void fill_uniform(const char* op, const Tensor& y, double low, double high, Gene
   dispatch(y.dtype(), [&]<class T> {
     if constexpr (!std::is_integral_v<T>) below = std::max(low, largest_below<T>(high));
   });
-  const auto loop = kernels::kernels().random.uniform[y.dtype() == float64];
-  fill_floating(y, generator,
-                [&](const uint32_t* words, void* out, int64_t n) { loop(words, out, n, low, high, below); });
+  fill_floating(op, y, generator, [&](const auto& loops, const uint32_t* words, auto* out, int64_t n) {
+    loops.uniform(words, out, n, low, high, below);
+  });
 }
 
 void fill_normal(const char* op, const Tensor& y, double mean, double std, Generator& generator) {
   if (!(std >= 0)) fail<ValueError>("[{}] the standard deviation {} is negative", op, std);
-  const auto loop = kernels::kernels().random.normal[y.dtype() == float64];
-  fill_floating(y, generator, [&](const uint32_t* words, void* out, int64_t n) { loop(words, out, n, mean, std); });
+  fill_floating(op, y, generator, [&](const auto& loops, const uint32_t* words, auto* out, int64_t n) {
+    loops.normal(words, out, n, mean, std);
+  });
 }
 
 Tensor make_floating(const char* op, const Shape& shape, Dtype dtype) {
@@ -322,22 +327,22 @@ Tensor dropout(const Tensor& x, double p, const Generator::State& state, MemoryF
     return y;
   }
   const uint32_t last = static_cast<uint32_t>(kept - 1);
-  const Dtype dtype = x.dtype(), computed = dtype == float64 ? float64 : float32;
-  const auto loop = kernels::kernels().random.keep_below[computed == float64];
-  const auto load = dtype == computed ? nullptr : kernels::kernels().convert[int(dtype)][int(computed)];
-  const auto store = dtype == computed ? nullptr : kernels::kernels().convert[int(computed)][int(dtype)];
+  const Dtype dtype = x.dtype();
   const int64_t bytes = item_size(dtype);
-  for_chunks(x.numel(), 1, state, [&](const uint32_t* words, int64_t first, int64_t n) {
-    const char* in = dense.get()->data + first * bytes;
-    char* out = y.get()->data + first * bytes;
-    if (!load) {
-      loop(words, last, in, out, n, 1 / (1 - p));
-      return;
-    }
-    alignas(64) float numbers[kChunk];
-    load(in, numbers, n);
-    loop(words, last, numbers, numbers, n, 1 / (1 - p));
-    store(numbers, out, n);
+  dispatch_compute("dropout", dtype == float64 ? float64 : float32, [&]<class T> {
+    const auto loop = kernels::kernels().random.of<T>().keep_below;
+    const auto load = kernels::kernels().convert[int(dtype)][int(dtype_of<T>)];
+    const auto store = kernels::kernels().convert[int(dtype_of<T>)][int(dtype)];
+    for_chunks(x.numel(), 1, state, [&](const uint32_t* words, int64_t first, int64_t n) {
+      if (dtype == dtype_of<T>) {
+        loop(words, last, dense.data<T>() + first, y.data<T>() + first, n, 1 / (1 - p));
+        return;
+      }
+      alignas(64) T numbers[kChunk];
+      load(dense.get()->data + first * bytes, numbers, n);
+      loop(words, last, numbers, numbers, n, 1 / (1 - p));
+      store(numbers, y.get()->data + first * bytes, n);
+    });
   });
   return y;
 }

@@ -97,7 +97,7 @@ Tensor back_from(const char* op, const Tensor& y, const Dims& order) {
 /// Folds the dimensions of `dims` one group of neighbours after another, the innermost first.
 Tensor fold(const char* op, Fold f, const Tensor& x, uint32_t dims) {
   const Dtype dtype = x.dtype();
-  const auto& table = kernels().fold;
+  const auto& table = kernels().reduce.fold;
   const FoldLoops join = table[int(f == Fold::sum_squares ? Fold::sum : f)][int(dtype)];
   FoldLoops loops = table[int(f)][int(dtype)];
   if (!loops.rows) fail<DTypeError>("[{}] is not defined for {}; convert with to(float32) or another dtype", op, dtype);
@@ -190,7 +190,7 @@ ValuesAndIndices extreme_along(const char* op, Fold f, const Tensor& x, int dim)
   ValuesAndIndices r{extreme(op, f, in, 1u << dim), Tensor()};
   r.indices = make_tensor(r.values.shape(), int64);
   const Axis axis(x.shape(), dim);
-  const kernels::FindLoops& find = kernels().find[int(x.dtype())];
+  const kernels::FindLoops& find = kernels().reduce.find[int(x.dtype())];
   const char *from = in.get()->data, *value = r.values.get()->data;
   int64_t* index = r.indices.data<int64_t>();
   const int64_t bytes = item_size(x.dtype());
@@ -320,7 +320,7 @@ Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
   }
   Deviation y{make_tensor(kept_shape(x.shape(), dims), x.dtype()), make_tensor(kept_shape(x.shape(), dims), x.dtype())};
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const kernels::DeviationLoops& loops = kernels().deviation[std::is_same_v<T, double>];
+    const kernels::DeviationLoops<T>& loops = kernels().reduce.deviation.of<T>();
     const T* from = g.x.data<T>();
     T *m = y.mean.data<T>(), *s = y.squares.data<T>();
     const int64_t n = g.axis.size, inner = g.axis.inner;
@@ -346,7 +346,7 @@ Tensor logsumexp(const char* op, const Tensor& x, uint32_t dims) {
   }
   const Tensor y = make_tensor(kept_shape(x.shape(), dims), x.dtype());
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const FoldLoops& loops = kernels().logsumexp[std::is_same_v<T, double>];
+    const auto& loops = kernels().softmax.logsumexp.of<T>();
     const T* from = g.x.data<T>();
     T* to = y.data<T>();
     const int64_t n = g.axis.size, inner = g.axis.inner;

@@ -143,7 +143,7 @@ class Axis {
   Axis(const Axis&) = delete;
   Axis& operator=(const Axis&) = delete;
 
-  kernels::ResampleAxis loop{};
+  kernels::ResampleAxis<T> loop{};
 
  private:
   static constexpr int64_t kFewest = 16;  // at least a vector of any instruction set
@@ -182,9 +182,9 @@ class Axis {
 
 // x as planes of `rows.in` times `columns.in`.
 template <class T>
-void resample_planes(const kernels::ResampleAxis& rows, const kernels::ResampleAxis& columns, const T* x, T* y,
+void resample_planes(const kernels::ResampleAxis<T>& rows, const kernels::ResampleAxis<T>& columns, const T* x, T* y,
                      int64_t planes) {
-  const auto loop = kernels::kernels().resample[std::is_same_v<T, double>];
+  const auto loop = kernels::kernels().resize.of<T>().resample;
   const int64_t space =
       columns.identity ? 0 : columns.in + columns.step * columns.length + columns.period * columns.count;
   const int64_t work = std::max<int64_t>(1, columns.out * (rows.width + columns.width));

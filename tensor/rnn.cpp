@@ -95,7 +95,7 @@ Recurrence recurrence(const char* op, Cell cell, const Tensor& x, const Tensor& 
   const Tensor c0 = is_lstm ? state_or_zeros(c, n.batch, n.hidden, dtype) : Tensor();
 
   dispatch_compute(op, dtype, [&]<class T> {
-    const kernels::RecurrentLoops& loops = kernels().recurrent[sizeof(T) == 8];
+    const kernels::RecurrentLoops<T>& loops = kernels().rnn.of<T>();
     const T *p_w_hh = w_hh.data<T>(), *p_w_hr = data_or_null<T>(w_hr), *p_bias = data_or_null<T>(hidden_bias);
     T *p_output = r.output.data<T>(), *p_gates = gates.data<T>(), *p_cells = data_or_null<T>(r.cells),
       *p_projected = data_or_null<T>(r.projected);
@@ -147,7 +147,7 @@ RecurrenceGradients recurrence_backward(const char* op, Cell cell, const Tensor&
   fill_into(dh, 0);
   RecurrenceGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
-    const kernels::RecurrentLoops& loops = kernels().recurrent[sizeof(T) == 8];
+    const kernels::RecurrentLoops<T>& loops = kernels().rnn.of<T>();
     const T *p_output = kept.output.data<T>(), *p_gates = data_or_null<T>(kept.gates),
             *p_cells = data_or_null<T>(kept.cells), *p_dy = dy.data<T>(), *p_w_hh = w_hh.data<T>(),
             *p_w_hr = data_or_null<T>(w_hr), *p_c0 = data_or_null<T>(c0), *p_h0 = h0.data<T>();
@@ -162,7 +162,7 @@ RecurrenceGradients recurrence_backward(const char* op, Cell cell, const Tensor&
         const T* before = s > 0 ? p_output + at_before * n.outputs : p_h0 + first * n.outputs;
         const T* g = p_gates + at * n.gates;
         T *dg = p_d_gates + at * n.gates, *dg_hidden = p_d_hidden + at * n.gates;
-        kernels().axpy[sizeof(T) == 8](rows * n.outputs, 1, p_dy + at * n.outputs, d);
+        kernels().gemm.of<T>().axpy(rows * n.outputs, 1, p_dy + at * n.outputs, d);
         if (is_gru) {
           loops.gru_backward(g, p_cells + at * n.hidden, before, d, dg, dg_hidden, rows, n.hidden);
         } else if (is_lstm) {

@@ -33,14 +33,14 @@ requires kWide<T>
 void scan_lines(const T* x, T* y, int64_t n, int64_t stride, int64_t width, bool reverse) {
   double sums[kColumns] = {};
   const int64_t first = reverse ? (n - 1) * stride : 0;
-  kernels::kernels().scan[sizeof(T) == 8](x + first, y + first, sums, n, reverse ? -stride : stride, width);
+  kernels::kernels().reduce.scan.of<T>().columns(x + first, y + first, sums, n, reverse ? -stride : stride, width);
 }
 // Lines end to end are laid side by side for it, tile by tile.
 template <class T>
 requires kWide<T>
 void scan_rows(const T* x, T* y, int64_t n, int64_t rows, bool reverse) {
-  const auto scan = kernels::kernels().scan[sizeof(T) == 8];
-  const auto transpose = kernels::kernels().transpose[sizeof(T) == 8 ? 3 : 2];
+  const auto scan = kernels::kernels().reduce.scan.of<T>().columns;
+  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   T tile[kTileRows * kTileColumns];
   double sums[kTileRows] = {};
   for (int64_t done = 0; done < n; done += kTileColumns) {

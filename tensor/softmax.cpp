@@ -24,7 +24,7 @@ Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
   const Axis axis(x.shape(), dim);
   if (x.numel() == 0) return y;
   dispatch_compute(op, x.dtype(), [&]<class T> {
-    const SoftmaxLoops& loops = (log ? kernels().log_softmax : kernels().softmax)[std::is_same_v<T, double>];
+    const SoftmaxLoops<T>& loops = (log ? kernels().softmax.log_softmax : kernels().softmax.softmax).of<T>();
     const T* from = in.data<T>();
     T* to = y.data<T>();
     if (axis.inner == 1) {
@@ -50,7 +50,7 @@ Tensor backward(const char* op, const Tensor& dy, const Tensor& y, int dim, bool
   const Axis axis(y.shape(), dim);
   if (y.numel() == 0) return dx;
   dispatch_compute(op, y.dtype(), [&]<class T> {
-    const SoftmaxLoops& loops = (log ? kernels().log_softmax : kernels().softmax)[std::is_same_v<T, double>];
+    const SoftmaxLoops<T>& loops = (log ? kernels().softmax.log_softmax : kernels().softmax.softmax).of<T>();
     const T *pg = g.data<T>(), *py = out.data<T>();
     T* px = dx.data<T>();
     if (axis.inner == 1) {

@@ -1,5 +1,6 @@
 // The row-wise halves of tiled attention, between the matrix products.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/attention.hpp>
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 
 namespace cotangent::kernels {
@@ -7,12 +8,12 @@ namespace {
 
 // scores = scale * scores + mask, with -inf beyond the row's last visible key.
 template <class T>
-void apply_mask(T* s, const AttentionTile& t, int64_t row, int64_t visible) {
+void apply_mask(T* s, const AttentionTile<T>& t, int64_t row, int64_t visible) {
   const T scale = static_cast<T>(t.scale);
 #pragma omp simd
   for (int64_t j = 0; j < visible; ++j) s[j] *= scale;
   if (t.added) {
-    const T* m = static_cast<const T*>(t.added) + row * t.mask_row;
+    const T* m = t.added + row * t.mask_row;
     if (t.mask_column) {
 #pragma omp simd
       for (int64_t j = 0; j < visible; ++j) s[j] += m[j];
@@ -27,7 +28,8 @@ void apply_mask(T* s, const AttentionTile& t, int64_t row, int64_t visible) {
   }
 }
 
-int64_t visible_keys(const AttentionTile& t, int64_t row) {
+template <class T>
+int64_t visible_keys(const AttentionTile<T>& t, int64_t row) {
   const int64_t n = t.first_hidden + row;  // columns of this tile that row `row` may see
   return !t.causal || n > t.columns ? t.columns : (n < 0 ? 0 : n);
 }
@@ -35,11 +37,10 @@ int64_t visible_keys(const AttentionTile& t, int64_t row) {
 // One tile of the online softmax: scores become exp(score - max), and what was accumulated so far is rescaled to the
 // new maximum.
 template <class T>
-void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t width, const AttentionTile& t) {
-  T *m = static_cast<T*>(maximum), *l = static_cast<T*>(sum), *acc = static_cast<T*>(accumulated);
+void forward(T* scores, T* m, T* l, T* acc, int64_t width, const AttentionTile<T>& t) {
   const T infinity = static_cast<T>(__builtin_inf());
   for (int64_t i = 0; i < t.rows; ++i) {
-    T* s = static_cast<T*>(scores) + i * t.row_stride;
+    T* s = scores + i * t.row_stride;
     const int64_t visible = visible_keys(t, i);
     apply_mask(s, t, i, visible);
     T top = m[i];
@@ -70,10 +71,10 @@ void forward(void* scores, void* maximum, void* sum, void* accumulated, int64_t 
 
 // scores become the probabilities p = exp(score - log_sum_exp), and products (dO V^T) become ds = p (dp - delta) scale.
 template <class T>
-void backward(void* scores, void* products, const void* log_sum_exp, const void* delta, const AttentionTile& t) {
+void backward(T* scores, T* products, const T* log_sum_exp, const T* delta, const AttentionTile<T>& t) {
   for (int64_t i = 0; i < t.rows; ++i) {
-    T *s = static_cast<T*>(scores) + i * t.row_stride, *d = static_cast<T*>(products) + i * t.row_stride;
-    const T top = static_cast<const T*>(log_sum_exp)[i], shift = static_cast<const T*>(delta)[i];
+    T *s = scores + i * t.row_stride, *d = products + i * t.row_stride;
+    const T top = log_sum_exp[i], shift = delta[i];
     const T scale = static_cast<T>(t.scale);
     const int64_t visible = visible_keys(t, i);
     apply_mask(s, t, i, visible);
@@ -87,11 +88,7 @@ void backward(void* scores, void* products, const void* log_sum_exp, const void*
 }
 
 template <class T>
-void finish(const void* accumulated, const void* maximum, const void* sum, int64_t rows, int64_t width, void* p_y,
-            int64_t y_row, void* log_sum_exp) {
-  const T *acc = static_cast<const T*>(accumulated), *top = static_cast<const T*>(maximum),
-          *total = static_cast<const T*>(sum);
-  T *y = static_cast<T*>(p_y), *lse = static_cast<T*>(log_sum_exp);
+void finish(const T* acc, const T* top, const T* total, int64_t rows, int64_t width, T* y, int64_t y_row, T* lse) {
   for (int64_t i = 0; i < rows; ++i, acc += width, y += y_row) {
     const bool masked = total[i] == T(0);
     lse[i] = masked ? static_cast<T>(__builtin_inf()) : top[i] + m_log(total[i]);
@@ -102,28 +99,23 @@ void finish(const void* accumulated, const void* maximum, const void* sum, int64
 }
 
 template <class T>
-void dot_rows(const void* p_a, int64_t a_row, const void* p_b, int64_t b_row, int64_t rows, int64_t width, void* y) {
-  const T *a = static_cast<const T*>(p_a), *b = static_cast<const T*>(p_b);
+void dot_rows(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows, int64_t width, T* y) {
   for (int64_t i = 0; i < rows; ++i, a += a_row, b += b_row) {
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < width; ++j) sum += a[j] * b[j];
-    static_cast<T*>(y)[i] = sum;
+    y[i] = sum;
   }
+}
+
+template <class T>
+AttentionLoops<T> loops() {
+  return {forward<T>, backward<T>, finish<T>, dot_rows<T>};
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_attention(Table& t) {
-  t.attention.forward[0] = forward<float>;
-  t.attention.forward[1] = forward<double>;
-  t.attention.backward[0] = backward<float>;
-  t.attention.backward[1] = backward<double>;
-  t.attention.finish[0] = finish<float>;
-  t.attention.finish[1] = finish<double>;
-  t.attention.dot_rows[0] = dot_rows<float>;
-  t.attention.dot_rows[1] = dot_rows<double>;
-}
+void fill(ByFloat<AttentionLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,5 +1,5 @@
 // y = f(a, b) over contiguous spans, where either operand may be one repeated element.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 
 namespace cotangent::kernels {
@@ -133,27 +133,27 @@ void loop(const void* pa, const void* pb, void* py, int64_t n, Layout layout, do
 }
 
 template <template <class> class F>
-void floats(Table& t, Binary op) {
-  t.binary[int(op)][0] = loop<F<float>, float>;
-  t.binary[int(op)][1] = loop<F<double>, double>;
+void floats(BinaryTable& t, Binary op) {
+  t[int(op)][0] = loop<F<float>, float>;
+  t[int(op)][1] = loop<F<double>, double>;
 }
 template <template <class> class F>
-void integers(Table& t, Binary op) {
-  t.binary[int(op)][4] = loop<F<int64_t>, int64_t>;
-  t.binary[int(op)][5] = loop<F<int32_t>, int32_t>;
-  t.binary[int(op)][6] = loop<F<uint8_t>, uint8_t>;
+void integers(BinaryTable& t, Binary op) {
+  t[int(op)][4] = loop<F<int64_t>, int64_t>;
+  t[int(op)][5] = loop<F<int32_t>, int32_t>;
+  t[int(op)][6] = loop<F<uint8_t>, uint8_t>;
 }
 template <template <class> class F>
-void all(Table& t, Binary op) {
+void all(BinaryTable& t, Binary op) {
   floats<F>(t, op);
   integers<F>(t, op);
-  t.binary[int(op)][7] = loop<F<bool>, bool>;
+  t[int(op)][7] = loop<F<bool>, bool>;
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_binary(Table& t) {
+void fill(BinaryTable& t) {
   all<Add>(t, Binary::add);
   floats<Sub>(t, Binary::sub), integers<Sub>(t, Binary::sub);
   all<Mul>(t, Binary::mul);

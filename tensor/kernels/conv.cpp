@@ -1,5 +1,7 @@
 // Convolution over panels: the source pixels that a block of results reads, packed so that it becomes a matrix product
 // whose tile of results stays in registers.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/conv.hpp>
 #include <cotangent/tensor/kernels/lanes.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 
@@ -15,10 +17,8 @@ constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;
 #endif
 
 template <class T>
-void pack(const void* px, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, void* ppanel,
+void pack(const T* x, const int64_t* offsets, int64_t depth, const PixelRun* runs, int64_t run_count, T* panel,
           int64_t width) {
-  const T* x = static_cast<const T*>(px);
-  T* panel = static_cast<T*>(ppanel);
   if (run_count == 1 && runs[0].count == kVectors * kLanes<T>) {  // the most frequent: whole panels of one run
     for (int64_t k = 0; k < depth; ++k, panel += width) {
       const T* from = x + offsets[k] + runs[0].from;
@@ -53,9 +53,7 @@ void every_second_of(const T* x, T* y, int64_t n) {
 }
 
 template <class T>
-void copy(const void* px, int64_t x_stride, int64_t step, void* py, int64_t y_stride, int64_t rows, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void copy(const T* x, int64_t x_stride, int64_t step, T* y, int64_t y_stride, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
     if (step == 1) {
       copy_row(x, y, n);
@@ -68,11 +66,11 @@ void copy(const void* px, int64_t x_stride, int64_t step, void* py, int64_t y_st
 }
 
 template <class T, int V>
-void product_tile(const ConvTile& t) {
-  const T *weights = static_cast<const T*>(t.weights), *start = static_cast<const T*>(t.start);
+void product_tile(const ConvTile<T>& t) {
+  const T *weights = t.weights, *start = t.start;
   const T* x[V];
   Vec<T> sum[kRows][V];
-  COTANGENT_UNROLL for (int v = 0; v < V; ++v) x[v] = static_cast<const T*>(t.x) + t.from[v];
+  COTANGENT_UNROLL for (int v = 0; v < V; ++v) x[v] = t.x + t.from[v];
   COTANGENT_UNROLL for (int r = 0; r < kRows; ++r) {
     COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = Vec<T>{} + start[r];
   }
@@ -84,14 +82,14 @@ void product_tile(const ConvTile& t) {
       COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += weights[r] * pixels[v];
     }
   }
-  T* y = static_cast<T*>(t.y);
+  T* y = t.y;
   COTANGENT_UNROLL for (int r = 0; r < kRows; ++r, y += t.row_stride) {
     COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(y + t.place[v], sum[r][v]);
   }
 }
 
 template <class T>
-void product(const ConvTile& t) {
+void product(const ConvTile<T>& t) {
   if (t.vectors == 3)
     product_tile<T, 3>(t);
   else if (t.vectors == 2)
@@ -101,11 +99,11 @@ void product(const ConvTile& t) {
 }
 
 template <class T, int V>
-void outer_tile(const ConvOuter& t) {
+void outer_tile(const ConvOuter<T>& t) {
   constexpr int L = kLanes<T>;
-  T* const sums = static_cast<T*>(t.sums);
-  const T* g = static_cast<const T*>(t.g);
-  const T* block = static_cast<const T*>(t.x);
+  T* const sums = t.sums;
+  const T* g = t.g;
+  const T* block = t.x;
   int64_t offsets[kOuterRows];
   Vec<T> sum[kOuterRows][V];
   COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
@@ -129,7 +127,7 @@ void outer_tile(const ConvOuter& t) {
 }
 
 template <class T>
-void outer(const ConvOuter& t) {
+void outer(const ConvOuter<T>& t) {
   if (t.channels > kLanes<T>)
     outer_tile<T, 2>(t);
   else
@@ -137,7 +135,7 @@ void outer(const ConvOuter& t) {
 }
 
 template <class T>
-ConvLoops loops() {
+ConvLoops<T> loops() {
   return {.lanes = kLanes<T>,
           .rows = kRows,
           .vectors = kVectors,
@@ -152,9 +150,6 @@ ConvLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_conv(Table& t) {
-  t.conv[0] = loops<float>();
-  t.conv[1] = loops<double>();
-}
+void fill(ByFloat<ConvLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,6 +1,8 @@
 // Convolution with one channel a group (depthwise), and others of few channels: nothing is shared between channels, so
 // rows are read where they lie. Loops over vectors: as long as a row fills, and the last one overlaps the one before
 // it.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/lanes.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 
@@ -8,9 +10,7 @@ namespace cotangent::kernels {
 namespace {
 
 template <class T>
-void spread(const void* px, int64_t x_stride, void* py, int64_t y_stride, int64_t rows, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void spread(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t rows, int64_t n) {
   with_lanes<T>(n, [&](auto count) {
     constexpr int L = count;
     constexpr std::make_integer_sequence<int, L> lanes;
@@ -57,10 +57,8 @@ void filter_block(int64_t depth, const T* weights, const T* x, const int64_t* of
 }
 
 template <class T>
-void filter(int64_t depth, const void* weights, const void* px, const int64_t* offsets, const void* start, void* py,
-            int64_t n) {
-  const T *w = static_cast<const T*>(weights), *x = static_cast<const T*>(px), s = *static_cast<const T*>(start);
-  T* y = static_cast<T*>(py);
+void filter(int64_t depth, const T* w, const T* x, const int64_t* offsets, const T* start, T* y, int64_t n) {
+  const T s = *start;
   with_lanes<T>(n, [&](auto lanes) {
     constexpr int L = lanes;
     for (; n > 6 * L; n -= 4 * L, x += 4 * L, y += 4 * L) filter_block<T, L, 4>(depth, w, x, offsets, s, y, 4 * L);
@@ -124,10 +122,8 @@ void correlate_block(const T* px, int64_t x_stride, const int64_t* offsets, cons
 }
 
 template <class T>
-void correlate(int64_t depth, const void* px, int64_t x_stride, const int64_t* offsets, const void* pg,
-               int64_t g_stride, int64_t rows, int64_t n, void* psums) {
-  const T *x = static_cast<const T*>(px), *g = static_cast<const T*>(pg);
-  T* sums = static_cast<T*>(psums);
+void correlate(int64_t depth, const T* x, int64_t x_stride, const int64_t* offsets, const T* g, int64_t g_stride,
+               int64_t rows, int64_t n, T* sums) {
   int64_t k = 0;
   for (; k + 9 <= depth; k += 9) correlate_block<T, 9>(x, x_stride, offsets + k, g, g_stride, rows, n, sums + k);
   for (; k + 3 <= depth; k += 3) correlate_block<T, 3>(x, x_stride, offsets + k, g, g_stride, rows, n, sums + k);
@@ -136,19 +132,18 @@ void correlate(int64_t depth, const void* px, int64_t x_stride, const int64_t* o
 
 // Walks down columns of vectors: a row of the source takes part in three rows of the result, and is read once.
 template <class T>
-void filter_3x3(const void* pw, const void* px, int64_t x_stride, const void* start, void* py, int64_t y_stride,
-                int64_t rows, int64_t n) {
-  const T* weights = static_cast<const T*>(pw);
+void filter_3x3(const T* weights, const T* px, int64_t x_stride, const T* start, T* py, int64_t y_stride, int64_t rows,
+                int64_t n) {
   with_lanes<T>(n, [&](auto lanes) {
     constexpr int L = lanes;
     using V = Row<T, L>;
     V w[9];
     COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = V{} + weights[k];
-    const V first = V{} + *static_cast<const T*>(start);
+    const V first = V{} + *start;
     for (int64_t block = 0; block < n; block += L) {
       const int64_t at = block + L <= n || n < L ? block : n - L;  // the last vector overlaps the one before it
-      const T* x = static_cast<const T*>(px) + at;
-      T* y = static_cast<T*>(py) + at;
+      const T* x = px + at;
+      T* y = py + at;
       V now{}, next{};  // the sums of the rows r - 2 and r - 1
       for (int64_t r = 0; r < rows + 2; ++r, x += x_stride) {
         const V a = load_row<V>(x), b = load_row<V>(x + 1), c = load_row<V>(x + 2);
@@ -168,14 +163,13 @@ void filter_3x3(const void* pw, const void* px, int64_t x_stride, const void* st
 }
 
 template <class T>
-void correlate_3x3(const void* px, int64_t x_stride, const void* pg, int64_t g_stride, int64_t rows, int64_t n,
-                   void* sums) {
+void correlate_3x3(const T* px, int64_t x_stride, const T* pg, int64_t g_stride, int64_t rows, int64_t n, T* sums) {
   with_lanes<T>(n, [&](auto lanes) {
     constexpr int L = lanes;
     using V = Row<T, L>;
     V sum[9] = {};
     for_vectors<T, L>(n, [&](int64_t at, auto keep, auto load) {
-      const T *x = static_cast<const T*>(px) + at, *g = static_cast<const T*>(pg) + at;
+      const T *x = px + at, *g = pg + at;
       V before{}, last{};  // rows r - 2 and r - 1 of the gradient
       for (int64_t r = 0; r < rows + 2; ++r, x += x_stride, g += g_stride) {
         const V a = keep(load_row<V>(x)), b = keep(load_row<V>(x + 1)), c = keep(load_row<V>(x + 2));
@@ -186,7 +180,7 @@ void correlate_3x3(const void* px, int64_t x_stride, const void* pg, int64_t g_s
         before = last, last = now;
       }
     });
-    add_totals<T, L>(sum, static_cast<T*>(sums));
+    add_totals<T, L>(sum, sums);
   });
 }
 
@@ -262,17 +256,16 @@ void for_columns(int64_t n, F f) {
 }
 
 template <class T>
-void filter_plane(const void* pw, const void* px, const void* start, void* py, int64_t rows, int64_t n) {
-  const T* weights = static_cast<const T*>(pw);
+void filter_plane(const T* weights, const T* px, const T* start, T* py, int64_t rows, int64_t n) {
   with_lanes<T>(n, [&](auto lanes) {
     constexpr int L = lanes;
     using V = Row<T, L>;
     V w[9];
     COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = V{} + weights[k];
-    const V first = V{} + *static_cast<const T*>(start);
+    const V first = V{} + *start;
     for_columns<L>(n, [&](int64_t at, auto starts, auto ends) {
-      const T* x = static_cast<const T*>(px) + at;
-      T* y = static_cast<T*>(py) + at;
+      const T* x = px + at;
+      T* y = py + at;
       V now{}, next = first;  // the sums of the rows r - 1 and r
       for (int64_t r = 0; r < rows; ++r, x += n) {
         const Neighbours<T, L, starts, ends> v(x);
@@ -287,8 +280,8 @@ void filter_plane(const void* pw, const void* px, const void* start, void* py, i
 }
 
 template <class T>
-void correlate_planes(const void* px, int64_t x_stride, const void* pg, int64_t g_stride, int64_t planes, int64_t rows,
-                      int64_t n, void* sums) {
+void correlate_planes(const T* px, int64_t x_stride, const T* pg, int64_t g_stride, int64_t planes, int64_t rows,
+                      int64_t n, T* sums) {
   with_lanes<T>(n, [&](auto lanes) {
     constexpr int L = lanes;
     using V = Row<T, L>;
@@ -297,7 +290,7 @@ void correlate_planes(const void* px, int64_t x_stride, const void* pg, int64_t 
     for (int i = 0; i < L; ++i) fresh[i] = -(n % L == 0 || i >= L - n % L);
     for (int64_t p = 0; p < planes; ++p)
       for_columns<L>(n, [&](int64_t at, auto starts, auto ends) {
-        const T *x = static_cast<const T*>(px) + p * x_stride + at, *g = static_cast<const T*>(pg) + p * g_stride + at;
+        const T *x = px + p * x_stride + at, *g = pg + p * g_stride + at;
         const auto keep = [&](V v) { return ends ? (fresh ? v : V{}) : v; };
         V before{}, now = keep(load_row<V>(g));  // the rows r - 1 and r of the gradient
         for (int64_t r = 0; r < rows; ++r, x += n) {
@@ -311,7 +304,7 @@ void correlate_planes(const void* px, int64_t x_stride, const void* pg, int64_t 
           before = now, now = next;
         }
       });
-    add_totals<T, L>(sum, static_cast<T*>(sums));
+    add_totals<T, L>(sum, sums);
   });
 }
 
@@ -331,14 +324,14 @@ void for_halves(int64_t n, F f) {
 }
 
 template <class T>
-void filter_halved(const void* pw, const void* px, const void* start, void* py, int64_t rows, int64_t n) {
-  const T *w = static_cast<const T*>(pw), first = *static_cast<const T*>(start);
+void filter_halved(const T* w, const T* px, const T* start, T* py, int64_t rows, int64_t n) {
+  const T first = *start;
   for_halves<T>(n, [&](auto lanes, int64_t at, auto starts, auto, auto odd_end) {
     constexpr int L = lanes;
     using V = Row<T, L>;
     using Pixels = EverySecond<T, L, starts, odd_end>;
-    const T* x = static_cast<const T*>(px) + 2 * at;
-    T* y = static_cast<T*>(py) + at;
+    const T* x = px + 2 * at;
+    T* y = py + at;
     Pixels above;
     for (int64_t r = 0; r < rows; r += 2, x += 2 * n, y += (n + 1) / 2) {
       const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
@@ -353,15 +346,15 @@ void filter_halved(const void* pw, const void* px, const void* start, void* py, 
 }
 
 template <class T>
-void filter_doubled(const void* pw, const void* pg, const void* start, void* px, int64_t rows, int64_t n) {
-  const T *w = static_cast<const T*>(pw), first = *static_cast<const T*>(start);
+void filter_doubled(const T* w, const T* pg, const T* start, T* px, int64_t rows, int64_t n) {
+  const T first = *start;
   for_halves<T>(n, [&](auto lanes, int64_t at, auto, auto ends, auto odd_end) {
     constexpr int L = lanes;
     using V = Row<T, L>;
     using Pixels = Neighbours<T, L, true, ends>;  // whose left ones are not used
     const int64_t width = (n + 1) / 2;
-    const T* g = static_cast<const T*>(pg) + at;
-    T* x = static_cast<T*>(px) + 2 * at;
+    const T* g = pg + at;
+    T* x = px + 2 * at;
     Pixels here(g);
     for (int64_t r = 0; r < rows; r += 2, x += 2 * n) {
       g += width;
@@ -378,8 +371,8 @@ void filter_doubled(const void* pw, const void* pg, const void* start, void* px,
 }
 
 template <class T>
-void correlate_halved(const void* px, int64_t x_stride, const void* pg, int64_t g_stride, int64_t planes, int64_t rows,
-                      int64_t n, void* sums) {
+void correlate_halved(const T* px, int64_t x_stride, const T* pg, int64_t g_stride, int64_t planes, int64_t rows,
+                      int64_t n, T* sums) {
   for_halves<T>(n, [&](auto lanes, int64_t at, auto starts, auto ends, auto odd_end) {
     constexpr int L = lanes;
     using V = Row<T, L>;
@@ -390,8 +383,7 @@ void correlate_halved(const void* px, int64_t x_stride, const void* pg, int64_t 
     const auto keep = [&](V v) { return ends ? (fresh ? v : V{}) : v; };
     V sum[9] = {};
     for (int64_t p = 0; p < planes; ++p) {
-      const T *x = static_cast<const T*>(px) + p * x_stride + 2 * at,
-              *g = static_cast<const T*>(pg) + p * g_stride + at;
+      const T *x = px + p * x_stride + 2 * at, *g = pg + p * g_stride + at;
       Pixels above;
       for (int64_t r = 0; r < rows; r += 2, x += 2 * n, g += width) {
         const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
@@ -402,12 +394,12 @@ void correlate_halved(const void* px, int64_t x_stride, const void* pg, int64_t 
         above = below;
       }
     }
-    add_totals<T, L>(sum, static_cast<T*>(sums));
+    add_totals<T, L>(sum, sums);
   });
 }
 
 template <class T>
-DepthwiseLoops loops() {
+DepthwiseLoops<T> loops() {
   return {.spread = spread<T>,
           .filter = filter<T>,
           .correlate = correlate<T>,
@@ -423,9 +415,6 @@ DepthwiseLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_depthwise(Table& t) {
-  t.depthwise[0] = loops<float>();
-  t.depthwise[1] = loops<double>();
-}
+void fill(ByFloat<DepthwiseLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,5 +1,7 @@
 // Convolution with one channel a group where the channels of a pixel lie side by side: every lane of a vector is a
 // channel, and nothing is shuffled. Taps that fall outside the image are left out by the caller.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/lanes.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 
@@ -17,7 +19,8 @@ void for_channels(int64_t first, int64_t n, F f) {
 /// pixels skips too much for the processor to guess what comes next.
 class Ahead {
  public:
-  Ahead(const DepthwiseRows& t, int64_t steps) {
+  template <class T>
+  Ahead(const DepthwiseRows<T>& t, int64_t steps) {
     for (int i = 0; i < 2; ++i) {
       at_[i] = static_cast<const char*>(t.next[i].at);
       const int64_t bytes = t.next[i].bytes / steps;
@@ -34,13 +37,13 @@ class Ahead {
   int64_t each_[2], apart_[2];
 };
 template <class T>
-int64_t vectors(const DepthwiseRows& t) {
+int64_t vectors(const DepthwiseRows<T>& t) {
   return (t.channels + kLanes<T> - 1) / kLanes<T>;
 }
 
 // Neighbouring pixels, so that a vector of weights is read once for all of them.
 template <class T, int L, int P>
-void filter_block(const DepthwiseRows& t, Ahead& ahead, const T* x, const T* w, const T* start, T* y) {
+void filter_block(const DepthwiseRows<T>& t, Ahead& ahead, const T* x, const T* w, const T* start, T* y) {
   using V = Row<T, L>;
   V sum[P];
   COTANGENT_UNROLL for (int p = 0; p < P; ++p) sum[p] = start ? load_row<V>(start) : V{};
@@ -54,13 +57,12 @@ void filter_block(const DepthwiseRows& t, Ahead& ahead, const T* x, const T* w, 
 }
 
 template <class T>
-void filter(const DepthwiseRows& t) {
+void filter(const DepthwiseRows<T>& t) {
   Ahead ahead(t, t.blocks * t.rows * ((t.pixels + 5) / 6) * vectors<T>(t) * (t.depth + (t.depth == 0)));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r) {
-      const T *x = static_cast<const T*>(t.x) + b * t.x_block + r * t.x_row, *w = static_cast<const T*>(t.w),
-              *start = static_cast<const T*>(t.start);
-      T* y = static_cast<T*>(t.y) + b * t.y_block + r * t.y_row;
+      const T *x = t.x + b * t.x_block + r * t.x_row, *w = t.w, *start = t.start;
+      T* y = t.y + b * t.y_block + r * t.y_row;
       int64_t left = t.pixels;
       const auto take = [&](auto pixels) {
         constexpr int P = pixels;
@@ -78,9 +80,9 @@ void filter(const DepthwiseRows& t) {
 
 // K of the taps: their sums stay in registers.
 template <class T, int L, int K>
-void correlate_block(const DepthwiseRows& t, Ahead& ahead, int64_t k0, int64_t c) {
+void correlate_block(const DepthwiseRows<T>& t, Ahead& ahead, int64_t k0, int64_t c) {
   using V = Row<T, L>;
-  T* sums = static_cast<T*>(t.dw) + c;
+  T* sums = t.dw + c;
   int64_t offsets[K];
   V sum[K];
   COTANGENT_UNROLL for (int k = 0; k < K; ++k) {
@@ -90,8 +92,8 @@ void correlate_block(const DepthwiseRows& t, Ahead& ahead, int64_t k0, int64_t c
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r) {
       ahead.step();
-      const T* x = static_cast<const T*>(t.x) + b * t.x_block + r * t.x_row + c;
-      const T* g = static_cast<const T*>(t.y) + b * t.y_block + r * t.y_row + c;
+      const T* x = t.x + b * t.x_block + r * t.x_row + c;
+      const T* g = t.y + b * t.y_block + r * t.y_row + c;
       for (int64_t p = 0; p < t.pixels; ++p, x += t.x_pixel, g += t.y_pixel) {
         const V gradient = load_row<V>(g);
         COTANGENT_UNROLL for (int k = 0; k < K; ++k) sum[k] += gradient * load_row<V>(x + offsets[k]);
@@ -101,7 +103,7 @@ void correlate_block(const DepthwiseRows& t, Ahead& ahead, int64_t k0, int64_t c
 }
 
 template <class T>
-void correlate(const DepthwiseRows& t) {
+void correlate(const DepthwiseRows<T>& t) {
   Ahead ahead(t, t.blocks * t.rows * vectors<T>(t));
   for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
     constexpr int L = lanes;
@@ -115,10 +117,10 @@ void correlate(const DepthwiseRows& t) {
 /// The rows from the one before `row` to the one after it, of `height` rows that lie `step` apart; zeros outside.
 template <class T>
 struct ThreeRows {
-  ThreeRows(const DepthwiseRows& t, const T* first, int64_t row, int64_t height, int64_t step) {
+  ThreeRows(const DepthwiseRows<T>& t, const T* first, int64_t row, int64_t height, int64_t step) {
     COTANGENT_UNROLL for (int j = 0; j < 3; ++j) {
       const int64_t at = row + j - 1;
-      rows[j] = 0 <= at && at < height ? first + at * step : static_cast<const T*>(t.zeros);
+      rows[j] = 0 <= at && at < height ? first + at * step : t.zeros;
     }
   }
   const T* rows[3];
@@ -137,18 +139,18 @@ void add_column(V& sum, const V (&w)[9], int j, const V (&column)[3]) {
 // Walks along a row: a column of three pixels takes part in three results (or one or two with a stride of two), and is
 // read once.
 template <class T, int kStride>
-void filter_3x3(const DepthwiseRows& t) {
+void filter_3x3(const DepthwiseRows<T>& t) {
   Ahead ahead(t, t.blocks * t.rows * t.pixels * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
         using V = Row<T, lanes>;
         V w[9], column[3];
-        COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = load_row<V>(static_cast<const T*>(t.w) + t.taps[k] + c);
-        const V start = t.start ? load_row<V>(static_cast<const T*>(t.start) + c) : V{};
+        COTANGENT_UNROLL for (int k = 0; k < 9; ++k) w[k] = load_row<V>(t.w + t.taps[k] + c);
+        const V start = t.start ? load_row<V>(t.start + c) : V{};
         const int64_t row = t.first_row + r;
-        const ThreeRows<T> x(t, static_cast<const T*>(t.x) + b * t.x_block + c, row * kStride, t.height, t.x_row);
-        T* y = static_cast<T*>(t.y) + b * t.y_block + row * t.y_row + c;
+        const ThreeRows<T> x(t, t.x + b * t.x_block + c, row * kStride, t.height, t.x_row);
+        T* y = t.y + b * t.y_block + row * t.y_row + c;
         V sum = start;
         if constexpr (kStride == 1) {
           V next{};  // the sum of the pixel after that of `sum`
@@ -184,24 +186,23 @@ void filter_3x3(const DepthwiseRows& t) {
 // Both gradients of a pixel read the same results' gradients, up to nine of them, of which most were read for the pixel
 // before. With a stride of two, a result stands for the four pixels from its centre on.
 template <class T, int kStride>
-void gradients_3x3(const DepthwiseRows& t) {
+void gradients_3x3(const DepthwiseRows<T>& t) {
   Ahead ahead(t, t.blocks * t.rows * t.pixels * vectors<T>(t));
   for (int64_t b = 0; b < t.blocks; ++b)
     for (int64_t r = 0; r < t.rows; ++r)
       for_channels<T>(0, t.channels, [&](auto lanes, int64_t c) {
         using V = Row<T, lanes>;
         const int64_t row = t.first_row + r, first = b * t.x_block + row * kStride * t.x_row + c;
-        const T* const x = static_cast<const T*>(t.x) + first;
-        T *const dx = static_cast<T*>(t.dx) + first, *const dw = static_cast<T*>(t.dw) + c;
+        const T* const x = t.x + first;
+        T *const dx = t.dx + first, *const dw = t.dw + c;
         const bool wants_x = t.dx, wants_w = t.dw;
         V w[9] = {}, sum[9] = {};
         COTANGENT_UNROLL for (int k = 0; k < 9; ++k) {
-          if (wants_x) w[k] = load_row<V>(static_cast<const T*>(t.w) + t.taps[k] + c);
+          if (wants_x) w[k] = load_row<V>(t.w + t.taps[k] + c);
           if (wants_w) sum[k] = load_row<V>(dw + t.taps[k]);
         }
-        const V start = t.start ? load_row<V>(static_cast<const T*>(t.start) + c) : V{};
-        const ThreeRows<T> g(t, static_cast<const T*>(t.y) + b * t.y_block + c, row, (t.height - 1) / kStride + 1,
-                             t.y_row);
+        const V start = t.start ? load_row<V>(t.start + c) : V{};
+        const ThreeRows<T> g(t, t.y + b * t.y_block + c, row, (t.height - 1) / kStride + 1, t.y_row);
         V near[3][3] = {};  // columns of g: before p, at p, after it
         load_column(g, 0, near[1]);
         // the pixel of x that lies `down` and `right` of the centre of p
@@ -242,7 +243,7 @@ void gradients_3x3(const DepthwiseRows& t) {
 }
 
 template <class T>
-DepthwiseRowsLoops loops() {
+DepthwiseRowsLoops<T> loops() {
   return {.filter = filter<T>,
           .correlate = correlate<T>,
           .filter_3x3 = {filter_3x3<T, 1>, filter_3x3<T, 2>},
@@ -252,9 +253,6 @@ DepthwiseRowsLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_depthwise_rows(Table& t) {
-  t.depthwise_rows[0] = loops<float>();
-  t.depthwise_rows[1] = loops<double>();
-}
+void fill(ByFloat<DepthwiseRowsLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -110,5 +110,7 @@ enum class Layout : uint8_t { both, array_scalar, scalar_array };
 
 using UnaryLoop = void (*)(const void* x, void* y, int64_t n, double p, double q);
 using BinaryLoop = void (*)(const void* a, const void* b, void* y, int64_t n, Layout layout, double p, double q);
+using UnaryTable = UnaryLoop[static_cast<int>(Unary::count)][8];  ///< by Dtype; nullptr where there is no such function
+using BinaryTable = BinaryLoop[static_cast<int>(Binary::count)][8];
 
 }  // namespace cotangent::kernels

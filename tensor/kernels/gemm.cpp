@@ -1,6 +1,8 @@
 // Products of matrices: the packing of operands, and the product of a strip of rows with a panel of columns, which
 // stays in registers while it runs over k. Vector types of the compiler serve here instead of plain loops, since a loop
 // over an array of accumulators does not keep them in registers.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/gemm.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 #include <cotangent/tensor/kernels/vector.hpp>
 
@@ -34,13 +36,13 @@ constexpr int kPanel = 2 * kLanes<T>;
 
 /// M rows by N vectors of columns.
 template <class T, int M, int N>
-void tile(const PanelProduct& p, const T* a, T* c) {
+void tile(const PanelProduct<T>& p, const T* a, T* c) {
   using Vector = typename Vectors<T>::Full;
   constexpr int lanes = kLanes<T>;
   Vector sums[M][N];
   for (int i = 0; i < M; ++i)
     for (int j = 0; j < N; ++j) sums[i][j] = Vector{};
-  const T* b = static_cast<const T*>(p.b);
+  const T* b = p.b;
   const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
   for (int64_t k = 0; k < p.k; ++k) {
     Vector row[N];
@@ -57,7 +59,7 @@ void tile(const PanelProduct& p, const T* a, T* c) {
   if (p.n == N * lanes) {
     Vector bias[N] = {};
     if (p.bias)
-      for (int j = 0; j < N; ++j) bias[j] = *reinterpret_cast<const Vector*>(static_cast<const T*>(p.bias) + j * lanes);
+      for (int j = 0; j < N; ++j) bias[j] = *reinterpret_cast<const Vector*>(p.bias + j * lanes);
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
       for (int j = 0; j < N; ++j) sums[i][j] = alpha * sums[i][j] + bias[j];
@@ -78,17 +80,17 @@ void tile(const PanelProduct& p, const T* a, T* c) {
   for (int i = 0; i < M; ++i)
     for (int64_t j = 0; j < p.n; ++j) {
       T& to = c[i * p.c_row + j];
-      T sum = part[i][j] + (p.bias ? static_cast<const T*>(p.bias)[j] : T(0));
+      T sum = part[i][j] + (p.bias ? p.bias[j] : T(0));
       if (beta != T(0)) sum += beta * to;
       to = sum;
     }
 }
 
 template <class T, int N>
-void strips(const PanelProduct& p) {
-  T* c = static_cast<T*>(p.c);
+void strips(const PanelProduct<T>& p) {
+  T* c = p.c;
   for (int64_t first = 0; first < p.m; first += kStrip) {
-    const T* a = static_cast<const T*>(p.a) + first / kStrip * p.a_strip;
+    const T* a = p.a + first / kStrip * p.a_strip;
     const int64_t rows = p.m - first < kStrip ? p.m - first : kStrip;
     for (int64_t i = 0; i < rows;) {
       const T* from = a + i * p.a_row;
@@ -107,7 +109,7 @@ void strips(const PanelProduct& p) {
 }
 
 template <class T>
-void multiply(const PanelProduct& p) {
+void multiply(const PanelProduct<T>& p) {
   if (p.n > kLanes<T>)
     strips<T, 2>(p);
   else
@@ -121,9 +123,7 @@ void copy_rows(int64_t k, const T* x, int64_t k_step, T* y) {
 }
 
 template <class T>
-void pack(int64_t width, int64_t k, int64_t n, const void* from, int64_t k_step, int64_t n_step, void* to) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
+void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y) {
   if (n_step == 1 && n == width) {
     if (width == kPanel<T>) return copy_rows<T, kPanel<T>>(k, x, k_step, y);
     if (width == kStrip) return copy_rows<T, kStrip>(k, x, k_step, y);
@@ -138,11 +138,21 @@ void pack(int64_t width, int64_t k, int64_t n, const void* from, int64_t k_step,
   }
 }
 
+template <class T>
+void axpy(int64_t n, double alpha, const T* x, T* y) {
+  const T a = static_cast<T>(alpha);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+template <class T>
+GemmLoops<T> loops() {
+  return {kStrip, kLanes<T>, pack<T>, multiply<T>, axpy<T>};
+}
+
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_gemm(Table& t) {
-  t.gemm = {kStrip, {kLanes<float>, kLanes<double>}, {pack<float>, pack<double>}, {multiply<float>, multiply<double>}};
-}
+void fill(ByFloat<GemmLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,7 +1,6 @@
 #pragma once
 // Vectors in loops that spell them out: compilers' vector extensions, not intrinsics. A `Vec` is as wide as the
 // instruction set allows, and the loops over vectors are unrolled so that every accumulator gets a register.
-#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/vector.hpp>
 
 namespace cotangent::kernels {

@@ -1,6 +1,7 @@
 // Cross entropy of class indices, fused with the softmax of the logits: forward keeps two numbers a row, backward
 // writes the gradient of the logits in one pass.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 
 namespace cotangent::kernels {
@@ -10,9 +11,10 @@ namespace {
 ///     loss = hit * -log p[target] + smooth * sum over c of w[c] * -log p[c]
 template <class T>
 struct Row {
-  Row(const CrossEntropy& a, int64_t i) : target(a.target[i] == a.ignore_index ? -1 : a.target[i]), hit(0), smooth(0) {
+  Row(const CrossEntropy<T>& a, int64_t i)
+      : target(a.target[i] == a.ignore_index ? -1 : a.target[i]), hit(0), smooth(0) {
     if (target < 0) return;
-    hit = static_cast<T>(1 - a.smoothing) * (a.weight ? static_cast<const T*>(a.weight)[target] : T(1));
+    hit = static_cast<T>(1 - a.smoothing) * (a.weight ? a.weight[target] : T(1));
     smooth = static_cast<T>(a.smoothing / static_cast<double>(a.classes));
   }
   int64_t target;
@@ -22,11 +24,11 @@ struct Row {
 // ---- classes lie one after another ----
 
 template <class T>
-void forward_row(const CrossEntropy& a, int64_t i) {
+void forward_row(const CrossEntropy<T>& a, int64_t i) {
   const int64_t n = a.classes;
-  const T *x = static_cast<const T*>(a.logits) + i * n, *w = static_cast<const T*>(a.weight);
+  const T *x = a.logits + i * n, *w = a.weight;
   const Row<T> row(a, i);
-  T* loss = static_cast<T*>(a.loss) + i;
+  T* loss = a.loss + i;
   if (row.target < 0) {
     *loss = 0;
     return;
@@ -38,8 +40,8 @@ void forward_row(const CrossEntropy& a, int64_t i) {
 #pragma omp simd reduction(+ : sum)
   for (int64_t c = 0; c < n; ++c) sum += m_quick_exp(x[c] - m);
   const T log_sum = m_log(sum);
-  static_cast<T*>(a.shift)[i] = m;
-  static_cast<T*>(a.log_sum)[i] = log_sum;
+  a.shift[i] = m;
+  a.log_sum[i] = log_sum;
   *loss = row.hit * (log_sum - (x[row.target] - m));
   if (row.smooth == T(0)) return;
   T total = 0;
@@ -54,17 +56,17 @@ void forward_row(const CrossEntropy& a, int64_t i) {
 }
 
 template <class T>
-void backward_row(const CrossEntropy& a, int64_t i) {
+void backward_row(const CrossEntropy<T>& a, int64_t i) {
   const int64_t n = a.classes;
-  const T *x = static_cast<const T*>(a.logits) + i * n, *w = static_cast<const T*>(a.weight);
-  T* dx = static_cast<T*>(a.d_logits) + i * n;
+  const T *x = a.logits + i * n, *w = a.weight;
+  T* dx = a.d_logits + i * n;
   const Row<T> row(a, i);
   if (row.target < 0) {
     for (int64_t c = 0; c < n; ++c) dx[c] = 0;
     return;
   }
-  const T g = static_cast<const T*>(a.grad)[i * a.grad_step] * static_cast<T>(a.grad_scale);
-  const T m = static_cast<const T*>(a.shift)[i], log_sum = static_cast<const T*>(a.log_sum)[i];
+  const T g = a.grad[i * a.grad_step] * static_cast<T>(a.grad_scale);
+  const T m = a.shift[i], log_sum = a.log_sum[i];
   const T scale = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth = g * row.smooth;
   if (w && smooth != T(0)) {
 #pragma omp simd
@@ -79,11 +81,10 @@ void backward_row(const CrossEntropy& a, int64_t i) {
 // ---- classes lie `inner` apart: columns [first, first + count) of the matrix of sample o ----
 
 template <class T>
-void forward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t count) {
+void forward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t count) {
   const int64_t n = a.classes, at = o * a.inner + first;
-  const T *x = static_cast<const T*>(a.logits) + o * n * a.inner + first, *w = static_cast<const T*>(a.weight);
-  T *m = static_cast<T*>(a.shift) + at, *log_sum = static_cast<T*>(a.log_sum) + at,
-    *loss = static_cast<T*>(a.loss) + at;
+  const T *x = a.logits + o * n * a.inner + first, *w = a.weight;
+  T *m = a.shift + at, *log_sum = a.log_sum + at, *loss = a.loss + at;
   T sum[kColumns], total[kColumns];
   for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0, total[j] = 0;
   for (int64_t c = 1; c < n; ++c) {
@@ -109,16 +110,15 @@ void forward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t co
 }
 
 template <class T>
-void backward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t count) {
+void backward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t count) {
   const int64_t n = a.classes, at = o * a.inner + first;
-  const T *x = static_cast<const T*>(a.logits) + o * n * a.inner + first, *w = static_cast<const T*>(a.weight);
-  T* dx = static_cast<T*>(a.d_logits) + o * n * a.inner + first;
-  const T *m = static_cast<const T*>(a.shift) + at, *log_sum = static_cast<const T*>(a.log_sum) + at;
+  const T *x = a.logits + o * n * a.inner + first, *w = a.weight;
+  T* dx = a.d_logits + o * n * a.inner + first;
+  const T *m = a.shift + at, *log_sum = a.log_sum + at;
   T scale[kColumns], smooth[kColumns], hit[kColumns];
   for (int64_t j = 0; j < count; ++j) {
     const Row<T> row(a, at + j);
-    const T g =
-        row.target < 0 ? T(0) : static_cast<const T*>(a.grad)[(at + j) * a.grad_step] * static_cast<T>(a.grad_scale);
+    const T g = row.target < 0 ? T(0) : a.grad[(at + j) * a.grad_step] * static_cast<T>(a.grad_scale);
     scale[j] = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth[j] = g * row.smooth,
     hit[j] = g * row.hit;
   }
@@ -138,9 +138,9 @@ void backward_columns(const CrossEntropy& a, int64_t o, int64_t first, int64_t c
   }
 }
 
-template <class T, void (*row)(const CrossEntropy&, int64_t),
-          void (*columns)(const CrossEntropy&, int64_t, int64_t, int64_t)>
-void run(const CrossEntropy& a, int64_t first, int64_t last) {
+template <class T, void (*row)(const CrossEntropy<T>&, int64_t),
+          void (*columns)(const CrossEntropy<T>&, int64_t, int64_t, int64_t)>
+void run(const CrossEntropy<T>& a, int64_t first, int64_t last) {
   const int64_t blocks = (a.inner + kColumns - 1) / kColumns;
   for (int64_t i = first; i < last; ++i) {
     if (a.inner == 1) {
@@ -155,8 +155,7 @@ void run(const CrossEntropy& a, int64_t first, int64_t last) {
 // ---- squared error ----
 
 template <class T>
-double squared_distance(const void* px, const void* py, int64_t n) {
-  const T *x = static_cast<const T*>(px), *y = static_cast<const T*>(py);
+double squared_distance(const T* x, const T* y, int64_t n) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; ++i) sum += (x[i] - y[i]) * (x[i] - y[i]);
@@ -164,7 +163,7 @@ double squared_distance(const void* px, const void* py, int64_t n) {
 }
 
 template <class T>
-LossLoops loops() {
+LossLoops<T> loops() {
   return {run<T, forward_row<T>, forward_columns<T>>, run<T, backward_row<T>, backward_columns<T>>,
           squared_distance<T>};
 }
@@ -172,9 +171,6 @@ LossLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_loss(Table& t) {
-  t.loss[0] = loops<float>();
-  t.loss[1] = loops<double>();
-}
+void fill(ByFloat<LossLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,7 +1,8 @@
 // Normalisation by mean and variance: along rows (layer norm), and of channels (batch norm), whose elements lie in
 // spans of one channel each, or in rows that hold one element of every channel.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/norm.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -45,10 +46,7 @@ void moments(const T* x, int64_t spans, int64_t n, int64_t stride, T& mean, T& s
 
 // Without its mean taken away (centred = false) it is the norm by the root mean square.
 template <class T, bool centred>
-void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* p_mean, void* p_rstd, int64_t rows,
-                int64_t n, double eps) {
-  const T *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw), *b = static_cast<const T*>(pb);
-  T *y = static_cast<T*>(py), *means = static_cast<T*>(p_mean), *rstds = static_cast<T*>(p_rstd);
+void layer_norm(const T* x, const T* w, const T* b, T* y, T* means, T* rstds, int64_t rows, int64_t n, double eps) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     T m = 0, squares = 0;
     if constexpr (centred) {
@@ -77,11 +75,8 @@ void layer_norm(const void* px, const void* pw, const void* pb, void* py, void* 
 // With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h)), where mean(g) stays away if
 // x was not centred
 template <class T, bool centred>
-void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const void* p_mean, const void* p_rstd,
-                         void* p_dx, void* p_dw, void* p_db, int64_t rows, int64_t n) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
-  const T *means = static_cast<const T*>(p_mean), *rstds = static_cast<const T*>(p_rstd);
-  T *dx = static_cast<T*>(p_dx), *dw = static_cast<T*>(p_dw), *db = static_cast<T*>(p_db);
+void layer_norm_backward(const T* dy, const T* x, const T* w, const T* means, const T* rstds, T* dx, T* dw, T* db,
+                         int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, dy += n) {
     const T m = means[r], rstd = rstds[r];
     if (dw)
@@ -116,10 +111,7 @@ void layer_norm_backward(const void* p_dy, const void* px, const void* pw, const
 
 template <class T>
 struct Channel {
-  Channel(const ChannelNorm& c, int64_t i)
-      : mean(static_cast<const T*>(c.mean)[i]),
-        scale(static_cast<const T*>(c.scale)[i]),
-        shift(static_cast<const T*>(c.shift)[i]) {}
+  Channel(const ChannelNorm<T>& c, int64_t i) : mean(c.mean[i]), scale(c.scale[i]), shift(c.shift[i]) {}
   T operator()(T x) const { return (x - mean) * scale + shift; }
   T mean, scale, shift;
 };
@@ -137,7 +129,7 @@ struct Limited {
   T passed(T dy, T y) const { return (y > low) & (y < high) ? dy : T(0); }
 };
 template <class T, class F>
-void with_limits(const ChannelNorm& c, F f) {
+void with_limits(const ChannelNorm<T>& c, F f) {
   if (c.low == -__builtin_inf() && c.high == __builtin_inf())
     f(Unlimited<T>{});
   else
@@ -145,19 +137,19 @@ void with_limits(const ChannelNorm& c, F f) {
 }
 
 template <class T>
-void span_moments(const void* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
+void span_moments(const T* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
   T m, s;
-  moments(static_cast<const T*>(x), spans, n, stride, m, s);
+  moments(x, spans, n, stride, m, s);
   *mean = m, *squares = s;
 }
 
 template <class T>
-void span_normalize(const ChannelNorm& c, const void* px, void* py, int64_t first, int64_t last, int64_t n) {
+void span_normalize(const ChannelNorm<T>& c, const T* px, T* py, int64_t first, int64_t last, int64_t n) {
   with_limits<T>(c, [&](auto limited) {
     for (int64_t i = first; i < last; ++i) {
       const Channel<T> of(c, i % c.channels);
-      const T* x = static_cast<const T*>(px) + i * n;
-      T* y = static_cast<T*>(py) + i * n;
+      const T* x = px + i * n;
+      T* y = py + i * n;
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j) y[j] = limited(of(x[j]));
     }
@@ -165,9 +157,8 @@ void span_normalize(const ChannelNorm& c, const void* px, void* py, int64_t firs
 }
 
 template <class T>
-void span_sums(const ChannelNorm& c, int64_t channel, const void* p_dy, const void* px, int64_t spans, int64_t n,
+void span_sums(const ChannelNorm<T>& c, int64_t channel, const T* dy, const T* x, int64_t spans, int64_t n,
                int64_t stride, double* sum, double* product) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
   const Channel<T> of(c, channel);
   T total[2];
   with_limits<T>(c, [&](auto limited) {
@@ -180,15 +171,14 @@ void span_sums(const ChannelNorm& c, int64_t channel, const void* p_dy, const vo
 }
 
 template <class T>
-void span_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offset, const void* p_dy, const void* px,
-                   void* p_dx, int64_t first, int64_t last, int64_t n) {
+void span_gradient(const ChannelNorm<T>& c, const T* p_slope, const T* p_offset, const T* p_dy, const T* px, T* p_dx,
+                   int64_t first, int64_t last, int64_t n) {
   with_limits<T>(c, [&](auto limited) {
     for (int64_t i = first; i < last; ++i) {
       const Channel<T> of(c, i % c.channels);
-      const T slope = static_cast<const T*>(p_slope)[i % c.channels],
-              offset = static_cast<const T*>(p_offset)[i % c.channels];
-      const T *dy = static_cast<const T*>(p_dy) + i * n, *x = static_cast<const T*>(px) + i * n;
-      T* dx = static_cast<T*>(p_dx) + i * n;
+      const T slope = p_slope[i % c.channels], offset = p_offset[i % c.channels];
+      const T *dy = p_dy + i * n, *x = px + i * n;
+      T* dx = p_dx + i * n;
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j)
         dx[j] = of.scale * limited.passed(dy[j], of(x[j])) + slope * (x[j] - of.mean) + offset;
@@ -221,9 +211,7 @@ void add_up_rows(int64_t rows, int64_t channels, const T* x, T* sums, F f) {
 }
 
 template <class T>
-void row_moments(const void* px, int64_t rows, int64_t channels, void* p_mean, void* p_squares) {
-  const T* x = static_cast<const T*>(px);
-  T *mean = static_cast<T*>(p_mean), *squares = static_cast<T*>(p_squares);
+void row_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
   for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = T(0);
   add_up_rows(rows, channels, x, mean, [](T value, int64_t) { return value; });
   const T share = T(1) / static_cast<T>(rows);
@@ -232,9 +220,7 @@ void row_moments(const void* px, int64_t rows, int64_t channels, void* p_mean, v
 }
 
 template <class T>
-void row_normalize(const ChannelNorm& c, const void* px, void* py, int64_t rows) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void row_normalize(const ChannelNorm<T>& c, const T* x, T* y, int64_t rows) {
   with_limits<T>(c, [&](auto limited) {
     for (int64_t r = 0; r < rows; ++r, x += c.channels, y += c.channels)
 #pragma omp simd
@@ -243,9 +229,7 @@ void row_normalize(const ChannelNorm& c, const void* px, void* py, int64_t rows)
 }
 
 template <class T>
-void row_sums(const ChannelNorm& c, const void* p_dy, const void* px, int64_t rows, void* p_sum, void* p_product) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px);
-  T *sum = static_cast<T*>(p_sum), *product = static_cast<T*>(p_product);
+void row_sums(const ChannelNorm<T>& c, const T* dy, const T* x, int64_t rows, T* sum, T* product) {
   for (int64_t i = 0; i < c.channels; ++i) sum[i] = product[i] = T(0);
   with_limits<T>(c, [&](auto limited) {
     for (int64_t r = 0; r < rows; ++r, x += c.channels, dy += c.channels)
@@ -260,11 +244,8 @@ void row_sums(const ChannelNorm& c, const void* p_dy, const void* px, int64_t ro
 }
 
 template <class T>
-void row_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offset, const void* p_dy, const void* px,
-                  void* p_dx, int64_t rows) {
-  const T *dy = static_cast<const T*>(p_dy), *x = static_cast<const T*>(px), *slope = static_cast<const T*>(p_slope),
-          *offset = static_cast<const T*>(p_offset);
-  T* dx = static_cast<T*>(p_dx);
+void row_gradient(const ChannelNorm<T>& c, const T* slope, const T* offset, const T* dy, const T* x, T* dx,
+                  int64_t rows) {
   with_limits<T>(c, [&](auto limited) {
     for (int64_t r = 0; r < rows; ++r, x += c.channels, dy += c.channels, dx += c.channels)
 #pragma omp simd
@@ -276,7 +257,7 @@ void row_gradient(const ChannelNorm& c, const void* p_slope, const void* p_offse
 }
 
 template <class T>
-NormLoops loops() {
+NormLoops<T> loops() {
   return {{layer_norm<T, false>, layer_norm<T, true>},
           {layer_norm_backward<T, false>, layer_norm_backward<T, true>},
           span_moments<T>,
@@ -292,6 +273,6 @@ NormLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_norm(Table& t) { t.norm[0] = loops<float>(), t.norm[1] = loops<double>(); }
+void fill(ByFloat<NormLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

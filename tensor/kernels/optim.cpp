@@ -1,15 +1,13 @@
 // One step of an optimizer over the elements of one parameter: everything is read once and written once.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/optim.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 template <class T>
-void sgd(int64_t n, const SgdStep& step, void* parameter, const void* gradient, void* velocity) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T* v = static_cast<T*>(velocity);
+void sgd(int64_t n, const SgdStep& step, T* p, const T* g, T* v) {
   const T lr = static_cast<T>(step.lr), decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
   const T momentum = static_cast<T>(step.momentum), fresh = static_cast<T>(step.fresh);
   if (!v) {
@@ -32,11 +30,7 @@ void sgd(int64_t n, const SgdStep& step, void* parameter, const void* gradient, 
 }
 
 template <class T>
-void adam(int64_t n, const AdamStep& step, void* parameter, const void* gradient, void* first, void* second,
-          void* largest) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T *m = static_cast<T*>(first), *v = static_cast<T*>(second), *top = static_cast<T*>(largest);
+void adam(int64_t n, const AdamStep& step, T* p, const T* g, T* m, T* v, T* top) {
   const T shrink = static_cast<T>(step.shrink), decay = static_cast<T>(step.weight_decay),
           sign = static_cast<T>(step.sign);
   const T beta1 = static_cast<T>(step.beta1), beta2 = static_cast<T>(step.beta2);
@@ -64,10 +58,7 @@ void adam(int64_t n, const AdamStep& step, void* parameter, const void* gradient
 }
 
 template <class T>
-void adamax(int64_t n, const AdamaxStep& step, void* parameter, const void* gradient, void* first, void* top) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T *m = static_cast<T*>(first), *u = static_cast<T*>(top);
+void adamax(int64_t n, const AdamaxStep& step, T* p, const T* g, T* m, T* u) {
   const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
   const T beta1 = static_cast<T>(step.beta1), fresh1 = static_cast<T>(1 - step.beta1);
   const T beta2 = static_cast<T>(step.beta2), eps = static_cast<T>(step.eps), size = static_cast<T>(step.step_size);
@@ -81,10 +72,7 @@ void adamax(int64_t n, const AdamaxStep& step, void* parameter, const void* grad
 }
 
 template <class T>
-void adadelta(int64_t n, const AdadeltaStep& step, void* parameter, const void* gradient, void* squares, void* deltas) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T *v = static_cast<T*>(squares), *u = static_cast<T*>(deltas);
+void adadelta(int64_t n, const AdadeltaStep& step, T* p, const T* g, T* v, T* u) {
   const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
   const T rho = static_cast<T>(step.rho), fresh = static_cast<T>(1 - step.rho);
   const T lr = static_cast<T>(step.lr), eps = static_cast<T>(step.eps);
@@ -99,10 +87,7 @@ void adadelta(int64_t n, const AdadeltaStep& step, void* parameter, const void* 
 }
 
 template <class T>
-void adagrad(int64_t n, const AdagradStep& step, void* parameter, const void* gradient, void* sum) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T* s = static_cast<T*>(sum);
+void adagrad(int64_t n, const AdagradStep& step, T* p, const T* g, T* s) {
   const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
   const T eps = static_cast<T>(step.eps), size = static_cast<T>(step.step_size);
 #pragma omp simd
@@ -139,19 +124,14 @@ void rmsprop_loop(int64_t n, const RmspropStep& step, T* p, const T* g, T* v, T*
 }
 
 template <class T>
-void rmsprop(int64_t n, const RmspropStep& step, void* parameter, const void* gradient, void* squares, void* mean,
-             void* velocity) {
+void rmsprop(int64_t n, const RmspropStep& step, T* parameter, const T* gradient, T* squares, T* mean, T* velocity) {
   const auto loop = mean ? (velocity ? rmsprop_loop<T, true, true> : rmsprop_loop<T, true, false>)
                          : (velocity ? rmsprop_loop<T, false, true> : rmsprop_loop<T, false, false>);
-  loop(n, step, static_cast<T*>(parameter), static_cast<const T*>(gradient), static_cast<T*>(squares),
-       static_cast<T*>(mean), static_cast<T*>(velocity));
+  loop(n, step, parameter, gradient, squares, mean, velocity);
 }
 
 template <class T>
-void lion(int64_t n, const LionStep& step, void* parameter, const void* gradient, void* first) {
-  T* p = static_cast<T*>(parameter);
-  const T* g = static_cast<const T*>(gradient);
-  T* m = static_cast<T*>(first);
+void lion(int64_t n, const LionStep& step, T* p, const T* g, T* m) {
   const T lr = static_cast<T>(step.lr), sign = static_cast<T>(step.sign), shrink = static_cast<T>(step.shrink);
   const T beta1 = static_cast<T>(step.beta1), fresh1 = static_cast<T>(1 - step.beta1);
   const T beta2 = static_cast<T>(step.beta2), fresh2 = static_cast<T>(1 - step.beta2);
@@ -164,22 +144,21 @@ void lion(int64_t n, const LionStep& step, void* parameter, const void* gradient
 }
 
 template <class T>
-double sum_of_squares(int64_t n, const void* px) {
-  const T* x = static_cast<const T*>(px);
+double sum_of_squares(int64_t n, const T* x) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   return sum;
 }
 
+template <class T>
+OptimLoops<T> loops() {
+  return {sgd<T>, adam<T>, adamax<T>, adadelta<T>, adagrad<T>, rmsprop<T>, lion<T>, sum_of_squares<T>};
+}
+
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_optim(Table& t) {
-  t.optim = {{sgd<float>, sgd<double>},         {adam<float>, adam<double>},
-             {adamax<float>, adamax<double>},   {adadelta<float>, adadelta<double>},
-             {adagrad<float>, adagrad<double>}, {rmsprop<float>, rmsprop<double>},
-             {lion<float>, lion<double>},       {sum_of_squares<float>, sum_of_squares<double>}};
-}
+void fill(ByFloat<OptimLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

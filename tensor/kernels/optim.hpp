@@ -30,19 +30,18 @@ struct RmspropStep {
 struct LionStep {
   double lr, beta1, beta2, sign, shrink;
 };
-/// Of tensor/optim.hpp; float32 and float64.
+/// Of tensor/optim.hpp.
+template <class T>
 struct OptimLoops {
-  void (*sgd[2])(int64_t n, const SgdStep& step, void* parameter, const void* gradient, void* velocity);
-  void (*adam[2])(int64_t n, const AdamStep& step, void* parameter, const void* gradient, void* first, void* second,
-                  void* largest);
-  void (*adamax[2])(int64_t n, const AdamaxStep& step, void* parameter, const void* gradient, void* first, void* top);
-  void (*adadelta[2])(int64_t n, const AdadeltaStep& step, void* parameter, const void* gradient, void* squares,
-                      void* deltas);
-  void (*adagrad[2])(int64_t n, const AdagradStep& step, void* parameter, const void* gradient, void* sum);
-  void (*rmsprop[2])(int64_t n, const RmspropStep& step, void* parameter, const void* gradient, void* squares,
-                     void* mean, void* velocity);
-  void (*lion[2])(int64_t n, const LionStep& step, void* parameter, const void* gradient, void* first);
-  double (*sum_of_squares[2])(int64_t n, const void* x);
+  void (*sgd)(int64_t n, const SgdStep& step, T* parameter, const T* gradient, T* velocity);
+  void (*adam)(int64_t n, const AdamStep& step, T* parameter, const T* gradient, T* first, T* second, T* largest);
+  void (*adamax)(int64_t n, const AdamaxStep& step, T* parameter, const T* gradient, T* first, T* top);
+  void (*adadelta)(int64_t n, const AdadeltaStep& step, T* parameter, const T* gradient, T* squares, T* deltas);
+  void (*adagrad)(int64_t n, const AdagradStep& step, T* parameter, const T* gradient, T* sum);
+  void (*rmsprop)(int64_t n, const RmspropStep& step, T* parameter, const T* gradient, T* squares, T* mean,
+                  T* velocity);
+  void (*lion)(int64_t n, const LionStep& step, T* parameter, const T* gradient, T* first);
+  double (*sum_of_squares)(int64_t n, const T* x);
 };
 
 }  // namespace cotangent::kernels

@@ -1,6 +1,8 @@
 // Pooling, a row of results at a time. What its windows reach is laid out in a panel, whose rows hold the columns of
 // one remainder by the stride: so a tap of neighbouring windows is a run of neighbours, for any stride. Padding is in
 // the panel.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/pool.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 #include <cotangent/tensor/kernels/vector.hpp>
 
@@ -8,19 +10,9 @@ namespace cotangent::kernels {
 namespace {
 
 template <class T>
-struct Simd;
-template <>
-struct Simd<float> {
-  using Lane = int32_t;
-};
-template <>
-struct Simd<double> {
-  using Lane = int64_t;
-};
-template <class T>
 constexpr int kLanes = kVectorBytes / int(sizeof(T));
 template <class T>
-using Lane = typename Simd<T>::Lane;
+using Lane = PoolIndex<T>;
 
 // The first n lanes.
 template <class To, class V>
@@ -38,7 +30,7 @@ int64_t place(int64_t first, int v, int64_t out) {
 }
 
 template <class T>
-void to_panel(const PoolColumns& c, const T* row, T* panel) {
+void to_panel(const PoolColumns<T>& c, const T* row, T* panel) {
   for (int64_t i = 0; i < c.head; ++i) panel[c.head_at + i * c.length] = row[i];
   row += c.head, panel += c.at;
   if (c.stride == 1)
@@ -50,7 +42,7 @@ void to_panel(const PoolColumns& c, const T* row, T* panel) {
   for (int64_t i = 0; i < c.tail; ++i) panel[i * c.length + c.groups] = row[c.groups * c.stride + i];
 }
 template <class T>
-void from_panel(const PoolColumns& c, const T* panel, T* row) {
+void from_panel(const PoolColumns<T>& c, const T* panel, T* row) {
   for (int64_t i = 0; i < c.head; ++i) row[i] = panel[c.head_at + i * c.length];
   row += c.head, panel += c.at;
   if (c.stride == 1)
@@ -72,7 +64,7 @@ bool has_nan(const T* x, int64_t n) {
 
 // The maxima of V vectors of windows, whose rows start at `starts` and stand in the panels of the numbers `slots`.
 template <class T, int L, int V, bool nan>
-void max_block(const PoolColumns& c, const int64_t* starts, const int64_t* slots, int64_t rows, const T* panels,
+void max_block(const PoolColumns<T>& c, const int64_t* starts, const int64_t* slots, int64_t rows, const T* panels,
                int64_t first, T* y, Lane<T>* index) {
   using Lanes = Row<Lane<T>, L>;
   Row<T, L> best[V];
@@ -81,7 +73,7 @@ void max_block(const PoolColumns& c, const int64_t* starts, const int64_t* slots
   COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
     to[v] = place<L>(first, v, c.out);
     best[v] = Row<T, L>{} - static_cast<T>(__builtin_inff());
-    at[v] = load_row<Lanes>(static_cast<const Lane<T>*>(c.first) + to[v]) + static_cast<Lane<T>>(starts[0]);
+    at[v] = load_row<Lanes>(c.first + to[v]) + static_cast<Lane<T>>(starts[0]);
   }
   for (int64_t r = 0; r < rows; ++r) {
     const T* panel = panels + slots[r] * c.stride * c.length;
@@ -103,13 +95,13 @@ void max_block(const PoolColumns& c, const int64_t* starts, const int64_t* slots
   }
   COTANGENT_UNROLL for (int v = 0; v < V; ++v) {
     store_some(y + to[v], best[v], c.out);
-    store_some(index + to[v], at[v] + load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to[v]), c.out);
+    store_some(index + to[v], at[v] + load_row<Lanes>(c.begin + to[v]), c.out);
   }
 }
 
 // Windows of 2 x 2 side by side need no panel.
 template <class T, int L>
-void max_quarters(const PoolColumns& c, const T* x, int64_t top, int64_t bottom, T* y, Lane<T>* index) {
+void max_quarters(const PoolColumns<T>& c, const T* x, int64_t top, int64_t bottom, T* y, Lane<T>* index) {
   using Lanes = Row<Lane<T>, L>;
   constexpr std::make_integer_sequence<int, L> lanes;
   for (int64_t first = 0; first < c.out; first += L) {
@@ -126,7 +118,7 @@ void max_quarters(const PoolColumns& c, const T* x, int64_t top, int64_t bottom,
     consider(every_second<T, L, 1>(a, b, lanes), top + 1);
     consider(every_second<T, L, 0>(d, e, lanes), bottom);
     consider(every_second<T, L, 1>(d, e, lanes), bottom + 1);
-    at += load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + to);
+    at += load_row<Lanes>(c.begin + to);
     __builtin_memcpy(y + to, &best, sizeof best);
     __builtin_memcpy(index + to, &at, sizeof at);
   }
@@ -139,12 +131,13 @@ void store_interleaved(T* y, Row<T, L> even, Row<T, L> odd) {
   __builtin_memcpy(y + L, &high, sizeof high);
 }
 template <class T, int L>
-void max_quarters_backward(const PoolColumns& c, const T* g, const Lane<T>* index, int64_t top, int64_t bottom, T* x) {
+void max_quarters_backward(const PoolColumns<T>& c, const T* g, const Lane<T>* index, int64_t top, int64_t bottom,
+                           T* x) {
   using Lanes = Row<Lane<T>, L>;
   for (int64_t first = 0; first < c.out; first += L) {
     const int64_t from = place<L>(first, 0, c.out);
     const auto gradient = load_row<Row<T, L>>(g + from);
-    const Lanes at = load_row<Lanes>(index + from) - load_row<Lanes>(static_cast<const Lane<T>*>(c.begin) + from);
+    const Lanes at = load_row<Lanes>(index + from) - load_row<Lanes>(c.begin + from);
     const auto of_cell = [&](int64_t cell) { return at == static_cast<Lane<T>>(cell) ? gradient : Row<T, L>{}; };
     store_interleaved<T, L>(x + top + 2 * from, of_cell(top), of_cell(top + 1));
     store_interleaved<T, L>(x + bottom + 2 * from, of_cell(bottom), of_cell(bottom + 1));
@@ -155,7 +148,7 @@ void max_quarters_backward(const PoolColumns& c, const T* g, const Lane<T>* inde
 // buffer when the next one loads it, from other places than it was stored to.
 
 template <class T, int L, bool nan>
-void max_pool_rows(const PoolColumns& c, const PoolRows& rows, const T* x, T* y, Lane<T>* index, T* panels) {
+void max_pool_rows(const PoolColumns<T>& c, const PoolRows& rows, const T* x, T* y, Lane<T>* index, T* panels) {
   for (int64_t begin = 0; begin < rows.out; begin += rows.block) {
     const int64_t end = begin + rows.block < rows.out ? begin + rows.block : rows.out;
     for (int64_t i = rows.first[begin], made = 0; i < rows.first[end]; ++i)
@@ -172,27 +165,21 @@ void max_pool_rows(const PoolColumns& c, const PoolRows& rows, const T* x, T* y,
   }
 }
 template <class T>
-void max_pool(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* p_index, void* space) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
-  Lane<T>* index = static_cast<Lane<T>*>(p_index);
+void max_pool(const PoolColumns<T>& c, const PoolRows& rows, const T* x, T* y, Lane<T>* index, T* space) {
   with_lanes<T>(c.out, [&](auto lanes) {
     constexpr int L = lanes;
     if (rows.quarters && c.out >= L)
       for (int64_t o = 0; o < rows.out; ++o)
         max_quarters<T, L>(c, x, rows.starts[2 * o], rows.starts[2 * o + 1], y + o * c.out, index + o * c.out);
     else if (has_nan(x, rows.in))
-      max_pool_rows<T, L, true>(c, rows, x, y, index, static_cast<T*>(space));
+      max_pool_rows<T, L, true>(c, rows, x, y, index, space);
     else
-      max_pool_rows<T, L, false>(c, rows, x, y, index, static_cast<T*>(space));
+      max_pool_rows<T, L, false>(c, rows, x, y, index, space);
   });
 }
 
 template <class T>
-void max_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* pg, const void* p_index, void* px) {
-  const T* g = static_cast<const T*>(pg);
-  const Lane<T>* index = static_cast<const Lane<T>*>(p_index);
-  T* x = static_cast<T*>(px);
+void max_pool_backward(const PoolColumns<T>& c, const PoolRows& rows, const T* g, const Lane<T>* index, T* x) {
   with_lanes<T>(c.out, [&](auto lanes) {
     constexpr int L = lanes;
     const bool quarters = rows.quarters && c.out >= L;
@@ -208,16 +195,19 @@ void max_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* p
 
 // How many results choose the vectors of means: those of 2 x 2 windows lie inside of a row; others may reach beyond a
 // row that does not fill one, as the next row is stored later.
-int64_t lanes_for(const PoolColumns& c, const PoolRows& rows) { return rows.quarters ? c.out : 2 * c.out - 1; }
+template <class T>
+int64_t lanes_for(const PoolColumns<T>& c, const PoolRows& rows) {
+  return rows.quarters ? c.out : 2 * c.out - 1;
+}
 
 template <class T, int L>
-void avg_quarters(const PoolColumns& c, const T* top, const T* bottom, T row_cells, T* y) {
+void avg_quarters(const PoolColumns<T>& c, const T* top, const T* bottom, T row_cells, T* y) {
   constexpr std::make_integer_sequence<int, L> lanes;
   for (int64_t first = 0; first < c.out; first += L) {
     const int64_t to = place<L>(first, 0, c.out);
     const auto load = [&](const T* p) { return load_row<Row<T, L>>(p + 2 * to); };
     const Row<T, L> low = load(top) + load(bottom), high = load(top + L) + load(bottom + L);
-    const auto cells = row_cells * load_row<Row<T, L>>(static_cast<const T*>(c.cells) + to);
+    const auto cells = row_cells * load_row<Row<T, L>>(c.cells + to);
     const Row<T, L> mean = (every_second<T, L, 0>(low, high, lanes) + every_second<T, L, 1>(low, high, lanes)) / cells;
     __builtin_memcpy(y + to, &mean, sizeof mean);
   }
@@ -255,12 +245,13 @@ void copy_to_rows(const T* line, int64_t n, const int64_t* starts, int64_t rows,
 }
 
 // Whether the windows are of 2, 4, 8 .. columns, and side by side: then neighbours are added, and neighbours of these.
-bool are_halved(const PoolColumns& c) {
+template <class T>
+bool are_halved(const PoolColumns<T>& c) {
   return c.kernel > 1 && (c.kernel & (c.kernel - 1)) == 0 && c.stride == c.kernel && c.head == 0 &&
          c.in == c.kernel * c.out;
 }
 template <class T, int L>
-void halve(const PoolColumns& c, const T* line, T* sums) {
+void halve(const PoolColumns<T>& c, const T* line, T* sums) {
   constexpr std::make_integer_sequence<int, L> lanes;
   for (int64_t width = c.kernel / 2; width > 0; width /= 2, line = sums)
     for (int64_t i = 0; i < width * c.out; i += L) {
@@ -271,7 +262,7 @@ void halve(const PoolColumns& c, const T* line, T* sums) {
 }
 // Back: from the end, since it doubles in place.
 template <class T, int L>
-void twice(const PoolColumns& c, const T* shares, T* line) {
+void twice(const PoolColumns<T>& c, const T* shares, T* line) {
   for (int64_t width = 1; width < c.kernel; width *= 2, shares = line)
     for (int64_t i = (width * c.out - 1) / L * L; i >= 0; i -= L) {
       const auto share = load_row<Row<T, L>>(shares + i);
@@ -280,13 +271,13 @@ void twice(const PoolColumns& c, const T* shares, T* line) {
 }
 
 template <class T, int L>
-void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, void* py, void* space) {
-  const T *x = static_cast<const T*>(px), *cells = static_cast<const T*>(c.cells);
+void avg_pool_rows(const PoolColumns<T>& c, const PoolRows& rows, const T* x, T* y, T* lines) {
+  const T* cells = c.cells;
   const int64_t size = c.stride * c.length;
   const bool along = c.stride == 0 || c.out == 1;                                 // windows are summed one by one
   const bool halved = !along && are_halved(c), direct = !along && c.stride == 1;  // to the panel
   const int64_t used = direct ? c.groups : c.in, taps = halved ? 1 : c.kernel;
-  T *y = static_cast<T*>(py), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in;
+  T* panels = lines + rows.block * c.in;
   if (rows.quarters && c.out >= L) {
     for (int64_t o = 0; o < rows.out; ++o)
       avg_quarters<T, L>(c, x + rows.starts[2 * o], x + rows.starts[2 * o + 1], static_cast<T>(rows.cells[o]),
@@ -327,31 +318,29 @@ void avg_pool_rows(const PoolColumns& c, const PoolRows& rows, const void* px, v
 }
 
 template <class T>
-void avg_pool(const PoolColumns& c, const PoolRows& rows, const void* x, void* y, void* space) {
+void avg_pool(const PoolColumns<T>& c, const PoolRows& rows, const T* x, T* y, T* space) {
   with_lanes<T>(lanes_for(c, rows), [&](auto lanes) { avg_pool_rows<T, lanes>(c, rows, x, y, space); });
 }
 
 template <class T, int L>
-void avg_quarters_backward(const PoolColumns& c, const T* g, T row_cells, T* top, T* bottom) {
+void avg_quarters_backward(const PoolColumns<T>& c, const T* g, T row_cells, T* top, T* bottom) {
   for (int64_t first = 0; first < c.out; first += L) {
     const int64_t from = place<L>(first, 0, c.out);
-    const auto share =
-        load_row<Row<T, L>>(g + from) / (row_cells * load_row<Row<T, L>>(static_cast<const T*>(c.cells) + from));
+    const auto share = load_row<Row<T, L>>(g + from) / (row_cells * load_row<Row<T, L>>(c.cells + from));
     store_interleaved<T, L>(top + 2 * from, share, share);
     store_interleaved<T, L>(bottom + 2 * from, share, share);
   }
 }
 
 template <class T, int L>
-void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const void* pg, void* px, void* space) {
-  const T *g = static_cast<const T*>(pg), *cells = static_cast<const T*>(c.cells);
+void avg_pool_rows_backward(const PoolColumns<T>& c, const PoolRows& rows, const T* g, T* x, T* lines) {
+  const T* cells = c.cells;
   // the shares of a row's windows have zeros on either side, so that all phases of the panel are sums of runs of them
   const int64_t size = c.stride * c.length, reach = c.stride > 0 ? (c.kernel - 1) / c.stride : 0,
                 share_size = reach + c.length;
   const bool along = c.stride == 0 || c.out == 1, halved = !along && are_halved(c);
   const bool direct = !along && c.stride == 1 && c.groups == c.in;  // from the panel
-  T *x = static_cast<T*>(px), *lines = static_cast<T*>(space), *panels = lines + rows.block * c.in,
-    *shares = panels + rows.block * size;
+  T *panels = lines + rows.block * c.in, *shares = panels + rows.block * size;
   const bool quarters = rows.quarters && c.out >= L;
   if (quarters ? rows.in != 4 * rows.out * c.out : !rows.tiled)
     for (int64_t i = 0; i < rows.in; ++i) x[i] = 0;
@@ -408,21 +397,18 @@ void avg_pool_rows_backward(const PoolColumns& c, const PoolRows& rows, const vo
 }
 
 template <class T>
-void avg_pool_backward(const PoolColumns& c, const PoolRows& rows, const void* g, void* x, void* space) {
+void avg_pool_backward(const PoolColumns<T>& c, const PoolRows& rows, const T* g, T* x, T* space) {
   with_lanes<T>(lanes_for(c, rows), [&](auto lanes) { avg_pool_rows_backward<T, lanes>(c, rows, g, x, space); });
 }
 
 template <class T>
-PoolLoops loops() {
+PoolLoops<T> loops() {
   return {max_pool<T>, max_pool_backward<T>, avg_pool<T>, avg_pool_backward<T>};
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_pool(Table& t) {
-  t.pool[0] = loops<float>();
-  t.pool[1] = loops<double>();
-}
+void fill(ByFloat<PoolLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,20 +1,27 @@
 #pragma once
 // Pooling over windows of planes.
 #include <cstdint>
+#include <type_traits>
 
 namespace cotangent::kernels {
+
+/// Where a maximum stands: as wide as the maximum, so that vectors of both have as many lanes.
+template <class T>
+using PoolIndex = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
 
 /// The windows of pooling along the rows of a plane. Regular ones have a stride, and what they reach is laid out in a
 /// panel: column i of the input stands in its row (i + padding) % stride, column (i + padding) / stride, and its rows
 /// are `length` long. `head` columns come first, from panel element head_at on; then `groups` of `stride` columns, from
 /// element `at` on; then `tail` columns. Where the stride is 0, window o reaches from from[o] to to[o].
+template <class T>
 struct PoolColumns {
   int64_t in, out, kernel, stride, dilation, length;
   int64_t head, head_at, groups, at, tail;
   const int64_t *taps, *from, *to;  ///< taps: where the cells of the first window stand in the panel
-  // For each window, with a vector more. Indices are int32 for float32, else int64.
-  const void *begin, *first;  ///< where its cells begin, and how far from there its first cell inside of the input lies
-  const void* cells;          ///< what the mean divides by
+  // For each window, with a vector more.
+  const PoolIndex<T>*begin,
+      *first;      ///< where its cells begin, and how far from there its first cell inside of the input lies
+  const T* cells;  ///< what the mean divides by
 };
 /// The windows over the rows of a plane of `in` elements: row o of the results reaches the rows that begin at
 /// starts[first[o]] .. starts[first[o + 1] - 1]; the mean divides by cells[o]. `block` rows of results are worked on at
@@ -31,12 +38,14 @@ struct PoolRows {
 /// Of one plane. The index of a maximum is that in the plane. The space holds padding at first, -inf or 0, and can be
 /// used for the next plane: for maxima `panels`, for means a panel, a row of the input, `length` and (kernel - 1) /
 /// stride elements for each row of a block.
+template <class T>
 struct PoolLoops {
-  void (*max_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, void* index, void* space);
-  void (*max_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, const void* index,
-                            void* dx);
-  void (*avg_pool)(const PoolColumns& columns, const PoolRows& rows, const void* x, void* y, void* space);
-  void (*avg_pool_backward)(const PoolColumns& columns, const PoolRows& rows, const void* g, void* dx, void* space);
+  void (*max_pool)(const PoolColumns<T>& columns, const PoolRows& rows, const T* x, T* y, PoolIndex<T>* index,
+                   T* space);
+  void (*max_pool_backward)(const PoolColumns<T>& columns, const PoolRows& rows, const T* g, const PoolIndex<T>* index,
+                            T* dx);
+  void (*avg_pool)(const PoolColumns<T>& columns, const PoolRows& rows, const T* x, T* y, T* space);
+  void (*avg_pool_backward)(const PoolColumns<T>& columns, const PoolRows& rows, const T* g, T* dx, T* space);
 };
 
 }  // namespace cotangent::kernels

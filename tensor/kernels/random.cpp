@@ -1,6 +1,6 @@
 // Random words from a counter, and what is made of them.
-#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/random.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -29,8 +29,7 @@ void philox(uint64_t key, uint64_t first_block, int64_t blocks, uint32_t* words)
 }
 
 // A number in [0, 1) has as many random bits as its type has digits.
-void uniform_float(const uint32_t* words, void* result, int64_t n, double low, double high, double below) {
-  float* y = static_cast<float*>(result);
+void uniform(const uint32_t* words, float* y, int64_t n, double low, double high, double below) {
   const float start = static_cast<float>(low), range = static_cast<float>(high - low), last = static_cast<float>(below);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -42,8 +41,7 @@ inline double unit_double(uint32_t low, uint32_t high) {  // in [0, 1), a multip
   return static_cast<double>(static_cast<int32_t>(high >> 6)) * 0x1p-26 +
          static_cast<double>(static_cast<int32_t>(low >> 5)) * 0x1p-53;
 }
-void uniform_double(const uint32_t* words, void* result, int64_t n, double low, double high, double below) {
-  double* y = static_cast<double*>(result);
+void uniform(const uint32_t* words, double* y, int64_t n, double low, double high, double below) {
   const double range = high - low;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -55,8 +53,7 @@ void uniform_double(const uint32_t* words, void* result, int64_t n, double low, 
 // Box and Muller: a radius and an angle give two independent normal values. n is even. The sine is a cosine a quarter
 // turn later: compilers join a sine and a cosine of one angle to a call that has no SIMD version.
 constexpr double kTwoPi = 6.28318530717958647693;
-void normal_float(const uint32_t* words, void* result, int64_t n, double mean, double std) {
-  float* y = static_cast<float*>(result);
+void normal(const uint32_t* words, float* y, int64_t n, double mean, double std) {
   const float m = static_cast<float>(mean), s = static_cast<float>(std);
 #pragma omp simd
   for (int64_t i = 0; i < n / 2; ++i) {
@@ -69,8 +66,7 @@ void normal_float(const uint32_t* words, void* result, int64_t n, double mean, d
     y[2 * i + 1] = m + radius * m_cos(angle - static_cast<float>(kTwoPi / 4));
   }
 }
-void normal_double(const uint32_t* words, void* result, int64_t n, double mean, double std) {
-  double* y = static_cast<double*>(result);
+void normal(const uint32_t* words, double* y, int64_t n, double mean, double std) {
 #pragma omp simd
   for (int64_t i = 0; i < n / 2; ++i) {
     const double u = unit_double(words[4 * i], words[4 * i + 1]) + 0x1p-53;
@@ -83,22 +79,20 @@ void normal_double(const uint32_t* words, void* result, int64_t n, double mean, 
 
 // y = x * scale where the word lies below the threshold (of 2^32), else 0.
 template <class T>
-void keep_below(const uint32_t* words, uint32_t last, const void* from, void* to, int64_t n, double scale) {
-  const T* x = static_cast<const T*>(from);
-  T* y = static_cast<T*>(to);
+void keep_below(const uint32_t* words, uint32_t last, const T* x, T* y, int64_t n, double scale) {
   const T s = static_cast<T>(scale);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = words[i] <= last ? x[i] * s : T(0);
 }
 
+template <class T>
+RandomLoops<T> loops() {
+  return {uniform, normal, keep_below<T>};
+}
+
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_random(Table& t) {
-  t.random.philox = philox;
-  t.random.uniform[0] = uniform_float, t.random.uniform[1] = uniform_double;
-  t.random.normal[0] = normal_float, t.random.normal[1] = normal_double;
-  t.random.keep_below[0] = keep_below<float>, t.random.keep_below[1] = keep_below<double>;
-}
+void fill(RandomTable& t) { t = {{loops<float>(), loops<double>()}, philox}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,7 +1,7 @@
 // Reductions of contiguous rows to one element each, and of matrices to one row. Each keeps many partial results at
 // once, which is fast and loses less to rounding than a running sum.
-#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/reduce.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -145,9 +145,7 @@ void find_columns(const void* px, const void* pv, int64_t* index, int64_t n, int
 // ---- the sum of squared deviations from the mean, in two passes, with what rounding of the mean adds taken off ----
 
 template <class T>
-void deviation_rows(const void* px, void* pmean, void* py, int64_t count, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T *mean = static_cast<T*>(pmean), *y = static_cast<T*>(py);
+void deviation_rows(const T* x, T* mean, T* y, int64_t count, int64_t n) {
   for (int64_t r = 0; r < count; ++r, x += n) {
     const T m = fold<Sum>(x, n) / static_cast<T>(n);
     T sum = 0, squares = 0;
@@ -161,10 +159,8 @@ void deviation_rows(const void* px, void* pmean, void* py, int64_t count, int64_
 }
 
 template <class T>
-void deviation_columns(const void* px, void* pmean, void* py, int64_t n, int64_t stride, int64_t count) {
-  const T* x = static_cast<const T*>(px);
-  T* __restrict mean = static_cast<T*>(pmean), * __restrict y = static_cast<T*>(py);
-  columns<Sum, T>(px, pmean, n, stride, count);
+void deviation_columns(const T* x, T* __restrict mean, T* __restrict y, int64_t n, int64_t stride, int64_t count) {
+  columns<Sum, T>(x, mean, n, stride, count);
   T sum[kColumns];
   for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), y[j] = 0, sum[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -179,9 +175,7 @@ void deviation_columns(const void* px, void* pmean, void* py, int64_t n, int64_t
 }
 
 template <class T>
-void scan(const void* px, void* py, double* sums, int64_t n, int64_t stride, int64_t count) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void scan(const T* x, T* y, double* sums, int64_t n, int64_t stride, int64_t count) {
   for (int64_t i = 0; i < n; ++i, x += stride, y += stride)
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) y[j] = static_cast<T>(sums[j] += static_cast<double>(x[j]));
@@ -193,13 +187,13 @@ FoldLoops fold_loops() {
 }
 
 template <class T>
-void fill(Table& t, int dtype) {
+void fill_sums(ReduceTable& t, int dtype) {
   t.fold[int(Fold::sum)][dtype] = fold_loops<Sum, T>();
   t.fold[int(Fold::sum_squares)][dtype] = fold_loops<SumSquares, T>();
   t.fold[int(Fold::product)][dtype] = fold_loops<Product, T>();
 }
 template <class T>
-void fill_extremes(Table& t, int dtype) {
+void fill_extremes(ReduceTable& t, int dtype) {
   t.fold[int(Fold::max)][dtype] = fold_loops<Max, T>();
   t.fold[int(Fold::min)][dtype] = fold_loops<Min, T>();
   t.find[dtype] = {find_rows<T>, find_columns<T>};
@@ -208,13 +202,13 @@ void fill_extremes(Table& t, int dtype) {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_reduce(Table& t) {
-  fill<float>(t, 0), fill<double>(t, 1), fill<int64_t>(t, 4);
+void fill(ReduceTable& t) {
+  fill_sums<float>(t, 0), fill_sums<double>(t, 1), fill_sums<int64_t>(t, 4);
   fill_extremes<float>(t, 0), fill_extremes<double>(t, 1);
   fill_extremes<int64_t>(t, 4), fill_extremes<int32_t>(t, 5), fill_extremes<uint8_t>(t, 6);
-  t.deviation[0] = {deviation_rows<float>, deviation_columns<float>};
-  t.deviation[1] = {deviation_rows<double>, deviation_columns<double>};
-  t.scan[0] = scan<float>, t.scan[1] = scan<double>;
+  t.deviation = {{deviation_rows<float>, deviation_columns<float>},
+                 {deviation_rows<double>, deviation_columns<double>}};
+  t.scan = {{scan<float>}, {scan<double>}};
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

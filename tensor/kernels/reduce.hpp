@@ -1,5 +1,6 @@
 #pragma once
 // Reductions along one dimension, and running sums.
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/columns.hpp>
 
 namespace cotangent::kernels {
@@ -10,18 +11,28 @@ struct FoldLoops {
   void (*rows)(const void* x, void* y, int64_t rows, int64_t n);
   void (*columns)(const void* x, void* y, int64_t n, int64_t stride, int64_t columns);  ///< any number of columns
 };
-/// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
-/// before, and then of all.
-using ScanLoop = void (*)(const void* x, void* y, double* sums, int64_t n, int64_t stride, int64_t columns);
 /// Where `value` stands first.
 struct FindLoops {
   void (*rows)(const void* x, const void* value, int64_t* index, int64_t rows, int64_t n);
   void (*columns)(const void* x, const void* value, int64_t* index, int64_t n, int64_t stride, int64_t columns);
 };
 /// The mean, and the sum of (x - mean)^2.
+template <class T>
 struct DeviationLoops {
-  void (*rows)(const void* x, void* mean, void* y, int64_t rows, int64_t n);
-  void (*columns)(const void* x, void* mean, void* y, int64_t n, int64_t stride, int64_t columns);
+  void (*rows)(const T* x, T* mean, T* y, int64_t rows, int64_t n);
+  void (*columns)(const T* x, T* mean, T* y, int64_t n, int64_t stride, int64_t columns);
+};
+/// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
+/// before, and then of all.
+template <class T>
+struct ScanLoops {
+  void (*columns)(const T* x, T* y, double* sums, int64_t n, int64_t stride, int64_t columns);
+};
+struct ReduceTable {
+  FoldLoops fold[static_cast<int>(Fold::count)][8];  ///< by Dtype, as in UnaryTable
+  FindLoops find[8];
+  ByFloat<DeviationLoops> deviation;
+  ByFloat<ScanLoops> scan;
 };
 
 }  // namespace cotangent::kernels

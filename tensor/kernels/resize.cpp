@@ -1,15 +1,17 @@
 // Weighted sums of neighbours along the rows and columns of a plane, block by block of its rows: each result's row of
 // weighted rows first, and then the sums along it. Where the weights repeat, as all but those at the borders do when
 // sizes are doubled or halved, the outputs of one phase are sums of runs of neighbours.
+#include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/resize.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 template <class T>
-void weighted_row(const ResampleAxis& r, const T* x, int64_t o, T* line, int64_t n) {
+void weighted_row(const ResampleAxis<T>& r, const T* x, int64_t o, T* line, int64_t n) {
   int64_t width = r.width;
-  const T* w = static_cast<const T*>(r.weight) + o * width;
+  const T* w = r.weight + o * width;
   x += r.first[o] * n;
   while (width > 1 && w[0] == T(0)) ++w, x += n, --width;
   while (width > 1 && w[width - 1] == T(0)) --width;
@@ -38,9 +40,9 @@ void weighted_row(const ResampleAxis& r, const T* x, int64_t o, T* line, int64_t
 
 // The outputs from `o` to before `end`, one by one.
 template <class T>
-void outputs(const ResampleAxis& c, const T* x, T* y, int64_t o, int64_t end) {
+void outputs(const ResampleAxis<T>& c, const T* x, T* y, int64_t o, int64_t end) {
   const int64_t* first = c.first;
-  const T* w = static_cast<const T*>(c.weight);
+  const T* w = c.weight;
   if (c.width == 1) {
     for (; o < end; ++o) y[o] = w[o] * x[first[o]];
   } else if (c.width == 2) {
@@ -72,11 +74,11 @@ Row<T, kTransposed<T>> phase_sums(const T* panel, const int64_t* offset, const T
 
 /// The outputs whose weights repeat, to y. `space` has room for them.
 template <class T, int Width>
-void repeated(const ResampleAxis& c, const T* panel, T* y, T* space) {
+void repeated(const ResampleAxis<T>& c, const T* panel, T* y, T* space) {
   constexpr int L = kTransposed<T>;
   constexpr std::make_integer_sequence<int, L> lanes;
   const int64_t width = Width ? Width : c.width;
-  const T* w = static_cast<const T*>(c.weight) + c.begin * width;
+  const T* w = c.weight + c.begin * width;
   if (c.period == 2) {
     for (int64_t j = 0; j < c.count; j += L) {
       const int64_t at = j + L <= c.count ? j : c.count - L;
@@ -99,18 +101,15 @@ void repeated(const ResampleAxis& c, const T* panel, T* y, T* space) {
 }
 
 template <class T>
-void resample(const ResampleAxis& r, const ResampleAxis& c, const void* px, void* py, int64_t begin, int64_t end,
-              void* space) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void resample(const ResampleAxis<T>& r, const ResampleAxis<T>& c, const T* x, T* y, int64_t begin, int64_t end,
+              T* lines) {
   if (c.identity) {
     for (int64_t o = begin; o < end; ++o) weighted_row(r, x, o, y + o * c.out, c.in);
     return;
   }
   // step by step: what is stored has left the processor's store buffer when it is loaded again, from other places
   const int64_t panel_size = c.step * c.length;
-  T *lines = static_cast<T*>(space), *panels = lines + kResampleBlock * c.in,
-    *phases = panels + kResampleBlock * panel_size;
+  T *panels = lines + kResampleBlock * c.in, *phases = panels + kResampleBlock * panel_size;
   for (; begin < end; begin += kResampleBlock) {
     const int64_t count = end - begin < kResampleBlock ? end - begin : kResampleBlock;
     for (int64_t i = 0; i < count; ++i) weighted_row(r, x, begin + i, lines + i * c.in, c.in);
@@ -143,12 +142,14 @@ void resample(const ResampleAxis& r, const ResampleAxis& c, const void* px, void
   }
 }
 
+template <class T>
+ResizeLoops<T> loops() {
+  return {resample<T>};
+}
+
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_resize(Table& t) {
-  t.resample[0] = resample<float>;
-  t.resample[1] = resample<double>;
-}
+void fill(ByFloat<ResizeLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,15 +1,14 @@
 // One step of a recurrent layer, between the matrix products: for each row of the batch n hidden units, whose gates
 // stand in blocks of n one after another.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/rnn.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
 template <class T>
-void lstm(void* p_gates, const void* p_before, void* pc, void* ph, int64_t rows, int64_t n) {
-  T *i = static_cast<T*>(p_gates), *c = static_cast<T*>(pc), *h = static_cast<T*>(ph);
-  const T* before = static_cast<const T*>(p_before);
+void lstm(T* i, const T* before, T* c, T* h, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, i += 4 * n, before += n, c += n, h += n) {
     T *f = i + n, *g = f + n, *o = g + n;
 #pragma omp simd
@@ -22,11 +21,7 @@ void lstm(void* p_gates, const void* p_before, void* pc, void* ph, int64_t rows,
 }
 
 template <class T>
-void lstm_backward(const void* p_gates, const void* p_before, const void* pc, const void* p_dh, void* p_dc,
-                   void* p_d_gates, int64_t rows, int64_t n) {
-  const T *i = static_cast<const T*>(p_gates), *before = static_cast<const T*>(p_before),
-          *c = static_cast<const T*>(pc), *dh = static_cast<const T*>(p_dh);
-  T *dc = static_cast<T*>(p_dc), *di = static_cast<T*>(p_d_gates);
+void lstm_backward(const T* i, const T* before, const T* c, const T* dh, T* dc, T* di, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, i += 4 * n, di += 4 * n, before += n, c += n, dh += n, dc += n) {
     const T *f = i + n, *g = f + n, *o = g + n;
     T *df = di + n, *dg = df + n, *d_o = dg + n;
@@ -43,9 +38,7 @@ void lstm_backward(const void* p_gates, const void* p_before, const void* pc, co
 }
 
 template <class T>
-void gru(void* p_gates, const void* p_hidden, const void* p_before, void* p_kept, void* ph, int64_t rows, int64_t n) {
-  T *reset = static_cast<T*>(p_gates), *kept = static_cast<T*>(p_kept), *h = static_cast<T*>(ph);
-  const T *hidden = static_cast<const T*>(p_hidden), *before = static_cast<const T*>(p_before);
+void gru(T* reset, const T* hidden, const T* before, T* kept, T* h, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, reset += 3 * n, hidden += 3 * n, before += n, kept += n, h += n) {
     T *z = reset + n, *c = z + n;
 #pragma omp simd
@@ -60,11 +53,7 @@ void gru(void* p_gates, const void* p_hidden, const void* p_before, void* p_kept
 }
 
 template <class T>
-void gru_backward(const void* p_gates, const void* p_kept, const void* p_before, void* p_dh, void* p_d_gates,
-                  void* p_d_hidden, int64_t rows, int64_t n) {
-  const T *reset = static_cast<const T*>(p_gates), *kept = static_cast<const T*>(p_kept),
-          *before = static_cast<const T*>(p_before);
-  T *dh = static_cast<T*>(p_dh), *dr = static_cast<T*>(p_d_gates), *d_hidden = static_cast<T*>(p_d_hidden);
+void gru_backward(const T* reset, const T* kept, const T* before, T* dh, T* dr, T* d_hidden, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, reset += 3 * n, dr += 3 * n, d_hidden += 3 * n, kept += n, before += n, dh += n) {
     const T *z = reset + n, *c = z + n;
     T *dz = dr + n, *dc = dz + n;
@@ -81,13 +70,13 @@ void gru_backward(const void* p_gates, const void* p_kept, const void* p_before,
 }
 
 template <class T>
-RecurrentLoops loops() {
+RecurrentLoops<T> loops() {
   return {lstm<T>, lstm_backward<T>, gru<T>, gru_backward<T>};
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_rnn(Table& t) { t.recurrent[0] = loops<float>(), t.recurrent[1] = loops<double>(); }
+void fill(ByFloat<RecurrentLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

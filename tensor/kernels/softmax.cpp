@@ -1,6 +1,6 @@
 // Softmax and its logarithm along contiguous rows, or along the columns of a matrix, kColumns at a time.
-#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/softmax.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -14,9 +14,7 @@ T maximum(const T* x, int64_t n) {
 }
 
 template <class T>
-void softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
     T sum = 0;
@@ -29,9 +27,7 @@ void softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
 }
 
 template <class T>
-void log_softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
     T sum = 0;
@@ -44,9 +40,7 @@ void log_softmax_rows(const void* px, void* py, int64_t rows, int64_t n) {
 }
 
 template <class T, bool kLog>
-void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
   T m[kColumns], sum[kColumns];
   for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
   for (int64_t i = 1; i < n; ++i) {
@@ -74,9 +68,7 @@ void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count)
 }
 
 template <class T, bool kLog>
-void rows_backward(const void* pg, const void* py, void* px, int64_t rows, int64_t n) {
-  const T *dy = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
-  T* dx = static_cast<T*>(px);
+void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, dy += n, y += n, dx += n) {
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -87,9 +79,7 @@ void rows_backward(const void* pg, const void* py, void* px, int64_t rows, int64
 }
 
 template <class T, bool kLog>
-void columns_backward(const void* pg, const void* py, void* px, int64_t n, int64_t stride, int64_t count) {
-  const T *dy = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
-  T* dx = static_cast<T*>(px);
+void columns_backward(const T* dy, const T* y, T* dx, int64_t n, int64_t stride, int64_t count) {
   T sum[kColumns];
   for (int64_t j = 0; j < count; ++j) sum[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -113,9 +103,7 @@ T finite_or_zero(T x) {
 }
 
 template <class T>
-void logsumexp_rows(const void* px, void* py, int64_t rows, int64_t n) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void logsumexp_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n) {
     const T m = finite_or_zero(maximum(x, n));
     T sum = 0;
@@ -126,9 +114,7 @@ void logsumexp_rows(const void* px, void* py, int64_t rows, int64_t n) {
 }
 
 template <class T>
-void logsumexp_columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
-  const T* x = static_cast<const T*>(px);
-  T* y = static_cast<T*>(py);
+void logsumexp_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
   T m[kColumns], sum[kColumns];
   for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
   for (int64_t i = 1; i < n; ++i) {
@@ -146,19 +132,23 @@ void logsumexp_columns(const void* px, void* py, int64_t n, int64_t stride, int6
   for (int64_t j = 0; j < count; ++j) y[j] = m[j] + m_log(sum[j]);
 }
 
+template <class T, bool kLog>
+SoftmaxLoops<T> loops() {
+  return {kLog ? log_softmax_rows<T> : softmax_rows<T>, columns<T, kLog>, rows_backward<T, kLog>,
+          columns_backward<T, kLog>};
+}
 template <class T>
-void fill(Table& t, int dtype) {
-  t.softmax[dtype] = {softmax_rows<T>, columns<T, false>, rows_backward<T, false>, columns_backward<T, false>};
-  t.logsumexp[dtype] = {logsumexp_rows<T>, logsumexp_columns<T>};
-  t.log_softmax[dtype] = {log_softmax_rows<T>, columns<T, true>, rows_backward<T, true>, columns_backward<T, true>};
+LogSumExpLoops<T> logsumexp() {
+  return {logsumexp_rows<T>, logsumexp_columns<T>};
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_softmax(Table& t) {
-  fill<float>(t, 0);
-  fill<double>(t, 1);
+void fill(SoftmaxTable& t) {
+  t = {{loops<float, false>(), loops<double, false>()},
+       {loops<float, true>(), loops<double, true>()},
+       {logsumexp<float>(), logsumexp<double>()}};
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

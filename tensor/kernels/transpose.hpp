@@ -2,9 +2,8 @@
 // Transposition of matrices of any elements, by size: 1, 2, 4 or 8 bytes. A block of vectors is transposed in
 // registers: first within each 16 bytes, where a step interleaves the vectors of the first half of a group with those
 // of the second, then the 16 bytes themselves change places.
+#include <cstdint>
 #include <utility>  // integer_sequence: no code
-
-#include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::kernels {
 namespace {

@@ -1,5 +1,5 @@
 // y = f(x) over contiguous spans.
-#include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 
 namespace cotangent::kernels {
@@ -80,21 +80,21 @@ void loop(const void* x, void* y, int64_t n, double p, double q) {
 }
 
 template <template <class> class F>
-void floats(Table& t, Unary op) {
-  t.unary[int(op)][0] = loop<F<float>, float>;
-  t.unary[int(op)][1] = loop<F<double>, double>;
+void floats(UnaryTable& t, Unary op) {
+  t[int(op)][0] = loop<F<float>, float>;
+  t[int(op)][1] = loop<F<double>, double>;
 }
 template <template <class> class F>
-void integers(Table& t, Unary op) {
-  t.unary[int(op)][4] = loop<F<int64_t>, int64_t>;
-  t.unary[int(op)][5] = loop<F<int32_t>, int32_t>;
-  t.unary[int(op)][6] = loop<F<uint8_t>, uint8_t>;
+void integers(UnaryTable& t, Unary op) {
+  t[int(op)][4] = loop<F<int64_t>, int64_t>;
+  t[int(op)][5] = loop<F<int32_t>, int32_t>;
+  t[int(op)][6] = loop<F<uint8_t>, uint8_t>;
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_unary(Table& t) {
+void fill(UnaryTable& t) {
   floats<Neg>(t, Unary::neg), integers<Neg>(t, Unary::neg);
   floats<FloatAbs>(t, Unary::abs), integers<Abs>(t, Unary::abs);
   floats<FloatSign>(t, Unary::sign), integers<Sign>(t, Unary::sign);
@@ -140,9 +140,9 @@ void fill_unary(Table& t) {
   floats<IsNan>(t, Unary::is_nan), integers<Never>(t, Unary::is_nan);
   floats<IsFinite>(t, Unary::is_finite), integers<Always>(t, Unary::is_finite);
   floats<LogicalNot>(t, Unary::logical_not), integers<LogicalNot>(t, Unary::logical_not);
-  t.unary[int(Unary::logical_not)][7] = loop<LogicalNot<bool>, bool>;
-  t.unary[int(Unary::is_nan)][7] = loop<Never<bool>, bool>;
-  t.unary[int(Unary::is_finite)][7] = loop<Always<bool>, bool>;
+  t[int(Unary::logical_not)][7] = loop<LogicalNot<bool>, bool>;
+  t[int(Unary::is_nan)][7] = loop<Never<bool>, bool>;
+  t[int(Unary::is_finite)][7] = loop<Always<bool>, bool>;
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -1,7 +1,9 @@
 // The maps of Winograd's convolution (see tensor/conv_winograd.cpp), each of which is a small matrix applied to the
 // rows and to the columns of a square of vectors. They need additions only, apart from halves.
+#include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/lanes.hpp>
 #include <cotangent/tensor/kernels/transpose.hpp>
+#include <cotangent/tensor/kernels/winograd.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -54,7 +56,7 @@ template <class Map, class V>
 }
 
 template <class T, class Map, int L>
-[[gnu::always_inline]] inline void transform_run(const WinogradMap& t, const T* from, T* to) {
+[[gnu::always_inline]] inline void transform_run(const WinogradMap<T>& t, const T* from, T* to) {
   Row<T, L> x[Map::from * Map::from], y[Map::to * Map::to];
   COTANGENT_UNROLL for (int i = 0; i < Map::from * Map::from; ++i) x[i] = load_row<Row<T, L>>(from + t.offsets[i]);
   both_ways<Map>(x, y);
@@ -65,12 +67,12 @@ template <class T, class Map, int L>
 }
 
 template <class T, class Map>
-void transform(const WinogradMap& t) {
+void transform(const WinogradMap<T>& t) {
   constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < t.rows; ++r)
     for (int64_t j = 0; j < t.run_count; ++j) {
-      const T* from = static_cast<const T*>(t.x) + r * t.x_row + t.runs[j].from;
-      T* to = static_cast<T*>(t.y) + r * t.y_row + t.runs[j].to;
+      const T* from = t.x + r * t.x_row + t.runs[j].from;
+      T* to = t.y + r * t.y_row + t.runs[j].to;
       if (2 * t.runs[j].count <= L)  // half a vector takes half as long
         transform_run<T, Map, L / 2>(t, from, to);
       else
@@ -122,10 +124,10 @@ template <class T>
 }
 
 template <class T, class Map, int Phases>
-void result(const WinogradResult& t) {
+void result(const WinogradResult<T>& t) {
   constexpr int L = kLanes<T>, side = Map::to, all = side * Phases;
-  const T* m = static_cast<const T*>(t.products);
-  T* y = static_cast<T*>(t.y);
+  const T* m = t.products;
+  T* y = t.y;
   T pixels[all][kWinogradVectors * all * L];
   for (int64_t r = 0; r < t.rows; ++r, m += t.row_stride, y += t.y_channel) {
     for (int64_t v = 0; v < t.vectors; ++v)
@@ -153,7 +155,7 @@ void result(const WinogradResult& t) {
 }
 
 template <class T>
-WinogradLoops loops() {
+WinogradLoops<T> loops() {
   return {.source = transform<T, Source>,
           .from_three = transform<T, FromThree>,
           .from_two = transform<T, FromTwo>,
@@ -167,9 +169,6 @@ WinogradLoops loops() {
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill_winograd(Table& t) {
-  t.winograd[0] = loops<float>();
-  t.winograd[1] = loops<double>();
-}
+void fill(ByFloat<WinogradLoops>& t) { t = {loops<float>(), loops<double>()}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels
