@@ -29,7 +29,7 @@ struct Pass {
       return node != other.node ? node < other.node : output < other.output;
     }
   };
-  uint64_t id;
+  uint64_t id = 0;
   bool create_graph;
   bool retain_graph;
   bool filtered;                  // only what leads to a capture is visited
@@ -37,6 +37,8 @@ struct Pass {
   Tensors captured;
   Tensor* temporary = nullptr;  // the output, which goes when the pass begins, for the memory of the first gradients
 
+  explicit Pass(bool creates = false, bool retains = false, bool filters = false)
+      : create_graph(creates), retain_graph(retains || creates), filtered(filters) {}
   bool captures_of(const Node* node, size_t& first) const {
     first = static_cast<size_t>(std::lower_bound(captures.begin(), captures.end(), node,
                                                  [](const Capture& c, const Node* n) { return c.node < n; }) -
@@ -65,8 +67,48 @@ bool older(const Node* a, const Node* b) { return a->order < b->order; }
       node->op);
 }
 
+Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gradient) {
+  if (!output.defined() || !history(output))
+    fail<GradError>(
+        "[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside "
+        "NoGrad",
+        op, output.shape());
+  if (gradient.defined()) {
+    if (gradient.shape() != output.shape() || gradient.dtype() != output.dtype())
+      fail<GradError>("[{}] the gradient is {} {}; it must be {} {}, as the tensor itself", op, gradient.dtype(),
+                      gradient.shape(), output.dtype(), output.shape());
+    return gradient;
+  }
+  if (output.numel() != 1)
+    fail<GradError>(
+        "[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
+        output.shape(), output.numel());
+  if (std::isnan(output.item()))
+    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one",
+                    op);
+  Tensor one = make_tensor(output.shape(), output.dtype());
+  raw::fill_into(one, 1);
+  return one;
+}
+
+// Where a pass begins. The node stays alive for the pass, whatever hooks do to the tensor.
+struct Root {
+  Tensor gradient;
+  Node* node;
+  int output;
+  Root(const char* op, const Tensor& y, const Tensor& cotangent)
+      : gradient(checked_cotangent(op, y, cotangent)), node(y.impl()->node), output(y.impl()->output) {
+    retain(node);
+  }
+  Root(Root&& other) noexcept
+      : gradient(std::move(other.gradient)), node(std::exchange(other.node, nullptr)), output(other.output) {}
+  ~Root() {
+    if (node) release(node);
+  }
+};
+
 // Marks the nodes that lead to a capture. Nodes older than every capture can't.
-void mark_wanted(Pass& pass, const std::vector<Node*>& roots) {
+void mark_wanted(Pass& pass, std::span<const Root> roots) {
   uint64_t oldest = ~uint64_t{0};
   for (const Pass::Capture& c : pass.captures) oldest = std::min(oldest, c.node->order);
   std::vector<Node*> reached, stack;
@@ -76,7 +118,7 @@ void mark_wanted(Pass& pass, const std::vector<Node*>& roots) {
     node->pass = pass.id, node->wanted = false;
     reached.push_back(node), stack.push_back(node);
   };
-  for (Node* root : roots) visit(root);
+  for (const Root& root : roots) visit(root.node);
   while (!stack.empty()) {
     Node* node = stack.back();
     stack.pop_back();
@@ -247,41 +289,18 @@ struct Runner {
   }
 };
 
-Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gradient) {
-  if (!output.defined() || !history(output))
-    fail<GradError>(
-        "[{}] the tensor of shape {} has no history; call requires_grad_() on an input before computing it, outside "
-        "NoGrad",
-        op, output.shape());
-  if (gradient.defined()) {
-    if (gradient.shape() != output.shape() || gradient.dtype() != output.dtype())
-      fail<GradError>("[{}] the gradient is {} {}; it must be {} {}, as the tensor itself", op, gradient.dtype(),
-                      gradient.shape(), output.dtype(), output.shape());
-    return gradient;
-  }
-  if (output.numel() != 1)
-    fail<GradError>(
-        "[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
-        output.shape(), output.numel());
-  if (std::isnan(output.item()))
-    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one",
-                    op);
-  Tensor one = make_tensor(output.shape(), output.dtype());
-  raw::fill_into(one, 1);
-  return one;
+void run_from(Pass& pass, std::span<Root> roots) {
+  if (pass.filtered) mark_wanted(pass, roots);
+  if (pass.temporary) *pass.temporary = Tensor();
+  struct Restore {
+    Modes modes;
+    ~Restore() { set_modes(modes); }
+  } restore{set_modes({pass.create_graph, false})};
+  Runner runner(pass);
+  for (Root& root : roots)
+    if (pass.wants(root.node)) runner.deliver(root.node, root.output, std::move(root.gradient));
+  runner.run();
 }
-
-// Keeps the nodes of the roots alive for the pass, whatever hooks do to the tensors.
-struct Roots {
-  std::vector<Node*> nodes;
-  ~Roots() {
-    for (Node* n : nodes) release(n);
-  }
-  void add(Node* n) {
-    retain(n);
-    nodes.push_back(n);
-  }
-};
 
 void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::span<const Tensor> gradients,
               const Tensors& inputs) {
@@ -298,43 +317,14 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
     if (!(pass.captures[i - 1] < pass.captures[i]))
       fail<GradError>("[{}] inputs {} and {} are the same tensor; name each once", op, pass.captures[i - 1].index,
                       pass.captures[i].index);
-  if (outputs.size() == 1 && !pass.filtered) {  // the common case, without a list of roots
-    Tensor gradient = checked_cotangent(op, outputs[0], gradients.empty() ? Tensor() : gradients[0]);
-    const Tensor& root = outputs[0];
-    Node* node = root.impl()->node;
-    const int output = root.impl()->output;
-    retain(node);
-    struct Release {
-      Node* node;
-      ~Release() { release(node); }
-    } keep{node};
-    if (pass.temporary) *pass.temporary = Tensor();
-    const Modes before = set_modes({pass.create_graph, false});
-    struct Restore {
-      Modes modes;
-      ~Restore() { set_modes(modes); }
-    } restore{before};
-    Runner runner(pass);
-    runner.deliver(node, output, std::move(gradient));
-    runner.run();
-    return;
+  const auto root_at = [&](size_t i) { return Root(op, outputs[i], i < gradients.size() ? gradients[i] : Tensor()); };
+  if (outputs.size() == 1) {  // the common case, without a list
+    Root root = root_at(0);
+    return run_from(pass, std::span(&root, 1));
   }
-  Roots roots;
-  Tensors cotangents;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    cotangents.push_back(checked_cotangent(op, outputs[i], i < gradients.size() ? gradients[i] : Tensor()));
-    roots.add(outputs[i].impl()->node);
-  }
-  if (pass.filtered) mark_wanted(pass, roots.nodes);
-  const Modes before = set_modes({pass.create_graph, false});
-  struct Restore {
-    Modes modes;
-    ~Restore() { set_modes(modes); }
-  } restore{before};
-  Runner runner(pass);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (pass.wants(roots.nodes[i])) runner.deliver(roots.nodes[i], outputs[i].impl()->output, std::move(cotangents[i]));
-  runner.run();
+  std::vector<Root> roots;
+  for (size_t i = 0; i < outputs.size(); ++i) roots.push_back(root_at(i));
+  run_from(pass, roots);
 }
 
 }  // namespace
@@ -355,10 +345,7 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& o
   if (!options.gradients.empty() && options.gradients.size() != outputs.size())
     fail<GradError>("[grad] {} gradients for {} outputs; give one for each, or none", options.gradients.size(),
                     outputs.size());
-  detail::Pass pass{};
-  pass.create_graph = options.create_graph;
-  pass.retain_graph = options.retain_graph || options.create_graph;
-  pass.filtered = true;
+  detail::Pass pass(options.create_graph, options.retain_graph, true);
   detail::run_pass(pass, "grad", outputs, options.gradients, inputs);
   if (!options.allow_unused)
     for (size_t i = 0; i < inputs.size(); ++i)
@@ -371,26 +358,23 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& o
 }
 
 void Tensor::backward() const {
-  detail::Pass pass{};
+  detail::Pass pass;
   detail::run_pass(pass, "backward", std::span(this, 1), {}, {});
 }
 
 void Tensor::backward(const Tensor& gradient) && {
-  detail::Pass pass{};
+  detail::Pass pass;
   pass.temporary = this;
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&gradient, 1), {});
 }
 
 void Tensor::backward(const Tensor& gradient) const& {
-  detail::Pass pass{};
+  detail::Pass pass;
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&gradient, 1), {});
 }
 
 void Tensor::backward(const BackwardOptions& options) const {
-  detail::Pass pass{};
-  pass.create_graph = options.create_graph;
-  pass.retain_graph = options.retain_graph || options.create_graph;
-  pass.filtered = !options.inputs.empty();
+  detail::Pass pass(options.create_graph, options.retain_graph, !options.inputs.empty());
   for (const Tensor& x : options.inputs)
     if (x.requires_grad()) x.retain_grad();  // the pass itself accumulates into results
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&options.gradient, 1), options.inputs);
