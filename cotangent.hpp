@@ -67,7 +67,6 @@
 #include <cotangent/nn/sequence/page_turning.hpp>
 #include <cotangent/nn/sequence/rnn.hpp>
 #include <cotangent/nn/shape.hpp>
-#include <cotangent/nn/state_dict.hpp>
 #include <cotangent/nn/upsample.hpp>
 #include <cotangent/optim/adadelta.hpp>
 #include <cotangent/optim/adagrad.hpp>
@@ -90,4 +89,5 @@
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/print.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tensor/state_dict.hpp>
 #include <cotangent/tensor/tensor.hpp>

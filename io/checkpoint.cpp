@@ -15,7 +15,7 @@ constexpr const char* kFormat = "cotangent checkpoint 1";
 
 }  // namespace
 
-void Checkpoint::add(const std::string& part, const nn::StateDict& state) {
+void Checkpoint::add(const std::string& part, const StateDict& state) {
   if (part.empty() || part.find('.') != std::string::npos)
     fail<ValueError>("[Checkpoint] a part cannot be called '{}'; its name must be a word without dots", part);
   const std::vector<std::string> known = parts();
@@ -28,22 +28,22 @@ void Checkpoint::add(const std::string& part, const nn::StateDict& state) {
 void Checkpoint::add(const std::string& part, const Generator& generator) {
   const auto [seed, block] = generator.state();
   const std::vector<int64_t> words{std::bit_cast<int64_t>(seed), std::bit_cast<int64_t>(block)};
-  add(part, nn::StateDict{{"state", from_vector(words, {2})}});
+  add(part, StateDict{{"state", from_vector(words, {2})}});
 }
 
-nn::StateDict Checkpoint::operator[](const std::string& part) const {
-  std::vector<nn::NamedTensor> entries;
+StateDict Checkpoint::operator[](const std::string& part) const {
+  StateDict state;
   for (const auto& [name, tensor] : tensors)
     if (name.size() > part.size() && name.starts_with(part) && name[part.size()] == '.')
-      entries.push_back({name.substr(part.size() + 1), tensor});
-  if (entries.empty())
+      state.add(name.substr(part.size() + 1), tensor);
+  if (state.empty())
     fail<IndexError>("[Checkpoint] there is no part {}; there are {}", part,
                      fmt::format("{}", fmt::join(parts(), ", ")));
-  return nn::StateDict::of(std::move(entries));
+  return state;
 }
 
 void Checkpoint::restore(const std::string& part, Generator& generator) const {
-  const nn::StateDict saved = (*this)[part];
+  const StateDict saved = (*this)[part];
   const Tensor& words = saved.get("state");
   if (!words.defined() || words.dtype() != int64 || words.shape() != Shape{2})
     fail<ValueError>("[Checkpoint] the part {} is not the state of a generator", part);

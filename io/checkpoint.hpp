@@ -29,16 +29,16 @@ struct Checkpoint {
 
   /// Adds a part. The tensors share the memory of what they were taken from, so save before training goes on. A
   /// ValueError for a name that is there already, is empty or has a dot in it, and for an empty state.
-  void add(const std::string& part, const nn::StateDict& state);
+  void add(const std::string& part, const StateDict& state);
   void add(const std::string& part, const Generator& generator);
   /// The state of a part; an IndexError, which lists the parts, when there is none of that name.
-  nn::StateDict operator[](const std::string& part) const;
-  nn::StateDict operator[](std::nullptr_t) const = delete;  // saved[0] would be a part at address 0
+  StateDict operator[](const std::string& part) const;
+  StateDict operator[](std::nullptr_t) const = delete;  // saved[0] would be a part at address 0
   /// Sets the generator to where the one that was added stood. Errors as above; a ValueError when the part is none.
   void restore(const std::string& part, Generator& generator) const;
   std::vector<std::string> parts() const;
 
-  nn::StateDict tensors;  ///< of all parts: "model.fc1.weight"
+  StateDict tensors;  ///< of all parts: "model.fc1.weight"
 };
 
 /// Writes a safetensors file, whole or not at all, with the settings as its metadata. Errors of write_safetensors; a

@@ -281,7 +281,7 @@ SafeTensors read_safetensors(const std::string& path) {
   const uint64_t data = sizeof length + length;
   check_offsets(path, header.entries, size - data);
 
-  std::vector<nn::NamedTensor> tensors;
+  SafeTensors result{{}, std::move(header.metadata)};
   for (Entry& e : header.entries) {
     const Tensor x = empty(e.shape, e.dtype);
     read_exactly(path, file, x.raw_data(), e.end - e.begin, data + e.begin);
@@ -291,12 +291,12 @@ SafeTensors read_safetensors(const std::string& path) {
         fail<IOError>("[read_safetensors] {} is damaged: {} is BOOL, and a byte of it is neither 0 nor 1", path,
                       e.name);
     }
-    tensors.push_back({std::move(e.name), x});
+    result.tensors.add(std::move(e.name), x);
   }
-  return {nn::StateDict::of(std::move(tensors)), std::move(header.metadata)};
+  return result;
 }
 
-void write_safetensors(const std::string& path, const nn::StateDict& tensors,
+void write_safetensors(const std::string& path, const StateDict& tensors,
                        const std::map<std::string, std::string>& metadata) {
   Tensors dense;
   for (const auto& [name, tensor] : tensors) {

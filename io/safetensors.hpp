@@ -1,13 +1,13 @@
 #pragma once
 #include <map>
 
-#include <cotangent/nn/state_dict.hpp>
+#include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::io {
 
 /// What a safetensors file holds: tensors by name, in the order of its header, and a few words about them.
 struct SafeTensors {
-  nn::StateDict tensors;
+  StateDict tensors;
   std::map<std::string, std::string> metadata;
 };
 
@@ -26,7 +26,7 @@ SafeTensors read_safetensors(const std::string& path);
 /// Writes such a file. The tensors may be views; each begins at a multiple of its element's size. The file appears
 /// whole or not at all: it is written under another name beside `path`, and renamed when the disk has it. An IOError
 /// when it cannot be written; a ValueError for an undefined tensor, and for text that is no UTF-8.
-void write_safetensors(const std::string& path, const nn::StateDict& tensors,
+void write_safetensors(const std::string& path, const StateDict& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace cotangent::io

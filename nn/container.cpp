@@ -23,12 +23,7 @@ Tensor Sequential::forward(const Tensor& x) {
 }
 
 Tensor Sequential::operator()(const Tensor& x) {
-  try {
-    return forward(x);
-  } catch (Error& error) {
-    detail::leave(*this, error);
-    throw;
-  }
+  return detail::within(*this, [&] { return forward(x); });
 }
 
 Sequential::Stage& Sequential::stage(size_t i) {

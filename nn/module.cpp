@@ -31,13 +31,6 @@ size_t Members::enter(std::string_view name) {
   return length;
 }
 
-std::string_view Members::next_name(const char*& names) {
-  while (*names == ' ' || *names == ',') ++names;
-  const char* first = names;
-  while (*names && *names != ',' && *names != ' ') ++names;
-  return {first, static_cast<size_t>(names - first)};
-}
-
 namespace {
 
 /// Calls f(path, tensor) for parameters and g(path, tensor) for buffers, where there are any.

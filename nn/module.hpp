@@ -22,8 +22,8 @@
 #include <type_traits>
 #include <utility>
 
-#include <cotangent/nn/state_dict.hpp>
-#include <cotangent/tensor/tensor.hpp>
+#include <cotangent/tensor/names.hpp>
+#include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::nn {
 
@@ -52,7 +52,7 @@ class Members {
   /// Called by COTANGENT_MODULE. `names` are what stands in its parentheses: "fc1, fc2".
   template <class... T>
   void list([[maybe_unused]] const char* names, T&... members) {
-    (add(next_name(names), members), ...);
+    (add(cotangent::detail::next_name(names), members), ...);
   }
   template <class T>
   void add(std::string_view name, T& member) {
@@ -89,7 +89,6 @@ class Members {
 
  private:
   size_t enter(std::string_view name);
-  static std::string_view next_name(const char*& names);
 
   std::string path_;
 };
@@ -181,7 +180,7 @@ namespace detail {
 void leave(Module& m, Error& error);
 /// f(), with that.
 template <class F>
-auto within(Module& m, F f) {
+decltype(auto) within(Module& m, F f) {
   try {
     return f();
   } catch (Error& error) {
@@ -210,15 +209,11 @@ M clone(const M& m) {
   auto clone() const {                                                               \
     return ::cotangent::nn::detail::clone<CotangentSelf>(*this);                     \
   }
-#define COTANGENT_CALL                                                          \
-  template <class... CotangentInputs>                                           \
-  decltype(auto) operator()(CotangentInputs&&... cotangent_inputs) {            \
-    try {                                                                       \
-      return this->forward(std::forward<CotangentInputs>(cotangent_inputs)...); \
-    } catch (::cotangent::Error & cotangent_error) {                            \
-      ::cotangent::nn::detail::leave(*this, cotangent_error);                   \
-      throw;                                                                    \
-    }                                                                           \
+#define COTANGENT_CALL                                                                                                 \
+  template <class... CotangentInputs>                                                                                  \
+  decltype(auto) operator()(CotangentInputs&&... cotangent_inputs) {                                                   \
+    return ::cotangent::nn::detail::within(                                                                            \
+        *this, [&]() -> decltype(auto) { return this->forward(std::forward<CotangentInputs>(cotangent_inputs)...); }); \
   }
 
 /// Lists the members of a module, and so defines what is in this file and clone(). COTANGENT_MODULE adds the call; a

@@ -11,14 +11,14 @@
 
 namespace cotangent::optim {
 
-EMA::EMA(const nn::Module& model, const EMAOptions& options) : options_(options) {
+EMA::EMA(std::vector<NamedTensor> parameters, const std::vector<NamedTensor>& buffers, const EMAOptions& options)
+    : options_(options), model_(std::move(parameters)) {
   detail::check_fraction("EMA", "decay", options.decay);
-  model_ = model.named_parameters();
   if (options.average_buffers)
-    for (nn::NamedTensor& buffer : model.named_buffers())
+    for (const NamedTensor& buffer : buffers)
       if (buffer.tensor.is_floating()) model_.push_back(buffer);
   if (model_.empty()) fail<ValueError>("[EMA] the model has no parameters to average");
-  for (nn::NamedTensor& entry : model_) {
+  for (NamedTensor& entry : model_) {
     entry.tensor = entry.tensor.detach();  // shares the values, and may be written
     averages_.push_back({entry.name, detail::state_like(entry.tensor)});
     averages_.back().tensor.copy_(entry.tensor);
@@ -37,7 +37,7 @@ void EMA::update() {
 void EMA::swap_in() {
   if (is_swapped_in()) fail<ValueError>("[EMA] the averages are in the model already");
   Tensors own;
-  for (const nn::NamedTensor& entry : model_) own.push_back(raw::clone(entry.tensor));
+  for (const NamedTensor& entry : model_) own.push_back(raw::clone(entry.tensor));
   for (size_t i = 0; i < model_.size(); ++i) model_[i].tensor.copy_(averages_[i].tensor);
   own_ = std::move(own);
 }
@@ -48,17 +48,17 @@ void EMA::swap_out() {
   own_.clear();
 }
 
-nn::StateDict EMA::state_dict() const {
-  nn::StateDict state;
-  for (const nn::NamedTensor& entry : averages_) state.add(entry.name, entry.tensor);
+StateDict EMA::state_dict() const {
+  StateDict state;
+  for (const NamedTensor& entry : averages_) state.add(entry.name, entry.tensor);
   state.add("num_updates", full({}, static_cast<double>(num_updates_), float64));
   return state;
 }
 
-void EMA::load_state_dict(const nn::StateDict& state) {
+void EMA::load_state_dict(const StateDict& state) {
   const Tensor& updates = state.get("num_updates");
   bool fits = state.size() == averages_.size() + 1 && updates.defined() && updates.numel() == 1;
-  for (const nn::NamedTensor& entry : averages_) {
+  for (const NamedTensor& entry : averages_) {
     const Tensor& saved = state.get(entry.name);
     if (saved.defined() && saved.shape() != entry.tensor.shape())
       fail<ValueError>("[load_state_dict] the average of {} is {}, and the parameter {}; it belongs to another model",
@@ -66,7 +66,7 @@ void EMA::load_state_dict(const nn::StateDict& state) {
     fits &= saved.defined();
   }
   if (!fits) fail<ValueError>("[load_state_dict] this is not the state of an EMA of this model");
-  for (nn::NamedTensor& entry : averages_) entry.tensor.copy_(state.get(entry.name));
+  for (NamedTensor& entry : averages_) entry.tensor.copy_(state.get(entry.name));
   num_updates_ = static_cast<int64_t>(updates.item());
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-#include <cotangent/nn/module.hpp>
+#include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::optim {
 
@@ -30,7 +30,11 @@ struct EMAOptions {
 /// A ValueError for a decay outside of [0, 1].
 class EMA {
  public:
-  explicit EMA(const nn::Module& model, const EMAOptions& options = {});
+  /// Of what names its parameters and buffers, as an nn::Module does.
+  template <class Model>
+  requires requires(const Model& m) { m.named_parameters(), m.named_buffers(); }
+  explicit EMA(const Model& model, const EMAOptions& options = {})
+      : EMA(model.named_parameters(), model.named_buffers(), options) {}
   /// Call it after optimizer.step(). A ValueError while the averages are in the model.
   void update();
 
@@ -53,14 +57,16 @@ class EMA {
   };
 
   /// The averages under the names of the model, and "num_updates". They share memory with the average.
-  nn::StateDict state_dict() const;
+  StateDict state_dict() const;
   /// A ValueError, and no change, when the state belongs to another model.
-  void load_state_dict(const nn::StateDict& state);
+  void load_state_dict(const StateDict& state);
 
  private:
+  EMA(std::vector<NamedTensor> parameters, const std::vector<NamedTensor>& buffers, const EMAOptions& options);
+
   EMAOptions options_;
   int64_t num_updates_ = 0;
-  std::vector<nn::NamedTensor> model_, averages_;
+  std::vector<NamedTensor> model_, averages_;
   Tensors own_;  // of the model, while the averages are in it
 };
 

@@ -224,8 +224,8 @@ double LBFGS::minimize(Loss loss, void* closure) {
   return first;
 }
 
-nn::StateDict LBFGS::state_dict() const {
-  nn::StateDict state;
+StateDict LBFGS::state_dict() const {
+  StateDict state;
   detail::Fields group(state, "param_groups.0.");
   LBFGSOptions options = options_;
   options.fields(group);
@@ -243,7 +243,7 @@ nn::StateDict LBFGS::state_dict() const {
   return state;
 }
 
-void LBFGS::load_state_dict(const nn::StateDict& state) {
+void LBFGS::load_state_dict(const StateDict& state) {
   LBFGSOptions options;
   detail::Fields group(state, "param_groups.0.", {});
   options.fields(group);

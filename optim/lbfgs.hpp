@@ -63,8 +63,8 @@ class LBFGS : public Optimizer {
   LBFGSOptions& options() { return options_; }
   double& lr(size_t group = 0) override;
   size_t group_count() const override { return 1; }
-  nn::StateDict state_dict() const override;
-  void load_state_dict(const nn::StateDict& state) override;
+  StateDict state_dict() const override;
+  void load_state_dict(const StateDict& state) override;
 
  private:
   using Loss = double (*)(void* closure);

@@ -35,13 +35,6 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
 
 namespace detail {
 
-std::string_view Fields::next_name(const char*& names) {
-  while (*names == ' ' || *names == ',') ++names;
-  const char* first = names;
-  while (*names && *names != ',' && *names != ' ') ++names;
-  return {first, static_cast<size_t>(names - first)};
-}
-
 void Fields::field(std::string_view name, Tensor& value) {
   const std::string key = prefix_ + std::string(name);
   if (into_) {

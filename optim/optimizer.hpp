@@ -7,8 +7,8 @@
 //     optimizer.zero_grad();
 //     loss.backward();
 //     optimizer.step();
-#include <cotangent/nn/state_dict.hpp>
-#include <cotangent/tensor/tensor.hpp>
+#include <cotangent/tensor/names.hpp>
+#include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::optim {
 
@@ -38,9 +38,9 @@ class Optimizer {
 
   /// What is needed to go on where this optimizer is: "state.0.exp_avg" is of the first parameter, "param_groups.0.lr"
   /// an option of the first group. The tensors share the optimizer's memory.
-  virtual nn::StateDict state_dict() const = 0;
+  virtual StateDict state_dict() const = 0;
   /// A ValueError when the state belongs to another kind of optimizer or to other parameters.
-  virtual void load_state_dict(const nn::StateDict& state) = 0;
+  virtual void load_state_dict(const StateDict& state) = 0;
 
  protected:
   Optimizer() = default;
@@ -58,13 +58,13 @@ namespace detail {
 /// Turns named fields into entries of a state_dict and back.
 class Fields {
  public:
-  Fields(nn::StateDict& into, std::string prefix) : into_(&into), prefix_(std::move(prefix)) {}
-  Fields(const nn::StateDict& from, std::string prefix, const Shape& shape)
+  Fields(StateDict& into, std::string prefix) : into_(&into), prefix_(std::move(prefix)) {}
+  Fields(const StateDict& from, std::string prefix, const Shape& shape)
       : from_(&from), prefix_(std::move(prefix)), shape_(shape) {}
   /// `names` as they stand in COTANGENT_FIELDS: "lr, betas".
   template <class... T>
   void list(const char* names, T&... fields) {
-    (field(next_name(names), fields), ...);
+    (field(cotangent::detail::next_name(names), fields), ...);
   }
   /// How many entries of `from` were read.
   size_t count() const { return count_; }
@@ -82,10 +82,9 @@ class Fields {
     value = static_cast<T>(number);
   }
   void numbers(std::string_view name, double* values, int64_t count);
-  static std::string_view next_name(const char*& names);
 
-  nn::StateDict* into_ = nullptr;
-  const nn::StateDict* from_ = nullptr;
+  StateDict* into_ = nullptr;
+  const StateDict* from_ = nullptr;
   std::string prefix_;
   Shape shape_;
   size_t count_ = 0, asked_ = 0;
@@ -147,8 +146,8 @@ class GroupedOptimizer : public Optimizer {
       return nullptr;
   }
 
-  nn::StateDict state_dict() const final {
-    nn::StateDict result;
+  StateDict state_dict() const final {
+    StateDict result;
     for (size_t i = 0; i < parts_->states.size(); ++i) {
       detail::Fields f(result, "state." + std::to_string(i) + ".");
       parts_->states[i].fields(f);
@@ -160,7 +159,7 @@ class GroupedOptimizer : public Optimizer {
     return result;
   }
 
-  void load_state_dict(const nn::StateDict& from) final {
+  void load_state_dict(const StateDict& from) final {
     auto [groups, states] = *parts_;  // nothing changes unless everything fits
     size_t read = 0;
     for (size_t i = 0; i < states.size(); ++i) {

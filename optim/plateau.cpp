@@ -62,8 +62,8 @@ bool ReduceLROnPlateau::step(double metric) {
   return reduced;
 }
 
-nn::StateDict ReduceLROnPlateau::state_dict() const {
-  nn::StateDict state;
+StateDict ReduceLROnPlateau::state_dict() const {
+  StateDict state;
   state.add("best", full({}, best_, float64));
   state.add("num_bad_epochs", full({}, static_cast<double>(num_bad_epochs_), float64));
   state.add("cooldown_counter", full({}, static_cast<double>(cooldown_counter_), float64));
@@ -71,7 +71,7 @@ nn::StateDict ReduceLROnPlateau::state_dict() const {
   return state;
 }
 
-void ReduceLROnPlateau::load_state_dict(const nn::StateDict& state) {
+void ReduceLROnPlateau::load_state_dict(const StateDict& state) {
   double values[4];
   size_t i = 0;
   for (const char* name : {"best", "num_bad_epochs", "cooldown_counter", "last_epoch"}) {

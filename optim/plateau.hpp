@@ -29,9 +29,9 @@ class ReduceLROnPlateau {
 
   double best() const { return best_; }
   int64_t num_bad_epochs() const { return num_bad_epochs_; }
-  nn::StateDict state_dict() const;
+  StateDict state_dict() const;
   /// A ValueError, and no change, when the state is not that of a ReduceLROnPlateau.
-  void load_state_dict(const nn::StateDict& state);
+  void load_state_dict(const StateDict& state);
 
  private:
   bool better(double metric) const;

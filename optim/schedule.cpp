@@ -213,8 +213,8 @@ double LRScheduler::last_lr(size_t group) const {
   return last_lrs_[group];
 }
 
-nn::StateDict LRScheduler::state_dict() const {
-  nn::StateDict state;
+StateDict LRScheduler::state_dict() const {
+  StateDict state;
   const auto count = static_cast<int64_t>(base_lrs_.size());
   state.add("last_epoch", full({}, static_cast<double>(last_epoch_), float64));
   state.add("base_lrs", from_vector(base_lrs_, {count}));
@@ -222,7 +222,7 @@ nn::StateDict LRScheduler::state_dict() const {
   return state;
 }
 
-void LRScheduler::load_state_dict(const nn::StateDict& state) {
+void LRScheduler::load_state_dict(const StateDict& state) {
   const Tensor &epoch = state.get("last_epoch"), &bases = state.get("base_lrs"), &rates = state.get("last_lrs");
   const Shape wanted{static_cast<int64_t>(optimizer_->group_count())};
   if (state.size() != 3 || !epoch.defined() || !bases.defined() || !rates.defined() || epoch.numel() != 1 ||

@@ -204,9 +204,9 @@ class LRScheduler {
   double last_lr(size_t group = 0) const;
 
   /// What is needed to go on; save the optimizer's state_dict with it. The schedule itself is not part of it.
-  nn::StateDict state_dict() const;
+  StateDict state_dict() const;
   /// A ValueError, and no change, when the state is not that of a scheduler of as many groups.
-  void load_state_dict(const nn::StateDict& state);
+  void load_state_dict(const StateDict& state);
 
  private:
   void apply();

@@ -220,33 +220,6 @@ TEST_CASE("a state that does not fit is listed, and nothing is loaded") {
   CHECK(block.attention.weight.to_vector<float>()[0] == 8);
 }
 
-namespace {
-template <class Key>
-constexpr bool reads = requires(const nn::StateDict& state, Key key) {
-  state[key];
-};
-// a literal 0 is a null pointer as well as a number
-template <class State>
-constexpr bool reads_0 = requires(const State& state) {
-  state[0];
-};
-}  // namespace
-
-TEST_CASE("a state_dict is read by name") {
-  STATIC_REQUIRE(reads<const char*>);
-  STATIC_REQUIRE(reads<std::string>);
-  STATIC_REQUIRE_FALSE(reads<int>);
-  STATIC_REQUIRE_FALSE(reads<std::nullptr_t>);
-  STATIC_REQUIRE_FALSE(reads_0<nn::StateDict>);
-  const nn::StateDict state = Block(2).state_dict();
-  CHECK_THROWS_WITH(state["attention.wight"], Catch::Contains("did you mean attention.weight?"));
-  CHECK_THROWS_AS(state["x"], IndexError);
-  CHECK_FALSE(state.get("x").defined());
-  nn::StateDict twice;
-  twice.add("a", ones({1}));
-  CHECK_THROWS_AS(twice.add("a", ones({1})), ValueError);
-}
-
 TEST_CASE("a model prints as a tree with numbers of parameters") {
   Model model(500);
   CHECK(to_string(model) ==

@@ -4,7 +4,7 @@
 
 #include <cotangent/tensor/tensor.hpp>
 
-namespace cotangent::nn {
+namespace cotangent {
 
 struct NamedTensor {
   std::string name;
@@ -18,9 +18,8 @@ struct NamedTensor {
 class StateDict {
  public:
   StateDict() = default;
+  /// A ValueError when a name occurs twice.
   StateDict(std::initializer_list<NamedTensor> entries);
-  /// Of entries whose names differ for sure: they are not compared.
-  static StateDict of(std::vector<NamedTensor> entries);
 
   /// A ValueError when the name is there already.
   void add(std::string name, Tensor tensor);
@@ -39,10 +38,15 @@ class StateDict {
 
  private:
   const NamedTensor* find(std::string_view name) const;
+  size_t slot_of(std::string_view name) const;
+
   std::vector<NamedTensor> entries_;
+  std::vector<uint32_t> slots_;  // a hash table of the names: the number of an entry, counted from 1, or 0
 };
 
-/// Of `candidates` the name that a reader may have meant by `name`: the nearest by edits, if it is near; else empty.
-std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+namespace nn {  // where users know them from
+using cotangent::NamedTensor;
+using cotangent::StateDict;
+}  // namespace nn
 
-}  // namespace cotangent::nn
+}  // namespace cotangent
