@@ -13,8 +13,8 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include <cotangent/io/json_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -50,19 +50,18 @@ struct Entry {
   uint64_t begin, end;  // in the data
 };
 
-/// Takes the header's JSON as it is parsed. No tree is built, so that a hostile header costs no more than its length.
-class Header : public nlohmann::json_sax<nlohmann::json> {
+/// Takes the header's JSON as it is read.
+class Header : public JsonListener {
  public:
   explicit Header(std::string path) : path_(std::move(path)) {}
   std::vector<Entry> entries;
   std::map<std::string, std::string> metadata;
 
-  bool start_object(size_t) override {
+  void start_object() override {
     if (in_numbers_ || depth_ == 2) wrong("an object");
     if (++depth_ == 2) entry_ = {}, entry_.name = key_, fields_ = 0;
-    return true;
   }
-  bool key(std::string& name) override {
+  void key(const std::string& name) override {
     if (depth_ == 1) {
       if (!names_.insert(name).second) damaged("names {} twice", name);
       key_ = name;
@@ -77,9 +76,8 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
       if (fields_ & bit) damaged("gives {} of {} twice", name, entry_.name);
       fields_ |= bit;
     }
-    return true;
   }
-  bool string(std::string& text) override {
+  void string(const std::string& text) override {
     if (depth_ == 2 && in_metadata_) {
       metadata[field_] = text;
     } else if (depth_ == 2 && field_ == "dtype" && !in_numbers_) {
@@ -91,25 +89,22 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     } else {
       wrong("a string");
     }
-    return true;
   }
-  bool start_array(size_t) override {
+  void start_array() override {
     if (depth_ != 2 || in_metadata_ || in_numbers_ || field_ == "dtype") wrong("an array");
     in_numbers_ = true;
     numbers_.clear();
-    return true;
   }
-  bool number_unsigned(uint64_t number) override {
+  void number(uint64_t value) override {
     if (!in_numbers_) wrong("a number");
-    numbers_.push_back(number);
-    return true;
+    numbers_.push_back(value);
   }
-  bool end_array() override {
+  void end_array() override {
     in_numbers_ = false;
     if (field_ == "data_offsets") {
       if (numbers_.size() != 2) damaged("gives {} offsets for {}; there must be 2", numbers_.size(), entry_.name);
       entry_.begin = numbers_[0], entry_.end = numbers_[1];
-      return true;
+      return;
     }
     if (numbers_.size() > static_cast<size_t>(kMaxRank))
       fail<IOError>("[read_safetensors] {} holds {} of rank {}; Cotangent's tensors have up to {} dimensions", path_,
@@ -119,23 +114,15 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
         damaged("gives {} a dimension of {}", entry_.name, size);
       entry_.shape.push_back(static_cast<int64_t>(size));
     }
-    return true;
   }
-  bool end_object() override {
+  void end_object() override {
     if (--depth_ == 1 && !in_metadata_) {
       if (fields_ != 7) damaged("lacks dtype, shape or data_offsets of {}", entry_.name);
       entries.push_back(std::move(entry_));
     }
-    return true;
   }
-  bool null() override { wrong("null"); }
-  bool boolean(bool) override { wrong("a boolean"); }
-  bool number_integer(int64_t) override { wrong("a negative number"); }
-  bool number_float(double, const std::string&) override { wrong("a fraction"); }
-  bool binary(nlohmann::json::binary_t&) override { wrong("bytes"); }
-  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
-    damaged("is no JSON: it goes wrong at its byte {}", position);
-  }
+  void other(const char* what) override { wrong(what); }
+  void error(size_t byte) override { damaged("is no JSON: it goes wrong at its byte {}", byte); }
 
  private:
   template <class... Args>
@@ -245,11 +232,10 @@ class NewFile {
 
 /// As a JSON string.
 std::string quoted(const std::string& text) {
-  try {
-    return nlohmann::json(text).dump();
-  } catch (const nlohmann::json::exception&) {
+  std::string result = json_string(text);
+  if (result.empty())
     fail<ValueError>("[write_safetensors] a name or a word of the metadata is no UTF-8, but the format's text is");
-  }
+  return result;
 }
 
 }  // namespace
@@ -277,7 +263,7 @@ SafeTensors read_safetensors(const std::string& path) {
   if (!text.starts_with('{'))
     fail<IOError>("[read_safetensors] {} is no safetensors file: its header does not start with a brace", path);
   Header header(path);
-  nlohmann::json::sax_parse(text, &header);
+  read_json(text, header);
   const uint64_t data = sizeof length + length;
   check_offsets(path, header.entries, size - data);
 
