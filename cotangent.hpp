@@ -83,9 +83,9 @@
 #include <cotangent/optim/rmsprop.hpp>
 #include <cotangent/optim/schedule.hpp>
 #include <cotangent/optim/sgd.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/indexing.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/print.hpp>
 #include <cotangent/tensor/random.hpp>

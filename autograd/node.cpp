@@ -7,9 +7,9 @@
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/tensor/allocator_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
 
 namespace cotangent {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <new>
 
-#include <cotangent/tensor/allocator_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
 
 namespace cotangent {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 
 // Only OpenBLAS has this; weak, so that another BLAS will do.
 extern "C" void openblas_set_num_threads(int count) __attribute__((weak));

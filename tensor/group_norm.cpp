@@ -5,9 +5,9 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/norm.hpp>
 #include <cotangent/tensor/norm_internal.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {

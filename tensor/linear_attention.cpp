@@ -5,8 +5,8 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 
 namespace cotangent::raw {
 namespace {

@@ -8,8 +8,8 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 
 namespace cotangent::raw {
 namespace {

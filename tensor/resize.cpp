@@ -7,8 +7,8 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent::raw {

@@ -10,9 +10,9 @@
 #include <cotangent/tensor/gemm.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/matmul.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/reduce.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent::raw {

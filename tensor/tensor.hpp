@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/dtype.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/scalar.hpp>
 #include <cotangent/tensor/shape.hpp>
 

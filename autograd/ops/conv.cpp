@@ -4,7 +4,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
-#include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/conv/conv.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 

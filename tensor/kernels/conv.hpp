@@ -36,7 +36,7 @@ struct ConvOuter {
   int64_t sums_stride = 0;
 };
 
-/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv.cpp. A vector has `lanes`
+/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv/conv.cpp. A vector has `lanes`
 /// elements, and may reach beyond what is asked for, where its reader says so.
 template <class T>
 struct ConvLoops {

@@ -1,4 +1,4 @@
-// The maps of Winograd's convolution (see tensor/conv_winograd.cpp), each of which is a small matrix applied to the
+// The maps of Winograd's convolution (see tensor/conv/winograd.cpp), each of which is a small matrix applied to the
 // rows and to the columns of a square of vectors. They need additions only, apart from halves.
 #include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/lanes.hpp>

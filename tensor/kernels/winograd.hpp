@@ -4,7 +4,7 @@
 
 namespace cotangent::kernels {
 
-/// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv_winograd.cpp. A map
+/// Winograd's convolution works on tiles of 4 x 4 pixels that give 2 x 2 results: see tensor/conv/winograd.cpp. A map
 /// from squares of vectors to squares of another size:
 ///   y[r * y_row + run.to + i * y_line + j * y_plane + lane] = map of x[r * x_row + run.from + offsets[k] + lane], each
 /// run a vector

@@ -3,7 +3,7 @@
 
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/cotangent.hpp>
-#include <cotangent/tensor/allocator_internal.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
 
 using namespace cotangent;
 

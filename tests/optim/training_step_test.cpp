@@ -19,8 +19,8 @@
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/optim/clip.hpp>
 #include <cotangent/optim/sgd.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/random.hpp>
 
 namespace {

@@ -10,8 +10,8 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 

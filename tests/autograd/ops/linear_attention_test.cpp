@@ -9,8 +9,8 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/random.hpp>
 
 #include "../sequences.hpp"

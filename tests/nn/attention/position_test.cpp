@@ -17,8 +17,8 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/attention/gated.hpp>
 #include <cotangent/nn/attention/multihead.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 

@@ -11,8 +11,8 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/sequence/rnn.hpp>
-#include <cotangent/tensor/allocator.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 #include <cotangent/tensor/random.hpp>
 
 #include "../../check_gradients.hpp"

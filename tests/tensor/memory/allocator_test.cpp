@@ -5,7 +5,7 @@
 #include <thread>
 
 #include <cotangent/cotangent.hpp>
-#include <cotangent/tensor/allocator_internal.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
 
 using namespace cotangent;
 

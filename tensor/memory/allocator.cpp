@@ -1,5 +1,5 @@
-#include <cotangent/tensor/allocator_internal.hpp>
-#include <cotangent/tensor/arena_internal.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
+#include <cotangent/tensor/memory/arena_internal.hpp>
 
 #include <sys/mman.h>
 

@@ -1,11 +1,11 @@
 // Convolution with one channel a group where pixels are rows of channels. There are no margins: results whose taps lie
 // inside the image alike are computed together, and each is the sum of its taps that do.
 
-#include <cotangent/tensor/conv_rows_internal.hpp>
+#include <cotangent/tensor/conv/rows_internal.hpp>
 
 #include <utility>
 
-#include <cotangent/tensor/conv_loops_internal.hpp>
+#include <cotangent/tensor/conv/loops_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>

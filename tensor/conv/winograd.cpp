@@ -9,7 +9,7 @@
 // whose maps have a row or a column of zeros: the products with these are left out.
 #include <array>
 
-#include <cotangent/tensor/conv_loops_internal.hpp>
+#include <cotangent/tensor/conv/loops_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::raw {

@@ -3,7 +3,7 @@
 #include <array>
 #include <bit>
 
-#include <cotangent/tensor/allocator.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COTANGENT_PLAIN_MALLOC 1  // so that the sanitizer sees each allocation

@@ -1,4 +1,4 @@
-#include <cotangent/tensor/arena_internal.hpp>
+#include <cotangent/tensor/memory/arena_internal.hpp>
 
 #include <sys/mman.h>
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <cotangent/tensor/allocator.hpp>
+#include <cotangent/tensor/memory/allocator.hpp>
 
 namespace cotangent {
 

@@ -2,7 +2,7 @@
 // it where it lies (no im2col, but for lines much shorter than a vector).
 #include <array>
 
-#include <cotangent/tensor/conv_loops_internal.hpp>
+#include <cotangent/tensor/conv/loops_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 
 namespace cotangent::raw {

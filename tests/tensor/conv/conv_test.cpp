@@ -1,4 +1,4 @@
-#include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/conv/conv.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 // Private: convolutions of tensors that lie channels-last, so that pixels are rows of channels. The contracts are those
-// of tensor/conv.hpp.
+// of tensor/conv/conv.hpp.
 #pragma once
-#include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/conv/conv.hpp>
 
 namespace cotangent::raw {
 

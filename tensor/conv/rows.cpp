@@ -1,18 +1,18 @@
 // Where pixels are rows of channels, a convolution with 1 x 1 taps is a product of matrices, and so are its gradients.
 // With few inputs to a result, those of each pixel are gathered into a row first. What has no way of its own here is
 // computed in planes.
-#include <cotangent/tensor/conv_rows_internal.hpp>
+#include <cotangent/tensor/conv/rows_internal.hpp>
 
 #include <algorithm>
 #include <utility>
 
-#include <cotangent/tensor/conv_internal.hpp>
+#include <cotangent/tensor/conv/source_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/scratch_internal.hpp>
 
 namespace cotangent::raw {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/conv/conv.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/tensor.hpp>
 

@@ -1,10 +1,10 @@
-#include <cotangent/tensor/conv.hpp>
+#include <cotangent/tensor/conv/conv.hpp>
 
 #include <numeric>
 #include <utility>
 
-#include <cotangent/tensor/conv_internal.hpp>
-#include <cotangent/tensor/conv_rows_internal.hpp>
+#include <cotangent/tensor/conv/rows_internal.hpp>
+#include <cotangent/tensor/conv/source_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>

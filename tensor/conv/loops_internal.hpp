@@ -2,7 +2,7 @@
 #pragma once
 #include <atomic>
 
-#include <cotangent/tensor/conv_internal.hpp>
+#include <cotangent/tensor/conv/source_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {

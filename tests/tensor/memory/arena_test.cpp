@@ -1,4 +1,4 @@
-#include <cotangent/tensor/arena_internal.hpp>
+#include <cotangent/tensor/memory/arena_internal.hpp>
 
 #include <catch2/catch.hpp>
 #include <cstring>
