@@ -1,10 +1,9 @@
 #include <cotangent/tensor/conv/conv.hpp>
 
-#include <numeric>
 #include <utility>
 
+#include <cotangent/tensor/conv/loops_internal.hpp>
 #include <cotangent/tensor/conv/rows_internal.hpp>
-#include <cotangent/tensor/conv/source_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -14,62 +13,6 @@ namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
-
-/// The size of spatial dimension d of three, where missing ones have size 1.
-int64_t spatial(const Shape& shape, const ConvGeometry& geometry, int d) {
-  return d < 3 - geometry.dims ? 1 : shape[shape.rank() - 3 + d];
-}
-
-}  // namespace
-
-ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& geometry) {
-  ConvAxes all;
-  for (int d = 0; d < 3; ++d) {
-    const int64_t result = spatial(y, geometry, d), kernel = spatial(w, geometry, d);
-    all.axes[d] = {.source = spatial(x, geometry, d),
-                   .result = result,
-                   .positions = result,
-                   .step = geometry.stride[d],
-                   .taps = kernel,
-                   .shift = -geometry.padding[d],
-                   .shift_step = geometry.dilation[d],
-                   .kernel = kernel};
-  }
-  return all;
-}
-
-ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d, int64_t phase) {
-  const int64_t stride = geometry.stride[d], padding = geometry.padding[d], dilation = geometry.dilation[d];
-  const int64_t every = stride / std::gcd(stride, dilation);
-  int64_t first = 0;
-  while (first < every && (phase + padding - first * dilation) % stride != 0) ++first;
-  return {.source = g,
-          .result = x,
-          .positions = phase < x ? (x - phase + stride - 1) / stride : 0,
-          .step = 1,
-          .place = phase,
-          .place_step = stride,
-          .taps = first < every && first < w ? (w - 1 - first) / every + 1 : 0,
-          .shift = (phase + padding - first * dilation) / stride,
-          .shift_step = -(every * dilation / stride),
-          .kernel = w,
-          .tap = first,
-          .tap_step = every};
-}
-
-namespace {
-
-/// The axis where one call gives all positions: the elements of g lie a stride apart, with zeros between them.
-ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d) {
-  return {.source = g,
-          .result = x,
-          .spread = geometry.stride[d],
-          .positions = x,
-          .taps = w,
-          .shift = geometry.padding[d],
-          .shift_step = -geometry.dilation[d],
-          .kernel = w};
-}
 
 /// Where taps lie d pixels apart along both dimensions, pixels of one remainder by d are convolved with one another
 /// only: as images of their own, without dilation, where Winograd's algorithm takes them.
@@ -85,8 +28,8 @@ struct Undilated {
       geometry.dilation[i] = 1, geometry.padding[i] /= d;
     }
     const int64_t rows = w[0] / of.groups;
-    applies = applies &&
-              winograd_pays({forward_axes(shape(x), w, shape(y), geometry).axes, x[0], w[1], x[1], y[1], false}, rows);
+    applies =
+        applies && winograd_pays({forward_axes(shape(x), w, shape(y), geometry).axes, x[0], w[1], x[1], y[1]}, rows);
   }
   Shape shape(const Shape& x) const { return {x[0] * d * d, x[1], x[2] / d, x[3] / d}; }
   Tensor apart(const Tensor& x) const {
@@ -159,8 +102,9 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
     fill_channels(y, start);
     return y;
   }
-  const ConvSource s(forward_axes(x.shape(), w.shape(), shape, geometry).axes, x.shape()[0], channels, x.shape()[1],
-                     shape[1], rows < kNarrowConv);
+  const ConvSource s(
+      {forward_axes(x.shape(), w.shape(), shape, geometry).axes, x.shape()[0], channels, x.shape()[1], shape[1]},
+      rows < kNarrowConv);
   const int64_t taps = w.numel() / (w.shape()[0] * channels);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {rows * channels * taps, channels * taps, taps},
@@ -194,14 +138,12 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   if (filled) fill_channels(y, start);
   if (g.numel() == 0 || w.numel() == 0) return y;
   const int64_t taps = w.numel() / (w.shape()[0] * rows);
-  const auto source_of = [&](const ConvAxis(&all)[3]) {
-    return ConvSource(all, g.shape()[0], channels, g.shape()[1], x_shape[1], rows < kNarrowConv);
-  };
+  const auto group = [&] { return ConvGroup(axes, g.shape()[0], channels, g.shape()[1], x_shape[1]); };
   for (int d = 0; d < 3; ++d)
     axes[d] = spread_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
                           spatial(x_shape, geometry, d), geometry, d);
   // All phases at once: with one channel a group, multiplying by zeros costs less than results that lie apart.
-  const bool spread = (channels == 1 && rows < kNarrowConv) || winograd_pays(source_of(axes), rows);
+  const bool spread = (channels == 1 && rows < kNarrowConv) || winograd_pays(group(), rows);
   const int64_t *stride = geometry.stride, phases = spread ? 1 : stride[0] * stride[1] * stride[2];
   // Phases of one size are computed each in one piece, and then laid between one another.
   bool apart = phases > 1 && !filled;
@@ -217,7 +159,7 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
       if (apart) axes[d].result = axes[d].positions, axes[d].place = 0, axes[d].place_step = 1;
     }
     if (empty) continue;
-    const ConvSource s = source_of(axes);
+    const ConvSource s(group(), rows < kNarrowConv);
     dispatch_compute(op, g.dtype(), [&]<class T> {
       convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {channels * rows * taps, taps, rows * taps},
                   start.defined() ? start.data<T>() : nullptr,
@@ -243,8 +185,9 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
     return dw;
   }
   const int64_t groups = geometry.groups, rows = w_shape[0] / groups;
-  const ConvSource s(forward_axes(x.shape(), w_shape, g.shape(), geometry).axes, x.shape()[0], w_shape[1], x.shape()[1],
-                     g.shape()[1], rows < kNarrowConv);
+  const ConvSource s({forward_axes(x.shape(), w_shape, g.shape(), geometry).axes, x.shape()[0], w_shape[1],
+                      x.shape()[1], g.shape()[1]},
+                     rows < kNarrowConv);
   dispatch_compute(op, g.dtype(),
                    [&]<class T> { correlate<T>(s, groups, rows, source.data<T>(), gradient.data<T>(), dw.data<T>()); });
   return dw;

@@ -21,7 +21,7 @@ constexpr int64_t kPackedRows = 48;    // of a result from which its pixels are 
 
 /// Calls f(channel, tap of the kernel) in the order of the depth; the tap is -1 where it is missing.
 template <class F>
-void for_depth(const ConvSource& s, F&& f) {
+void for_depth(const ConvGroup& s, F&& f) {
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t i = 0; i < z.taps; ++i)
@@ -63,7 +63,7 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops<T
   const int64_t lanes = loop.lanes, line = s.line_pixels(u), vectors = (line + lanes - 1) / lanes;
   const bool adjacent = s.axes[2].place_step == 1, mended = s.axes[1].place_step == 1;
   // a panel is aligned and close together, which pays where many rows read it
-  const bool pack = rows >= kPackedRows || line * 10 < vectors * lanes * 7 || (s.in_place && line < lanes);
+  const bool pack = rows >= kPackedRows || line * 10 < vectors * lanes * 7 || (s.in_place() && line < lanes);
   TilePixels tile;
   auto flush = [&] {
     if (tile.vectors > 0) f(static_cast<const TilePixels&>(tile), pack);
@@ -71,7 +71,8 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops<T
     tile.direct = true;
   };
   if (!pack) {
-    s.for_lines(u, [&](const ConvSource::Line& at) {
+    for (int64_t i = 0; i < s.lines(u); ++i) {
+      const ConvSource::Line at = s.line(u, i);
       for (int64_t v = 0; v < vectors; ++v) {
         const int64_t first = line < lanes ? 0 : std::min(v * lanes, line - lanes);
         const int64_t place = at.result + first * s.axes[2].place_step;
@@ -81,7 +82,7 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops<T
         tile.direct = tile.direct && adjacent && (line >= lanes || (mended && at.pixels_left >= lanes));
         if (++tile.vectors == loop.vectors) flush();
       }
-    });
+    }
     flush();
     return;
   }
@@ -97,20 +98,21 @@ void for_tiles(const ConvSource& s, const ConvSource::Unit& u, const ConvLoops<T
     flush();
     filled = 0;
   };
-  s.for_lines(u, [&](const ConvSource::Line& at) {
+  for (int64_t i = 0; i < s.lines(u); ++i) {
+    const ConvSource::Line at = s.line(u, i);
     for (int64_t first = 0; first < line;) {
       const int64_t count = std::min(line - first, width - filled);
       tile.add_run(at.source + first, filled, count, at.result + first * s.axes[2].place_step, adjacent);
       first += count, filled += count;
       if (filled == width) finish();
     }
-  });
+  }
   if (filled > 0) finish();
 }
 
 /// The weights of 3 x 3 taps in the order of the pixels: those of an input gradient come backwards.
 template <class T>
-std::array<T, 9> nine(const ConvSource& s, const T* w) {
+std::array<T, 9> nine(const ConvGroup& s, const T* w) {
   std::array<T, 9> result;
   for (size_t j = 0; j < 3; ++j)
     for (size_t i = 0; i < 3; ++i)
@@ -122,8 +124,6 @@ std::array<T, 9> nine(const ConvSource& s, const T* w) {
 template <class T, class F>
 void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
-  const int64_t row_stride = s.in_place ? x.source : y.step * s.row;
-  const int64_t plane_stride = s.in_place ? y.source * x.source : z.step * s.rows * s.row;
   const int64_t rows = std::clamp<int64_t>(kOuterPixels / x.positions, 1, u.rows);
   const bool whole = rows == u.rows && z.positions == 1;
   const int64_t images = whole ? std::clamp<int64_t>(kOuterPixels / (rows * x.positions), 1, u.images) : 1;
@@ -131,11 +131,11 @@ void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
     for (int64_t k = 0; k < z.positions; ++k)
       for (int64_t j = 0; j < u.rows; j += rows) {
         const kernels::ConvOuter<T> part = {.blocks = std::min(images, u.images - n),
-                                            .block_stride = s.image,
+                                            .block_stride = s.image(),
                                             .rows = std::min(rows, u.rows - j),
-                                            .row_stride = row_stride,
+                                            .row_stride = s.row_step(),
                                             .pixels = x.positions};
-        f(part, n * s.image + k * plane_stride + j * row_stride,
+        f(part, n * s.image() + k * s.slice_step() + j * s.row_step(),
           (u.first_image + n) * s.result_image_stride + (k * y.positions + u.first_row + j) * x.positions);
       }
 }
@@ -143,7 +143,7 @@ void for_parts(const ConvSource& s, const ConvSource::Unit& u, F&& f) {
 }  // namespace
 
 template <class T>
-void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
+void pack_weights(const ConvGroup& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
                   T* to) {
   const int64_t blocks = (rows + tile - 1) / tile, depth = s.depth(), taps = s.taps();
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
@@ -214,7 +214,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
   s.offsets(offsets.data<int64_t>());
   for (int64_t k = 0; k < depth; ++k) panel_offsets[k] = k * width;
 
-  const int64_t tasks = s.units * groups;
+  const int64_t tasks = s.units() * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
   const int64_t copy = round_up(s.size() + 8 * loop.lanes, 64), panel_size = narrow ? 0 : depth * width,
                 size = copy + panel_size + (narrow ? s.axes[2].positions : block * width);
@@ -228,17 +228,19 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
     const T* start = starts.data<T>() + g * padded;
     T* out = y + g * y_group;
     if (narrow && s.is_3x3()) {
-      s.for_slices(u, [&](const ConvSource::Line& first) {
+      for (int64_t i = 0; i < s.lines(u); i += u.rows) {  // the first line of each slice
+        const ConvSource::Line first = s.line(u, i);
         for (int64_t r = 0; r < rows; ++r)
-          depthwise<T>().filter_3x3(nine(s, weights + r * depth).data(), in + first.source, s.row, start + r,
+          depthwise<T>().filter_3x3(nine(s, weights + r * depth).data(), in + first.source, s.row(), start + r,
                                     out + r * s.result_channel_stride + first.result, s.axes[2].result, u.rows,
                                     s.axes[2].positions);
-      });
+      }
       return;
     }
     if (narrow) {
       const int64_t pixels = s.line_pixels(u);
-      s.for_lines(u, [&](const ConvSource::Line& line) {
+      for (int64_t i = 0; i < s.lines(u); ++i) {
+        const ConvSource::Line line = s.line(u, i);
         for (int64_t r = 0; r < rows; ++r) {
           T* to = out + r * s.result_channel_stride + line.result;
           depthwise<T>().filter(depth, weights + r * depth, in + line.source, offsets.data<int64_t>(), start + r,
@@ -246,7 +248,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
           if (place_step != 1)
             for (int64_t p = 0; p < pixels; ++p) to[p * place_step] = result[p];
         }
-      });
+      }
       return;
     }
     for_tiles(s, u, loop, rows, [&](const TilePixels& pixels, bool pack) {
@@ -334,7 +336,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
           s.result_image_stride, last - first, s.axes[1].source, s.axes[2].source, sums);
       return;
     }
-    for (int64_t i = s.units * chunk / chunks; i < s.units * (chunk + 1) / chunks; ++i) {
+    for (int64_t i = s.units() * chunk / chunks; i < s.units() * (chunk + 1) / chunks; ++i) {
       const ConvSource::Unit u = s.unit(i);
       const T* in = s.load(u, x + group * x_group, space);
       for_parts<T>(s, u, [&](kernels::ConvOuter<T> part, int64_t from, int64_t place) {
@@ -381,8 +383,8 @@ template void convolve(const ConvSource&, int64_t, int64_t, const float*, const 
                        float*);
 template void convolve(const ConvSource&, int64_t, int64_t, const double*, const double*, WeightStrides, const double*,
                        double*);
-template void pack_weights(const ConvSource&, int64_t, int64_t, int64_t, const float*, WeightStrides, float*);
-template void pack_weights(const ConvSource&, int64_t, int64_t, int64_t, const double*, WeightStrides, double*);
+template void pack_weights(const ConvGroup&, int64_t, int64_t, int64_t, const float*, WeightStrides, float*);
+template void pack_weights(const ConvGroup&, int64_t, int64_t, int64_t, const double*, WeightStrides, double*);
 template void sum_chunks(float*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, float*);
 template void sum_chunks(double*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double*);
 template void correlate(const ConvSource&, int64_t, int64_t, const float*, const float*, float*);

@@ -1,8 +1,11 @@
 // Private: what the ways to compute a convolution share.
 #pragma once
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include <cotangent/tensor/conv/source_internal.hpp>
+#include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
 namespace cotangent::raw {
@@ -44,15 +47,33 @@ void for_tasks(int64_t tasks, double work, int64_t size, int64_t cleared, Body&&
   });
 }
 
+/// Where the weight of (row of the result, channel of the source) lies: its taps are one after another.
+struct WeightStrides {
+  int64_t group, row, channel;
+};
+
+/// y = bias + the convolution of the source x with w, for `rows` channels of the result in each group. Only those
+/// positions of y are written that the source's axes name.
+template <class T>
+void convolve(const ConvSource& source, int64_t groups, int64_t rows, const T* x, const T* w, WeightStrides strides,
+              const T* bias, T* y);
+/// dw = the gradient g of that convolution's result correlated with its source.
+template <class T>
+void correlate(const ConvSource& source, int64_t groups, int64_t rows, const T* x, const T* g, T* dw);
+/// Whether these are faster by Winograd's algorithm.
+bool winograd_pays(const ConvGroup& group, int64_t rows);
+/// Fewer rows than this are computed one at a time, by loops that need a copy of the source.
+inline constexpr int64_t kNarrowConv = 4;
+
 /// Weights in the order of use: blocks of `tile` rows of a group, the depth, the rows of a block. Missing rows are 0.
 template <class T>
-void pack_weights(const ConvSource& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
+void pack_weights(const ConvGroup& s, int64_t groups, int64_t rows, int64_t tile, const T* w, WeightStrides strides,
                   T* to);
 
 /// A weight gradient is summed over chunks of units, which the shapes alone determine: how many, where a partial sum
 /// has `elements`; and then the sum of them, of depth x width elements each or more, into its place.
 inline int64_t chunk_count(const ConvSource& s, int64_t elements) {
-  return std::min(s.units, std::clamp<int64_t>(kPartials / elements, 4, 32));
+  return std::min(s.units(), std::clamp<int64_t>(kPartials / elements, 4, 32));
 }
 template <class T>
 void sum_chunks(T* partial, int64_t chunks, int64_t groups, int64_t each, int64_t depth, int64_t rows, int64_t width,

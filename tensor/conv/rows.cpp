@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <cotangent/tensor/conv/source_internal.hpp>
+#include <cotangent/tensor/conv/loops_internal.hpp>
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
@@ -16,8 +16,6 @@
 
 namespace cotangent::raw {
 namespace {
-
-using detail::make_tensor;
 
 constexpr MemoryFormat kRows = MemoryFormat::channels_last;
 constexpr int64_t kFewInputs = 64;       // to a result, up to which they are gathered

@@ -36,7 +36,7 @@ struct Tiling {
   int64_t real[3];   ///< taps
   ConvAxis axes[3];  ///< with zeros for missing taps
 
-  explicit Tiling(const ConvSource& s)
+  explicit Tiling(const ConvGroup& s)
       : stride(s.axes[2].step),
         spread(s.axes[2].spread),
         results(stride * spread > 1 ? 3 : 2),
@@ -101,7 +101,7 @@ std::array<int64_t, 2> used_places(const Tiling& t, const PooledVector<Kind>& ki
 }
 
 /// The same source, in tiles instead of positions of one result.
-ConvSource tile_source(const ConvSource& s, const Tiling& t) {
+ConvSource tile_source(const ConvGroup& s, const Tiling& t) {
   ConvAxis axes[3] = {t.axes[0], t.axes[1], t.axes[2]};
   for (int d = 1; d < 3; ++d) {
     ConvAxis& a = axes[d];
@@ -111,8 +111,9 @@ ConvSource tile_source(const ConvSource& s, const Tiling& t) {
     a.place = -t.skipped(t.axes[d]), a.place_step = t.side();
     a.taps = t.spread > 1 ? 4 : t.axes[d].taps + t.stride * (4 - t.taps);
   }
-  return ConvSource(axes, s.images, s.channels, s.image_stride / s.channel_stride,
-                    s.result_image_stride / s.result_channel_stride, true);
+  return ConvSource(
+      {axes, s.images, s.channels, s.image_stride / s.channel_stride, s.result_image_stride / s.result_channel_stride},
+      true);
 }
 
 /// Neighbouring tiles, no more than a vector of them a piece: where they lie in the source and in the result.
@@ -128,7 +129,8 @@ template <class F>
 void for_panels(const ConvSource& s, const ConvSource::Unit& u, int64_t side, int64_t lanes, int64_t width, F&& f) {
   const ConvAxis &y = s.axes[1], &x = s.axes[2];
   Panel panel;
-  s.for_lines(u, [&](const ConvSource::Line& at) {
+  for (int64_t i = 0; i < s.lines(u); ++i) {
+    const ConvSource::Line at = s.line(u, i);
     const int64_t row = u.first_row + u.rows - at.pixels_left / x.positions;
     const int64_t top = y.place + side * row;
     for (int64_t first = 0; first < x.positions;) {
@@ -146,7 +148,7 @@ void for_panels(const ConvSource& s, const ConvSource::Unit& u, int64_t side, in
       f(static_cast<const Panel&>(panel));
       panel.tiles = panel.pieces = 0;
     }
-  });
+  }
   if (panel.tiles > 0) f(static_cast<const Panel&>(panel));
 }
 
@@ -187,7 +189,7 @@ void map_source(const ConvSource& tiles, const Panel& panel, const PooledVector<
   for (int64_t p = 0; p < kinds; ++p)
     maps<T>().source({.rows = tiles.channels,
                       .x = x,
-                      .x_row = tiles.plane,
+                      .x_row = tiles.plane(),
                       .offsets = squares.data() + p * kSquare,
                       .y = to + p * tiles.channels * width,
                       .y_row = width,
@@ -199,7 +201,7 @@ void map_source(const ConvSource& tiles, const Panel& panel, const PooledVector<
 
 }  // namespace
 
-bool winograd_pays(const ConvSource& s, int64_t rows) {
+bool winograd_pays(const ConvGroup& s, int64_t rows) {
   const ConvAxis &z = s.axes[0], &y = s.axes[1], &x = s.axes[2];
   if (z.place_step != 1 || z.spread != 1 || s.channels < 16 || rows < 16) return false;
   for (const ConvAxis* a : {&y, &x}) {
@@ -231,7 +233,7 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
   const int64_t source_plane = depth * width + loop.lanes, phase_rows = blocks * block * width,
                 result_plane = phases * phase_rows + loop.lanes;
 
-  ConvSource whole = s;  // with the missing taps
+  ConvGroup whole = s;  // with the missing taps
   std::copy_n(tiling.axes, 3, whole.axes);
   const Tensor packed = make_tensor({all_blocks * whole.depth() * block + loop.lanes}, dtype_of<T>);
   pack_weights(whole, groups, rows, block, w, strides, packed.data<T>());
@@ -277,7 +279,7 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
   PooledVector<std::array<int64_t, 2>> used;
   for (int64_t i = 0; i < kSquare * phases; ++i) used.push_back(used_places(tiling, kinds, i % phases, i / phases));
 
-  const int64_t tasks = tiles.units * groups;
+  const int64_t tasks = tiles.units() * groups;
   const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * s.depth());
   const int64_t copy = round_up(tiles.size() + loop.lanes, 64), size = copy + kSquare * (source_plane + result_plane);
   for_tasks<T>(tasks, work, size, copy, [&](T* space, int64_t task) {
@@ -333,8 +335,9 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
                 taps = s.axes[0].taps * whole_plane;
   const int64_t height = round_up(depth, loop.outer_rows), line = round_up(rows, loop.lanes);
   // the tiles of a unit in equal panels
+  const ConvSource::Unit largest = tiles.unit(0);
   const int64_t most = kGradientPanels * loop.vectors * loop.lanes + loop.lanes,
-                unit = tiles.unit_images * tiles.axes[0].positions * tiles.band * tiles.axes[2].positions,
+                unit = largest.images * tiles.axes[0].positions * largest.rows * tiles.axes[2].positions,
                 panels = (unit + most - 1) / most;
   const int64_t width = round_up((unit + panels - 1) / panels, loop.lanes);
   const int64_t source_plane = depth * width + loop.lanes, gradient_plane = width * line + loop.lanes,
@@ -362,7 +365,7 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
              *const sums = gradient + kSquare * gradient_plane;
     const int64_t group = task % groups, chunk = task / groups;
     std::memset(sums, 0, static_cast<size_t>(kSquare * sum_plane) * sizeof(T));
-    for (int64_t i = tiles.units * chunk / chunks; i < tiles.units * (chunk + 1) / chunks; ++i) {
+    for (int64_t i = tiles.units() * chunk / chunks; i < tiles.units() * (chunk + 1) / chunks; ++i) {
       const ConvSource::Unit u = tiles.unit(i);
       const T* in = tiles.load(u, x + group * channels * s.channel_stride, space);
       for_panels(tiles, u, side, loop.lanes, width, [&](const Panel& panel) {
