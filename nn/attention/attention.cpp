@@ -3,11 +3,44 @@
 #include <limits>
 
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent::nn {
+
+Attention::Attention(int64_t width, bool causal, const AnyPosition& encoding)
+    : SequenceLayer(width, causal), positions(encoding) {}
+
+StreamState Attention::start_cross(const Tensor& memory, const Tensor& key_mask) {
+  return detail::within(*this, [&] {
+    check_not_causal();
+    check_input(memory);
+    check_key_mask(key_mask, memory);
+    return StreamState{.batch = memory.size(0), .cross = true, .own = begin_cross(memory, key_mask)};
+  });
+}
+
+LayerState Attention::begin_cross(const Tensor&, const Tensor&) {
+  fail<ValueError>("[{}] can't attend to a memory step by step", type_name());
+}
+
+void KeyValueCache::append(const Tensor& next_keys, const Tensor& next_values, const Tensor& next_mask) {
+  const auto after = [](const Tensor& before, const Tensor& x, int64_t dim) {
+    return before.defined() ? cat({before, x}, dim) : x;
+  };
+  if (key_mask.defined() || next_mask.defined()) {
+    const auto or_all = [](const Tensor& mask, const Tensor& k) {
+      return mask.defined() || !k.defined() ? mask : ones({k.size(0), k.size(2)}, boolean);
+    };
+    key_mask = after(or_all(key_mask, keys), or_all(next_mask, next_keys), 1);
+  }
+  keys = after(keys, next_keys, 2);
+  values = after(values, next_values, 2);
+}
+
+// ---- masks ----
 
 Tensor combine_masks(const Tensor& a, const Tensor& b) {
   if (!a.defined()) return b;
@@ -18,6 +51,10 @@ Tensor combine_masks(const Tensor& a, const Tensor& b) {
   if (seen_a) return where(a, b, hidden);
   if (seen_b) return where(b, a, hidden);
   return a + b;
+}
+
+Tensor score_mask(const Tensor& key_mask) {
+  return key_mask.defined() ? unsqueeze(unsqueeze(key_mask, 1), 1) : key_mask;
 }
 
 Tensor causal_mask(int64_t queries, int64_t keys) { return unsqueeze(arange(keys - queries, keys), 1) >= arange(keys); }

@@ -56,37 +56,29 @@ Tensor rotary_bias(const Tensor& a, const Tensor& b, int64_t first, int64_t coun
 
 GatedAttention::GatedAttention(const char* name, int64_t width, int64_t expanded_, int64_t key_width_, int64_t maps,
                                bool causal, const AnyPosition& encoding, Dtype dtype)
-    : Attention(checked(name, "a width of", width), causal),
+    : Attention(checked(name, "a width of", width), causal, encoding),
       expanded(checked(name, "an expanded width of", expanded_ == 0 ? 2 * width : expanded_)),
       key_width(checked(name, "a key_width of", key_width_)),
       in_proj(scaled_linear(width, 2 * expanded + key_width, 1, dtype)),
       out_proj(scaled_linear(expanded, width, 0.01, dtype)),
       gamma(init::normal_(empty({maps, key_width}, dtype), 1, 0.02)),
-      beta(first_offsets(maps, key_width, dtype)),
-      positions(encoding) {}
+      beta(first_offsets(maps, key_width, dtype)) {}
 
 std::string GatedAttention::settings() const {
   return fmt::format("{}, expanded = {}, key_width = {}{}", width(), expanded, key_width,
                      causal() ? ", causal = true" : "");
 }
 
-Tensor GatedAttention::run(const Tensor& x, const MapsCall& call) {
+Tensor GatedAttention::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
+  if (call.memory.defined())
+    fail<ValueError>("[{}] takes no memory: queries, keys and gates share one map of x", type_name());
   const Tensors parts = split(silu(in_proj(x)), {expanded, expanded, key_width}, 2);
   Tensors maps;
   for (int64_t i = 0; i < gamma.size(0); ++i) {
     const Tensor map = unsqueeze(parts[2] * select(gamma, 0, i) + select(beta, 0, i), 1);
-    maps.push_back(!positions ? map : i % 2 == 0 ? positions->query(map, call.start) : positions->key(map, call.start));
+    maps.push_back(i % 2 == 0 ? placed_query(map, first(state)) : placed_key(map, first(state)));
   }
-  return out_proj(parts[0] * squeeze(attend(maps, unsqueeze(parts[1], 1), call), 1));
-}
-
-Tensor GatedAttention::parallel(const Tensor& x, const SequenceCall& call) {
-  if (call.memory.defined())
-    fail<ValueError>("[{}] takes no memory: queries, keys and gates share one map of x", type_name());
-  return run(x, {.mask = call.mask, .key_mask = call.key_mask});
-}
-Tensor GatedAttention::advance(const Tensor& x, StreamState& state, const Tensor& key_mask) {
-  return run(x, {.start = state.length, .key_mask = key_mask, .state = &state.tensors});
+  return out_proj(parts[0] * squeeze(attend(maps, unsqueeze(parts[1], 1), call, state), 1));
 }
 
 // ---- GatedAttentionUnit ----
@@ -130,38 +122,26 @@ Tensor GatedAttentionUnit::score_bias(int64_t queries, int64_t keys, int64_t sta
   return combine_masks(own, bias);
 }
 
-Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& values, const MapsCall& call) {
-  const Tensor& q = maps[0];
-  Tensor k = maps[1], v = values, kept = call.key_mask;
-  if (call.state) {
-    Tensors& cache = *call.state;
-    k = cat({cache[0], k}, 2);
-    v = cat({cache[1], v}, 2);
-    kept = cat({cache[2], kept.defined() ? kept : ones({v.size(0), q.size(2)}, boolean)}, 1);
-    cache = {k, v, kept};
-  }
-  Tensor bias = score_bias(q.size(2), k.size(2), call.start), seen = call.mask;
+Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) {
+  KeyValueCache own;
+  KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
+  all.append(maps[1], v, call.key_mask);
+  const Tensor &q = maps[0], &k = all.keys;
+  Tensor bias = score_bias(q.size(2), k.size(2), first(state)), seen = call.mask;
   if (seen.defined() && seen.dtype() != boolean) {
     bias = combine_masks(bias, seen);
     seen = Tensor();
   }
-  if (weights == GatedWeights::softmax) {
-    const Tensor keys = kept.defined() ? unsqueeze(unsqueeze(kept, 1), 1) : kept;
-    return scaled_dot_product_attention(q, k, v,
-                                        {.mask = combine_masks(combine_masks(seen, keys), bias), .causal = causal()});
-  }
+  if (weights == GatedWeights::softmax)
+    return scaled_dot_product_attention(
+        q, k, all.values,
+        {.mask = combine_masks(combine_masks(seen, score_mask(all.key_mask)), bias), .causal = causal()});
   const ReluNorm norm = weights == GatedWeights::squared_relu             ? ReluNorm::length
                         : weights == GatedWeights::squared_relu_by_length ? ReluNorm::squared_length
                                                                           : ReluNorm::row;
   return squared_relu_attention(
-      q, k, v, {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_padding = kept});
-}
-
-// tensors {keys (B, 1, T, s), values (B, 1, T, e), which are no padding (B, T)}
-StreamState GatedAttentionUnit::begin(int64_t batch) {
-  const Dtype dtype = gamma.dtype();
-  return {.tensors = {empty({batch, 1, 0, key_width}, dtype), empty({batch, 1, 0, expanded}, dtype),
-                      empty({batch, 0}, boolean)}};
+      q, k, all.values,
+      {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_padding = all.key_mask});
 }
 
 // ---- MixedChunkAttention ----
@@ -183,29 +163,18 @@ std::string MixedChunkAttention::settings() const {
   return fmt::format("{}, size = {}", GatedAttention::settings(), size);
 }
 
-Tensor MixedChunkAttention::attend(const Tensors& maps, const Tensor& v, const MapsCall& call) {
+Tensor MixedChunkAttention::attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) {
   if (call.mask.defined())
     fail<ValueError>("[MixedChunkAttention] takes no mask, since it forms no matrix of scores; a key_mask hides keys");
-  const MixedChunkOptions o{.causal = causal(),
-                            .chunk = size,
-                            .norm = norm,
-                            .local = local,
-                            .global = global,
-                            .bias = bias_table.defined() ? toeplitz(bias_table, size, size) : Tensor(),
-                            .key_padding = call.key_mask};
-  if (!call.state) return mixed_chunk_attention(maps[0], maps[1], maps[2], maps[3], v, o);
-  Tensors& kept = *call.state;
-  MixedChunkState sums{kept[0], kept[1], kept[2], kept[3], call.start};
-  const Tensor y = mixed_chunk_attention(maps[0], maps[1], maps[2], maps[3], v, o, &sums);
-  kept = {sums.kv, sums.k_quad, sums.k_lin, sums.v};
-  return y;
-}
-
-StreamState MixedChunkAttention::begin(int64_t batch) {
-  const Dtype dtype = gamma.dtype();
-  const Tensor keys = empty({batch, 1, 0, key_width}, dtype);
-  return {
-      .tensors = {zeros({batch, 1, key_width, expanded}, dtype), keys, keys, empty({batch, 1, 0, expanded}, dtype)}};
+  return mixed_chunk_attention(maps[0], maps[1], maps[2], maps[3], v,
+                               {.causal = causal(),
+                                .chunk = size,
+                                .norm = norm,
+                                .local = local,
+                                .global = global,
+                                .bias = bias_table.defined() ? toeplitz(bias_table, size, size) : Tensor(),
+                                .key_padding = call.key_mask},
+                               fields<MixedChunkState>(state));
 }
 
 }  // namespace cotangent::nn

@@ -3,7 +3,6 @@
 // relation of FlashAttention, which is a way to compute softmax attention). Hua et al., arXiv:2202.10447.
 #include <cotangent/autograd/ops/gated_attention.hpp>
 #include <cotangent/nn/attention/attention.hpp>
-#include <cotangent/nn/attention/position.hpp>
 #include <cotangent/nn/linear.hpp>
 
 namespace cotangent::nn {
@@ -31,27 +30,16 @@ struct GatedAttention : Attention {
   int64_t expanded, key_width;
   Linear in_proj, out_proj;
   Parameter gamma, beta;
-  AnyPosition positions;
   std::string settings() const override;
 
  protected:
-  struct MapsCall {
-    int64_t start = 0;  ///< the position of the first row of the maps
-    Tensor mask = {}, key_mask = {};
-    Tensors* state = nullptr;  ///< of a stream
-  };
   /// `name` is the layer's in errors; expanded = 0 stands for 2 width. A ValueError for a size below 1.
   GatedAttention(const char* name, int64_t width, int64_t expanded, int64_t key_width, int64_t maps, bool causal,
                  const AnyPosition& positions, Dtype dtype);
 
   /// maps, each (B, 1, T, s): queries and keys in turns, with their positions; v (B, 1, T, e) -> (B, 1, T, e)
-  virtual Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) = 0;
-
-  Tensor parallel(const Tensor& x, const SequenceCall& call) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
-
- private:
-  Tensor run(const Tensor& x, const MapsCall& call);
+  virtual Tensor attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) = 0;
+  Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
 };
 
 struct GatedAttentionUnitOptions {
@@ -72,7 +60,7 @@ struct GatedAttentionUnitOptions {
 ///
 ///   bias_table (2 max_length - 1) by distance, or for the rotary form b_ij = (R_i a) . (R_j b) bias_a and bias_b (s)
 /// The block of the paper is x + unit(norm(x)); two of them stand for attention and feed-forward network.
-/// It streams with a cache of keys and values (B, T, s + e); squared_relu and squared_relu_by_length only with a fixed
+/// It streams with a KeyValueCache of widths s and e; squared_relu and squared_relu_by_length only with a fixed
 /// `length`. Errors: ValueError for sizes below 1, an odd key_width of a rotary bias, more than max_length positions
 /// of a table, a memory.
 struct GatedAttentionUnit : GatedAttention {
@@ -84,8 +72,7 @@ struct GatedAttentionUnit : GatedAttention {
   bool has(SequenceForm form) const override;
 
  protected:
-  Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) override;
 
  private:
   Tensor score_bias(int64_t queries, int64_t keys, int64_t start) const;
@@ -106,8 +93,8 @@ struct MixedChunkAttentionOptions {
 /// FLASH: a gated attention unit in linear time. Of four maps, the first two are queries and keys of squared rectified
 /// attention within chunks of c positions, the others of linear attention between them: mixed_chunk_attention.
 ///   gamma and beta (4, s): of q_quad, k_quad, q_lin and k_lin; bias_table (2c - 1)
-/// The state is the sum over whole chunks (B, 1, s, e), and the rows of the chunk that is not full yet.
-/// Errors: ValueError for sizes below 1, positions that add to scores, masks other than a key_mask, a memory.
+/// The state is a MixedChunkState: the sum over whole chunks (B, 1, s, e), and the rows of the chunk that is not full
+/// yet. Errors: ValueError for sizes below 1, positions that add to scores, masks other than a key_mask, a memory.
 struct MixedChunkAttention : GatedAttention {
   MixedChunkAttention(int64_t width, const MixedChunkAttentionOptions& options = {});
   Parameter bias_table;
@@ -115,12 +102,10 @@ struct MixedChunkAttention : GatedAttention {
   ChunkNorm norm;
   bool local, global;
   COTANGENT_MEMBERS(in_proj, gamma, beta, bias_table, positions, out_proj)
-  bool has(SequenceForm form) const override { return form == SequenceForm::parallel || causal(); }
   std::string settings() const override;
 
  protected:
-  Tensor attend(const Tensors& maps, const Tensor& v, const MapsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) override;
 };
 
 }  // namespace cotangent::nn

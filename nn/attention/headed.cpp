@@ -1,5 +1,7 @@
 #include <cotangent/nn/attention/headed.hpp>
 
+#include <algorithm>
+
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -19,52 +21,61 @@ int64_t checked_heads(const char* name, int64_t width, int64_t heads) {
   return heads;
 }
 
+int64_t checked_kv_heads(const char* name, int64_t heads, int64_t kv_heads) {
+  if (kv_heads < 0 || (kv_heads > 0 && heads % kv_heads != 0))
+    fail<ValueError>("[{}] {} key heads for {} heads; the key heads must divide the heads", name, kv_heads, heads);
+  return kv_heads == 0 ? heads : kv_heads;
+}
+
 }  // namespace
 
-HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count, bool causal, bool bias,
-                                 const AnyPosition& encoding, Dtype dtype)
-    : Attention(width, causal),
-      out_proj(std::max<int64_t>(width, 1), std::max<int64_t>(width, 1), {.bias = bias, .dtype = dtype}),
-      positions(encoding),
-      heads(checked_heads(name, width, count)) {
-  in_proj_weight = init::xavier_uniform_(empty({3 * width, width}, dtype));
-  if (bias) {
-    in_proj_bias = zeros({3 * width}, dtype);
+HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count, const Parts& parts)
+    : Attention(width, parts.causal, parts.positions),
+      out_proj(std::max<int64_t>(width, 1), std::max<int64_t>(width, 1), {.bias = parts.bias, .dtype = parts.dtype}),
+      heads(checked_heads(name, width, count)),
+      kv_heads(checked_kv_heads(name, heads, parts.kv_heads)),
+      has_scores_(parts.has_scores) {
+  const int64_t rows = (heads + 2 * kv_heads) * head_width();
+  in_proj_weight = init::xavier_uniform_(empty({rows, width}, parts.dtype));
+  if (parts.bias) {
+    in_proj_bias = zeros({rows}, parts.dtype);
     init::zeros_(out_proj.bias);
   }
-  if (adds_to_scores(positions, heads, dtype))
+  if (!has_scores_ && adds_to_scores(positions, heads, parts.dtype))
     fail<ValueError>(
         "[{}] takes no positions that add to scores; rotary or other positions of queries and keys will do", name);
 }
 
 std::string HeadedAttention::settings() const {
-  return fmt::format("{}, {}{}", width(), heads, causal() ? ", causal = true" : "");
+  return fmt::format("{}, {}{}{}", width(), heads, kv_heads == heads ? "" : fmt::format(", kv_heads = {}", kv_heads),
+                     causal() ? ", causal = true" : "");
 }
 
-Tensor HeadedAttention::run(const Tensor& x, const Tensor& memory, const HeadsCall& call) {
-  const auto project = [&](const Tensor& from, int64_t first, int64_t count) {
-    const auto rows = [&](const Tensor& p) { return p.defined() ? narrow(p, 0, first * width(), count * width()) : p; };
-    const Tensor y = linear(from, rows(in_proj_weight), rows(in_proj_bias));
-    return transpose(unflatten(y, 2, {count * heads, head_width()}), 1, 2);
-  };
-  Tensors parts;
-  if (memory.defined()) {
-    parts = split(project(memory, 1, 2), heads, 1);
-    parts.insert(parts.begin(), project(x, 0, 1));
-  } else {
-    parts = split(project(x, 0, 3), heads, 1);
-  }
-  const Tensor y = attend(parts[0], parts[1], parts[2], call);
-  return out_proj(joined(flatten(transpose(y, 1, 2), 2)));
+Tensor HeadedAttention::project(const Tensor& x, int64_t first, int64_t count) const {
+  const int64_t dh = head_width();
+  const bool all = first == 0 && count == heads + 2 * kv_heads;
+  const auto rows = [&](const Tensor& p) { return all || !p.defined() ? p : narrow(p, 0, first * dh, count * dh); };
+  return transpose(unflatten(linear(x, rows(in_proj_weight), rows(in_proj_bias)), 2, {count, dh}), 1, 2);
 }
 
-Tensor HeadedAttention::parallel(const Tensor& x, const SequenceCall& call) {
-  if (call.mask.defined())
+Tensors HeadedAttention::keys_and_values(const Tensor& x) const {
+  return split(project(x, heads, 2 * kv_heads), kv_heads, 1);
+}
+
+Tensor HeadedAttention::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
+  if (call.mask.defined() && !has_scores_)
     fail<ValueError>("[{}] takes no mask, since it forms no matrix of scores; a key_mask hides keys", type_name());
-  return run(x, call.memory, {.key_mask = call.key_mask});
-}
-Tensor HeadedAttention::advance(const Tensor& x, StreamState& state, const Tensor& key_mask) {
-  return run(x, {}, {.start = state.length, .key_mask = key_mask, .state = &state.tensors});
+  Tensors parts(3);
+  if (state && state->cross) {
+    parts[0] = project(x, 0, heads);
+  } else if (call.memory.defined()) {
+    parts = keys_and_values(call.memory);
+    parts.insert(parts.begin(), project(x, 0, heads));
+  } else {
+    parts = split(project(x, 0, heads + 2 * kv_heads), {heads, kv_heads, kv_heads}, 1);
+  }
+  const Tensor y = attend(parts[0], parts[1], parts[2], call, state);
+  return out_proj(joined(flatten(transpose(y, 1, 2), 2)));
 }
 
 Tensor unit_rms(const Tensor& x) { return x * rsqrt(clamp(mean(square(x), -1, true), 1e-30)); }

@@ -1,7 +1,6 @@
 #include <cotangent/nn/attention/linear.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -9,39 +8,21 @@
 namespace cotangent::nn {
 namespace {
 
-int64_t features_of(FeatureMap map, int64_t width) { return map == FeatureMap::direction ? width + 1 : width; }
-
-/// The sums of nothing, for `features` features of heads of `width`.
-StreamState no_sums(int64_t batch, int64_t heads, int64_t features, int64_t width, Dtype dtype) {
-  return {.tensors = {zeros({batch, heads, features, width}, dtype), zeros({batch, heads, features}, dtype)}};
-}
-LinearAttentionState sums_in(const Tensors* state) {
-  return state ? LinearAttentionState{(*state)[0], (*state)[1]} : LinearAttentionState{};
-}
-
-/// linear_attention or the like by f(state), from and to the tensors of a stream where there is one.
-template <class F>
-Tensor with_sums(Tensors* tensors, F f) {
-  if (!tensors) return f(nullptr);
-  LinearAttentionState state = sums_in(tensors);
-  const Tensor y = f(&state);
-  *tensors = {state.kv, state.k};
-  return y;
+LinearForm form_of(const SequenceCall& call) {
+  switch (call.form) {
+    case SequenceForm::parallel: return LinearForm::automatic;
+    case SequenceForm::chunked: return LinearForm::chunked;
+    case SequenceForm::recurrent: break;
+  }
+  return LinearForm::recurrent;
 }
 
 }  // namespace
 
-Tensor SummedAttention::chunked(const Tensor& x, const SequenceCall& call) {
-  return run(x, {}, {.form = LinearForm::chunked, .chunk = call.chunk, .key_mask = call.key_mask});
-}
-Tensor SummedAttention::recurrent(const Tensor& x, const SequenceCall& call) {
-  return run(x, {}, {.form = LinearForm::recurrent, .key_mask = call.key_mask});
-}
-
 // ---- LinearAttention ----
 
 LinearAttention::LinearAttention(int64_t width, int64_t count, const LinearAttentionOptions& o)
-    : SummedAttention("LinearAttention", width, count, o.causal, o.bias, o.positions, o.dtype),
+    : SummedAttention("LinearAttention", width, count, {o.causal, o.bias, o.positions, o.dtype}),
       features(o.features),
       cosine_length(o.cosine_length),
       eps(o.eps) {
@@ -50,50 +31,35 @@ LinearAttention::LinearAttention(int64_t width, int64_t count, const LinearAtten
                      cosine_length);
 }
 
-Tensor LinearAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) {
+Tensor LinearAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                               StreamState* state) {
   const auto map = [&](const Tensor& x) {
-    return cosine_length > 0 ? cosformer_features(x, cosine_length, call.start) : feature_map(x, features);
+    return cosine_length > 0 ? cosformer_features(x, cosine_length, first(state)) : feature_map(x, features);
   };
   const Tensor fq = map(q), fk = map(k);
   cotangent::LinearAttentionOptions o{
-      .causal = causal(), .eps = eps, .form = call.form, .chunk = call.chunk, .key_padding = call.key_mask};
-  if (positions) o.rotated_q = placed_query(fq, call.start), o.rotated_k = placed_key(fk, call.start);
-  return with_sums(call.state, [&](LinearAttentionState* state) { return linear_attention(fq, fk, v, o, state); });
-}
-
-StreamState LinearAttention::begin(int64_t batch) {
-  const int64_t m = cosine_length > 0 ? 2 * head_width() : features_of(features, head_width());
-  return no_sums(batch, heads, m, head_width(), in_proj_weight.dtype());
+      .causal = causal(), .eps = eps, .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+  if (positions) o.rotated_q = placed_query(fq, first(state)), o.rotated_k = placed_key(fk, first(state));
+  return linear_attention(fq, fk, v, o, fields<LinearAttentionState>(state));
 }
 
 // ---- EfficientAttention ----
 
 EfficientAttention::EfficientAttention(int64_t width, int64_t count, const EfficientAttentionOptions& o)
-    : SummedAttention("EfficientAttention", width, count, o.causal, o.bias, o.positions, o.dtype) {}
+    : SummedAttention("EfficientAttention", width, count, {o.causal, o.bias, o.positions, o.dtype}) {}
 
-Tensor EfficientAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) {
-  cotangent::EfficientAttentionOptions o{.causal = causal(), .form = call.form, .key_padding = call.key_mask};
-  if (call.form == LinearForm::chunked) o.chunk = call.chunk;
-  const Tensor qs = placed_query(q, call.start), ks = placed_key(k, call.start);
-  if (!call.state) return efficient_attention(qs, ks, v, o);
-  Tensors& kept = *call.state;
-  EfficientAttentionState state{kept[0], kept[1], kept[2]};
-  const Tensor y = efficient_attention(qs, ks, v, o, &state);
-  kept = {state.kv, state.k, state.max};
-  return y;
-}
-
-StreamState EfficientAttention::begin(int64_t batch) {
-  const Dtype dtype = in_proj_weight.dtype();
-  StreamState state = no_sums(batch, heads, head_width(), head_width(), dtype);
-  state.tensors.push_back(full({batch, heads, head_width()}, -std::numeric_limits<double>::infinity(), dtype));
-  return state;
+Tensor EfficientAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                                  StreamState* state) {
+  cotangent::EfficientAttentionOptions o{.causal = causal(), .form = form_of(call), .key_padding = call.key_mask};
+  if (call.form == SequenceForm::chunked) o.chunk = call.chunk;
+  const Tensor qs = placed_query(q, first(state)), ks = placed_key(k, first(state));
+  return efficient_attention(qs, ks, v, o, fields<EfficientAttentionState>(state));
 }
 
 // ---- Performer ----
 
 Performer::Performer(int64_t width, int64_t count, const PerformerOptions& o)
-    : SummedAttention("Performer", width, count, o.causal, o.bias, o.positions, o.dtype),
+    : SummedAttention("Performer", width, count, {o.causal, o.bias, o.positions, o.dtype}),
       kernel(o.kernel),
       orthogonal(o.orthogonal),
       redraw_every(o.redraw_every) {
@@ -111,38 +77,30 @@ void Performer::redraw(Generator& generator) {
   calls = zeros({}, int64);
 }
 
-Tensor Performer::attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) {
-  if (is_training() && !call.state && redraw_every > 0) {
+Tensor Performer::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                         StreamState* state) {
+  if (is_training() && !state && redraw_every > 0) {
     if (calls.item<int64_t>() >= redraw_every) redraw();
     calls.add_(1);
   }
   const FavorOptions o{
-      .kernel = kernel, .causal = causal(), .form = call.form, .chunk = call.chunk, .key_padding = call.key_mask};
-  return with_sums(call.state, [&](LinearAttentionState* state) {
-    return favor_attention(placed_query(q, call.start), placed_key(k, call.start), v, projection, o, state);
-  });
-}
-
-StreamState Performer::begin(int64_t batch) {
-  const int64_t m = projection.size(0) * (kernel == FavorKernel::hyperbolic ? 2 : 1);
-  return no_sums(batch, heads, m, head_width(), in_proj_weight.dtype());
+      .kernel = kernel, .causal = causal(), .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+  return favor_attention(placed_query(q, first(state)), placed_key(k, first(state)), v, projection, o,
+                         fields<LinearAttentionState>(state));
 }
 
 // ---- NormAttention ----
 
 NormAttention::NormAttention(int64_t width, int64_t count, const NormAttentionOptions& o)
-    : SummedAttention("NormAttention", width, count, o.causal, o.bias, o.positions, o.dtype), features(o.features) {}
+    : SummedAttention("NormAttention", width, count, {o.causal, o.bias, o.positions, o.dtype}), features(o.features) {}
 
-Tensor NormAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) {
-  const Tensor fq = placed_query(feature_map(q, features), call.start),
-               fk = placed_key(feature_map(k, features), call.start);
+Tensor NormAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                             StreamState* state) {
+  const Tensor fq = placed_query(feature_map(q, features), first(state)),
+               fk = placed_key(feature_map(k, features), first(state));
   const cotangent::LinearAttentionOptions o{
-      .causal = causal(), .normalize = false, .form = call.form, .chunk = call.chunk, .key_padding = call.key_mask};
-  return with_sums(call.state, [&](LinearAttentionState* state) { return linear_attention(fq, fk, v, o, state); });
-}
-
-StreamState NormAttention::begin(int64_t batch) {
-  return no_sums(batch, heads, features_of(features, head_width()), head_width(), in_proj_weight.dtype());
+      .causal = causal(), .normalize = false, .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+  return linear_attention(fq, fk, v, o, fields<LinearAttentionState>(state));
 }
 
 }  // namespace cotangent::nn

@@ -2,6 +2,7 @@
 // Attention in time and memory linear in the length: autograd/ops/linear_attention.hpp and favor.hpp as layers. Causal,
 // each has all three forms, and streams with a state that does not grow. docs/linear_attention.md says which to take.
 #include <cotangent/autograd/ops/favor.hpp>
+#include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/nn/attention/headed.hpp>
 
 namespace cotangent::nn {
@@ -10,8 +11,7 @@ namespace cotangent::nn {
 struct SummedAttention : HeadedAttention {
  protected:
   using HeadedAttention::HeadedAttention;
-  Tensor chunked(const Tensor& x, const SequenceCall& call) override;
-  Tensor recurrent(const Tensor& x, const SequenceCall& call) override;
+  Tensor in_pieces(const Tensor& x, const SequenceCall& call) override { return run(x, call, nullptr); }
 };
 
 struct LinearAttentionOptions {
@@ -36,8 +36,8 @@ struct LinearAttention : SummedAttention {
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
 };
 
 struct EfficientAttentionOptions {
@@ -54,8 +54,8 @@ struct EfficientAttention : SummedAttention {
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
 };
 
 struct PerformerOptions {
@@ -85,8 +85,8 @@ struct Performer : SummedAttention {
   void redraw(Generator& generator = default_generator());
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
 };
 
 struct NormAttentionOptions {
@@ -107,9 +107,9 @@ struct NormAttention : SummedAttention {
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
   Tensor joined(const Tensor& y) const override { return unit_rms(y); }
-  StreamState begin(int64_t batch) override;
 };
 
 }  // namespace cotangent::nn

@@ -1,8 +1,6 @@
 #pragma once
-#include <cotangent/nn/attention/attention.hpp>
-#include <cotangent/nn/attention/position.hpp>
+#include <cotangent/nn/attention/headed.hpp>
 #include <cotangent/nn/attention/score_scale.hpp>
-#include <cotangent/nn/linear.hpp>
 
 namespace cotangent::nn {
 
@@ -20,20 +18,12 @@ struct MultiHeadAttentionOptions {
 /// The softmax attention of transformers, with H heads of width dh = d / H:
 ///   q = x Wq^T + bq, k = m Wk^T + bk, v = m Wv^T + bv, m the memory or x;   y = [softmax(q_h k_g^T / sqrt(dh)) v_g]_h
 ///   Wo^T + bo, where head h reads the key head g = floor(h G / H)
-/// G = H is multi-head attention, G = 1 multi-query, what lies between grouped-query attention.
-///   in_proj_weight ((H + 2G) dh, d): Wq, Wk and Wv below one another, for G = H as in PyTorch, which also starts them
-///   so: Glorot's uniform distribution over the whole matrix, biases at 0;   in_proj_bias, out_proj.weight,
-///   out_proj.bias
-/// The state is a cache of 2 B G T dh numbers: keys as the position encoding leaves them, and values. A ValueError
-/// unless H divides d and G divides H. Under ScoreScale::log_length the n of a row counts the keys that are no padding
+/// G = H is multi-head attention, G = 1 multi-query, what lies between grouped-query attention. The state is a
+/// KeyValueCache of 2 B G T dh numbers. Under ScoreScale::log_length the n of a row counts the keys that are no padding
 /// and, if causal, do not come after the query. Vaswani et al., arXiv:1706.03762; Shazeer, arXiv:1911.02150; Ainslie et
 /// al., arXiv:2305.13245.
-struct MultiHeadAttention : Attention {
+struct MultiHeadAttention : HeadedAttention {
   MultiHeadAttention(int64_t width, int64_t heads, const MultiHeadAttentionOptions& options = {});
-  Parameter in_proj_weight, in_proj_bias;
-  Linear out_proj;
-  AnyPosition positions;
-  int64_t heads, kv_heads;
   double dropout;
   ScoreScale scale;
   int64_t scale_length;
@@ -41,25 +31,18 @@ struct MultiHeadAttention : Attention {
   /// `count` divides the key heads.
   MultiHeadAttention grouped(int64_t count) const;
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
-  bool has(SequenceForm form) const override;
-  std::string settings() const override;
 
  protected:
-  Tensor parallel(const Tensor& x, const SequenceCall& call) override;
-  StreamState begin(int64_t batch) override;
-  StreamState begin_cross(const Tensor& memory, const Tensor& key_mask) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
+  LayerState begin_cross(const Tensor& memory, const Tensor& key_mask) override;
 
  private:
-  /// `count` heads of x's projection by the rows of in_proj_weight from `first` on: (B, T, d) -> (B, count, T, dh).
-  Tensor project(const Tensor& x, int64_t first, int64_t count) const;
-  /// Queries or keys of the tokens from position `start` on, as they enter the scores.
-  Tensor place_query(const Tensor& q, int64_t start) const;
-  Tensor place_key(const Tensor& k, int64_t start) const;
+  /// Queries and keys as they enter the scores.
+  Tensor query(const Tensor& q, int64_t start) const;
+  Tensor key(const Tensor& k, int64_t start) const;
   /// What log_length multiplies the rows of queries with, which start at `start`: (.., Tq or 1, 1).
   Tensor row_scale(int64_t queries, int64_t keys, int64_t start, const Tensor& key_mask, Dtype dtype) const;
-  /// Placed queries that start at position `start`, to placed keys from position 0 on.
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, Tensor mask, const Tensor& key_mask);
 
   double factor_;  // of all scores
 };

@@ -19,6 +19,11 @@ struct SparseAttentionOptions {
   Dtype dtype = default_dtype();
 };
 
+/// The state of SparseAttention: of all heads, or of the even and the odd ones.
+struct SparseStates {
+  SparseState heads[2];
+};
+
 /// sparse_attention in each head. By default a sliding window: with causal = true its cache rolls, and holds `window`
 /// keys. Strided heads are {.pattern = local, .odd_heads = atrous}, or merged {.pattern = combined}; fixed heads
 /// {.pattern = blocks, .odd_heads = summary}, or merged {.pattern = fixed}.
@@ -29,8 +34,8 @@ struct SparseAttention : HeadedAttention {
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
-  StreamState begin(int64_t batch) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
 };
 
 /// What scores become in DiagAttention.
@@ -57,9 +62,9 @@ struct DiagAttention : HeadedAttention {
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
-  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const HeadsCall& call) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
   Tensor joined(const Tensor& y) const override { return weights == DiagWeights::relu ? unit_rms(y) : y; }
-  StreamState begin(int64_t batch) override;
 };
 
 }  // namespace cotangent::nn

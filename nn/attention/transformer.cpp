@@ -38,9 +38,10 @@ std::string describe(int64_t width, int64_t inner, Activation activation, bool n
   return fmt::format("{}, inner = {}, {}{}", width, inner, name(activation), norm_first ? ", norm_first = true" : "");
 }
 
-void check_state(const char* layer, const StreamState& state, size_t parts) {
-  if (state.layers.size() != parts)
-    fail<ValueError>("[{}] a state of {} parts for {}; start() makes one that fits", layer, state.layers.size(), parts);
+void check_state(const char* layer, const StreamState* state, size_t parts) {
+  if (state && state->layers.size() != parts)
+    fail<ValueError>("[{}] a state of {} parts for {}; start() makes one that fits", layer, state->layers.size(),
+                     parts);
 }
 
 template <class Layers>
@@ -74,26 +75,19 @@ std::string TransformerEncoderLayer::settings() const {
   return describe(width(), linear2 ? linear2->weight.size(1) : 0, activation, norm_first);
 }
 
-template <class Attend>
-Tensor TransformerEncoderLayer::run(const Tensor& x, Attend attend) {
-  const Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) { return dropout(attend(v)); });
+Tensor TransformerEncoderLayer::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
+  if (call.memory.defined())
+    fail<ValueError>("[TransformerEncoderLayer] takes no memory; TransformerDecoderLayer does");
+  check_state("TransformerEncoderLayer", state, 1);
+  const Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) {
+    return dropout(state ? self_attn->step(v, state->layers[0], call.key_mask) : self_attn(v, call));
+  });
   if (!linear1) return y;
   return residual(y, *norm2, norm_first,
                   [&](const Tensor& v) { return dropout((*linear2)(dropout(activate(activation, (*linear1)(v))))); });
 }
 
-Tensor TransformerEncoderLayer::parallel(const Tensor& x, const SequenceCall& call) {
-  if (call.memory.defined())
-    fail<ValueError>("[TransformerEncoderLayer] takes no memory; TransformerDecoderLayer does");
-  return run(x, [&](const Tensor& v) { return self_attn(v, call); });
-}
-
-StreamState TransformerEncoderLayer::begin(int64_t batch) { return {.layers = {self_attn->start(batch)}}; }
-
-Tensor TransformerEncoderLayer::advance(const Tensor& x, StreamState& state, const Tensor& key_mask) {
-  check_state("TransformerEncoderLayer", state, 1);
-  return run(x, [&](const Tensor& v) { return self_attn->step(v, state.layers[0], key_mask); });
-}
+std::vector<StreamState> TransformerEncoderLayer::start_layers(int64_t batch) { return {self_attn->start(batch)}; }
 
 // ---- TransformerEncoder ----
 
@@ -107,23 +101,18 @@ bool TransformerEncoder::has(SequenceForm form) const {
   return std::all_of(layers.begin(), layers.end(), [=](const auto& layer) { return layer.has(form); });
 }
 
-Tensor TransformerEncoder::parallel(const Tensor& x, const SequenceCall& call) {
-  Tensor y = x;
-  for (TransformerEncoderLayer& layer : layers) y = layer(y, call);
-  return norm ? (*norm)(y) : y;
-}
-
-StreamState TransformerEncoder::begin(int64_t batch) {
-  StreamState state;
-  for (TransformerEncoderLayer& layer : layers) state.layers.push_back(layer.start(batch));
-  return state;
-}
-
-Tensor TransformerEncoder::advance(const Tensor& x, StreamState& state, const Tensor& key_mask) {
+Tensor TransformerEncoder::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
   check_state("TransformerEncoder", state, layers.size());
   Tensor y = x;
-  for (size_t i = 0; i < layers.size(); ++i) y = layers[i].step(y, state.layers[i], key_mask);
+  for (size_t i = 0; i < layers.size(); ++i)
+    y = state ? layers[i].step(y, state->layers[i], call.key_mask) : layers[i](y, call);
   return norm ? (*norm)(y) : y;
+}
+
+std::vector<StreamState> TransformerEncoder::start_layers(int64_t batch) {
+  std::vector<StreamState> states;
+  for (TransformerEncoderLayer& layer : layers) states.push_back(layer.start(batch));
+  return states;
 }
 
 // ---- TransformerDecoderLayer ----
@@ -152,21 +141,25 @@ std::string TransformerDecoderLayer::settings() const {
   return describe(self_attn->width(), linear2.weight.size(1), activation, norm_first);
 }
 
-template <class Self, class Cross>
-Tensor TransformerDecoderLayer::run(const Tensor& x, Self self, Cross cross) {
-  Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) { return dropout(self(v)); });
-  y = residual(y, norm2, norm_first, [&](const Tensor& v) { return dropout(cross(v)); });
+Tensor TransformerDecoderLayer::run(const Tensor& x, const Tensor& memory, const DecoderCall& call,
+                                    StreamState* state) {
+  check_state("TransformerDecoderLayer", state, 2);
+  Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) {
+    return dropout(state ? self_attn->step(v, state->layers[0], call.key_mask)
+                         : self_attn(v, SequenceCall{.key_mask = call.key_mask, .mask = call.mask}));
+  });
+  y = residual(y, norm2, norm_first, [&](const Tensor& v) {
+    return dropout(
+        state ? multihead_attn->step(v, state->layers[1])
+              : multihead_attn(
+                    v, SequenceCall{.memory = memory, .key_mask = call.memory_key_mask, .mask = call.memory_mask}));
+  });
   return residual(y, norm3, norm_first,
                   [&](const Tensor& v) { return dropout(linear2(dropout(activate(activation, linear1(v))))); });
 }
 
 Tensor TransformerDecoderLayer::forward(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
-  return run(
-      x, [&](const Tensor& v) { return self_attn(v, SequenceCall{.key_mask = call.key_mask, .mask = call.mask}); },
-      [&](const Tensor& v) {
-        return multihead_attn(
-            v, SequenceCall{.memory = memory, .key_mask = call.memory_key_mask, .mask = call.memory_mask});
-      });
+  return run(x, memory, call, nullptr);
 }
 
 Tensor TransformerDecoderLayer::operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
@@ -176,20 +169,13 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& x, const Tensor& memory
 StreamState TransformerDecoderLayer::start(const Tensor& memory, const Tensor& memory_key_mask) {
   return detail::within(*this, [&] {
     StreamState cross = multihead_attn->start_cross(memory, memory_key_mask);  // checks the memory
-    return StreamState{.layers = {self_attn->start(memory.size(0)), cross}};
+    return StreamState{.batch = memory.size(0), .layers = {self_attn->start(memory.size(0)), cross}};
   });
 }
 
 Tensor TransformerDecoderLayer::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
   return detail::within(*this, [&] {
-    check_state("TransformerDecoderLayer", state, 2);
-    StreamState next = state;
-    Tensor y = run(
-        x, [&](const Tensor& v) { return self_attn->step(v, next.layers[0], key_mask); },
-        [&](const Tensor& v) { return multihead_attn->step(v, next.layers[1]); });
-    next.length += x.size(1);
-    state = std::move(next);
-    return y;
+    return state.advance(x.size(1), [&](StreamState& next) { return run(x, {}, {.key_mask = key_mask}, &next); });
   });
 }
 
@@ -200,10 +186,16 @@ TransformerDecoder::TransformerDecoder(std::vector<TransformerDecoderLayer> laye
   first_of("TransformerDecoder", layers);
 }
 
-Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
+Tensor TransformerDecoder::run(const Tensor& x, const Tensor& memory, const DecoderCall& call, StreamState* state) {
+  check_state("TransformerDecoder", state, layers.size());
   Tensor y = x;
-  for (TransformerDecoderLayer& layer : layers) y = layer(y, memory, call);
+  for (size_t i = 0; i < layers.size(); ++i)
+    y = state ? layers[i].step(y, state->layers[i], call.key_mask) : layers[i](y, memory, call);
   return norm ? (*norm)(y) : y;
+}
+
+Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
+  return run(x, memory, call, nullptr);
 }
 
 Tensor TransformerDecoder::operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
@@ -212,7 +204,7 @@ Tensor TransformerDecoder::operator()(const Tensor& x, const Tensor& memory, con
 
 StreamState TransformerDecoder::start(const Tensor& memory, const Tensor& memory_key_mask) {
   return detail::within(*this, [&] {
-    StreamState state;
+    StreamState state{.batch = memory.size(0)};
     for (TransformerDecoderLayer& layer : layers) state.layers.push_back(layer.start(memory, memory_key_mask));
     return state;
   });
@@ -220,13 +212,7 @@ StreamState TransformerDecoder::start(const Tensor& memory, const Tensor& memory
 
 Tensor TransformerDecoder::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
   return detail::within(*this, [&] {
-    check_state("TransformerDecoder", state, layers.size());
-    StreamState next = state;
-    Tensor y = x;
-    for (size_t i = 0; i < layers.size(); ++i) y = layers[i].step(y, next.layers[i], key_mask);
-    next.length += x.size(1);
-    state = std::move(next);
-    return norm ? (*norm)(y) : y;
+    return state.advance(x.size(1), [&](StreamState& next) { return run(x, {}, {.key_mask = key_mask}, &next); });
   });
 }
 

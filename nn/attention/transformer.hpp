@@ -49,15 +49,9 @@ struct TransformerEncoderLayer : SequenceLayer {
   std::string settings() const override;
 
  protected:
-  Tensor parallel(const Tensor& x, const SequenceCall& call) override;
-  Tensor chunked(const Tensor& x, const SequenceCall& call) override { return parallel(x, call); }
-  Tensor recurrent(const Tensor& x, const SequenceCall& call) override { return parallel(x, call); }
-  StreamState begin(int64_t batch) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
-
- private:
-  template <class Attend>
-  Tensor run(const Tensor& x, Attend attend);
+  Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
+  Tensor in_pieces(const Tensor& x, const SequenceCall& call) override { return run(x, call, nullptr); }
+  std::vector<StreamState> start_layers(int64_t batch) override;
 };
 
 /// Layers of one width one after another, then the norm if there is one: give it after pre-norm layers. Also the
@@ -70,11 +64,9 @@ struct TransformerEncoder : SequenceLayer {
   bool has(SequenceForm form) const override;
 
  protected:
-  Tensor parallel(const Tensor& x, const SequenceCall& call) override;
-  Tensor chunked(const Tensor& x, const SequenceCall& call) override { return parallel(x, call); }
-  Tensor recurrent(const Tensor& x, const SequenceCall& call) override { return parallel(x, call); }
-  StreamState begin(int64_t batch) override;
-  Tensor advance(const Tensor& x, StreamState& state, const Tensor& key_mask) override;
+  Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
+  Tensor in_pieces(const Tensor& x, const SequenceCall& call) override { return run(x, call, nullptr); }
+  std::vector<StreamState> start_layers(int64_t batch) override;
 };
 
 /// Masks of a decoder's call, as SequenceCall has them.
@@ -107,8 +99,7 @@ struct TransformerDecoderLayer : Module {
   std::string settings() const override;
 
  private:
-  template <class Self, class Cross>
-  Tensor run(const Tensor& x, Self self, Cross cross);
+  Tensor run(const Tensor& x, const Tensor& memory, const DecoderCall& call, StreamState* state);
 };
 
 /// Decoder layers one after another, then the norm if there is one.
@@ -121,6 +112,9 @@ struct TransformerDecoder : Module {
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   StreamState start(const Tensor& memory, const Tensor& memory_key_mask = {});
   Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {});
+
+ private:
+  Tensor run(const Tensor& x, const Tensor& memory, const DecoderCall& call, StreamState* state);
 };
 
 struct TransformerOptions {

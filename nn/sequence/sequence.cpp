@@ -13,6 +13,10 @@ constexpr const char* name_of(SequenceForm form) {
 
 }  // namespace
 
+void LayerState::of_another_layer() {
+  fail<ValueError>("[step] a state of another layer; start() makes one that fits");
+}
+
 // ---- checks ----
 
 void SequenceLayer::check_input(const Tensor& x) const {
@@ -30,9 +34,15 @@ void SequenceLayer::check_key_mask(const Tensor& key_mask, const Tensor& keys) c
                      keys.shape(), Shape{keys.size(0), keys.size(1)});
 }
 
-void SequenceLayer::check_cross() const {
+void SequenceLayer::check_not_causal() const {
   if (causal_)
     fail<ValueError>("[{}] is causal, and a memory has no order with x; make it with causal = false", type_name());
+}
+
+void SequenceLayer::check_streams() const {
+  if (!has(SequenceForm::recurrent))
+    fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),
+                     causal_ ? "" : ": without causal = true a token's output depends on those after it");
 }
 
 // ---- forms ----
@@ -48,10 +58,10 @@ Tensor SequenceLayer::forward(const Tensor& x, const SequenceCall& call) {
     if (call.memory.rank() != 3 || call.memory.size(0) != x.size(0) || call.memory.size(2) != width_)
       fail<ShapeError>("[{}] the memory has shape {}; with x of {} it must be ({}, Tk, {})", type_name(),
                        call.memory.shape(), x.shape(), x.size(0), width_);
-    check_cross();
+    check_not_causal();
   }
   check_key_mask(call.key_mask, cross ? call.memory : x);
-  if (call.form == SequenceForm::parallel) return parallel(x, call);
+  if (call.form == SequenceForm::parallel) return run(x, call, nullptr);
   if (!has(call.form))
     fail<ValueError>("[{}] has no {} form{}", type_name(), name_of(call.form),
                      causal_ ? "" : " without causal = true: a token's output would depend on those after it");
@@ -59,15 +69,13 @@ Tensor SequenceLayer::forward(const Tensor& x, const SequenceCall& call) {
     fail<ValueError>("[{}] the {} form takes no {}; take the parallel form", type_name(), name_of(call.form),
                      cross ? "memory" : "mask but the key_mask");
   if (call.chunk < 1) fail<ValueError>("[{}] chunks of {} tokens; take 1 at least", type_name(), call.chunk);
-  return call.form == SequenceForm::chunked ? chunked(x, call) : recurrent(x, call);
+  return in_pieces(x, call);
 }
 
-Tensor SequenceLayer::chunked(const Tensor& x, const SequenceCall& call) { return by_steps(x, call, call.chunk); }
-Tensor SequenceLayer::recurrent(const Tensor& x, const SequenceCall& call) { return by_steps(x, call, 1); }
-
-Tensor SequenceLayer::by_steps(const Tensor& x, const SequenceCall& call, int64_t size) {
-  if (x.size(1) == 0) return parallel(x, call);
-  StreamState state = begin(x.size(0));
+Tensor SequenceLayer::in_pieces(const Tensor& x, const SequenceCall& call) {
+  if (x.size(1) == 0) return run(x, {.key_mask = call.key_mask}, nullptr);
+  const int64_t size = call.form == SequenceForm::chunked ? call.chunk : 1;
+  StreamState state{.batch = x.size(0), .layers = start_layers(x.size(0))};
   Tensors outputs;
   for (int64_t t = 0; t < x.size(1); t += size)
     outputs.push_back(step(slice(x, 1, t, t + size), state,
@@ -79,49 +87,26 @@ Tensor SequenceLayer::by_steps(const Tensor& x, const SequenceCall& call, int64_
 
 StreamState SequenceLayer::start(int64_t batch) {
   return detail::within(*this, [&] {
-    if (!has(SequenceForm::recurrent))
-      fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),
-                       causal_ ? "" : ": without causal = true a token's output depends on those after it");
+    check_streams();
     if (batch < 1) fail<ValueError>("[{}] a batch of {}; it must be 1 at least", type_name(), batch);
-    return begin(batch);
+    return StreamState{.batch = batch, .layers = start_layers(batch)};
   });
 }
 
-StreamState SequenceLayer::start_cross(const Tensor& memory, const Tensor& key_mask) {
-  return detail::within(*this, [&] {
-    check_cross();
-    check_input(memory);
-    check_key_mask(key_mask, memory);
-    StreamState state = begin_cross(memory, key_mask);
-    state.cross = true;
-    return state;
-  });
-}
+std::vector<StreamState> SequenceLayer::start_layers(int64_t) { return {}; }
 
 Tensor SequenceLayer::step(const Tensor& x, StreamState& state, const Tensor& key_mask) {
   return detail::within(*this, [&] {
     check_input(x);
-    for (const Tensor& t : state.tensors)
-      if (t.size(0) != x.size(0))
-        fail<ShapeError>("[{}] x {} comes with a state for a batch of {}; start() makes one", type_name(), x.shape(),
-                         t.size(0));
+    if (state.batch != x.size(0))
+      fail<ShapeError>("[{}] x {} comes with a state for a batch of {}; start() makes one", type_name(), x.shape(),
+                       state.batch);
+    if (!state.cross) check_streams();
     if (state.cross && key_mask.defined())
       fail<ValueError>("[{}] a step to a memory takes no key_mask; start_cross() does", type_name());
     check_key_mask(key_mask, x);
-    StreamState next = state;  // an error halfway must not leave a stack half advanced
-    Tensor y = advance(x, next, key_mask);
-    next.length += x.size(1);
-    state = std::move(next);
-    return y;
+    return state.advance(x.size(1), [&](StreamState& next) { return run(x, {.key_mask = key_mask}, &next); });
   });
-}
-
-StreamState SequenceLayer::begin(int64_t) { fail<ValueError>("[{}] can't take a sequence step by step", type_name()); }
-StreamState SequenceLayer::begin_cross(const Tensor&, const Tensor&) {
-  fail<ValueError>("[{}] can't attend to a memory step by step", type_name());
-}
-Tensor SequenceLayer::advance(const Tensor&, StreamState&, const Tensor&) {
-  fail<ValueError>("[{}] can't take a sequence step by step", type_name());
 }
 
 }  // namespace cotangent::nn

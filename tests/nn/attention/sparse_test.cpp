@@ -67,8 +67,8 @@ TEST_CASE("the caches of windows and blocks do not grow") {
   for (int t = 1; t <= 11; ++t) {
     window.step(x, a);
     diag.step(x, b);
-    CHECK(a.tensors[0].size(2) == std::min(t, 3));
-    CHECK(b.tensors[0].size(2) == t % 4);
+    CHECK(a.own.as<nn::SparseStates>().heads[0].k.size(2) == std::min(t, 3));
+    CHECK(b.own.as<SparseState>().k.size(2) == t % 4);
   }
 }
 

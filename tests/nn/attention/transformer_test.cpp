@@ -122,7 +122,7 @@ TEST_CASE("a stack of causal layers streams") {
 
   // an error in the second layer leaves the state as it was
   nn::StreamState broken = blocks.start(2);
-  broken.layers[1].layers[0].tensors[0] = ones({3, 1, 0, 4}, float64);
+  broken.layers[1].layers[0].own.as<nn::KeyValueCache>().keys = ones({3, 1, 0, 4}, float64);
   CHECK_THROWS_WITH(blocks.step(x, broken), Catch::EndsWith("(in layers.1.self_attn)"));
   CHECK(broken.layers[0].length == 0);
   nn::StreamState other = layer().start(2);
