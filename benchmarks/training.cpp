@@ -3,16 +3,19 @@
 
 #include "bench.hpp"
 
+#include <cotangent/zoo/mobilenet.hpp>
+
 namespace bench {
 namespace {
 
 namespace nn = ct::nn;
 
-Step classify(nn::Sequential model, const Tensor& images) {
+template <class Model>
+Step classify(Model model, const Tensor& images) {
   ct::optim::AdamW optimizer(model.parameters(), {.lr = 1e-3});
   return training_step(
       std::move(model), std::move(optimizer),
-      [x = images, y = ct::randint(0, 10, {images.size(0)})](nn::Sequential& m) { return ct::cross_entropy(m(x), y); });
+      [x = images, y = ct::randint(0, 10, {images.size(0)})](Model& m) { return ct::cross_entropy(m(x), y); });
 }
 Step classify(nn::Sequential model, int64_t batch) { return classify(std::move(model), ct::randn({batch, 1, 28, 28})); }
 
@@ -29,33 +32,28 @@ Step cnn(const std::vector<int64_t>& s) {  // two 3x3 convolutions with pooling
                   s[0]);
 }
 
-struct Separable {
-  int64_t in, out, stride;
-};
-constexpr Separable kMobilenet[] = {{32, 64, 1},   {64, 128, 2},  {128, 128, 1}, {128, 256, 2},
-                                    {256, 256, 1}, {256, 512, 2}, {512, 512, 1}};
+const ct::zoo::MobileNetOptions kMobilenet{// for 28x28
+                                           .in_channels = 1,
+                                           .classes = 10,
+                                           .stem_stride = 1,
+                                           .blocks = {{64}, {128, 2}, {128}, {256, 2}, {256}, {512, 2}, {512}}};
 
-Step mobilenet(const std::vector<int64_t>& s) {  // MobileNet v1 blocks for 28x28
-  const auto norm = [](int64_t channels) { return nn::BatchNorm2d(channels, {.activation = nn::Activation::relu6}); };
-  nn::Sequential net(nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}), norm(32));
-  for (const Separable& b : kMobilenet) {
-    net.append(nn::Conv2d(b.in, b.in, 3, {.stride = b.stride, .padding = 1, .groups = b.in, .bias = false}));
-    net.append(norm(b.in)).append(nn::Conv2d(b.in, b.out, 1, {.bias = false})).append(norm(b.out));
-  }
-  net.append(nn::AdaptiveAvgPool2d(1)).append(nn::Flatten()).append(nn::Linear(512, 10));
+Step mobilenet(const std::vector<int64_t>& s) {
+  ct::zoo::MobileNet net(kMobilenet);
   return classify(std::move(net), channels_last({s[0], 1, 28, 28}));
 }
 
 /// With its gradients; only those of the first layer's input are not needed.
 double mobilenet_flops(double batch) {
-  double side = 28, flops = 2 * 2 * batch * 32 * side * side * 9;
-  for (const Separable& b : kMobilenet) {
+  double side = 28, in = 32, flops = 2 * 2 * batch * in * side * side * 9;
+  for (const ct::zoo::MobileNetBlock& b : kMobilenet.blocks) {
+    const auto out = static_cast<double>(b.channels);
     side = std::floor((side - 1) / static_cast<double>(b.stride)) + 1;
     const double pixels = batch * side * side;
-    flops += matmul_flops(pixels, static_cast<double>(b.in), 9);
-    flops += matmul_flops(pixels, static_cast<double>(b.out), static_cast<double>(b.in));
+    flops += matmul_flops(pixels, in, 9) + matmul_flops(pixels, out, in);
+    in = out;
   }
-  return flops + matmul_flops(batch, 10, 512);
+  return flops + matmul_flops(batch, 10, in);
 }
 
 struct Block : nn::Module {

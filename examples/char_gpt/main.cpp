@@ -5,9 +5,9 @@
 //     char_gpt --sample --prompt "The world" --temperature 0.8    only writes
 //
 // What happens goes to runs/char_gpt/: the losses, their curve, and a checkpoint at each evaluation.
-#include "model.hpp"
-
 #include <chrono>
+#include <cotangent/cotangent.hpp>
+#include <cotangent/zoo/gpt.hpp>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -24,7 +24,7 @@ using ct::Tensor;
 struct Settings {
   // These make a training what it is: a checkpoint keeps them, and --resume and --sample take them from there.
   std::string text;
-  ModelOptions model;
+  ct::zoo::GPTOptions model;
   int64_t batch_size = 16, steps = 2000, warmup = 100, eval_every = 250;
   double lr = 2e-3, weight_decay = 0.1, clip = 1;
   uint64_t seed = 1;
@@ -87,7 +87,7 @@ const std::string& setting(const ct::io::Checkpoint& saved, const std::string& n
 struct Training {
   Settings settings;
   ct::data::CharVocabulary vocabulary;
-  CharGpt model;
+  ct::zoo::GPT model;
   ct::optim::AdamW optimizer;
   int64_t step = 0;
 
@@ -136,7 +136,7 @@ void take(const ct::io::Checkpoint& saved, Settings& settings) {
 // ---- Measuring ----
 
 /// The mean cross entropy of a character, over all of a text.
-double evaluate(CharGpt& model, const Tensor& tokens, const Settings& settings) {
+double evaluate(ct::zoo::GPT& model, const Tensor& tokens, const Settings& settings) {
   const ct::NoGrad guard;
   model.eval();
   const ct::data::TextDataset windows(tokens, settings.model.context, settings.model.context);
@@ -227,22 +227,12 @@ void draw_curve(const std::string& out) {
 
 // ---- Writing ----
 
-/// The prompt and what the model makes of it. Each new character costs one step of the model, as the attention keeps
-/// what it computed of those before it. When the context is full it starts anew with the later half.
-std::string write(CharGpt& model, const ct::data::CharVocabulary& vocabulary, const Settings& s) {
+/// The prompt and what the model makes of it.
+std::string write(ct::zoo::GPT& model, const ct::data::CharVocabulary& vocabulary, const Settings& s) {
   model.eval();
   ct::Generator generator(s.sample_seed);
-  nn::StreamState state = model.start(1);
-  Tensor written = ct::empty({1, 0}, ct::int64);
-  const auto next = [&](const Tensor& tokens) {
-    written = ct::cat({written, tokens}, 1);
-    if (state.length + tokens.size(1) <= s.model.context) return model.step(tokens, state);
-    const int64_t kept = std::max<int64_t>(s.model.context / 2, 1);
-    state = model.start(1);
-    return model.step(written.narrow(1, written.size(1) - kept, kept), state);
-  };
   const Tensor prompt = vocabulary.encode(s.prompt).unsqueeze(0);
-  return vocabulary.decode(nn::generate(next, prompt, s.tokens, s.sampling, generator)[0]);
+  return vocabulary.decode(model.write(prompt, s.tokens, s.sampling, generator)[0]);
 }
 
 void run(Settings settings) {
@@ -282,8 +272,8 @@ int main(int argc, char** argv) {
   for_each_kept(settings, [&](const char* name, auto& value, const char* help) {
     options.add(std::string("--") + name, value, help);
   });
-  options.allow("--attention", kAttentions);
-  options.allow("--position", kPositions);
+  options.allow("--attention", ct::zoo::gpt_attentions());
+  options.allow("--position", ct::zoo::gpt_positions());
   options.group("This run");
   options.add("--out", settings.out, "Directory for losses, their curve and the checkpoint");
   options.add("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");

@@ -21,7 +21,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
-#include "../check_gradients.hpp"
+#include "check_layer.hpp"
 
 using namespace cotangent;
 
@@ -45,21 +45,6 @@ struct Unpooled : nn::Module {
     return layer(x, arange(plane).view(x[0][0].shape()).expand(x.shape()));
   }
 };
-
-/// Checks layer(x) by x and by the parameters of the layer.
-template <class Layer>
-void check_layer(Layer layer, const Shape& shape) {
-  Generator generator(7);
-  layer.to(float64);
-  const Tensor x = randn(shape, float64, generator);
-  Tensors inputs{x};
-  for (Tensor& p : layer.parameters()) {
-    normal_(p, 0.2, 1, generator);  // no parameter may stay at 0 or 1, where mistakes hide
-    inputs.push_back(p);
-  }
-  INFO(to_string(layer));
-  check_gradients([&] { return layer(x); }, inputs);
-}
 
 }  // namespace
 

@@ -1,41 +1,46 @@
-#include "model.hpp"
+#include <cotangent/zoo/gpt.hpp>
 
 #include <algorithm>
 
-namespace ct = cotangent;
-namespace nn = cotangent::nn;
-using ct::Tensor;
+#include <fmt/format.h>
 
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/nn/attention/gated.hpp>
+#include <cotangent/nn/attention/linear.hpp>
+#include <cotangent/nn/attention/multihead.hpp>
+#include <cotangent/nn/attention/sparse.hpp>
+#include <cotangent/nn/init.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::zoo {
 namespace {
 
-/// A checkpoint may hold any name.
-void check_name(const std::vector<std::string>& names, const std::string& name) {
+void check_name(const char* what, const std::vector<std::string>& names, const std::string& name) {
   if (std::find(names.begin(), names.end(), name) == names.end())
-    throw ct::ValueError("[char_gpt] there is no attention or position encoding called " + name);
+    fail<ValueError>("[GPT] there is no {} called {}; there are {}", what, name,
+                     fmt::format("{}", fmt::join(names, ", ")));
 }
 
 /// What an attention knows of places by itself; nothing when they are added to its input.
-nn::AnyPosition inner_position(const ModelOptions& o) {
+nn::AnyPosition inner_position(const GPTOptions& o) {
   if (o.position == "rotary") return nn::Rotary();
   if (o.position == "alibi") return nn::Alibi();
   if (o.position == "t5") return nn::T5Bias(o.attention == "gated" ? 1 : o.heads, {.bidirectional = false});
   return {};
 }
 
-nn::AnyAttention make_attention(const ModelOptions& o) {
-  check_name(kAttentions, o.attention);
-  check_name(kPositions, o.position);
+nn::AnyAttention make_attention(const GPTOptions& o) {
+  check_name("attention", gpt_attentions(), o.attention);
+  check_name("encoding of positions", gpt_positions(), o.position);
   const nn::AnyPosition positions = inner_position(o);
   const int64_t d = o.width, h = o.heads, part = std::max<int64_t>(o.context / 4, 1);
   if (o.attention == "local")
     return nn::SparseAttention(d, h, {.window = part, .causal = true, .positions = positions});
   if (o.attention == "strided")
-    return nn::SparseAttention(d, h,
-                               {.pattern = ct::SparsePattern::combined,
-                                .window = part,
-                                .stride = part,
-                                .causal = true,
-                                .positions = positions});
+    return nn::SparseAttention(
+        d, h,
+        {.pattern = SparsePattern::combined, .window = part, .stride = part, .causal = true, .positions = positions});
   if (o.attention == "diagonal")
     return nn::DiagAttention(d, h, {.block = part, .causal = true, .positions = positions});
   if (o.attention == "linear") return nn::LinearAttention(d, h, {.causal = true, .positions = positions});
@@ -54,7 +59,7 @@ nn::AnyAttention make_attention(const ModelOptions& o) {
 
 /// Pre-norm: x + attention(norm(x)), then x + mlp(norm(x)). What is added is computed from normalized values, and the
 /// sum itself goes from the first layer to the last untouched.
-nn::TransformerEncoder make_blocks(const ModelOptions& o) {
+nn::TransformerEncoder make_blocks(const GPTOptions& o) {
   const auto layer = [&] {
     return nn::TransformerEncoderLayer(
         make_attention(o),
@@ -65,26 +70,53 @@ nn::TransformerEncoder make_blocks(const ModelOptions& o) {
 
 }  // namespace
 
-CharGpt::CharGpt(int64_t vocabulary, const ModelOptions& o)
+const std::vector<std::string>& gpt_attentions() {
+  static const std::vector<std::string> names{"multihead", "grouped",   "multiquery", "local", "strided", "diagonal",
+                                              "linear",    "efficient", "performer",  "norm",  "gated",   "flash"};
+  return names;
+}
+
+const std::vector<std::string>& gpt_positions() {
+  static const std::vector<std::string> names{"learned", "sinusoidal", "rotary", "alibi", "t5", "none"};
+  return names;
+}
+
+GPT::GPT(int64_t vocabulary, const GPTOptions& o)
     : token(vocabulary, o.width),
       blocks(make_blocks(o)),
       head(o.width, vocabulary, {.bias = false}),
-      dropout(o.dropout) {
+      dropout(o.dropout),
+      context(o.context) {
   if (o.position == "learned") learned.emplace(o.context, o.width);
   if (o.position == "sinusoidal") sinusoidal.emplace(o.width);
   nn::init::normal_(token.weight, 0, sinusoidal ? 1 : 0.02);  // no smaller than what is added
 }
 
-Tensor CharGpt::embed(const Tensor& tokens, int64_t start) {  // (B, T) -> (B, T, width)
+Tensor GPT::embed(const Tensor& tokens, int64_t start) {  // (B, T) -> (B, T, width)
   Tensor x = token(tokens);
   if (learned) x = (*learned)(x, start);
   if (sinusoidal) x = (*sinusoidal)(x, start);
   return dropout(x);
 }
 
-Tensor CharGpt::forward(const Tensor& tokens) { return head(blocks(embed(tokens, 0))); }
+Tensor GPT::forward(const Tensor& tokens) { return head(blocks(embed(tokens, 0))); }
 
-Tensor CharGpt::step(const Tensor& tokens, nn::StreamState& state) {
+Tensor GPT::step(const Tensor& tokens, nn::StreamState& state) {
   const Tensor x = embed(tokens, state.length);
   return head(blocks.step(x, state));
 }
+
+Tensor GPT::write(const Tensor& prompt, int64_t count, const nn::SamplingOptions& sampling, Generator& generator) {
+  nn::StreamState state = start(prompt.size(0));
+  Tensor written = empty({prompt.size(0), 0}, int64);
+  const auto next = [&](const Tensor& tokens) {
+    written = cat({written, tokens}, 1);
+    if (state.length + tokens.size(1) <= context) return step(tokens, state);
+    const int64_t kept = std::max<int64_t>(context / 2, 1);
+    state = start(prompt.size(0));
+    return step(written.narrow(1, written.size(1) - kept, kept), state);
+  };
+  return nn::generate(next, prompt, count, sampling, generator);
+}
+
+}  // namespace cotangent::zoo

@@ -1,0 +1,4 @@
+#pragma once
+// The parts of whole systems: models and what training them takes. A library of its own, cotangent_zoo.
+#include <cotangent/zoo/gpt.hpp>
+#include <cotangent/zoo/mobilenet.hpp>

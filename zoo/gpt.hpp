@@ -1,0 +1,57 @@
+#pragma once
+// A language model of GPT-2's shape, with the attention and the encoding of positions left open.
+//
+//     zoo::GPT model(vocabulary.size(), {.attention = "linear", .position = "rotary", .context = 256});
+//     Tensor loss = cross_entropy(model(x).flatten(0, 1), y.flatten());
+//     Tensor text = model.write(vocabulary.encode("The ").unsqueeze(0), 200, {.temperature = 0.8});
+#include <optional>
+
+#include <cotangent/nn/attention/position.hpp>
+#include <cotangent/nn/attention/transformer.hpp>
+#include <cotangent/nn/embedding.hpp>
+#include <cotangent/nn/sampling.hpp>
+
+namespace cotangent::zoo {
+
+struct GPTOptions {
+  std::string attention = "multihead";  ///< how tokens look at those before them: one of gpt_attentions()
+  std::string position = "learned";     ///< how the model knows where a token stands: one of gpt_positions()
+  int64_t width = 128, layers = 4, heads = 4;
+  int64_t context = 128;  ///< tokens that the model sees
+  double dropout = 0;
+};
+
+/// multihead, grouped, multiquery, local, strided, diagonal, linear, efficient, performer, norm, gated, flash
+const std::vector<std::string>& gpt_attentions();
+/// learned and sinusoidal, which are added to the tokens; rotary, alibi and t5, which the attention applies; none
+const std::vector<std::string>& gpt_positions();
+
+/// Embeddings, pre-norm transformer layers with causal attention and an inner width of 4 width, a norm, and a linear
+/// layer without a bias. Radford et al., "Language models are unsupervised multitask learners", 2019.
+///   tokens (B, T) -> logits (B, T, vocabulary): at each place, the scores of the tokens that may come next
+/// A ValueError for a name that there is not, and for sizes that the layers do not take.
+struct GPT : nn::Module {
+  explicit GPT(int64_t vocabulary, const GPTOptions& options = {});
+  nn::Embedding token;
+  std::optional<nn::LearnedEncoding> learned;  // one of the two, or neither where the attention knows places
+  std::optional<nn::SinusoidalEncoding> sinusoidal;
+  nn::TransformerEncoder blocks;
+  nn::Linear head;
+  nn::Dropout dropout;
+  int64_t context;
+  COTANGENT_MODULE(token, learned, sinusoidal, blocks, head, dropout)
+
+  Tensor forward(const Tensor& tokens);
+  /// The same for sequences that are written as they come: the state keeps what later tokens need of those before.
+  nn::StreamState start(int64_t batch) { return blocks.start(batch); }
+  Tensor step(const Tensor& tokens, nn::StreamState& state);
+  /// Continues a prompt, as nn::generate does: prompt (B, T) -> (B, T + count). Each new token costs one step. When the
+  /// context is full it starts anew with the later half. Call eval() first where there is dropout.
+  Tensor write(const Tensor& prompt, int64_t count, const nn::SamplingOptions& sampling = {},
+               Generator& generator = default_generator());
+
+ private:
+  Tensor embed(const Tensor& tokens, int64_t start);
+};
+
+}  // namespace cotangent::zoo
