@@ -16,8 +16,6 @@ struct AdadeltaState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<AdadeltaOptions, AdadeltaState>;
-
 /// Steps in the units of the parameter, which need no learning rate:
 ///
 ///     d = g + weight_decay * p
@@ -27,11 +25,6 @@ extern template class GroupedOptimizer<AdadeltaOptions, AdadeltaState>;
 ///     p = p - lr * delta
 ///
 /// (Zeiler, "ADADELTA: an adaptive learning rate method", 2012.) A ValueError for options out of range.
-class Adadelta : public GroupedOptimizer<AdadeltaOptions, AdadeltaState> {
- public:
-  explicit Adadelta(const Tensors& parameters, const AdadeltaOptions& options = {});
-  explicit Adadelta(std::vector<Group<AdadeltaOptions>> groups);
-  void step() override;
-};
+using Adadelta = GroupedOptimizer<AdadeltaOptions, AdadeltaState>;
 
 }  // namespace cotangent::optim

@@ -18,8 +18,6 @@ struct AdagradState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<AdagradOptions, AdagradState>;
-
 /// Steps that shrink as gradients add up, for each element by itself: rare features keep large steps.
 ///
 ///     d = g + weight_decay * p
@@ -28,11 +26,6 @@ extern template class GroupedOptimizer<AdagradOptions, AdagradState>;
 ///
 /// (Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization", 2011.) A
 /// ValueError for options out of range.
-class Adagrad : public GroupedOptimizer<AdagradOptions, AdagradState> {
- public:
-  explicit Adagrad(const Tensors& parameters, const AdagradOptions& options = {});
-  explicit Adagrad(std::vector<Group<AdagradOptions>> groups);
-  void step() override;
-};
+using Adagrad = GroupedOptimizer<AdagradOptions, AdagradState>;
 
 }  // namespace cotangent::optim

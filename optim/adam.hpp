@@ -43,24 +43,11 @@ struct AdamState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<AdamOptions, AdamState>;
-extern template class GroupedOptimizer<AdamWOptions, AdamState>;
-
 /// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015; amsgrad: Reddi et al. 2018).
 /// The means of low-precision parameters are kept in float32. A ValueError for options out of range.
-class Adam : public GroupedOptimizer<AdamOptions, AdamState> {
- public:
-  explicit Adam(const Tensors& parameters, const AdamOptions& options = {});
-  explicit Adam(std::vector<Group<AdamOptions>> groups);
-  void step() override;
-};
+using Adam = GroupedOptimizer<AdamOptions, AdamState>;
 
 /// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
-class AdamW : public GroupedOptimizer<AdamWOptions, AdamState> {
- public:
-  explicit AdamW(const Tensors& parameters, const AdamWOptions& options = {});
-  explicit AdamW(std::vector<Group<AdamWOptions>> groups);
-  void step() override;
-};
+using AdamW = GroupedOptimizer<AdamWOptions, AdamState>;
 
 }  // namespace cotangent::optim

@@ -17,8 +17,6 @@ struct AdamaxState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<AdamaxOptions, AdamaxState>;
-
 /// Adam with the largest gradient so far, which fades, in place of the root mean square:
 ///
 ///     d = g + weight_decay * p
@@ -28,11 +26,6 @@ extern template class GroupedOptimizer<AdamaxOptions, AdamaxState>;
 ///
 /// (Kingma and Ba, "Adam: a method for stochastic optimization", 2015, section 7.1; eps is PyTorch's.) A ValueError for
 /// options out of range.
-class Adamax : public GroupedOptimizer<AdamaxOptions, AdamaxState> {
- public:
-  explicit Adamax(const Tensors& parameters, const AdamaxOptions& options = {});
-  explicit Adamax(std::vector<Group<AdamaxOptions>> groups);
-  void step() override;
-};
+using Adamax = GroupedOptimizer<AdamaxOptions, AdamaxState>;
 
 }  // namespace cotangent::optim

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include <cotangent/optim/optimizer.hpp>
-#include <cotangent/optim/options_internal.hpp>
+#include <cotangent/optim/rule.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tensor/optim.hpp>
 
 namespace cotangent::optim {
 
@@ -30,8 +28,8 @@ void EMA::update() {
   const auto t = static_cast<double>(num_updates_++);
   const double decay = options_.warmup ? std::min(options_.decay, (1 + t) / (10 + t)) : options_.decay;
   // a step of SGD down (a - p)^2 / 2
-  const raw::SgdStep step{.lr = 1 - decay, .momentum = 0, .fresh = 0, .weight_decay = 1, .sign = -1, .nesterov = false};
-  for (size_t i = 0; i < model_.size(); ++i) raw::sgd_step(step, averages_[i].tensor, model_[i].tensor, Tensor());
+  const kernels::SgdStep step{.lr = 1 - decay, .momentum = 0, .fresh = 0, .weight_decay = 1, .nesterov = false};
+  for (size_t i = 0; i < model_.size(); ++i) raw::optimizer_step(step, true, averages_[i].tensor, model_[i].tensor, {});
 }
 
 void EMA::swap_in() {

@@ -8,28 +8,24 @@
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
-#include <cotangent/optim/options_internal.hpp>
+#include <cotangent/optim/rule.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent::optim {
 
-COTANGENT_FIELDS(LBFGSOptions, lr, max_iter, max_eval, tolerance_grad, tolerance_change, history_size, line_search_fn,
-                 maximize)
+COTANGENT_FIELDS(LBFGSOptions, not_negative(lr), at_least_1(max_iter), max_eval, not_negative(tolerance_grad),
+                 not_negative(tolerance_change), at_least_1(history_size), line_search_fn, maximize)
+
+void LBFGSOptions::check() const {
+  if (max_eval < 1 && max_eval != -1)
+    fail<ValueError>("[LBFGS] max_eval is {}; it must be 1 or more, or -1 for 5/4 of max_iter", max_eval);
+}
 
 namespace {
 
-void check(const LBFGSOptions& o) {
-  detail::check_not_negative("LBFGS", "lr", o.lr);
-  detail::check_not_negative("LBFGS", "tolerance_grad", o.tolerance_grad);
-  detail::check_not_negative("LBFGS", "tolerance_change", o.tolerance_change);
-  if (o.max_iter < 1) fail<ValueError>("[LBFGS] max_iter is {}; it must be 1 or more", o.max_iter);
-  if (o.max_eval < 1 && o.max_eval != -1)
-    fail<ValueError>("[LBFGS] max_eval is {}; it must be 1 or more, or -1 for 5/4 of max_iter", o.max_eval);
-  if (o.history_size < 1) fail<ValueError>("[LBFGS] history_size is {}; it must be 1 or more", o.history_size);
-}
-
+void check(const LBFGSOptions& o) { detail::check_options("LBFGS", o); }
 double dot(const Tensor& a, const Tensor& b) { return (a * b).sum().item(); }
 double largest(const Tensor& x) { return amax(abs(x)).item(); }
 

@@ -17,6 +17,7 @@ struct LBFGSOptions {
   LineSearch line_search_fn = LineSearch::none;
   bool maximize = false;           ///< goes up instead of down
   void fields(detail::Fields& f);  // names them, for state_dict()
+  void check() const;              // what the ranges do not say
 };
 
 /// The quasi-Newton method with limited memory (Liu and Nocedal 1989). From the last steps s and changes y of the

@@ -15,8 +15,6 @@ struct LionState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<LionOptions, LionState>;
-
 /// Steps of the same length in every element, which keep one state instead of Adam's two:
 ///
 ///     p = p - lr * weight_decay * p
@@ -25,11 +23,6 @@ extern template class GroupedOptimizer<LionOptions, LionState>;
 ///
 /// The sign of 0 is 0. As each element moves by lr, take a third to a tenth of AdamW's rate, and that much more weight
 /// decay. (Chen et al., "Symbolic discovery of optimization algorithms", 2023.) A ValueError for options out of range.
-class Lion : public GroupedOptimizer<LionOptions, LionState> {
- public:
-  explicit Lion(const Tensors& parameters, const LionOptions& options = {});
-  explicit Lion(std::vector<Group<LionOptions>> groups);
-  void step() override;
-};
+using Lion = GroupedOptimizer<LionOptions, LionState>;
 
 }  // namespace cotangent::optim

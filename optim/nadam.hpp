@@ -20,8 +20,6 @@ struct NAdamState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<NAdamOptions, NAdamState>;
-
 /// Adam that looks ahead along its momentum, as Nesterov does. With d = g + weight_decay * p, m and v as in Adam:
 ///
 ///     mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2)
@@ -30,11 +28,6 @@ extern template class GroupedOptimizer<NAdamOptions, NAdamState>;
 /// (Dozat, "Incorporating Nesterov momentum into Adam", 2016.) PyTorch keeps the product of the mu in float32 unless
 /// its default dtype is float64, whatever the parameters are; here it is a double. A ValueError for options out of
 /// range.
-class NAdam : public GroupedOptimizer<NAdamOptions, NAdamState> {
- public:
-  explicit NAdam(const Tensors& parameters, const NAdamOptions& options = {});
-  explicit NAdam(std::vector<Group<NAdamOptions>> groups);
-  void step() override;
-};
+using NAdam = GroupedOptimizer<NAdamOptions, NAdamState>;
 
 }  // namespace cotangent::optim

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include <cotangent/optim/options_internal.hpp>
+#include <cotangent/optim/rule.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/names.hpp>
 
 namespace cotangent::optim {
 
@@ -34,6 +35,22 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
 }
 
 namespace detail {
+
+void out_of_range(const char* owner, std::string_view option, double value, Range range) {
+  switch (range) {
+    case Range::not_negative: fail<ValueError>("[{}] {} is {}; it must be 0 or more", owner, option, value);
+    case Range::at_least_1: fail<ValueError>("[{}] {} is {}; it must be 1 or more", owner, option, value);
+    case Range::fraction: fail<ValueError>("[{}] {} is {}; it must be in [0, 1]", owner, option, value);
+    case Range::beta: break;
+  }
+  fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", owner, value);
+}
+
+std::string_view Fields::next_name(const char*& names) {
+  const std::string_view name = cotangent::detail::next_name(names);
+  const size_t open = name.find('(');  // of a range
+  return open == name.npos ? name : name.substr(open + 1, name.size() - open - 2);
+}
 
 void Fields::field(std::string_view name, Tensor& value) {
   const std::string key = prefix_ + std::string(name);
@@ -67,9 +84,14 @@ void Fields::numbers(std::string_view name, double* values, int64_t count) {
   std::copy(numbers.begin(), numbers.end(), values);
 }
 
-Tensor state_like(const Tensor& p) {
+std::string_view Fields::name_at(const char* names, int number) {
+  for (; number > 0; --number) next_name(names);
+  return next_name(names);
+}
+
+Tensor state_like(const Tensor& p, double value) {
   const Tensor state = raw::empty_like(p, p.dtype() == float64 ? float64 : float32);
-  raw::fill_into(state, 0);
+  raw::fill_into(state, value);
   return state;
 }
 
@@ -86,19 +108,6 @@ void state_of_another(const char* name, size_t read, size_t present) {
   fail<ValueError>(
       "[load_state_dict] {} of {} entries belong to this {}; load what state_dict() of the same optimizer gave", read,
       present, name);
-}
-
-void check_not_negative(const char* optimizer, const char* option, double value) {
-  if (!(value >= 0)) fail<ValueError>("[{}] {} is {}; it must be 0 or more", optimizer, option, value);
-}
-
-void check_fraction(const char* optimizer, const char* option, double value) {
-  if (!(value >= 0 && value <= 1)) fail<ValueError>("[{}] {} is {}; it must be in [0, 1]", optimizer, option, value);
-}
-
-void check_betas(const char* optimizer, const double (&betas)[2]) {
-  for (double beta : betas)
-    if (!(beta >= 0 && beta < 1)) fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", optimizer, beta);
 }
 
 }  // namespace detail

@@ -7,7 +7,6 @@
 //     optimizer.zero_grad();
 //     loss.backward();
 //     optimizer.step();
-#include <cotangent/tensor/names.hpp>
 #include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::optim {
@@ -54,166 +53,42 @@ class Optimizer {
 };
 
 namespace detail {
-
-/// Turns named fields into entries of a state_dict and back.
-class Fields {
- public:
-  Fields(StateDict& into, std::string prefix) : into_(&into), prefix_(std::move(prefix)) {}
-  Fields(const StateDict& from, std::string prefix, const Shape& shape)
-      : from_(&from), prefix_(std::move(prefix)), shape_(shape) {}
-  /// `names` as they stand in COTANGENT_FIELDS: "lr, betas".
-  template <class... T>
-  void list(const char* names, T&... fields) {
-    (field(cotangent::detail::next_name(names), fields), ...);
-  }
-  /// How many entries of `from` were read.
-  size_t count() const { return count_; }
-  /// Whether `from` had an entry for each field.
-  bool complete() const { return count_ == asked_; }
-
- private:
-  void field(std::string_view name, Tensor& value);
-  void field(std::string_view name, double& value) { numbers(name, &value, 1); }
-  void field(std::string_view name, double (&values)[2]) { numbers(name, values, 2); }
-  template <class T>
-  void field(std::string_view name, T& value) {
-    double number = static_cast<double>(value);
-    numbers(name, &number, 1);
-    value = static_cast<T>(number);
-  }
-  void numbers(std::string_view name, double* values, int64_t count);
-
-  StateDict* into_ = nullptr;
-  const StateDict* from_ = nullptr;
-  std::string prefix_;
-  Shape shape_;
-  size_t count_ = 0, asked_ = 0;
-};
-
-/// What a grouped optimizer keeps: its groups, and what it remembers of each parameter.
+class Fields;
+struct Update;
 template <class Options, class State>
-struct GroupedParts {
-  std::vector<Group<Options>> groups;
-  std::vector<State> states;  // of the parameters of all groups, in their order
-};
-
-/// Zeros of p's shape and layout, for a mean of its gradients: of p's dtype, or float32 for low-precision floats.
-Tensor state_like(const Tensor& p);
-[[noreturn]] void no_such_group(const char* name, size_t group, size_t count);
-[[noreturn]] void groups_changed(const char* name, size_t count, size_t known);
-[[noreturn]] void state_of_another(const char* name, size_t read, size_t present);
-
+struct GroupedParts;
 }  // namespace detail
 
-/// Options and states declare `void fields(detail::Fields& f);`, and this defines it by their fields, for state_dict().
-#define COTANGENT_FIELDS(Type, ...) \
-  void Type::fields(::cotangent::optim::detail::Fields& f) { f.list(#__VA_ARGS__, __VA_ARGS__); }
-
-/// The groups of an optimizer, and a state for each parameter.
+/// An optimizer: its options, what it remembers of each parameter, and its update rule. All else is the same for all,
+/// and rule.hpp defines it.
 template <class Options, class State>
 class GroupedOptimizer : public Optimizer {
  public:
-  GroupedOptimizer(GroupedOptimizer&& other) : GroupedOptimizer(other.name_, other.check_) { *this = std::move(other); }
-  GroupedOptimizer& operator=(GroupedOptimizer&& other) {
-    *parts_ = std::move(*other.parts_);
-    Optimizer::operator=(std::move(other));
-    return *this;
-  }
-  ~GroupedOptimizer() override;  // defined outside, so that it is compiled with the optimizer and nowhere else
+  /// A ValueError for options out of range, and unless there are parameters, each given once; a DTypeError unless they
+  /// are floating; a GradError for the result of an op.
+  explicit GroupedOptimizer(const Tensors& parameters, const Options& options = {});
+  explicit GroupedOptimizer(std::vector<Group<Options>> groups);
+  GroupedOptimizer(GroupedOptimizer&& other);
+  GroupedOptimizer& operator=(GroupedOptimizer&& other);
+  ~GroupedOptimizer() override;
+
   /// The groups' options may be changed between steps; parameters are added by add_group alone.
-  std::vector<Group<Options>>& groups() { return parts_->groups; }
+  std::vector<Group<Options>>& groups();
   /// Adds parameters, for instance of a layer that was frozen so far.
-  void add_group(Group<Options> group) {
-    check_(group.options);
-    take(name_, group.parameters);
-    parts_->states.resize(parts_->states.size() + group.parameters.size());
-    parts_->groups.push_back(std::move(group));
-  }
+  void add_group(Group<Options> group);
 
-  double& lr(size_t group = 0) final {
-    if (group >= parts_->groups.size()) detail::no_such_group(name_, group, parts_->groups.size());
-    return parts_->groups[group].options.lr;
-  }
-  size_t group_count() const final { return parts_->groups.size(); }
-  double* momentum(size_t group = 0) final {
-    lr(group);
-    [[maybe_unused]] Options& options = parts_->groups[group].options;
-    if constexpr (requires { options.betas; })
-      return &options.betas[0];
-    else if constexpr (requires { options.momentum; })
-      return &options.momentum;
-    else
-      return nullptr;
-  }
-
-  StateDict state_dict() const final {
-    StateDict result;
-    for (size_t i = 0; i < parts_->states.size(); ++i) {
-      detail::Fields f(result, "state." + std::to_string(i) + ".");
-      parts_->states[i].fields(f);
-    }
-    for (size_t g = 0; g < parts_->groups.size(); ++g) {
-      detail::Fields f(result, "param_groups." + std::to_string(g) + ".");
-      parts_->groups[g].options.fields(f);
-    }
-    return result;
-  }
-
-  void load_state_dict(const StateDict& from) final {
-    auto [groups, states] = *parts_;  // nothing changes unless everything fits
-    size_t read = 0;
-    for (size_t i = 0; i < states.size(); ++i) {
-      detail::Fields f(from, "state." + std::to_string(i) + ".", parameters_[i].shape());
-      states[i] = State();
-      states[i].fields(f);
-      read += f.count();
-    }
-    for (size_t g = 0; g < groups.size(); ++g) {
-      detail::Fields f(from, "param_groups." + std::to_string(g) + ".", {});
-      groups[g].options.fields(f);
-      check_(groups[g].options);
-      read += f.count();
-      if (!f.complete()) detail::state_of_another(name_, read, from.size());
-    }
-    if (read != from.size()) detail::state_of_another(name_, read, from.size());
-    *parts_ = {std::move(groups), std::move(states)};
-  }
-
- protected:
-  GroupedOptimizer(const char* name, void (*check_options)(const Options&), std::vector<Group<Options>> groups)
-      : GroupedOptimizer(name, check_options) {
-    for (Group<Options>& group : groups) add_group(std::move(group));
-    take(name_, {});
-  }
-  /// Calls update(parameter, gradient, state, options) for each parameter that has a gradient.
-  template <class F>
-  void for_each(F&& update) {
-    size_t count = 0;
-    for (const Group<Options>& group : parts_->groups) count += group.parameters.size();
-    if (count != parts_->states.size()) detail::groups_changed(name_, count, parts_->states.size());
-    State* state = parts_->states.data();
-    for (const Group<Options>& group : parts_->groups) {
-      check_(group.options);
-      for (const Tensor& parameter : group.parameters) {
-        const Tensor& gradient = parameter.grad();
-        if (gradient.defined()) update(parameter, gradient, *state, group.options);
-        ++state;
-      }
-    }
-  }
+  void step() override;
+  double& lr(size_t group = 0) final;
+  size_t group_count() const final;
+  double* momentum(size_t group = 0) final;
+  StateDict state_dict() const final;
+  void load_state_dict(const StateDict& state) final;
 
  private:
-  GroupedOptimizer(const char* name, void (*check_options)(const Options&)) : name_(name), check_(check_options) {}
-
-  using Parts = detail::GroupedParts<Options, State>;
-  const char* name_;
-  void (*check_)(const Options&);
-  Parts* parts_ = new Parts;  // apart, so that who includes an optimizer need not compile two vectors for it
+  static const char* const kName;  // for errors
+  static void update(const detail::Update& u, State& s, const Options& o);
+  GroupedOptimizer();
+  detail::GroupedParts<Options, State>* parts_;
 };
-
-template <class Options, class State>
-GroupedOptimizer<Options, State>::~GroupedOptimizer() {
-  delete parts_;
-}
 
 }  // namespace cotangent::optim

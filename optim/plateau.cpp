@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include <cotangent/optim/options_internal.hpp>
+#include <cotangent/optim/options.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 

@@ -18,8 +18,6 @@ struct RAdamState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<RAdamOptions, RAdamState>;
-
 /// Adam that warms up by itself: it waits with dividing by sqrt(v) until v has seen enough. With d = g + weight_decay *
 /// p, m, v and m' as in Adam:
 ///
@@ -31,11 +29,6 @@ extern template class GroupedOptimizer<RAdamOptions, RAdamState>;
 ///
 /// (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020.) A ValueError for options out of
 /// range.
-class RAdam : public GroupedOptimizer<RAdamOptions, RAdamState> {
- public:
-  explicit RAdam(const Tensors& parameters, const RAdamOptions& options = {});
-  explicit RAdam(std::vector<Group<RAdamOptions>> groups);
-  void step() override;
-};
+using RAdam = GroupedOptimizer<RAdamOptions, RAdamState>;
 
 }  // namespace cotangent::optim

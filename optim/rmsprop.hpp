@@ -20,8 +20,6 @@ struct RMSpropState {
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
 
-extern template class GroupedOptimizer<RMSpropOptions, RMSpropState>;
-
 /// The gradient over its root mean square:
 ///
 ///     d = g + weight_decay * p
@@ -34,11 +32,6 @@ extern template class GroupedOptimizer<RMSpropOptions, RMSpropState>;
 /// (Tieleman and Hinton, lecture 6.5 of "Neural networks for machine learning", 2012; centered: Graves 2013.) v - m^2
 /// is not negative, but can be rounded to less than 0 when the gradient hardly changes: it is then 0 here, and NaN in
 /// PyTorch. A ValueError for options out of range.
-class RMSprop : public GroupedOptimizer<RMSpropOptions, RMSpropState> {
- public:
-  explicit RMSprop(const Tensors& parameters, const RMSpropOptions& options = {});
-  explicit RMSprop(std::vector<Group<RMSpropOptions>> groups);
-  void step() override;
-};
+using RMSprop = GroupedOptimizer<RMSpropOptions, RMSpropState>;
 
 }  // namespace cotangent::optim

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include <cotangent/optim/options_internal.hpp>
+#include <cotangent/optim/rule.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 

@@ -11,13 +11,12 @@ struct SGDOptions {
   bool nesterov = false;           ///< looks ahead along the velocity
   bool maximize = false;           ///< goes up instead of down
   void fields(detail::Fields& f);  // names them, for state_dict()
+  void check() const;              // what the ranges do not say
 };
 struct SGDState {
   Tensor momentum_buffer;          // v
   void fields(detail::Fields& f);  // names them, for state_dict()
 };
-
-extern template class GroupedOptimizer<SGDOptions, SGDState>;
 
 /// Gradient descent with momentum. With g the gradient of p (its negative under `maximize`):
 ///
@@ -28,11 +27,6 @@ extern template class GroupedOptimizer<SGDOptions, SGDState>;
 /// (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013; here, as in PyTorch,
 /// the learning rate multiplies the velocity and is no part of it.) A ValueError for options out of range, and for
 /// Nesterov without momentum or with dampening.
-class SGD : public GroupedOptimizer<SGDOptions, SGDState> {
- public:
-  explicit SGD(const Tensors& parameters, const SGDOptions& options = {});
-  explicit SGD(std::vector<Group<SGDOptions>> groups);
-  void step() override;
-};
+using SGD = GroupedOptimizer<SGDOptions, SGDState>;
 
 }  // namespace cotangent::optim

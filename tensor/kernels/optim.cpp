@@ -6,141 +6,131 @@
 namespace cotangent::kernels {
 namespace {
 
-template <class T>
-void sgd(int64_t n, const SgdStep& step, T* p, const T* g, T* v) {
-  const T lr = static_cast<T>(step.lr), decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
-  const T momentum = static_cast<T>(step.momentum), fresh = static_cast<T>(step.fresh);
-  if (!v) {
+/// Calls rule(p, d, state...) for each element, with d as optim.hpp says and the elements of the states of these
+/// numbers.
+template <int... States, class T, class Step, class Rule>
+void each(const Step& step, OptimRun<T> run, Rule rule) {
+  if constexpr (requires { step.weight_decay; }) {
+    const T decay = T(step.weight_decay);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) p[i] -= lr * (sign * g[i] + decay * p[i]);
-  } else if (step.nesterov) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const T d = sign * g[i] + decay * p[i];
-      v[i] = momentum * v[i] + fresh * d;
-      p[i] -= lr * (d + momentum * v[i]);
-    }
+    for (int64_t i = 0; i < run.n; ++i)
+      rule(run.parameter[i], run.sign * run.gradient[i] + decay * run.parameter[i], run.state[States][i]...);
   } else {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      v[i] = momentum * v[i] + fresh * (sign * g[i] + decay * p[i]);
-      p[i] -= lr * v[i];
-    }
+    for (int64_t i = 0; i < run.n; ++i) rule(run.parameter[i], run.sign * run.gradient[i], run.state[States][i]...);
   }
 }
 
 template <class T>
-void adam(int64_t n, const AdamStep& step, T* p, const T* g, T* m, T* v, T* top) {
-  const T shrink = static_cast<T>(step.shrink), decay = static_cast<T>(step.weight_decay),
-          sign = static_cast<T>(step.sign);
-  const T beta1 = static_cast<T>(step.beta1), beta2 = static_cast<T>(step.beta2);
-  const T fresh1 = static_cast<T>(1 - step.beta1), fresh2 = static_cast<T>(1 - step.beta2);
-  const T size = static_cast<T>(step.step_size), scale = static_cast<T>(step.scale), eps = static_cast<T>(step.eps);
-  const T ahead = static_cast<T>(step.ahead);
-  if (!top) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const T d = sign * g[i] + decay * p[i];
-      m[i] = beta1 * m[i] + fresh1 * d;
-      v[i] = beta2 * v[i] + fresh2 * d * d;
-      p[i] = p[i] * shrink - (size * m[i] + ahead * d) / (m_sqrt(v[i]) * scale + eps);
-    }
-  } else {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const T d = sign * g[i] + decay * p[i];
-      m[i] = beta1 * m[i] + fresh1 * d;
-      v[i] = beta2 * v[i] + fresh2 * d * d;
-      top[i] = top[i] > v[i] ? top[i] : v[i];
-      p[i] = p[i] * shrink - (size * m[i] + ahead * d) / (m_sqrt(top[i]) * scale + eps);
-    }
-  }
+void take(const SgdStep& step, const OptimRun<T>& run) {
+  const T lr = T(step.lr), momentum = T(step.momentum), fresh = T(step.fresh);
+  if (!run.state[0])
+    each<>(step, run, [=](T& p, T d) { p -= lr * d; });
+  else if (step.nesterov)
+    each<0>(step, run, [=](T& p, T d, T& v) {
+      v = momentum * v + fresh * d;
+      p -= lr * (d + momentum * v);
+    });
+  else
+    each<0>(step, run, [=](T& p, T d, T& v) {
+      v = momentum * v + fresh * d;
+      p -= lr * v;
+    });
 }
 
 template <class T>
-void adamax(int64_t n, const AdamaxStep& step, T* p, const T* g, T* m, T* u) {
-  const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
-  const T beta1 = static_cast<T>(step.beta1), fresh1 = static_cast<T>(1 - step.beta1);
-  const T beta2 = static_cast<T>(step.beta2), eps = static_cast<T>(step.eps), size = static_cast<T>(step.step_size);
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const T d = sign * g[i] + decay * p[i], now = m_fabs(d) + eps, before = beta2 * u[i];
-    m[i] = beta1 * m[i] + fresh1 * d;
-    u[i] = before > now ? before : now;
-    p[i] -= size * m[i] / u[i];
-  }
+void take(const AdamStep& step, const OptimRun<T>& run) {
+  const T beta1 = T(step.beta1), fresh1 = T(1 - step.beta1), beta2 = T(step.beta2), fresh2 = T(1 - step.beta2);
+  const T shrink = T(step.shrink), size = T(step.step_size), ahead = T(step.ahead);
+  const T scale = T(step.scale), eps = T(step.eps);
+  const auto means = [=](T d, T& m, T& v) {
+    m = beta1 * m + fresh1 * d;
+    v = beta2 * v + fresh2 * d * d;
+  };
+  const auto move = [=](T& p, T d, T m, T v) { p = p * shrink - (size * m + ahead * d) / (m_sqrt(v) * scale + eps); };
+  if (!run.state[2])
+    each<0, 1>(step, run, [=](T& p, T d, T& m, T& v) {
+      means(d, m, v);
+      move(p, d, m, v);
+    });
+  else
+    each<0, 1, 2>(step, run, [=](T& p, T d, T& m, T& v, T& top) {
+      means(d, m, v);
+      top = top > v ? top : v;
+      move(p, d, m, top);
+    });
 }
 
 template <class T>
-void adadelta(int64_t n, const AdadeltaStep& step, T* p, const T* g, T* v, T* u) {
-  const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
-  const T rho = static_cast<T>(step.rho), fresh = static_cast<T>(1 - step.rho);
-  const T lr = static_cast<T>(step.lr), eps = static_cast<T>(step.eps);
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const T d = sign * g[i] + decay * p[i];
-    v[i] = rho * v[i] + fresh * d * d;
-    const T delta = m_sqrt(u[i] + eps) / m_sqrt(v[i] + eps) * d;
-    u[i] = rho * u[i] + fresh * delta * delta;
-    p[i] -= lr * delta;
-  }
+void take(const AdamaxStep& step, const OptimRun<T>& run) {
+  const T beta1 = T(step.beta1), fresh1 = T(1 - step.beta1), beta2 = T(step.beta2);
+  const T eps = T(step.eps), size = T(step.step_size);
+  each<0, 1>(step, run, [=](T& p, T d, T& m, T& u) {
+    const T now = m_fabs(d) + eps, before = beta2 * u;
+    m = beta1 * m + fresh1 * d;
+    u = before > now ? before : now;
+    p -= size * m / u;
+  });
 }
 
 template <class T>
-void adagrad(int64_t n, const AdagradStep& step, T* p, const T* g, T* s) {
-  const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
-  const T eps = static_cast<T>(step.eps), size = static_cast<T>(step.step_size);
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const T d = sign * g[i] + decay * p[i];
-    s[i] += d * d;
-    p[i] -= size * d / (m_sqrt(s[i]) + eps);
-  }
-}
-
-template <class T, bool kCentered, bool kMomentum>
-void rmsprop_loop(int64_t n, const RmspropStep& step, T* p, const T* g, T* v, T* mean, T* velocity) {
-  const T decay = static_cast<T>(step.weight_decay), sign = static_cast<T>(step.sign);
-  const T alpha = static_cast<T>(step.alpha), fresh = static_cast<T>(1 - step.alpha);
-  const T lr = static_cast<T>(step.lr), eps = static_cast<T>(step.eps), momentum = static_cast<T>(step.momentum);
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const T d = sign * g[i] + decay * p[i];
-    v[i] = alpha * v[i] + fresh * d * d;
-    T spread = v[i];
-    if constexpr (kCentered) {
-      mean[i] = alpha * mean[i] + fresh * d;
-      spread -= mean[i] * mean[i];
-      spread = spread > T(0) ? spread : T(0);  // rounding can bring it below 0, and PyTorch to NaN
-    }
-    const T scaled = d / (m_sqrt(spread) + eps);
-    if constexpr (kMomentum) {
-      velocity[i] = momentum * velocity[i] + scaled;
-      p[i] -= lr * velocity[i];
-    } else {
-      p[i] -= lr * scaled;
-    }
-  }
+void take(const AdadeltaStep& step, const OptimRun<T>& run) {
+  const T rho = T(step.rho), fresh = T(1 - step.rho), lr = T(step.lr), eps = T(step.eps);
+  each<0, 1>(step, run, [=](T& p, T d, T& v, T& u) {
+    v = rho * v + fresh * d * d;
+    const T delta = m_sqrt(u + eps) / m_sqrt(v + eps) * d;
+    u = rho * u + fresh * delta * delta;
+    p -= lr * delta;
+  });
 }
 
 template <class T>
-void rmsprop(int64_t n, const RmspropStep& step, T* parameter, const T* gradient, T* squares, T* mean, T* velocity) {
-  const auto loop = mean ? (velocity ? rmsprop_loop<T, true, true> : rmsprop_loop<T, true, false>)
-                         : (velocity ? rmsprop_loop<T, false, true> : rmsprop_loop<T, false, false>);
-  loop(n, step, parameter, gradient, squares, mean, velocity);
+void take(const AdagradStep& step, const OptimRun<T>& run) {
+  const T eps = T(step.eps), size = T(step.step_size);
+  each<0>(step, run, [=](T& p, T d, T& s) {
+    s += d * d;
+    p -= size * d / (m_sqrt(s) + eps);
+  });
 }
 
 template <class T>
-void lion(int64_t n, const LionStep& step, T* p, const T* g, T* m) {
-  const T lr = static_cast<T>(step.lr), sign = static_cast<T>(step.sign), shrink = static_cast<T>(step.shrink);
-  const T beta1 = static_cast<T>(step.beta1), fresh1 = static_cast<T>(1 - step.beta1);
-  const T beta2 = static_cast<T>(step.beta2), fresh2 = static_cast<T>(1 - step.beta2);
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const T d = sign * g[i], way = beta1 * m[i] + fresh1 * d;
-    m[i] = beta2 * m[i] + fresh2 * d;
-    p[i] = p[i] * shrink - (way > T(0) ? lr : way < T(0) ? -lr : way * T(0));  // the last: 0 or NaN
-  }
+void take(const RmspropStep& step, const OptimRun<T>& run) {
+  const T alpha = T(step.alpha), fresh = T(1 - step.alpha), eps = T(step.eps), lr = T(step.lr);
+  const T momentum = T(step.momentum);
+  const auto scaled = [=](T d, T& v) {
+    v = alpha * v + fresh * d * d;
+    return d / (m_sqrt(v) + eps);
+  };
+  const auto centered = [=](T d, T& v, T& m) {
+    const T square = alpha * v + fresh * d * d, mean = alpha * m + fresh * d, spread = square - mean * mean;
+    v = square;
+    m = mean;
+    return d / (m_sqrt(spread > T(0) ? spread : T(0)) + eps);  // rounding can bring it below 0, and PyTorch to NaN
+  };
+  const auto roll = [=](T& p, T x, T& b) {
+    b = momentum * b + x;
+    p -= lr * b;
+  };
+  const bool mean = run.state[1], velocity = run.state[2];
+  if (mean && velocity)
+    each<0, 1, 2>(step, run, [=](T& p, T d, T& v, T& m, T& b) { roll(p, centered(d, v, m), b); });
+  else if (mean)
+    each<0, 1>(step, run, [=](T& p, T d, T& v, T& m) { p -= lr * centered(d, v, m); });
+  else if (velocity)
+    each<0, 2>(step, run, [=](T& p, T d, T& v, T& b) { roll(p, scaled(d, v), b); });
+  else
+    each<0>(step, run, [=](T& p, T d, T& v) { p -= lr * scaled(d, v); });
+}
+
+template <class T>
+void take(const LionStep& step, const OptimRun<T>& run) {
+  const T lr = T(step.lr), shrink = T(step.shrink);
+  const T beta1 = T(step.beta1), fresh1 = T(1 - step.beta1), beta2 = T(step.beta2), fresh2 = T(1 - step.beta2);
+  each<0>(step, run, [=](T& p, T d, T& m) {
+    const T way = beta1 * m + fresh1 * d;
+    m = beta2 * m + fresh2 * d;
+    p = p * shrink - (way > T(0) ? lr : way < T(0) ? -lr : way * T(0));  // the last: 0 or NaN
+  });
 }
 
 template <class T>
@@ -151,14 +141,15 @@ double sum_of_squares(int64_t n, const T* x) {
   return sum;
 }
 
-template <class T>
-OptimLoops<T> loops() {
-  return {sgd<T>, adam<T>, adamax<T>, adadelta<T>, adagrad<T>, rmsprop<T>, lion<T>, sum_of_squares<T>};
+template <class T, class... Steps>
+OptimLoops<T> loops(OptimRuleList<Steps...>) {
+  return {{[](const void* step, const OptimRun<T>& run) { take(*static_cast<const Steps*>(step), run); }...},
+          sum_of_squares<T>};
 }
 
 }  // namespace
 
 namespace COTANGENT_ISA {
-void fill(ByFloat<OptimLoops>& t) { t = {loops<float>(), loops<double>()}; }
+void fill(ByFloat<OptimLoops>& t) { t = {loops<float>(OptimRules()), loops<double>(OptimRules())}; }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -11,6 +11,7 @@
 #include <cotangent/optim/nadam.hpp>
 #include <cotangent/optim/radam.hpp>
 #include <cotangent/optim/rmsprop.hpp>
+#include <cotangent/optim/rule.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/parallel.hpp>
