@@ -1,15 +1,12 @@
 #include <cotangent/autograd/ops/attention.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
-#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
-#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/random.hpp>
-#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/attention.hpp>
@@ -40,20 +37,14 @@ Tensor composite(std::span<const Tensor> x, const void* attributes) {
   const Attributes& a = *static_cast<const Attributes*>(attributes);
   const Tensor &q = x[0], &mask = x[3];
   const Tensor k = repeat_heads(x[1], q.size(1)), v = repeat_heads(x[2], q.size(1));
-  const double hidden = -std::numeric_limits<double>::infinity();
   Tensor s = matmul(q, transpose(k, 2, 3)) * a.scale;
-  if (mask.defined()) s = mask.dtype() == boolean ? where(mask, s, hidden) : s + mask;
+  if (mask.defined()) s = mask.dtype() == boolean ? where(mask, s, kHidden) : s + mask;
   if (a.causal) {
     const int64_t rows = s.size(2), columns = s.size(3);
     const Tensor late = reshape(arange(columns), {1, columns}) > reshape(arange(rows), {rows, 1}) + (columns - rows);
-    s = masked_fill(s, late, hidden);
+    s = masked_fill(s, late, kHidden);
   }
-  if (s.size(3) == 0) return matmul(s, v);
-  // a row without a visible key has the maximum -inf and the sum 0: its weights are 0
-  const Tensor top = amax(s.detach(), -1, true);
-  const Tensor e = exp(s - where(top == hidden, 0, top));
-  const Tensor total = sum(e, -1, true);
-  Tensor p = e / where(total.detach() == 0, 1, total);
+  Tensor p = masked_softmax(s, -1);
   if (a.dropout > 0) p = dropout(p, a.dropout);
   return matmul(p, v);
 }

@@ -1,7 +1,6 @@
 #include <cotangent/autograd/ops/favor.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -11,15 +10,11 @@
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
-#include <cotangent/autograd/ops/softmax.hpp>
-#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 double dot(const double* a, const double* b, int64_t n) {
   double s = 0;
@@ -96,10 +91,9 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   if (kernel != FavorKernel::relu && q.numel() > 0 && k.numel() > 0) {
     uq = uq - amax(uq, -1, true);
     if (!options.causal) {
-      const Tensor kept = checked_padding(op, options.key_padding, k);
-      const Tensor seen = kept.defined() ? masked_fill(uk, !kept, -kInfinity) : uk;
-      const Tensor top = amax(seen, {2, 3}, true);
-      uk = uk - where(top == -kInfinity, 0, top);
+      const Tensor kept = checked_key_mask(op, options.key_mask, k);
+      const Tensor seen = kept.defined() ? masked_fill(uk, !kept, kHidden) : uk;
+      uk = uk - finite_top(amax(seen, {2, 3}, true));
     }
   }
   return linear_attention(features_of(uq, kernel, eps), features_of(uk, kernel, eps), v,
@@ -107,7 +101,7 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
                            .eps = 1e-30,  // only for a row that sees nothing
                            .form = options.form,
                            .chunk = options.chunk,
-                           .key_padding = options.key_padding},
+                           .key_mask = options.key_mask},
                           state);
 }
 

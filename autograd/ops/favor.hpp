@@ -33,7 +33,7 @@ struct FavorOptions {
   std::optional<double> eps = {};  ///< added to the features: 1e-4, for relu 1e-3, unless given
   LinearForm form = LinearForm::automatic;
   int64_t chunk = 64;
-  Tensor key_padding = {};  ///< (B, T) bool, false for padding
+  Tensor key_mask = {};  ///< bool (B, T), true: may be seen; false for padding
 };
 
 /// Linear attention with the features of d^(-1/4) q and d^(-1/4) k: an estimate of softmax(q k^T / sqrt(d)) v.

@@ -19,7 +19,6 @@
 namespace cotangent {
 namespace {
 
-Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
 double reciprocal_root(int64_t n) { return 1 / std::sqrt(static_cast<double>(n)); }
 
 /// x divided by the number of keys that are no padding: of all sequences alike, or of each.
@@ -36,7 +35,7 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   check_heads(op, q, k, v, false);
   if (options.length < 0)
     fail<ValueError>("[{}] a length of {}; it must be at least 1, or 0 for the number of keys", op, options.length);
-  const Tensor kept = checked_padding(op, options.key_padding, k);
+  const Tensor kept = checked_key_mask(op, options.key_mask, k);
   const Shape scores{q.size(0), q.size(1), q.size(2), k.size(2)};
   for (const Tensor* t : {&options.bias, &options.mask})
     if (t->defined() && (t->rank() > 4 || broadcast_shapes(op, t->shape(), scores) != scores))
@@ -81,9 +80,8 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
   check_heads(op, q_quad, k_quad, v, true);
   check_heads(op, q_lin, k_lin, v, true);
   check_positive(op, "chunk", options.chunk);
-  if (state && !options.causal)
-    fail<ValueError>("[{}] a state carries what came before; without causal = true the whole sequence is needed", op);
-  const Tensor kept = checked_padding(op, options.key_padding, k_quad);
+  check_past(op, state, options.causal);
+  const Tensor kept = checked_key_mask(op, options.key_mask, k_quad);
   const int64_t c = options.chunk;
   if (options.bias.defined() && options.bias.shape() != Shape{c, c})
     fail<ShapeError>("[{}] the bias is {}; for chunks of {} it must be ({}, {})", op, options.bias.shape(), c, c, c);

@@ -14,12 +14,12 @@ enum class ReluNorm : uint8_t {
 
 struct SquaredReluOptions {
   ReluNorm norm = ReluNorm::length;
-  int64_t length = 0;       ///< n; 0 stands for the number of keys that are no padding
-  bool causal = false;      ///< query i sees the keys j <= i + (Tk - Tq); n remains the number of all keys
-  Tensor bias = {};         ///< b, which broadcasts to (B, H, Tq, Tk)
-  Tensor mask = {};         ///< bool, true: may be seen; broadcasts to (B, H, Tq, Tk)
-  Tensor key_padding = {};  ///< (B, Tk) bool, false for padding
-  double eps = 1e-6;        ///< of ReluNorm::row
+  int64_t length = 0;    ///< n; 0 stands for the number of keys that are no padding
+  bool causal = false;   ///< query i sees the keys j <= i + (Tk - Tq); n remains the number of all keys
+  Tensor bias = {};      ///< b, which broadcasts to (B, H, Tq, Tk)
+  Tensor mask = {};      ///< bool, true: may be seen; broadcasts to (B, H, Tq, Tk)
+  Tensor key_mask = {};  ///< bool (B, Tk), true: may be seen; false for padding
+  double eps = 1e-6;     ///< of ReluNorm::row
 };
 
 /// sum_j a_ij v_j with squared rectified scores: no exponential, and many weights that are exactly 0.
@@ -53,7 +53,7 @@ struct MixedChunkOptions {
   bool local = true;                  ///< with the quadratic part within chunks
   bool global = true;                 ///< with the linear part between them
   Tensor bias = {};                   ///< (c, c), added to the scores within a chunk
-  Tensor key_padding = {};            ///< (B, T) bool, false for padding
+  Tensor key_mask = {};               ///< bool (B, T), true: may be seen; false for padding
 };
 
 /// FLASH: squared rectified attention within chunks of c positions, and linear attention between them.

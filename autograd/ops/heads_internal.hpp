@@ -1,6 +1,9 @@
 // Private: what the attention functions on (B, H, T, d) tensors have in common.
 #pragma once
+#include <limits>
+
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
@@ -9,8 +12,11 @@ namespace cotangent {
 /// DTypeError unless they have one floating dtype.
 void check_heads(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, bool one_length);
 
-/// A key padding (B, Tk), bool, as (B, 1, Tk, 1); undefined where it is. A ShapeError or DTypeError otherwise.
-Tensor checked_padding(const char* op, const Tensor& padding, const Tensor& k);
+/// A key_mask (B, Tk), bool, as (B, 1, Tk, 1); undefined where it is. A ShapeError or DTypeError otherwise.
+Tensor checked_key_mask(const char* op, const Tensor& key_mask, const Tensor& k);
+
+/// A ValueError for a state where nothing is causal.
+void check_past(const char* op, const void* state, bool causal);
 
 /// A ValueError unless `size` is at least 1.
 void check_positive(const char* op, const char* what, int64_t size);
@@ -20,5 +26,18 @@ inline Tensor widened(const Tensor& x) { return x.defined() && is_low_precision(
 
 /// x with zeros before and after along dimension `dim`.
 Tensor zero_padded(const Tensor& x, int64_t dim, int64_t before, int64_t after);
+
+inline Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
+
+/// The score of a key that may not be seen.
+inline constexpr double kHidden = -std::numeric_limits<double>::infinity();
+/// A largest score, to subtract from scores: 0 where all are hidden.
+Tensor finite_top(const Tensor& top);
+/// x / total for weights x and their sum, which is 0 where all are: then 0, with a gradient of 0.
+Tensor divided_by_sum(const Tensor& x, const Tensor& total);
+/// softmax over `dim`. Where all scores are hidden the weights are 0, and so is the gradient.
+Tensor masked_softmax(const Tensor& scores, int64_t dim);
+/// What attention to no keys gives: zeros (B, H, Tq, n) for q (B, H, Tq, d) and v (B, H, 0, n).
+Tensor no_values(const Tensor& q, const Tensor& v);
 
 }  // namespace cotangent

@@ -22,46 +22,6 @@
 
 namespace cotangent {
 
-void check_heads(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, bool one_length) {
-  if (q.rank() != 4 || k.rank() != 4 || v.rank() != 4)
-    fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must be (B, H, T, d)", op, q.shape(), k.shape(),
-                     v.shape());
-  if (q.shape().slice(0, 2) != k.shape().slice(0, 2) || k.shape().slice(0, 3) != v.shape().slice(0, 3) ||
-      q.size(3) != k.size(3))
-    fail<ShapeError>(
-        "[{}] q {}, k {} and v {} do not fit together; they must be (B, H, Tq, d), (B, H, Tk, d) and (B, H, Tk, n)", op,
-        q.shape(), k.shape(), v.shape());
-  if (one_length && q.size(2) != k.size(2))
-    fail<ShapeError>("[{}] {} queries and {} keys; a causal form needs one key for each query", op, q.size(2),
-                     k.size(2));
-  if (q.dtype() != k.dtype() || q.dtype() != v.dtype() || !q.is_floating())
-    fail<DTypeError>("[{}] q, k and v are {}, {} and {}; they must have one floating dtype", op, q.dtype(), k.dtype(),
-                     v.dtype());
-}
-
-Tensor checked_padding(const char* op, const Tensor& padding, const Tensor& k) {
-  if (!padding.defined()) return padding;
-  if (padding.dtype() != boolean)
-    fail<DTypeError>("[{}] the key padding is {}; it must be bool, with false for padding", op, padding.dtype());
-  if (padding.shape() != Shape{k.size(0), k.size(2)})
-    fail<ShapeError>("[{}] the key padding is {}; for keys {} it must be ({}, {})", op, padding.shape(), k.shape(),
-                     k.size(0), k.size(2));
-  return reshape(padding, {k.size(0), 1, k.size(2), 1});
-}
-
-void check_positive(const char* op, const char* what, int64_t size) {
-  if (size < 1) fail<ValueError>("[{}] a {} of {}; it must be at least 1", op, what, size);
-}
-
-Tensor zero_padded(const Tensor& x, int64_t dim, int64_t before, int64_t after) {
-  Shape shape = x.shape();
-  Tensors parts;
-  if (before > 0) shape[static_cast<int>(dim)] = before, parts.push_back(zeros(shape, x.dtype()));
-  parts.push_back(x);
-  if (after > 0) shape[static_cast<int>(dim)] = after, parts.push_back(zeros(shape, x.dtype()));
-  return parts.size() == 1 ? x : cat(parts, dim);
-}
-
 Tensor feature_map(const Tensor& x, FeatureMap map) {
   const double infinity = std::numeric_limits<double>::infinity();
   switch (map) {
@@ -131,8 +91,6 @@ Tensor causal_product(const Tensor& q, const Tensor& k, const Tensor& v, const T
 
 namespace {
 
-Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
-
 /// S^T q_i + sum_{j <= i} (q_i . k_j) v_j in each form; the state S may be undefined.
 Tensor causal_sums(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, LinearForm form,
                    int64_t chunk) {
@@ -148,7 +106,7 @@ Tensor causal_sums(const Tensor& q, const Tensor& k, const Tensor& v, const Tens
     s = s.defined() ? s + update : update;
     rows.push_back(matmul(narrow(q, 2, t, 1), s));
   }
-  return rows.empty() ? matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype())) : cat(rows, 2);
+  return rows.empty() ? no_values(q, v) : cat(rows, 2);
 }
 
 /// (q k^T) v in the order that costs less, or the one asked for.
@@ -161,11 +119,9 @@ Tensor whole_sums(const Tensor& q, const Tensor& k, const Tensor& v, LinearForm 
 }
 
 void check_form(const char* op, bool causal, LinearForm form, const void* state) {
-  if (causal) return;
-  if (form == LinearForm::recurrent)
+  if (!causal && form == LinearForm::recurrent)
     fail<ValueError>("[{}] the recurrent form reads from left to right; it needs causal = true", op);
-  if (state)
-    fail<ValueError>("[{}] a state carries what came before; without causal = true the whole sequence is needed", op);
+  check_past(op, state, causal);
 }
 
 Tensor plus(const Tensor& a, const Tensor& b) { return a.defined() ? a + b : b; }
@@ -178,7 +134,7 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   check_heads(op, q, k, v, options.causal);
   check_form(op, options.causal, options.form, state);
   check_positive(op, "chunk", options.chunk);
-  const Tensor kept = checked_padding(op, options.key_padding, k);
+  const Tensor kept = checked_key_mask(op, options.key_mask, k);
   const bool rotated = options.rotated_q.defined();
   if (rotated != options.rotated_k.defined())
     fail<ValueError>("[{}] one of rotated_q and rotated_k is missing; the numerator takes both from there", op);
@@ -219,8 +175,6 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 /// max over j <= i along dimension 2, without history, by doubling.
 Tensor running_max(const Tensor& x) {
   NoGrad guard;
@@ -231,10 +185,7 @@ Tensor running_max(const Tensor& x) {
   return y;
 }
 /// e^(from - to), where -inf stands for "nothing so far".
-Tensor shrink(const Tensor& from, const Tensor& to) { return where(from == -kInfinity, 0, exp(from - to)); }
-/// A maximum that can be subtracted: where nothing was seen, all that it is subtracted from is -inf.
-Tensor finite(const Tensor& top) { return where(top == -kInfinity, 0, top); }
-Tensor divided(const Tensor& x, const Tensor& total) { return x / where(total.detach() == 0, 1, total); }
+Tensor shrink(const Tensor& from, const Tensor& to) { return where(from == kHidden, 0, exp(from - to)); }
 
 Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, int64_t chunk,
                         EfficientAttentionState* state) {
@@ -244,15 +195,15 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
     return reshape(zero_padded(x, 2, 0, rest), {B, H, G, chunk, x.size(3)});
   };
   Tensor top = running_max(keys);  // (B, H, T, m)
-  Tensor before = state && state->max.defined() ? state->max : full({B, H, m}, -kInfinity, q.dtype());
+  Tensor before = state && state->max.defined() ? state->max : full({B, H, m}, kHidden, q.dtype());
   top = maximum(top, unsqueeze(before, 2));
   const Tensor last = narrow(top, 2, T - 1, 1);
   const Tensor tops = reshape(rest ? cat({top, expand(last, {B, H, rest, m})}, 2) : top, {B, H, G, chunk, m});
   const Tensor k =
-      reshape(rest ? cat({keys, full({B, H, rest, m}, -kInfinity, q.dtype())}, 2) : keys, {B, H, G, chunk, m});
+      reshape(rest ? cat({keys, full({B, H, rest, m}, kHidden, q.dtype())}, 2) : keys, {B, H, G, chunk, m});
   const Tensor values = chunked(cat({v, ones({B, H, T, 1}, v.dtype())}, -1));
   const Tensor ends = select(tops, 3, chunk - 1);  // (B, H, G, m)
-  const Tensor own = matmul(transposed(exp(k - unsqueeze(finite(ends), 3))), values);
+  const Tensor own = matmul(transposed(exp(k - unsqueeze(finite_top(ends), 3))), values);
   // the sums before each chunk, relative to the maximum there
   Tensor sums =
       state && state->kv.defined() ? cat({state->kv, unsqueeze(state->k, -1)}, -1) : zeros({B, H, m, n + 1}, q.dtype());
@@ -265,10 +216,10 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
   }
   const Tensor start = stack(starts, 2), start_top = stack(befores, 2);
   const Tensor late = reshape(arange(chunk), {1, chunk, 1}) > reshape(arange(chunk), {chunk, 1, 1});
-  const Tensor w = exp(masked_fill(unsqueeze(k, 3) - unsqueeze(finite(tops), 4), late, -kInfinity));
+  const Tensor w = exp(masked_fill(unsqueeze(k, 3) - unsqueeze(finite_top(tops), 4), late, kHidden));
   const Tensor factor = shrink(unsqueeze(start_top, 3), tops);  // of what came before the chunk
   const Tensor total = sum(w, 4) + factor * unsqueeze(select(start, -1, n), 3);
-  const Tensor share = divided(chunked(softmax(q, -1)), total);
+  const Tensor share = divided_by_sum(chunked(softmax(q, -1)), total);
   const Tensor weights = squeeze(matmul(w, unsqueeze(share, -1)), -1);
   const Tensor y = matmul(weights, narrow(values, -1, 0, n)) + matmul(share * factor, narrow(start, -1, 0, n));
   if (state) *state = {narrow(sums, -1, 0, n), select(sums, -1, n), before};
@@ -283,11 +234,11 @@ Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
   check_heads(op, q, k, v, options.causal);
   check_form(op, options.causal, options.form, state);
   check_positive(op, "chunk", options.chunk);
-  const Tensor kept = checked_padding(op, options.key_padding, k);
+  const Tensor kept = checked_key_mask(op, options.key_mask, k);
   if (is_low_precision(q))
     return to(efficient_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
-  const Tensor keys = kept.defined() ? masked_fill(k, !kept, -kInfinity) : k;
-  if (k.size(2) == 0) return matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype()));
+  const Tensor keys = kept.defined() ? masked_fill(k, !kept, kHidden) : k;
+  if (k.size(2) == 0) return no_values(q, v);
   if (options.causal) {
     const int64_t T = q.size(2);
     const int64_t chunk = options.form == LinearForm::parallel    ? T
@@ -295,8 +246,7 @@ Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
                                                                   : std::min(options.chunk, T);
     return efficient_causal(q, keys, v, chunk, state);
   }
-  const Tensor e = exp(keys - finite(amax(keys.detach(), 2, true)));
-  return whole_sums(softmax(q, -1), divided(e, sum(e, 2, true)), v, options.form);
+  return whole_sums(softmax(q, -1), masked_softmax(keys, 2), v, options.form);
 }
 
 }  // namespace cotangent

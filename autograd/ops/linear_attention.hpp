@@ -55,8 +55,8 @@ struct LinearAttentionOptions {
   bool normalize = true;  ///< divide by the sum of the weights
   double eps = 1e-6;      ///< added to that sum
   LinearForm form = LinearForm::automatic;
-  int64_t chunk = 64;       ///< positions done at a time in the chunked form
-  Tensor key_padding = {};  ///< (B, T) bool, false for padding: its features count as 0
+  int64_t chunk = 64;    ///< positions done at a time in the chunked form
+  Tensor key_mask = {};  ///< bool (B, T), true: may be seen; false for padding: its features count as 0
   Tensor rotated_q = {},
          rotated_k = {};  ///< features for the numerator alone: RoPE would make the sum of weights vanish
 };
@@ -78,8 +78,8 @@ struct EfficientAttentionState {
 struct EfficientAttentionOptions {
   bool causal = false;
   LinearForm form = LinearForm::automatic;
-  int64_t chunk = 16;       ///< of the causal chunked form, which takes memory for T * chunk * m numbers
-  Tensor key_padding = {};  ///< (B, T) bool, false for padding
+  int64_t chunk = 16;    ///< of the causal chunked form, which takes memory for T * chunk * m numbers
+  Tensor key_mask = {};  ///< bool (B, T), true: may be seen; false for padding
 };
 
 /// Efficient Attention: softmax over the features of q, and over the sequence of k. Weights of a row sum to 1.

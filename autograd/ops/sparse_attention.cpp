@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -21,7 +20,6 @@ namespace cotangent {
 namespace {
 
 constexpr const char* kOp = "sparse_attention";
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 void check(const SparseOptions& o) {
   using enum SparsePattern;
@@ -147,7 +145,7 @@ Tensor attend_within(const Plan& p, const Tensor& q, const Tensor& k, const Tens
   const int64_t heads = q.size(0) * q.size(1), length = q.size(2);
   const auto cut = [&](const Tensor& x, const Tensor& at) { return flatten(gathered(x, at), 0, 1); };
   const Tensor rows = p.row_positions(), keys = p.key_positions();
-  Tensor mask = plan_mask(p, o, length, nullptr, o.key_padding);
+  Tensor mask = plan_mask(p, o, length, nullptr, o.key_mask);
   if (mask.defined() && mask.rank() == 5)
     mask = reshape(expand(mask, {q.size(0), q.size(1), p.groups, p.rows, p.keys}), {heads, p.groups, p.rows, p.keys});
   const Tensor y = scaled_dot_product_attention(cut(q, rows), cut(k, keys), cut(v, keys),
@@ -165,15 +163,13 @@ Tensor attend_across(const std::vector<Plan>& plans, const Tensor& q, const Tens
   for (const Plan& p : plans) {
     const Tensor qs = gathered(q, p.row_positions()), ks = gathered(k, p.key_positions());
     Tensor s = matmul(qs, transpose(ks, -2, -1)) * scale;
-    const Tensor mask = plan_mask(p, o, length, &p == plans.data() ? nullptr : plans.data(), o.key_padding);
-    if (mask.defined()) s = masked_fill(s, !mask, -kInfinity);
-    if (p.same && o.causal) s = masked_fill(s, triu(ones({p.rows, p.keys}, boolean), 1), -kInfinity);
+    const Tensor mask = plan_mask(p, o, length, &p == plans.data() ? nullptr : plans.data(), o.key_mask);
+    if (mask.defined()) s = masked_fill(s, !mask, kHidden);
+    if (p.same && o.causal) s = masked_fill(s, triu(ones({p.rows, p.keys}, boolean), 1), kHidden);
     scores.push_back(in_order(s, p.places(length)));
     widths.push_back(p.keys);
   }
-  const Tensor s = cat(scores, -1), top = amax(s.detach(), -1, true);
-  const Tensor e = exp(s - where(top == -kInfinity, 0, top)), total = sum(e, -1, true);
-  const Tensors weights = split(e / where(total.detach() == 0, 1, total), widths, -1);
+  const Tensors weights = split(masked_softmax(cat(scores, -1), -1), widths, -1);
   Tensor y;
   for (size_t n = 0; n < plans.size(); ++n) {
     const Plan& p = plans[n];
@@ -219,16 +215,15 @@ Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
                         SparseState* state) {
   check_heads(kOp, q, k, v, true);
   check(options);
-  checked_padding(kOp, options.key_padding, k);
-  if (state && !options.causal)
-    fail<ValueError>("[{}] a state carries what came before; without causal = true the whole sequence is needed", kOp);
+  checked_key_mask(kOp, options.key_mask, k);
+  check_past(kOp, state, options.causal);
   if (is_low_precision(q)) return to(sparse_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
-  if (q.size(2) == 0) return matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype()));
+  if (q.size(2) == 0) return no_values(q, v);
   if (!state) return attend(q, k, v, options);
   const int64_t T = q.size(2), cached = state->k.defined() ? state->k.size(2) : 0, first_key = state->length - cached;
   const Tensor keys = joined(state->k, k, 2), values = joined(state->v, v, 2);
   const Tensor kept =
-      joined(state->kept, options.key_padding.defined() ? options.key_padding : ones({q.size(0), T}, boolean), 1);
+      joined(state->key_mask, options.key_mask.defined() ? options.key_mask : ones({q.size(0), T}, boolean), 1);
   Tensor y;
   if (state->length == 0) {
     y = attend(q, k, v, options);

@@ -24,8 +24,8 @@ struct SparseOptions {
   int64_t stride = 64;  ///< of the others: the distance, or the length of a block
   int64_t summary = 8;  ///< keys of a block that all see: 1 to stride
   bool causal = false;
-  double scale = 0;         ///< of the scores; 0 stands for 1/sqrt(d)
-  Tensor key_padding = {};  ///< (B, T) bool, false for padding
+  double scale = 0;      ///< of the scores; 0 stands for 1/sqrt(d)
+  Tensor key_mask = {};  ///< bool (B, T), true: may be seen; false for padding
 };
 
 /// The pattern as a mask, bool (queries, keys), for positions that start at first_query and first_key.
@@ -37,10 +37,10 @@ Tensor sparse_mask(int64_t queries, int64_t keys, const SparseOptions& options, 
 /// stride for summary.
 int64_t sparse_scores(int64_t length, const SparseOptions& options);
 
-/// The keys and values that later queries may see (B, H, t, d), which of them are padding (B, t), and how many
+/// The keys and values that later queries may see (B, H, t, d), which of them are no padding (B, t), and how many
 /// positions there were: the last `window` for local, the block that is not full for blocks, all for the others.
 struct SparseState {
-  Tensor k, v, kept;
+  Tensor k, v, key_mask;
   int64_t length = 0;
 };
 

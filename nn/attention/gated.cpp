@@ -141,7 +141,7 @@ Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& v, const Se
                                                                           : ReluNorm::row;
   return squared_relu_attention(
       q, k, all.values,
-      {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_padding = all.key_mask});
+      {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_mask = all.key_mask});
 }
 
 // ---- MixedChunkAttention ----
@@ -173,7 +173,7 @@ Tensor MixedChunkAttention::attend(const Tensors& maps, const Tensor& v, const S
                                 .local = local,
                                 .global = global,
                                 .bias = bias_table.defined() ? toeplitz(bias_table, size, size) : Tensor(),
-                                .key_padding = call.key_mask},
+                                .key_mask = call.key_mask},
                                fields<MixedChunkState>(state));
 }
 

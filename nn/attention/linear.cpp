@@ -38,7 +38,7 @@ Tensor LinearAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v
   };
   const Tensor fq = map(q), fk = map(k);
   cotangent::LinearAttentionOptions o{
-      .causal = causal(), .eps = eps, .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+      .causal = causal(), .eps = eps, .form = form_of(call), .chunk = call.chunk, .key_mask = call.key_mask};
   if (positions) o.rotated_q = placed_query(fq, first(state)), o.rotated_k = placed_key(fk, first(state));
   return linear_attention(fq, fk, v, o, fields<LinearAttentionState>(state));
 }
@@ -50,7 +50,7 @@ EfficientAttention::EfficientAttention(int64_t width, int64_t count, const Effic
 
 Tensor EfficientAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                                   StreamState* state) {
-  cotangent::EfficientAttentionOptions o{.causal = causal(), .form = form_of(call), .key_padding = call.key_mask};
+  cotangent::EfficientAttentionOptions o{.causal = causal(), .form = form_of(call), .key_mask = call.key_mask};
   if (call.form == SequenceForm::chunked) o.chunk = call.chunk;
   const Tensor qs = placed_query(q, first(state)), ks = placed_key(k, first(state));
   return efficient_attention(qs, ks, v, o, fields<EfficientAttentionState>(state));
@@ -84,7 +84,7 @@ Tensor Performer::attend(const Tensor& q, const Tensor& k, const Tensor& v, cons
     calls.add_(1);
   }
   const FavorOptions o{
-      .kernel = kernel, .causal = causal(), .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+      .kernel = kernel, .causal = causal(), .form = form_of(call), .chunk = call.chunk, .key_mask = call.key_mask};
   return favor_attention(placed_query(q, first(state)), placed_key(k, first(state)), v, projection, o,
                          fields<LinearAttentionState>(state));
 }
@@ -99,7 +99,7 @@ Tensor NormAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, 
   const Tensor fq = placed_query(feature_map(q, features), first(state)),
                fk = placed_key(feature_map(k, features), first(state));
   const cotangent::LinearAttentionOptions o{
-      .causal = causal(), .normalize = false, .form = form_of(call), .chunk = call.chunk, .key_padding = call.key_mask};
+      .causal = causal(), .normalize = false, .form = form_of(call), .chunk = call.chunk, .key_mask = call.key_mask};
   return linear_attention(fq, fk, v, o, fields<LinearAttentionState>(state));
 }
 

@@ -5,7 +5,6 @@
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
-#include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/scan.hpp>

@@ -49,7 +49,7 @@ Tensor SparseAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v
   for (int64_t i = 0; i < kinds; ++i) {
     const auto own = [&](const Tensor& x) { return kinds == 1 ? x : slice(x, 1, i, heads, 2); };
     SparseOptions o = patterns[static_cast<size_t>(i)];
-    o.key_padding = call.key_mask;
+    o.key_mask = call.key_mask;
     outputs.push_back(sparse_attention(own(qs), own(ks), own(v), o, kept ? &kept->heads[i] : nullptr));
   }
   return kinds == 1 ? outputs[0] : flatten(stack(outputs, 2), 1, 2);
@@ -72,7 +72,7 @@ Tensor DiagAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, 
   if (weights == DiagWeights::softmax)
     return sparse_attention(
         query, key, v,
-        {.pattern = SparsePattern::blocks, .stride = block, .causal = causal(), .key_padding = call.key_mask}, kept);
+        {.pattern = SparsePattern::blocks, .stride = block, .causal = causal(), .key_mask = call.key_mask}, kept);
   // block by block from the start of the one that is not full; padding is 0, which adds nothing without a denominator
   const int64_t batch = v.size(0), length = v.size(2);
   Tensor keys = key, values = v;

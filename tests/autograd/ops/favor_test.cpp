@@ -129,5 +129,5 @@ TEST_CASE("FAVOR+: queries and keys far from 0 keep features other than 0") {
   const Tensor w = random_projection(8, 4, true, float32, g);
   CHECK(largest_difference(favor_attention(q, q, v, w), v) < 1e-5);
   const Tensor none = zeros({1, 6}, boolean);
-  CHECK(max(abs(favor_attention(q, q, v, w, {.key_padding = none}))).item() == 0);
+  CHECK(max(abs(favor_attention(q, q, v, w, {.key_mask = none}))).item() == 0);
 }

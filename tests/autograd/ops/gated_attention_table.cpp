@@ -50,11 +50,11 @@ Tensor weighted(const Tensor& q, const Tensor& v, F weigh) {
   return from_vector(out, {v.size(0), v.size(1), q.size(2), v.size(3)});
 }
 
-// x: q, k, v, a bias if floating, a key padding if bool
+// x: q, k, v, a bias if floating, a key_mask if bool
 template <ReluNorm Norm, bool Causal, int64_t Length>
 Results attend(Arguments x) {
   SquaredReluOptions o{.norm = Norm, .length = Length, .causal = Causal};
-  for (const Tensor& t : x.subspan(3)) (t.dtype() == boolean ? o.key_padding : o.bias) = t;
+  for (const Tensor& t : x.subspan(3)) (t.dtype() == boolean ? o.key_mask : o.bias) = t;
   return squared_relu_attention(x[0], x[1], x[2], o);
 }
 template <ReluNorm Norm, bool Causal, int64_t Length>
@@ -88,11 +88,11 @@ Results attend_naively(Arguments x) {
   });
 }
 
-// x: the four projections and v, a bias if floating, a key padding if bool
+// x: the four projections and v, a bias if floating, a key_mask if bool
 template <bool Causal, ChunkNorm Norm>
 Results mix(Arguments x) {
   MixedChunkOptions o{.causal = Causal, .chunk = 2, .norm = Norm};
-  for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? o.key_padding : o.bias) = t;
+  for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? o.key_mask : o.bias) = t;
   return mixed_chunk_attention(x[0], x[1], x[2], x[3], x[4], o);
 }
 template <bool Causal, ChunkNorm Norm>
@@ -160,7 +160,7 @@ COTANGENT_OP_TABLE(gated_attention) {
             {{q, k, v, kept}, attend<row, true, 0>, attend_naively<row, true, 0>}},
            {{{q, k, v}, attend<length, false, -1>, "a length of -1"},
             {{q, k, v, normal({2, 5})}, attend<length, false, 0>, "broadcast"},
-            {{q, k, v, booleans({2, 3})}, attend<length, false, 0>, "the key padding is (2, 3)"},
+            {{q, k, v, booleans({2, 3})}, attend<length, false, 0>, "the key_mask is (2, 3)"},
             {{q, k, v},
              [](Arguments x) -> Results {
                return squared_relu_attention(x[0], x[1], x[2], {.mask = zeros({3, 5}, int64)});

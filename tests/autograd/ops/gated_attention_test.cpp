@@ -68,7 +68,7 @@ TEST_CASE("squared relu attention does not look ahead, and padded keys change no
     });
     const Tensor kept = expand(arange(8) < 5, {2, 8});
     const Inputs few = x.narrow(0, 5);
-    CHECK(largest_difference(squared_relu_attention(x.q, x.k, x.v, {.norm = norm, .key_padding = kept}),
+    CHECK(largest_difference(squared_relu_attention(x.q, x.k, x.v, {.norm = norm, .key_mask = kept}),
                              squared_relu_attention(x.q, few.k, few.v, {.norm = norm})) < 1e-12);
   }
 }
@@ -118,7 +118,7 @@ TEST_CASE("mixed chunks: a last chunk that is not full is as padding makes it") 
   const Tensor kept = expand(arange(12) < 10, {2, 12});
   for (bool causal : {true, false})
     CHECK(largest_difference(mix(few, {.causal = causal, .chunk = 4}),
-                             mix(x, {.causal = causal, .chunk = 4, .key_padding = kept}).narrow(2, 0, 10)) < 1e-12);
+                             mix(x, {.causal = causal, .chunk = 4, .key_mask = kept}).narrow(2, 0, 10)) < 1e-12);
 }
 
 TEST_CASE("mixed chunks: a sequence in parts gives what the whole does") {

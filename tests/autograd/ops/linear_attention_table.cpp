@@ -63,7 +63,7 @@ Results sums_naively(Arguments x) {
   return y;
 }
 
-// the last of five tensors is a key padding
+// the last of five tensors is a key_mask
 template <bool Causal, LinearForm Form, bool Normalize>
 Results attend(Arguments x) {
   return linear_attention(x[0], x[1], x[2],
@@ -71,7 +71,7 @@ Results attend(Arguments x) {
                            .normalize = Normalize,
                            .form = Form,
                            .chunk = 2,
-                           .key_padding = x.size() == 4 ? x[3] : Tensor()});
+                           .key_mask = x.size() == 4 ? x[3] : Tensor()});
 }
 template <bool Causal, bool Normalize>
 Results attend_naively(Arguments x) {
@@ -114,8 +114,8 @@ Results attend_in_parts(Arguments x) {
 
 template <bool Causal, LinearForm Form>
 Results attend_efficiently(Arguments x) {
-  return efficient_attention(
-      x[0], x[1], x[2], {.causal = Causal, .form = Form, .chunk = 2, .key_padding = x.size() == 4 ? x[3] : Tensor()});
+  return efficient_attention(x[0], x[1], x[2],
+                             {.causal = Causal, .form = Form, .chunk = 2, .key_mask = x.size() == 4 ? x[3] : Tensor()});
 }
 template <bool Causal>
 Results efficient_naively(Arguments x) {
@@ -229,7 +229,7 @@ COTANGENT_OP_TABLE(linear_attention) {
              "one of rotated_q and rotated_k is missing"},
             {{shorter, q, v}, attend<true, chunked, true>, "one key for each query"},
             {{q, q, v, integers({2, 5}, 0, 2)}, attend<false, chunked, true>, "it must be bool"},
-            {{q, q, v, booleans({5, 2})}, attend<false, chunked, true>, "the key padding is (5, 2)"}},
+            {{q, q, v, booleans({5, 2})}, attend<false, chunked, true>, "the key_mask is (5, 2)"}},
            2,
            1e-6,
            true,

@@ -90,7 +90,7 @@ TEST_CASE("linear attention: padding counts as features of 0") {
   const Heads x = make_heads(9);
   const Tensor kept = arange(9) < 6;
   for (bool causal : {true, false}) {
-    const Tensor y = attend(x, {.causal = causal, .key_padding = expand(kept, {2, 9})});
+    const Tensor y = attend(x, {.causal = causal, .key_mask = expand(kept, {2, 9})});
     const Heads few{x.q, x.k.narrow(2, 0, 6), x.v.narrow(2, 0, 6)};
     const Tensor expected = causal ? attend(part(x, 0, 6), {.causal = true}) : attend(few, {});
     CHECK(largest_difference(y.narrow(2, 0, expected.size(2)), expected) < 1e-12);
@@ -183,7 +183,7 @@ TEST_CASE("efficient attention: large keys neither overflow nor hide the small o
   }
   const Tensor none = zeros({1, 4}, boolean);
   for (bool causal : {true, false}) {
-    const Tensor y = efficient_attention(q, k, v, {.causal = causal, .key_padding = none});
+    const Tensor y = efficient_attention(q, k, v, {.causal = causal, .key_mask = none});
     CHECK(y.to_vector<double>() == std::vector<double>(4, 0.0));
   }
 }

@@ -15,7 +15,7 @@
 namespace cotangent {
 namespace {
 
-// x: q, k, v, and perhaps a key padding
+// x: q, k, v, and perhaps a key_mask
 template <SparsePattern Pattern, bool Causal>
 SparseOptions small_options(Arguments x) {
   return {.pattern = Pattern,
@@ -23,7 +23,7 @@ SparseOptions small_options(Arguments x) {
           .stride = 3,
           .summary = 2,
           .causal = Causal,
-          .key_padding = x.size() > 3 ? x[3] : Tensor()};
+          .key_mask = x.size() > 3 ? x[3] : Tensor()};
 }
 template <SparsePattern Pattern, bool Causal>
 Results attend_sparsely(Arguments x) {
@@ -92,7 +92,7 @@ COTANGENT_OP_TABLE(sparse_attention) {
             {{q, q, v}, attend_wrongly<1, 0, 1, blocks>, "a stride of 0"},
             {{q, q, v}, attend_wrongly<1, 3, 4, fixed>, "a summary of 4 keys in blocks of 3"},
             {{q, q, v}, attend_wrongly<1, 3, 0, summary>, "a summary of 0 keys"},
-            {{q, q, v, booleans({7, 2})}, attend_sparsely<local, true>, "the key padding is (7, 2)"},
+            {{q, q, v, booleans({7, 2})}, attend_sparsely<local, true>, "the key_mask is (7, 2)"},
             {{q, q, v},
              [](Arguments x) -> Results {
                SparseState state;

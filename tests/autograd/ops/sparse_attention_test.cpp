@@ -99,7 +99,7 @@ TEST_CASE("sparse attention does not look ahead, and padded keys change nothing"
     const SparseOptions o{.pattern = pattern, .window = 2, .stride = 4, .summary = 1, .causal = true};
     check_causal(x.k, 2, [&](const Tensor& k) { return attend({x.q + k, k, x.v + sum(k, -1, true)}, o); });
     SparseOptions padded = o;
-    padded.causal = false, padded.key_padding = kept;
+    padded.causal = false, padded.key_mask = kept;
     const Tensor a = attend(x, padded);
     const Sequences other{x.q, where(reshape(kept, {2, 1, 13, 1}), x.k, 7.0),
                           where(reshape(kept, {2, 1, 13, 1}), x.v, 7.0)};
@@ -167,11 +167,11 @@ TEST_CASE("sparse attention in parts gives what the whole does, and a window's c
   // with padding in the cache
   SparseState state;
   const Tensor kept = expand(arange(13) != 5, {2, 13});
-  SparseOptions o{.window = 3, .causal = true, .key_padding = kept};
+  SparseOptions o{.window = 3, .causal = true, .key_mask = kept};
   const Tensor whole = attend(x, o);
   CHECK(largest_difference(in_parts({7, 1, 5}, 2,
                                     [&](int64_t a, int64_t n) {
-                                      o.key_padding = kept.narrow(1, a, n);
+                                      o.key_mask = kept.narrow(1, a, n);
                                       return attend(x.narrow(a, n), o, &state);
                                     }),
                            whole) < 1e-12);
