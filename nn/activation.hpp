@@ -12,6 +12,38 @@
 
 namespace cotangent::nn {
 
+// The names of the functions, and what they are of x.
+#define COTANGENT_ACTIVATIONS(X)          \
+  X(identity, x)                          \
+  X(relu, relu(x))                        \
+  X(relu6, relu6(x))                      \
+  X(relu_squared, relu_squared(x))        \
+  X(leaky_relu, leaky_relu(x))            \
+  X(elu, elu(x))                          \
+  X(celu, celu(x))                        \
+  X(selu, selu(x))                        \
+  X(gelu, gelu(x))                        \
+  X(gelu_tanh, gelu(x, Gelu::tanh))       \
+  X(gelu_sigmoid, gelu(x, Gelu::sigmoid)) \
+  X(silu, silu(x))                        \
+  X(mish, mish(x))                        \
+  X(softplus, softplus(x))                \
+  X(log_sigmoid, log_sigmoid(x))          \
+  X(sigmoid, sigmoid(x))                  \
+  X(tanh, tanh(x))                        \
+  X(softsign, softsign(x))                \
+  X(hardsigmoid, hardsigmoid(x))          \
+  X(hardswish, hardswish(x))              \
+  X(hardtanh, hardtanh(x))                \
+  X(softshrink, softshrink(x))            \
+  X(hardshrink, hardshrink(x))            \
+  X(tanhshrink, tanhshrink(x))            \
+  X(glu, glu(x))                          \
+  X(bilinear_glu, bilinear_glu(x))        \
+  X(reglu, reglu(x))                      \
+  X(geglu, geglu(x))                      \
+  X(swiglu, swiglu(x))
+
 /// An activation function without settings of its own. The gated ones, which come last, take a last dimension of twice
 /// the size: a layer that offers all of them asks is_gated() when it chooses the width of what comes before.
 ///
@@ -21,35 +53,9 @@ namespace cotangent::nn {
 ///
 /// Three matrices instead of two have as many parameters when `inner` is 2/3 as large: 8/3 of the width instead of 4.
 enum class Activation : uint8_t {
-  identity,
-  relu,
-  relu6,
-  relu_squared,
-  leaky_relu,
-  elu,
-  celu,
-  selu,
-  gelu,
-  gelu_tanh,
-  gelu_sigmoid,
-  silu,
-  mish,
-  softplus,
-  log_sigmoid,
-  sigmoid,
-  tanh,
-  softsign,
-  hardsigmoid,
-  hardswish,
-  hardtanh,
-  softshrink,
-  hardshrink,
-  tanhshrink,
-  glu,
-  bilinear_glu,
-  reglu,
-  geglu,
-  swiglu,
+#define COTANGENT_ENUMERATOR(name, of_x) name,
+  COTANGENT_ACTIVATIONS(COTANGENT_ENUMERATOR)
+#undef COTANGENT_ENUMERATOR
 };
 /// f(x) with the function's defaults; a gated one halves the last dimension.
 Tensor activate(Activation f, const Tensor& x);
@@ -61,6 +67,28 @@ Activation activation_named(std::string_view name);
 /// All of them, in order.
 std::span<const Activation> all_activations();
 
+namespace detail {
+/// A setting for printing: empty where it is the default.
+std::string setting_of(double value, double standard = __builtin_nan(""));
+}  // namespace detail
+
+/// A module of a function, or of one with a setting, which may have a default and is printed where it differs from it.
+#define COTANGENT_ACTIVATION(Name, function)                             \
+  struct Name : Module {                                                 \
+    COTANGENT_MODULE()                                                   \
+    Tensor forward(const Tensor& x) { return ::cotangent::function(x); } \
+  }
+#define COTANGENT_ACTIVATION_WITH(Name, function, Type, setting, ...)                     \
+  struct Name : Module {                                                                  \
+    explicit Name(Type setting##_ __VA_OPT__(= __VA_ARGS__)) : setting(setting##_) {}     \
+    Type setting;                                                                         \
+    COTANGENT_MODULE()                                                                    \
+    Tensor forward(const Tensor& x) { return ::cotangent::function(x, setting); }         \
+    std::string settings() const override {                                               \
+      return detail::setting_of(static_cast<double>(setting) __VA_OPT__(, ) __VA_ARGS__); \
+    }                                                                                     \
+  }
+
 struct Threshold : Module {
   Threshold(double threshold_, double value_) : threshold(threshold_), value(value_) {}
   double threshold, value;
@@ -70,28 +98,10 @@ struct Threshold : Module {
 };
 
 /// The step function, whose gradient is 0: a layer behind it does not learn by descent.
-struct Heaviside : Module {
-  explicit Heaviside(double value_ = 0) : value(value_) {}
-  double value;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return heaviside(x, value); }
-  std::string settings() const override;
-};
-
-struct ReLU : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return relu(x); }
-};
-
-struct ReLU6 : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return relu6(x); }
-};
-
-struct ReLUSquared : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return relu_squared(x); }
-};
+COTANGENT_ACTIVATION_WITH(Heaviside, heaviside, double, value, 0);
+COTANGENT_ACTIVATION(ReLU, relu);
+COTANGENT_ACTIVATION(ReLU6, relu6);
+COTANGENT_ACTIVATION(ReLUSquared, relu_squared);
 
 struct LeakyReLU : Module {
   explicit LeakyReLU(double slope_ = 0.01) : slope(slope_) {}
@@ -125,27 +135,11 @@ struct RReLU : Module {
   std::string settings() const override;
 };
 
-struct ELU : Module {
-  explicit ELU(double alpha_ = 1) : alpha(alpha_) {}
-  double alpha;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return elu(x, alpha); }
-  std::string settings() const override;
-};
-
-struct CELU : Module {
-  explicit CELU(double alpha_ = 1) : alpha(alpha_) {}
-  double alpha;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return celu(x, alpha); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(ELU, elu, double, alpha, 1);
+COTANGENT_ACTIVATION_WITH(CELU, celu, double, alpha, 1);
 
 /// For layers with normal weights of variance 1/fan_in (init::Nonlinearity::linear), and AlphaDropout.
-struct SELU : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return selu(x); }
-};
+COTANGENT_ACTIVATION(SELU, selu);
 
 struct GELU : Module {
   explicit GELU(Gelu form_ = Gelu::erf) : form(form_) {}
@@ -155,10 +149,7 @@ struct GELU : Module {
   std::string settings() const override;
 };
 
-struct SiLU : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return silu(x); }
-};
+COTANGENT_ACTIVATION(SiLU, silu);
 
 struct SwishOptions {
   double beta = 1;
@@ -177,10 +168,7 @@ struct Swish : Module {
   std::string settings() const override;
 };
 
-struct Mish : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return mish(x); }
-};
+COTANGENT_ACTIVATION(Mish, mish);
 
 struct Softplus : Module {
   explicit Softplus(double beta_ = 1, double threshold_ = 20) : beta(beta_), threshold(threshold_) {}
@@ -190,35 +178,12 @@ struct Softplus : Module {
   std::string settings() const override;
 };
 
-struct LogSigmoid : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return log_sigmoid(x); }
-};
-
-struct Sigmoid : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return sigmoid(x); }
-};
-
-struct Tanh : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return tanh(x); }
-};
-
-struct Softsign : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return softsign(x); }
-};
-
-struct Hardsigmoid : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return hardsigmoid(x); }
-};
-
-struct Hardswish : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return hardswish(x); }
-};
+COTANGENT_ACTIVATION(LogSigmoid, log_sigmoid);
+COTANGENT_ACTIVATION(Sigmoid, sigmoid);
+COTANGENT_ACTIVATION(Tanh, tanh);
+COTANGENT_ACTIVATION(Softsign, softsign);
+COTANGENT_ACTIVATION(Hardsigmoid, hardsigmoid);
+COTANGENT_ACTIVATION(Hardswish, hardswish);
 
 struct Hardtanh : Module {
   explicit Hardtanh(double low_ = -1, double high_ = 1) : low(low_), high(high_) {}
@@ -228,35 +193,12 @@ struct Hardtanh : Module {
   std::string settings() const override;
 };
 
-struct Softshrink : Module {
-  explicit Softshrink(double lambda_ = 0.5) : lambda(lambda_) {}
-  double lambda;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return softshrink(x, lambda); }
-  std::string settings() const override;
-};
-
-struct Hardshrink : Module {
-  explicit Hardshrink(double lambda_ = 0.5) : lambda(lambda_) {}
-  double lambda;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return hardshrink(x, lambda); }
-  std::string settings() const override;
-};
-
-struct Tanhshrink : Module {
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return tanhshrink(x); }
-};
+COTANGENT_ACTIVATION_WITH(Softshrink, softshrink, double, lambda, 0.5);
+COTANGENT_ACTIVATION_WITH(Hardshrink, hardshrink, double, lambda, 0.5);
+COTANGENT_ACTIVATION(Tanhshrink, tanhshrink);
 
 /// Along dimension `dim`; there is no default, as it is too easily the wrong one.
-struct Softmax : Module {
-  explicit Softmax(int64_t dim_) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return softmax(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(Softmax, softmax, int64_t, dim);
 
 /// Softmax over the channels of images, at each place by itself.   (N, C, H, W) or (C, H, W); else a ShapeError
 struct Softmax2d : Module {
@@ -264,48 +206,17 @@ struct Softmax2d : Module {
   Tensor forward(const Tensor& x);
 };
 
-struct Softmin : Module {
-  explicit Softmin(int64_t dim_) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return softmin(x, dim); }
-  std::string settings() const override;
-};
-
-struct LogSoftmax : Module {
-  explicit LogSoftmax(int64_t dim_) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return log_softmax(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(Softmin, softmin, int64_t, dim);
+COTANGENT_ACTIVATION_WITH(LogSoftmax, log_softmax, int64_t, dim);
 
 /// a sigmoid(b) of the halves a and b of dimension `dim`, which must be even.
-struct GLU : Module {
-  explicit GLU(int64_t dim_ = -1) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return glu(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(GLU, glu, int64_t, dim, -1);
 
 /// a b
-struct BilinearGLU : Module {
-  explicit BilinearGLU(int64_t dim_ = -1) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return bilinear_glu(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(BilinearGLU, bilinear_glu, int64_t, dim, -1);
 
 /// a relu(b)
-struct ReGLU : Module {
-  explicit ReGLU(int64_t dim_ = -1) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return reglu(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(ReGLU, reglu, int64_t, dim, -1);
 
 /// a gelu(b)
 struct GEGLU : Module {
@@ -318,12 +229,6 @@ struct GEGLU : Module {
 };
 
 /// a silu(b)
-struct SwiGLU : Module {
-  explicit SwiGLU(int64_t dim_ = -1) : dim(dim_) {}
-  int64_t dim;
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return swiglu(x, dim); }
-  std::string settings() const override;
-};
+COTANGENT_ACTIVATION_WITH(SwiGLU, swiglu, int64_t, dim, -1);
 
 }  // namespace cotangent::nn
