@@ -21,27 +21,35 @@ constexpr int64_t kStreamed = 16 << 20;
 
 bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
+Dtype result_dtype(Unary f, Dtype d) { return kernels::is_predicate(f) ? boolean : d; }
+Dtype result_dtype(Binary f, Dtype d) { return kernels::is_comparison(f) ? boolean : d; }
 
-bool streams(const Tensor& x, const Tensor& y, int64_t least = kStreamed) {
-  return y.numel() * item_size(y.dtype()) >= least && x.raw_data() != y.raw_data();
+kernels::ConvertLoop converter(Dtype from, Dtype to) {
+  return from == to ? nullptr : kernels().convert[int(from)][int(to)];
 }
 
-/// An operand of a loop: gives contiguous blocks of it in another dtype, without a copy where it can.
-struct Source {
-  Source(const Tensor& x, int64_t inner_stride, Dtype wanted, bool spread_ = false)
-      : data(static_cast<const char*>(x.raw_data())),
-        stride(inner_stride),
-        bytes(item_size(x.dtype())),
-        spread(spread_),
-        convert(x.dtype() == wanted ? nullptr : kernels().convert[int(x.dtype())][int(wanted)]) {}
+struct Scratch {
+  alignas(64) char bytes[kBlock * 16];
+};
 
-  bool direct() const { return !convert && stride == 1; }
-  /// n elements from `at` + first strides. With stride 0 that is one element, unless it is to be spread over the block.
-  const void* load(int64_t at, int64_t first, int64_t n, void* scratch) const {
-    const char* p = data + (at + first * stride) * bytes;
-    if (stride == 0 && !spread) n = 1;
+/// An operand of a loop, in the dtype that the loop wants: a tensor, or a number.
+struct Source {
+  Source(const Tensor& x, Dtype wanted)
+      : tensor(&x), data(x.get()->data), bytes(item_size(x.dtype())), convert(converter(x.dtype(), wanted)) {}
+  Source(const Scalar& s, Dtype wanted) : tensor(nullptr), data(number), bytes(item_size(wanted)), convert(nullptr) {
+    dispatch(wanted, [&]<class T> { new (number) T(s.to<T>()); });
+  }
+  Source(const Source&) = delete;
+
+  bool is_one() const { return !tensor || tensor->numel() == 1; }
+  bool lies_as(const detail::TensorImpl& y) const {
+    return tensor ? tensor->get()->contiguous && tensor->shape() == y.shape : y.numel == 1;
+  }
+  /// n elements from the one at `at`, so many apart, as a block.
+  const char* load(int64_t at, int64_t stride, int64_t n, char* scratch) const {
+    const char* p = data + at * bytes;
     if (n > 1 && stride != 1) {
-      char* space = static_cast<char*>(scratch) + (convert ? kBlock * 8 : 0);
+      char* space = scratch + (convert ? kBlock * 8 : 0);
       kernels().copy.of(bytes).gather(p, space, n, stride);
       p = space;
     }
@@ -50,34 +58,33 @@ struct Source {
     return scratch;
   }
 
+  const Tensor* tensor;  // nullptr for a number
   const char* data;
-  int64_t stride, bytes;
-  bool spread;
+  int64_t bytes;
   kernels::ConvertLoop convert;
+  alignas(8) char number[8];
 };
 
 /// The result of a loop: blocks are written in place, or to scratch and then converted, scattered or streamed.
 struct Sink {
-  Sink(const Tensor& y, int64_t inner_stride, Dtype computed, bool streams)
-      : data(static_cast<char*>(y.raw_data())),
+  Sink(const detail::TensorImpl& y, int64_t inner_stride, Dtype computed, bool streams)
+      : data(y.data),
         stride(inner_stride),
-        bytes(item_size(y.dtype())),
-        convert(y.dtype() == computed ? nullptr : kernels().convert[int(computed)][int(y.dtype())]),
+        bytes(item_size(y.dtype)),
+        convert(converter(computed, y.dtype)),
         streamed(streams && !convert && stride == 1) {}
 
   bool direct() const { return !convert && stride == 1 && !streamed; }
-  void* place(int64_t at, int64_t first, void* scratch) const {
-    return direct() ? data + (at + first) * bytes : scratch;
-  }
-  void store(int64_t at, int64_t first, int64_t n, const void* block, void* scratch) const {
+  char* place(int64_t at, char* scratch) const { return direct() ? data + at * bytes : scratch; }
+  void store(int64_t at, int64_t n, const char* block, char* scratch) const {
     if (direct()) return;
-    char* p = data + (at + first * stride) * bytes;
+    char* p = data + at * bytes;
     if (streamed) {
       kernels().copy.stream(block, p, n * bytes);
     } else if (convert && stride == 1) {
       convert(block, p, n);
     } else {
-      if (convert) convert(block, scratch = static_cast<char*>(scratch) + kBlock * 8, n), block = scratch;
+      if (convert) convert(block, scratch += kBlock * 8, n), block = scratch;
       kernels().copy.of(bytes).scatter(block, p, n, stride);
     }
   }
@@ -90,10 +97,6 @@ struct Sink {
   int64_t stride, bytes;
   kernels::ConvertLoop convert;
   bool streamed;
-};
-
-struct Scratch {
-  alignas(64) char bytes[kBlock * 16];
 };
 
 [[noreturn]] void unsupported(const char* op, Dtype dtype) {
@@ -116,23 +119,87 @@ Strides broadcast_strides(const char* op, const Tensor& x, const Shape& shape) {
   return strides;
 }
 
-Layout layout_of(const Source& a, const Source& b) {
-  return b.stride == 0 ? Layout::array_scalar : a.stride == 0 ? Layout::scalar_array : Layout::both;
+/// y = loop(in), for a loop(blocks, y, n, repeats) over n elements of each operand that lie one after another, but for
+/// those operands of which one element is repeated: these have a bit in `repeats`. Those with a bit in `arrays` are
+/// laid out for the loop instead, and so is one of them if all are repeated. y may be an operand itself.
+///
+/// Where all lie alike and have the loop's dtypes, it is called once for each thread. Else the elements are walked over
+/// in runs, at once where the loop can read and write them in place, or by blocks that are gathered, converted,
+/// scattered or streamed.
+template <int N, class Loop>
+[[gnu::noinline]] void execute(const char* op, const Tensor& result, Dtype computed, const Source (&in)[N],
+                               unsigned arrays, Loop loop) {
+  const detail::TensorImpl& y = *result.get();
+  constexpr unsigned all = (1u << N) - 1;
+  bool streamed = y.numel * item_size(y.dtype) >= kStreamed, alike = y.contiguous && y.dtype == computed;
+  unsigned repeats = 0;
+  for (int k = 0; k < N; ++k) {
+    const bool repeated = in[k].is_one() && y.numel != 1 && !(arrays >> k & 1);
+    repeats |= unsigned(repeated) << k;
+    alike = alike && !in[k].convert && (repeated || in[k].lies_as(y));
+    streamed = streamed && in[k].data != y.data;
+  }
+  if (alike && !streamed && repeats != all) {
+    parallel_for(0, y.numel, kElementGrain, [&](int64_t first, int64_t last) {
+      const char* blocks[N];
+      for (int k = 0; k < N; ++k) blocks[k] = in[k].data + (repeats >> k & 1 ? 0 : first * in[k].bytes);
+      loop(blocks, y.data + first * item_size(computed), last - first, repeats);
+    });
+    return;
+  }
+
+  Strides strides[N];
+  std::array<const Strides*, N + 1> walked{&y.strides};
+  for (int k = 0; k < N; ++k) {
+    strides[k] = in[k].tensor ? broadcast_strides(op, *in[k].tensor, y.shape) : Dims::filled(y.shape.rank(), 0);
+    walked[k + 1] = &strides[k];
+  }
+  const StridedWalk<N + 1> walk(y.shape, walked);
+  repeats = 0;
+  for (int k = 0; k < N; ++k) repeats |= unsigned(walk.inner_stride(k + 1) == 0) << k;
+  if (repeats == all) {
+    arrays |= 1;
+    streamed = streamed && y.numel * item_size(y.dtype) >= 2 * kStreamed;  // what only repeats has the cache to itself
+  }
+  const unsigned fixed = repeats;
+  repeats &= ~arrays;
+  const Sink sink(y, walk.inner_stride(0), computed, streamed);
+  bool direct = sink.direct();
+  for (int k = 0; k < N; ++k)
+    direct = direct && (repeats >> k & 1 || (!in[k].convert && walk.inner_stride(k + 1) == 1));
+  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+    Scratch scratch[N + 1];
+    const char* blocks[N];
+    const int64_t step = direct ? n : std::min(n, kBlock);
+    for (int64_t i = 0; i < n; i += step) {
+      const int64_t m = std::min(step, n - i), to = at[0] + i * walk.inner_stride(0);
+      for (int k = 0; k < N; ++k) {
+        if (i > 0 && fixed >> k & 1) continue;
+        const int64_t stride = walk.inner_stride(k + 1);
+        blocks[k] = in[k].load(at[k + 1] + i * stride, stride, repeats >> k & 1 ? 1 : m, scratch[k].bytes);
+      }
+      char* block = sink.place(to, scratch[N].bytes);
+      loop(blocks, block, m, repeats);
+      sink.store(to, m, block, scratch[N].bytes);
+    }
+  });
+  sink.finish();
 }
 
-// The operands are dense, alike and need no conversion: one call a thread.
-bool simple(const Tensor& x, const Tensor& y) { return x.get()->contiguous && x.shape() == y.shape(); }
-
-// The common case of everything below: small dense operands of one shape, of a dtype that kernels compute in.
+// The common case of everything below: small dense operands of a dtype that kernels compute in, and of one shape.
 bool is_plain(const detail::TensorImpl* x) { return x->contiguous && x->numel <= kElementGrain && x->dtype <= float64; }
+bool is_alike(const detail::TensorImpl* x, const detail::TensorImpl* y) {
+  return y->contiguous && x->dtype == y->dtype && x->shape == y->shape;
+}
 
-void check_integer_operands(const char* op, Binary f, const Tensor& b) {
+void check_divisors(const char* op, Binary f, const Source& b, Dtype dtype) {
   if (f != Binary::remainder && f != Binary::floor_divide && f != Binary::pow) return;
-  const Tensor dense = contiguous(b);
-  dispatch(b.dtype(), [&]<class T> {
+  const Tensor dense = b.tensor ? contiguous(*b.tensor) : Tensor();
+  const void* data = b.tensor ? dense.raw_data() : b.data;
+  dispatch(dtype, [&]<class T> {
     if constexpr (std::is_integral_v<T>) {
-      const T* p = dense.data<T>();
-      for (int64_t i = 0; i < dense.numel(); ++i) {
+      const T* p = static_cast<const T*>(data);
+      for (int64_t i = 0; i < (b.tensor ? dense.numel() : 1); ++i) {
         if (f == Binary::pow && p[i] < T(0))
           fail<ValueError>("[{}] an integer is raised to the negative power {}; convert the base with to(float32)", op,
                            p[i]);
@@ -142,99 +209,65 @@ void check_integer_operands(const char* op, Binary f, const Tensor& b) {
   });
 }
 
+// Any operands.
+void general_unary(const char* op, Unary f, const Tensor& x, const Tensor& y, double p, double q) {
+  const Dtype dtype = compute_dtype(x.dtype());
+  const kernels::UnaryLoop loop = kernels().unary.value[int(f)][int(dtype)];
+  if (!loop) unsupported(op, x.dtype());
+  const Source in[] = {{x, dtype}};
+  execute(op, y, result_dtype(f, dtype), in, 1,
+          [=](const char* const* from, char* to, int64_t n, unsigned) { loop(from[0], to, n, p, q); });
+}
+
+void general_gradient(kernels::GradientLoop loop, const Tensor& dy, const Tensor& kept, const Tensor& dx, double p,
+                      double q) {
+  const Dtype dtype = compute_dtype(dy.dtype());
+  const Source in[] = {{dy, dtype}, {kept, dtype}};
+  execute("gradient", dx, dtype, in, 3,
+          [=](const char* const* from, char* to, int64_t n, unsigned) { loop(from[0], from[1], to, n, p, q); });
+}
+
+void general_binary(const char* op, Binary f, const Source (&in)[2], Dtype given, const Tensor& y, double p, double q) {
+  const Dtype dtype = compute_dtype(given);
+  const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
+  if (!loop) unsupported(op, given);
+  if (!is_floating(dtype)) check_divisors(op, f, in[1], dtype);
+  execute(op, y, result_dtype(f, dtype), in, 0, [=](const char* const* from, char* to, int64_t n, unsigned repeats) {
+    loop(from[0], from[1], to, n, Layout(repeats), p, q);
+  });
+}
+
+void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y, bool scalar_first) {
+  const Dtype dtype = compute_dtype(x.dtype());
+  if (scalar_first)
+    general_binary(op, f, {{s, dtype}, {x, dtype}}, x.dtype(), y, 0, 0);
+  else
+    general_binary(op, f, {{x, dtype}, {s, dtype}}, x.dtype(), y, 0, 0);
+}
+
 }  // namespace
 
 void unary_into(const char* op, Unary f, const Tensor& x, const Tensor& y, double p, double q) {
-  const Dtype dtype = compute_dtype(x.dtype());
-  const Dtype result = kernels::is_predicate(f) ? boolean : dtype;
-  const kernels::UnaryLoop loop = kernels().unary[int(f)][int(dtype)];
-  if (!loop) unsupported(op, x.dtype());
-  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && !streams(x, y)) {
-    const char* in = x.get()->data;
-    char* out = y.get()->data;
-    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      loop(in + first * item_size(dtype), out + first * item_size(result), last - first, p, q);
-    });
-    return;
-  }
-  const Strides x_strides = broadcast_strides(op, x, y.shape());
-  const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
-  const Source source(x, walk.inner_stride(1), dtype, true);
-  const Sink sink(y, walk.inner_stride(0), result, streams(x, y));
-  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
-    Scratch in, out;
-    const int64_t step = source.direct() && sink.direct() ? n : kBlock;
-    for (int64_t i = 0; i < n; i += step) {
-      const int64_t m = std::min(step, n - i);
-      const void* block = source.load(at[1], i, m, in.bytes);
-      loop(block, sink.place(at[0], i, out.bytes), m, p, q);
-      sink.store(at[0], i, m, out.bytes, out.bytes);
-    }
-  });
-  sink.finish();
-}
-
-// Any operands. Out of line, since its frame is large.
-[[gnu::noinline]] static void general_binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b,
-                                                  const Tensor& y, double p, double q) {
-  if (a.dtype() != b.dtype())
-    fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, a.dtype(),
-                     b.dtype());
-  const Dtype dtype = compute_dtype(a.dtype());
-  const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
-  const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
-  if (!loop) unsupported(op, a.dtype());
-  if (!is_floating(dtype)) check_integer_operands(op, f, b);
-  const bool streamed = streams(a, y) && streams(b, y);
-  if (a.dtype() == dtype && y.dtype() == result && y.get()->contiguous && !streamed) {
-    const bool one_a = a.numel() == 1, one_b = b.numel() == 1;
-    if ((one_b || simple(b, y)) && (one_a || simple(a, y)) && !(one_a && one_b && y.numel() != 1)) {
-      const char *pa = a.get()->data, *pb = b.get()->data;
-      char* py = y.get()->data;
-      const int64_t size = item_size(dtype), n = y.numel();
-      const Layout layout = one_b && n != 1   ? Layout::array_scalar
-                            : one_a && n != 1 ? Layout::scalar_array
-                                              : Layout::both;
-      if (n <= kElementGrain) {
-        loop(pa, pb, py, n, layout, p, q);
-        return;
-      }
-      parallel_for(0, n, kElementGrain, [&](int64_t first, int64_t last) {
-        loop(one_a ? pa : pa + first * size, one_b ? pb : pb + first * size, py + first * item_size(result),
-             last - first, layout, p, q);
-      });
-      return;
-    }
-  }
-  const Strides a_strides = broadcast_strides(op, a, y.shape()), b_strides = broadcast_strides(op, b, y.shape());
-  const StridedWalk<3> walk(y.shape(), {&y.strides(), &a_strides, &b_strides});
-  const Source source_a(a, walk.inner_stride(1), dtype), source_b(b, walk.inner_stride(2), dtype);
-  const Sink sink(y, walk.inner_stride(0), result, streamed);
-  const bool direct =
-      (source_a.direct() || source_a.stride == 0) && (source_b.direct() || source_b.stride == 0) && sink.direct();
-  const bool both_repeat = source_a.stride == 0 && source_b.stride == 0;
-  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
-    Scratch in_a, in_b, out;
-    const int64_t step = both_repeat ? 1 : direct ? n : kBlock;
-    for (int64_t i = 0; i < n; i += step) {
-      const int64_t m = std::min(step, n - i);
-      const void* block_a = source_a.load(at[1], i, m, in_a.bytes);
-      const void* block_b = source_b.load(at[2], i, m, in_b.bytes);
-      loop(block_a, block_b, sink.place(at[0], i, out.bytes), m,
-           both_repeat ? Layout::both : layout_of(source_a, source_b), p, q);
-      sink.store(at[0], i, m, out.bytes, out.bytes);
-    }
-  });
-  sink.finish();
+  if (is_plain(x.get()) && is_alike(x.get(), y.get()) && !kernels::is_predicate(f))
+    if (const auto loop = kernels().unary.value[int(f)][int(x.dtype())])
+      return loop(x.raw_data(), y.raw_data(), x.numel(), p, q);
+  general_unary(op, f, x, y, p, q);
 }
 
 void binary_into(const char* op, Binary f, const Tensor& a, const Tensor& b, const Tensor& y, double p, double q) {
   const detail::TensorImpl *ia = a.get(), *ib = b.get(), *iy = y.get();
-  if (is_plain(ia) && ib->contiguous && iy->contiguous && ia->dtype == ib->dtype && ia->shape == ib->shape &&
-      ia->shape == iy->shape && iy->dtype == (kernels::is_comparison(f) ? boolean : ia->dtype))
-    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, iy->data, ia->numel, Layout::both, p, q);
-  else
-    general_binary_into(op, f, a, b, y, p, q);
+  if (is_plain(ia) && is_alike(ia, ib) && iy->contiguous && ia->shape == iy->shape &&
+      iy->dtype == result_dtype(f, ia->dtype))
+    return kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, iy->data, ia->numel, Layout::both, p, q);
+  if (ia->dtype != ib->dtype)
+    fail<DTypeError>("[{}] operands must have one dtype, got {} and {}; convert one with to()", op, ia->dtype,
+                     ib->dtype);
+  const Dtype dtype = compute_dtype(ia->dtype);
+  general_binary(op, f, {{a, dtype}, {b, dtype}}, ia->dtype, y, p, q);
+}
+
+void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y) {
+  scalar_into(op, f, x, s, y, false);
 }
 
 Tensor empty_like(const Tensor& x, Dtype dtype) {
@@ -251,89 +284,48 @@ Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype) {
 
 Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
   if (is_plain(x.get())) {
-    Tensor y = detail::make_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
-    if (const auto loop = kernels().unary[int(f)][int(x.dtype())]) {
+    Tensor y = detail::make_like(x, result_dtype(f, x.dtype()));
+    if (const auto loop = kernels().unary.value[int(f)][int(x.dtype())]) {
       loop(x.impl()->data, y.impl()->data, x.numel(), p, q);
       return y;
     }
   }
-  Tensor y = empty_like(x, kernels::is_predicate(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
   unary_into(op, f, x, y, p, q);
   return y;
 }
 
-[[gnu::noinline]] static Tensor general_binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p,
-                                               double q) {
-  const Dtype dtype = kernels::is_comparison(f) ? boolean : a.dtype();
-  Tensor y;
+[[gnu::noinline]] static Tensor empty_for(const char* op, const Tensor& a, const Tensor& b, Dtype dtype) {
   if (a.shape() == b.shape())
-    y = a.strides() == b.strides() ? empty_like(a, dtype)
-                                   : empty_in_format(a.shape(), dtype, std::max(memory_format(a), memory_format(b)));
-  else if (b.numel() == 1 && b.rank() <= a.rank())
-    y = empty_like(a, dtype);
-  else
-    y = make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
-  binary_into(op, f, a, b, y, p, q);
-  return y;
+    return a.strides() == b.strides() ? empty_like(a, dtype)
+                                      : empty_in_format(a.shape(), dtype, std::max(memory_format(a), memory_format(b)));
+  if (b.numel() == 1 && b.rank() <= a.rank()) return empty_like(a, dtype);
+  return make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
 }
 
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
   const detail::TensorImpl *ia = a.get(), *ib = b.get();
-  if (!is_plain(ia) || !ib->contiguous || ia->dtype != ib->dtype || ia->shape != ib->shape)
-    return general_binary(op, f, a, b, p, q);
-  Tensor y = detail::make_like(a, kernels::is_comparison(f) ? boolean : ia->dtype);
-  kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
+  const Dtype dtype = result_dtype(f, ia->dtype);
+  if (is_plain(ia) && is_alike(ia, ib)) {
+    Tensor y = detail::make_like(a, dtype);
+    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
+    return y;
+  }
+  Tensor y = empty_for(op, a, b, dtype);
+  binary_into(op, f, a, b, y, p, q);
   return y;
 }
 
-namespace {
-// The scalar as a tensor of one element on the stack costs an allocation; this runs the loop with a pointer to it
-// instead.
-void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y, bool scalar_first) {
-  const Dtype dtype = compute_dtype(x.dtype());
-  const Dtype result = kernels::is_comparison(f) ? boolean : dtype;
-  const kernels::BinaryLoop loop = kernels().binary[int(f)][int(dtype)];
-  if (!loop) unsupported(op, x.dtype());
-  if (simple(x, y) && y.get()->contiguous && x.dtype() == dtype && y.dtype() == result && is_floating(dtype) &&
-      !streams(x, y)) {
-    const float s4 = s.to<float>();
-    const double s8 = s.to<double>();
-    const void* ps = dtype == float32 ? static_cast<const void*>(&s4) : &s8;
-    const char* px = x.get()->data;
-    char* py = y.get()->data;
-    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      const char* part = px + first * item_size(dtype);
-      char* to = py + first * item_size(result);
-      if (scalar_first)
-        loop(ps, part, to, last - first, Layout::scalar_array, 0, 0);
-      else
-        loop(part, ps, to, last - first, Layout::array_scalar, 0, 0);
-    });
-    return;
-  }
-  const Tensor one = make_tensor({}, x.dtype());
-  fill_into(one, s);
-  if (scalar_first)
-    binary_into(op, f, one, x, y);
-  else
-    binary_into(op, f, x, one, y);
-}
-}  // namespace
-
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s) {
-  Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
   scalar_into(op, f, x, s, y, false);
   return y;
 }
 
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x) {
-  Tensor y = empty_like(x, kernels::is_comparison(f) ? boolean : x.dtype());
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
   scalar_into(op, f, x, s, y, true);
   return y;
-}
-
-void binary_into(const char* op, Binary f, const Tensor& x, const Scalar& s, const Tensor& y) {
-  scalar_into(op, f, x, s, y, false);
 }
 
 namespace {
@@ -371,28 +363,31 @@ Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s) {
   return written_over(std::move(x));
 }
 
+Tensor unary_gradient(Unary f, Tensor dy, const Tensor& kept, double p, double q) {
+  const auto loop = kernels().unary.gradient[int(f)][int(compute_dtype(dy.dtype()))];
+  const bool over = is_disposable(dy), plain = is_plain(dy.get()) && is_alike(dy.get(), kept.get());
+  Tensor dx = over ? Tensor() : plain ? detail::make_like(dy, dy.dtype()) : empty_for("gradient", dy, kept, dy.dtype());
+  const Tensor& to = over ? dy : dx;
+  if (plain)
+    loop(dy.raw_data(), kept.raw_data(), to.raw_data(), dy.numel(), p, q);
+  else
+    general_gradient(loop, dy, kept, to, p, q);
+  return over ? written_over(std::move(dy)) : dx;
+}
+
+bool keeps_integers(Unary f) { return kernels().unary.value[int(f)][int(int64)]; }
+
 Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (condition.dtype() != boolean)
     fail<DTypeError>("[{}] the condition must be bool, got {}; compare it first, as in x != 0", op, condition.dtype());
   if (a.dtype() != b.dtype())
     fail<DTypeError>("[{}] both choices must have one dtype, got {} and {}", op, a.dtype(), b.dtype());
-  const Shape shape = broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape()));
-  Tensor y = make_tensor(shape, a.dtype());
-  const Strides sc = broadcast_strides(op, condition, shape), sa = broadcast_strides(op, a, shape),
-                sb = broadcast_strides(op, b, shape);
-  const StridedWalk<4> walk(shape, {&y.strides(), &sc, &sa, &sb});
-  const Source from_c(condition, walk.inner_stride(1), boolean, true), from_a(a, walk.inner_stride(2), a.dtype()),
-      from_b(b, walk.inner_stride(3), b.dtype());
-  const int64_t bytes = item_size(a.dtype());
-  const auto loop = kernels().copy.of(bytes).where;
-  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
-    Scratch in_c, in_a, in_b;
-    for (int64_t i = 0; i < n; i += kBlock) {
-      const int64_t m = std::min(kBlock, n - i);
-      const void* c = from_c.load(at[1], i, m, in_c.bytes);
-      loop(static_cast<const bool*>(c), from_a.load(at[2], i, m, in_a.bytes), from_b.load(at[3], i, m, in_b.bytes),
-           y.get()->data + (at[0] + i) * bytes, m, from_a.stride != 0, from_b.stride != 0);
-    }
+  const Dtype dtype = a.dtype();
+  Tensor y = make_tensor(broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape())), dtype);
+  const auto loop = kernels().copy.of(item_size(dtype)).where;
+  const Source in[] = {{condition, boolean}, {a, dtype}, {b, dtype}};
+  execute(op, y, dtype, in, 1, [=](const char* const* from, char* to, int64_t n, unsigned repeats) {
+    loop(reinterpret_cast<const bool*>(from[0]), from[1], from[2], to, n, !(repeats & 2), !(repeats & 4));
   });
   return y;
 }
@@ -449,52 +444,38 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
 }  // namespace
 
 void copy_into(const char* op, const Tensor& x, const Tensor& y) {
-  const int64_t bytes = item_size(y.dtype());
+  const Dtype dtype = y.dtype();
+  const int64_t bytes = item_size(dtype);
+  const Source in[] = {{x, x.dtype()}};
+  if (const auto convert = converter(x.dtype(), dtype))
+    return execute(op, y, dtype, in, 1,
+                   [=](const char* const* from, char* to, int64_t n, unsigned) { convert(from[0], to, n); });
   const auto gather = kernels().copy.of(bytes).gather;
-  const bool moves = x.dtype() == y.dtype();
-  if (simple(x, y) && y.get()->contiguous && moves) {
-    const bool streamed = streams(x, y);
+  const bool is_large = y.numel() * bytes >= kStreamed && in[0].data != y.raw_data();
+  if (y.get()->contiguous && in[0].lies_as(*y.get())) {
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      const char* from = x.get()->data + first * bytes;
+      const char* from = in[0].data + first * bytes;
       char* to = y.get()->data + first * bytes;
-      if (!streamed) return gather(from, to, last - first, 1);
+      if (!is_large) return gather(from, to, last - first, 1);
       kernels().copy.stream(from, to, (last - first) * bytes);
       kernels().copy.end_stream();
     });
     return;
   }
-  const Strides x_strides = broadcast_strides(op, x, y.shape());
-  const StridedWalk<2> walk(y.shape(), {&y.strides(), &x_strides});
-  if (moves && copy_transposed(walk, x, y)) return;
-  const Source source(x, walk.inner_stride(1), y.dtype(), true);
-  // what only repeats elements has the cache to itself
-  const bool streamed = streams(x, y, source.stride == 0 ? 2 * kStreamed : kStreamed);
-  const Sink sink(y, walk.inner_stride(0), y.dtype(), streamed);
-  walk.run(kElementGrain, [&](const auto& at, int64_t n) {
-    if (moves && sink.direct()) return gather(source.data + at[1] * bytes, sink.data + at[0] * bytes, n, source.stride);
-    Scratch in;
-    for (int64_t i = 0; i < n; i += kBlock) {
-      const int64_t m = std::min(kBlock, n - i);
-      const void* block = source.load(at[1], i, m, in.bytes);
-      if (sink.direct())
-        gather(block, sink.place(at[0], i, in.bytes), m, 1);
-      else
-        sink.store(at[0], i, m, block, in.bytes);
-    }
-  });
-  sink.finish();
+  const Strides strides = broadcast_strides(op, x, y.shape());
+  const StridedWalk<2> walk(y.shape(), {&y.strides(), &strides});
+  if (copy_transposed(walk, x, y)) return;
+  if (walk.inner_stride(0) == 1 && !is_large)
+    return walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+      gather(in[0].data + at[1] * bytes, y.get()->data + at[0] * bytes, n, walk.inner_stride(1));
+    });
+  execute(op, y, dtype, in, 1,
+          [=](const char* const* from, char* to, int64_t n, unsigned) { gather(from[0], to, n, 1); });
 }
 
 Tensor cast(const Tensor& x, Dtype dtype) {
   Tensor y = empty_like(x, dtype);
-  if (x.get()->contiguous && x.dtype() != dtype) {
-    const auto loop = kernels().convert[int(x.dtype())][int(dtype)];
-    parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
-      loop(x.get()->data + first * item_size(x.dtype()), y.get()->data + first * item_size(dtype), last - first);
-    });
-  } else {
-    copy_into("to", x, y);
-  }
+  copy_into("to", x, y);
   return y;
 }
 

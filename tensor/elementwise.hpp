@@ -14,7 +14,7 @@ using kernels::Unary;
 Tensor unary(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
 /// y = f(a, b) for operands of one dtype; bool for comparisons. Broadcasts.
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p = 0, double q = 0);
-/// y = f(x, s) or f(s, x). The scalar is cast to x's dtype.
+/// y = f(x, s) or f(s, x). The scalar takes part in the dtype that is computed in: of low precision it has float32's.
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 /// The same, written over x or a where the result looks like it, and nobody else could see that. The operand is empty
@@ -22,6 +22,10 @@ Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 Tensor unary(const char* op, Unary f, Tensor&& x, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& a, const Tensor& b, double p = 0, double q = 0);
 Tensor binary(const char* op, Binary f, Tensor&& x, const Scalar& s);
+/// dx = dy * f'(x), of dy and the x or y that f's kernel wants; over dy, if this is the only handle of it.
+Tensor unary_gradient(Unary f, Tensor dy, const Tensor& kept, double p = 0, double q = 0);
+/// Whether f keeps integers. Others are defined for floating x only, but for predicates.
+bool keeps_integers(Unary f);
 /// A tensor like x, without a history: in its memory where nobody else holds x, and it is dense and not lent; else in
 /// new memory.
 Tensor in_place_of(const Tensor& x);

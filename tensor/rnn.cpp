@@ -57,12 +57,12 @@ void product(int64_t rows, int64_t inner, int64_t columns, const T* x, const T* 
 template <class T>
 void apply(Cell cell, T* x, int64_t n) {
   const auto f = cell == Cell::relu ? kernels::Unary::relu : kernels::Unary::tanh;
-  kernels().unary[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](x, x, n, 0, 0);
+  kernels().unary.value[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](x, x, n, 0, 0);
 }
 template <class T>
 void apply_backward(Cell cell, const T* dy, const T* y, T* dx, int64_t n) {
-  const auto f = cell == Cell::relu ? kernels::Binary::relu_backward : kernels::Binary::tanh_backward;
-  kernels().binary[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](dy, y, dx, n, kernels::Layout::both, 0, 0);
+  const auto f = cell == Cell::relu ? kernels::Unary::relu : kernels::Unary::tanh;
+  kernels().unary.gradient[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](dy, y, dx, n, 0, 0);
 }
 
 template <class T>

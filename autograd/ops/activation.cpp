@@ -1,99 +1,56 @@
 #include <cotangent/autograd/ops/activation.hpp>
 
-#include <limits>
 #include <numbers>
 #include <utility>
 
-#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/autograd/record.hpp>
-#include <cotangent/tensor/create.hpp>
-#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tensor/limits.hpp>
 
-// A rule calls one kernel, except where it is recorded itself: then it is written in differentiable ops.
+// The functions and the gradients that are computed stand in tensor/kernels/unary.cpp; here are the gradients that are
+// differentiated again, of the same dy and v.
 
 namespace cotangent {
-namespace {
 
-using raw::Binary;
+using detail::floating;
+using detail::Reads;
+using detail::record_unary;
 using raw::Unary;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-Tensor floating(const Tensor& x) { return x.is_floating() ? x : to(x, default_dtype()); }
-
-}  // namespace
 
 // ---- thresholds and rectifiers ----
 
 Tensor threshold(const Tensor& x, double threshold, double value) {
-  const Tensor in = floating(x);
-  return record("threshold", {in}, raw::unary("threshold", Unary::threshold, in, threshold, value), Keep::input(0),
-                threshold, [](const Backward& b, double limit) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("threshold", Binary::threshold_backward, b.take_grad(), v, limit)};
-                  return {masked_fill(b.grad(), v <= limit, 0)};
-                });
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double limit, double) {
+    return masked_fill(dy, v <= limit, 0);
+  };
+  return record_unary<Unary::threshold, Reads::x>("threshold", x, gradient, threshold, value);
 }
 
 Tensor heaviside(const Tensor& x, double value) {
-  const Tensor in = floating(x);
-  return record("heaviside", {in}, raw::unary("heaviside", Unary::heaviside, in, value), Keep::nothing(),
-                NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
+  return detail::record_flat<Unary::heaviside>("heaviside", floating(x), value);
 }
 
-namespace {
-// Over x, if that is a temporary.
-template <class X>
-Tensor rectified(X&& x) {
-  Tensor y = record("relu", {x}, raw::unary("relu", Unary::relu, std::forward<X>(x)), Keep::output(), NoAttributes{},
-                    [](const Backward& b, NoAttributes) -> Gradients {
-                      if (!b.creates_graph())
-                        return {raw::binary("relu", Binary::relu_backward, b.take_grad(), b.output())};
-                      return {masked_fill(b.grad(), b.output() <= 0, 0)};
-                    });
-  if constexpr (!std::is_lvalue_reference_v<X>) x = Tensor();
-  return y;
-}
-}  // namespace
+constexpr auto relu_gradient = [](const Tensor& dy, const Tensor& y) { return masked_fill(dy, y <= 0, 0); };
+Tensor relu(const Tensor& x) { return record_unary<Unary::relu, Reads::y>("relu", x, relu_gradient); }
+Tensor relu(Tensor&& x) { return record_unary<Unary::relu, Reads::y>("relu", std::move(x), relu_gradient); }
 
-Tensor relu(const Tensor& x) { return rectified(x); }
-Tensor relu(Tensor&& x) { return rectified(std::move(x)); }
-
+constexpr auto hardtanh_gradient = [](const Tensor& dy, const Tensor& v, double low, double high) {
+  return masked_fill(dy, v <= low || v >= high, 0);
+};
 Tensor relu6(const Tensor& x) {
-  return record("relu6", {x}, raw::unary("relu6", Unary::clamp, x, 0, 6), Keep::output(), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor y = b.output();
-                  if (!b.creates_graph())
-                    return {raw::binary("relu6", Binary::hardtanh_backward, b.take_grad(), y, 0, 6)};
-                  return {masked_fill(b.grad(), y <= 0 || y >= 6, 0)};
-                });
+  return record_unary<Unary::hardtanh, Reads::y>("relu6", x, hardtanh_gradient, 0.0, 6.0);
 }
 
 Tensor relu_squared(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("relu_squared", {in}, raw::unary("relu_squared", Unary::relu_squared, in), Keep::input(0),
-                NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("relu_squared", Binary::relu_squared_backward, b.take_grad(), v)};
-                  return {b.grad() * relu(v) * 2};
-                });
+  return record_unary<Unary::relu_squared, Reads::x>(
+      "relu_squared", x, [](const Tensor& dy, const Tensor& v) { return dy * relu(v) * 2; });
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
-  const Tensor in = floating(x);
-  return record("leaky_relu", {in}, raw::unary("leaky_relu", Unary::leaky_relu, in, slope), Keep::input(0), slope,
-                [](const Backward& b, double s) -> Gradients {
-                  if (!b.creates_graph())
-                    return {raw::binary("leaky_relu", Binary::leaky_relu_backward, b.take_grad(), b.input(0), s)};
-                  return {where(b.input(0) > 0, b.grad(), b.grad() * s)};
-                });
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double s) { return where(v > 0, dy, dy * s); };
+  return record_unary<Unary::leaky_relu, Reads::x>("leaky_relu", x, gradient, slope);
 }
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
@@ -110,96 +67,61 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
 // ---- exponential units ----
 
 namespace {
-
-// The slope below 0 is scale * e^(rate x).
-struct Decay {
-  double scale, rate;
-};
-// The exponential of what lies below 0, so that nothing overflows where its gradient is multiplied by 0.
-Tensor decay(const Tensor& x, Decay d) { return exp(where(x < 0, x * d.rate, 0)) * d.scale; }
-
-Tensor exponential_unit(const char* op, const Tensor& x, double alpha, double rate) {
-  const Tensor in = floating(x);
-  return record(op, {in}, raw::unary(op, Unary::elu, in, alpha, rate), Keep::input(0), Decay{alpha * rate, rate},
-                [](const Backward& b, Decay d) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("elu", Binary::elu_backward, b.take_grad(), v, d.scale, d.rate)};
-                  return {where(v > 0, b.grad(), b.grad() * decay(v, d))};
-                });
-}
-
+// e^x of what lies below 0, so that nothing overflows where its gradient is multiplied by 0.
+Tensor decay(const Tensor& x, double rate = 1) { return exp(where(x < 0, x * rate, 0)); }
 }  // namespace
 
-Tensor elu(const Tensor& x, double alpha) { return exponential_unit("elu", x, alpha, 1); }
+Tensor elu(const Tensor& x, double alpha) {
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double a) {
+    return where(v > 0, dy, dy * (decay(v) * a));
+  };
+  return record_unary<Unary::elu, Reads::x>("elu", x, gradient, alpha);
+}
 
 Tensor celu(const Tensor& x, double alpha) {
   if (alpha == 0) fail<ValueError>("[celu] alpha is 0, by which x is divided; it must be another number");
-  return exponential_unit("celu", x, alpha, 1 / alpha);
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double, double rate) {
+    return where(v > 0, dy, dy * decay(v, rate));
+  };
+  return record_unary<Unary::celu, Reads::x>("celu", x, gradient, alpha, 1 / alpha);
 }
 
 Tensor selu(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("selu", {in}, raw::unary("selu", Unary::selu, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  constexpr double scale = 1.0507009873554804934, alpha = 1.6732632423543772848;
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("selu", Binary::selu_backward, b.take_grad(), v)};
-                  return {where(v > 0, b.grad() * scale, b.grad() * decay(v, {scale * alpha, 1}))};
-                });
+  return record_unary<Unary::selu, Reads::x>("selu", x, [](const Tensor& dy, const Tensor& v) {
+    constexpr double scale = 1.0507009873554804934, alpha = 1.6732632423543772848;
+    return where(v > 0, dy * scale, dy * (decay(v) * (scale * alpha)));
+  });
 }
 
 // ---- smooth rectifiers ----
 
-namespace {
-
-// The slope of gelu in differentiable ops.
-Tensor gelu_slope(const Tensor& x) {
-  const Tensor cdf = (erf(x * std::numbers::sqrt2 / 2) + 1) * 0.5;
-  return cdf + x * exp(square(x) * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
-}
-Tensor gelu_tanh_slope(const Tensor& x) {
-  const double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
-  const Tensor t = tanh((x + pow(x, 3) * cubic) * scale);
-  return (t + 1) * 0.5 + x * (1 - square(t)) * (square(x) * (3 * cubic) + 1) * (scale / 2);
-}
-
-}  // namespace
-
 Tensor gelu(const Tensor& x, Gelu form) {
   if (form == Gelu::sigmoid) return swish(x, 1.702);
-  const Tensor in = floating(x);
-  return record("gelu", {in}, raw::unary("gelu", form == Gelu::erf ? Unary::gelu : Unary::gelu_tanh, in),
-                Keep::input(0), form, [](const Backward& b, Gelu f) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) {
-                    const Binary slope = f == Gelu::erf ? Binary::gelu_backward : Binary::gelu_tanh_backward;
-                    return {raw::binary("gelu", slope, b.take_grad(), v)};
-                  }
-                  return {b.grad() * (f == Gelu::erf ? gelu_slope(v) : gelu_tanh_slope(v))};
-                });
+  if (form == Gelu::tanh)
+    return record_unary<Unary::gelu_tanh, Reads::x>("gelu", x, [](const Tensor& dy, const Tensor& v) {
+      const double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
+      const Tensor t = tanh((v + pow(v, 3) * cubic) * scale);
+      return dy * ((t + 1) * 0.5 + v * (1 - square(t)) * (square(v) * (3 * cubic) + 1) * (scale / 2));
+    });
+  return record_unary<Unary::gelu, Reads::x>("gelu", x, [](const Tensor& dy, const Tensor& v) {
+    const Tensor cdf = (erf(v * std::numbers::sqrt2 / 2) + 1) * 0.5;
+    return dy * (cdf + v * exp(square(v) * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2));
+  });
 }
 
 Tensor silu(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("silu", {in}, raw::unary("silu", Unary::silu, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("silu", Binary::silu_backward, b.take_grad(), v)};
-                  const Tensor s = sigmoid(v);
-                  return {b.grad() * s * (v * (1 - s) + 1)};
-                });
+  return record_unary<Unary::silu, Reads::x>("silu", x, [](const Tensor& dy, const Tensor& v) {
+    const Tensor s = sigmoid(v);
+    return dy * s * (v * (1 - s) + 1);
+  });
 }
 
 Tensor swish(const Tensor& x, double beta) {
-  const Tensor in = floating(x);
-  return record("swish", {in}, raw::unary("swish", Unary::swish, in, beta), Keep::input(0), beta,
-                [](const Backward& b, double rate) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("swish", Binary::swish_backward, b.take_grad(), v, rate)};
-                  const Tensor s = sigmoid(v * rate);
-                  return {b.grad() * s * (v * (1 - s) * rate + 1)};
-                });
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double rate) {
+    const Tensor s = sigmoid(v * rate);
+    return dy * s * (v * (1 - s) * rate + 1);
+  };
+  return record_unary<Unary::swish, Reads::x>("swish", x, gradient, beta);
 }
 
 Tensor swish(const Tensor& x, const Tensor& beta) {
@@ -208,122 +130,72 @@ Tensor swish(const Tensor& x, const Tensor& beta) {
 }
 
 Tensor mish(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("mish", {in}, raw::unary("mish", Unary::mish, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("mish", Binary::mish_backward, b.take_grad(), v)};
-                  const Tensor t = tanh(softplus(v));
-                  return {b.grad() * (t + v * (1 - square(t)) * sigmoid(v))};
-                });
+  return record_unary<Unary::mish, Reads::x>("mish", x, [](const Tensor& dy, const Tensor& v) {
+    const Tensor t = tanh(softplus(v));
+    return dy * (t + v * (1 - square(t)) * sigmoid(v));
+  });
 }
 
 Tensor softplus(const Tensor& x, double beta, double threshold) {
   if (beta == 0) fail<ValueError>("[softplus] beta is 0, by which the result is divided; it must be another number");
-  struct Bend {
-    double beta, threshold;
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double b, double limit) {
+    const Tensor scaled = v * b;
+    return where(scaled > limit, dy, dy * sigmoid(scaled));
   };
-  const Tensor in = floating(x);
-  return record(
-      "softplus", {in}, raw::unary("softplus", Unary::softplus, in, beta, threshold), Keep::input(0),
-      Bend{beta, threshold}, [](const Backward& b, Bend bend) -> Gradients {
-        const Tensor& v = b.input(0);
-        if (!b.creates_graph())
-          return {raw::binary("softplus", Binary::softplus_backward, b.take_grad(), v, bend.beta, bend.threshold)};
-        const Tensor scaled = v * bend.beta;
-        return {where(scaled > bend.threshold, b.grad(), b.grad() * sigmoid(scaled))};
-      });
+  return record_unary<Unary::softplus, Reads::x>("softplus", x, gradient, beta, threshold);
 }
 
 // ---- functions with two limits ----
 
 Tensor log_sigmoid(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("log_sigmoid", {in}, raw::unary("log_sigmoid", Unary::log_sigmoid, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())  // softplus's slope for beta = -1
-                    return {raw::binary("log_sigmoid", Binary::softplus_backward, b.take_grad(), v, -1, kInfinity)};
-                  return {b.grad() * sigmoid(neg(v))};
-                });
+  return record_unary<Unary::log_sigmoid, Reads::x>(
+      "log_sigmoid", x, [](const Tensor& dy, const Tensor& v) { return dy * sigmoid(neg(v)); });
 }
 
 Tensor softsign(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("softsign", {in}, raw::unary("softsign", Unary::softsign, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph()) return {raw::binary("softsign", Binary::softsign_backward, b.take_grad(), v)};
-                  return {b.grad() / square(abs(v) + 1)};
-                });
+  return record_unary<Unary::softsign, Reads::x>(
+      "softsign", x, [](const Tensor& dy, const Tensor& v) { return dy / square(abs(v) + 1); });
 }
 
 Tensor hardsigmoid(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("hardsigmoid", {in}, raw::unary("hardsigmoid", Unary::hardsigmoid, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("hardsigmoid", Binary::hardsigmoid_backward, b.take_grad(), v)};
-                  return {masked_fill(b.grad() * (1.0 / 6), v <= -3 || v >= 3, 0)};
-                });
+  return record_unary<Unary::hardsigmoid, Reads::x>("hardsigmoid", x, [](const Tensor& dy, const Tensor& v) {
+    return masked_fill(dy * (1.0 / 6), v <= -3 || v >= 3, 0);
+  });
 }
 
 Tensor hardswish(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("hardswish", {in}, raw::unary("hardswish", Unary::hardswish, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("hardswish", Binary::hardswish_backward, b.take_grad(), v)};
-                  const Tensor slope = where(v < 3, v / 3 + 0.5, 1);
-                  return {b.grad() * masked_fill(slope, v <= -3, 0)};
-                });
+  return record_unary<Unary::hardswish, Reads::x>("hardswish", x, [](const Tensor& dy, const Tensor& v) {
+    return dy * masked_fill(where(v < 3, v / 3 + 0.5, 1), v <= -3, 0);
+  });
 }
 
 Tensor hardtanh(const Tensor& x, double low, double high) {
   if (!(low <= high)) fail<ValueError>("[hardtanh] low {} is greater than high {}", low, high);
   // The result would tell less than x: a limit may lie between two numbers of the dtype.
-  return record("hardtanh", {x}, raw::unary("hardtanh", Unary::clamp, x, low, high), Keep::input(0), Limits{low, high},
-                [](const Backward& b, const Limits& l) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("hardtanh", Binary::hardtanh_backward, b.take_grad(), v, l.low, l.high)};
-                  return {masked_fill(b.grad(), v <= l.low || v >= l.high, 0)};
-                });
+  return record_unary<Unary::hardtanh, Reads::x>("hardtanh", x, hardtanh_gradient, low, high);
 }
 
 // ---- shrinkage ----
 
-namespace {
-
-Tensor shrunk(const char* op, Unary f, const Tensor& x, double lambda) {
+constexpr auto shrink_gradient = [](const Tensor& dy, const Tensor& v, double limit) {
+  return masked_fill(dy, abs(v) <= limit, 0);
+};
+static void check_lambda(const char* op, double lambda) {
   if (!(lambda >= 0)) fail<ValueError>("[{}] lambda is {}; it must be 0 or more", op, lambda);
-  const Tensor in = floating(x);
-  return record(op, {in}, raw::unary(op, f, in, lambda), Keep::input(0), lambda,
-                [](const Backward& b, double limit) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("shrink", Binary::shrink_backward, b.take_grad(), v, limit)};
-                  return {masked_fill(b.grad(), abs(v) <= limit, 0)};
-                });
 }
-
-}  // namespace
-
-Tensor softshrink(const Tensor& x, double lambda) { return shrunk("softshrink", Unary::softshrink, x, lambda); }
-Tensor hardshrink(const Tensor& x, double lambda) { return shrunk("hardshrink", Unary::hardshrink, x, lambda); }
+Tensor softshrink(const Tensor& x, double lambda) {
+  check_lambda("softshrink", lambda);
+  return record_unary<Unary::softshrink, Reads::x>("softshrink", x, shrink_gradient, lambda);
+}
+Tensor hardshrink(const Tensor& x, double lambda) {
+  check_lambda("hardshrink", lambda);
+  return record_unary<Unary::hardshrink, Reads::x>("hardshrink", x, shrink_gradient, lambda);
+}
 
 // A kernel of its own: the slope of the composition, 1 - (1 - tanh(x)^2), cancels near 0.
 Tensor tanhshrink(const Tensor& x) {
-  const Tensor in = floating(x);
-  return record("tanhshrink", {in}, raw::unary("tanhshrink", Unary::tanhshrink, in), Keep::input(0), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  if (!b.creates_graph())
-                    return {raw::binary("tanhshrink", Binary::tanhshrink_backward, b.take_grad(), v)};
-                  return {b.grad() * square(tanh(v))};
-                });
+  return record_unary<Unary::tanhshrink, Reads::x>(
+      "tanhshrink", x, [](const Tensor& dy, const Tensor& v) { return dy * square(tanh(v)); });
 }
 
 }  // namespace cotangent

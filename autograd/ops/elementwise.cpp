@@ -3,19 +3,19 @@
 #include <cmath>
 #include <utility>
 
-#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/autograd/record.hpp>
-#include <cotangent/tensor/create.hpp>
-#include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent {
 namespace {
 
+using detail::Reads;
+using detail::record_over;
 using raw::Binary;
+using raw::Unary;
 
 /// The operands in one dtype and one shape. Broadcasting is an op of its own, so that no rule below sees shapes.
 struct Operands {
@@ -28,65 +28,65 @@ struct Operands {
   Tensor x, y;
 };
 
-bool alike(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); }
+inline bool alike(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtype() && a.shape() == b.shape(); }
 
 const Tensor none;
 
-/// f(a, b) of operands that are alike, with a rule that reads neither; over a, if that is a temporary.
 template <class A, class Rule>
-Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, Rule rule) {
-  Tensor y = record(op, {a, b}, raw::binary(op, f, std::forward<A>(a), b), Keep::nothing(), NoAttributes{}, rule);
-  if constexpr (!std::is_lvalue_reference_v<A>) a = Tensor();
-  return y;
+Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, Keep keep, Rule rule);
+// Out of line, so that what most operands take is short.
+template <class Rule>
+[[gnu::noinline]] Tensor combine_unlike(const char* op, Binary f, const Tensor& a, const Tensor& b, Keep keep,
+                                        Rule rule) {
+  const Operands o(op, a, b, f == Binary::div);
+  return combine(op, f, o.x, o.y, keep, rule);
+}
+/// f(a, b), over a, if that is a temporary. Quotients are floating.
+template <class A, class Rule>
+Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, Keep keep, Rule rule) {
+  if (!alike(a, b) || (f == Binary::div && !a.is_floating())) return combine_unlike(op, f, a, b, keep, rule);
+  const auto forward = [&](auto&& x) { return raw::binary(op, f, std::forward<decltype(x)>(x), b); };
+  return record_over(op, std::forward<A>(a), {a, b}, forward, keep, NoAttributes{}, rule);
 }
 
 /// A number as a tensor of rank 0, for ops without a scalar kernel.
 Tensor constant_of(const Scalar& s, Dtype dtype) { return full({}, s, dtype); }
 
-Tensor number_operand(const Tensor& x, const Scalar& s, bool floating = false) {
+Dtype number_dtype(Binary f, const Tensor& x, const Scalar& s) {
   const Dtype dtype = promote(x.dtype(), s);
-  return to(x, floating && !is_floating(dtype) ? default_dtype() : dtype);
+  return f == Binary::div && !is_floating(dtype) ? default_dtype() : dtype;
+}
+Tensor number_operand(const Tensor& x, const Scalar& s) { return to(x, promote(x.dtype(), s)); }
+
+/// f(x, number), over x, if that is a temporary.
+template <class X, class Attributes, class Rule>
+Tensor combine(const char* op, Binary f, X&& x, const Scalar& number, Attributes attributes, Rule rule) {
+  if (const Dtype dtype = number_dtype(f, x, number); dtype != x.dtype())
+    return combine(op, f, to(x, dtype), number, attributes, rule);
+  const auto forward = [&](auto&& v) { return raw::binary(op, f, std::forward<decltype(v)>(v), number); };
+  return record_over(op, std::forward<X>(x), {x}, forward, Keep::nothing(), attributes, rule);
 }
 
 }  // namespace
 
 constexpr auto add_rule = [](const Backward& back, NoAttributes) -> Gradients { return {back.grad(), back.grad()}; };
-Tensor add(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("add", a, b);
-    return add(o.x, o.y);
-  }
-  return combine("add", Binary::add, a, b, add_rule);
-}
+Tensor add(const Tensor& a, const Tensor& b) { return combine("add", Binary::add, a, b, Keep::nothing(), add_rule); }
 Tensor add(Tensor&& a, const Tensor& b) {
-  return alike(a, b) ? combine("add", Binary::add, std::move(a), b, add_rule) : add(std::as_const(a), b);
+  return combine("add", Binary::add, std::move(a), b, Keep::nothing(), add_rule);
 }
 
-Tensor add(const Tensor& a, const Scalar& b) {
-  const Tensor x = number_operand(a, b);
-  return record("add", {x}, raw::binary("add", Binary::add, x, b), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {back.grad()}; });
-}
+constexpr auto shift_rule = [](const Backward& back, NoAttributes) -> Gradients { return {back.grad()}; };
+Tensor add(const Tensor& a, const Scalar& b) { return combine("add", Binary::add, a, b, NoAttributes{}, shift_rule); }
 
 constexpr auto sub_rule = [](const Backward& back, NoAttributes) -> Gradients {
   return {back.grad(), back.needs(1) ? neg(back.grad()) : none};
 };
-Tensor sub(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("sub", a, b);
-    return sub(o.x, o.y);
-  }
-  return combine("sub", Binary::sub, a, b, sub_rule);
-}
+Tensor sub(const Tensor& a, const Tensor& b) { return combine("sub", Binary::sub, a, b, Keep::nothing(), sub_rule); }
 Tensor sub(Tensor&& a, const Tensor& b) {
-  return alike(a, b) ? combine("sub", Binary::sub, std::move(a), b, sub_rule) : sub(std::as_const(a), b);
+  return combine("sub", Binary::sub, std::move(a), b, Keep::nothing(), sub_rule);
 }
 
-Tensor sub(const Tensor& a, const Scalar& b) {
-  const Tensor x = number_operand(a, b);
-  return record("sub", {x}, raw::binary("sub", Binary::sub, x, b), Keep::nothing(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients { return {back.grad()}; });
-}
+Tensor sub(const Tensor& a, const Scalar& b) { return combine("sub", Binary::sub, a, b, NoAttributes{}, shift_rule); }
 
 Tensor sub(const Scalar& a, const Tensor& b) {
   const Tensor x = number_operand(b, a);
@@ -94,54 +94,36 @@ Tensor sub(const Scalar& a, const Tensor& b) {
                 [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
 }
 
-Tensor mul(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("mul", a, b);
-    return mul(o.x, o.y);
-  }
-  return record("mul", {a, b}, raw::binary("mul", Binary::mul, a, b), Keep::inputs(2), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  return {back.needs(0) ? back.grad() * back.input(1) : none,
-                          back.needs(1) ? back.take_grad() * back.input(0) : none};
-                });
+constexpr auto mul_rule = [](const Backward& back, NoAttributes) -> Gradients {
+  return {back.needs(0) ? back.grad() * back.input(1) : none, back.needs(1) ? back.take_grad() * back.input(0) : none};
+};
+Tensor mul(const Tensor& a, const Tensor& b) { return combine("mul", Binary::mul, a, b, Keep::inputs(2), mul_rule); }
+Tensor mul(Tensor&& a, const Tensor& b) {
+  return combine("mul", Binary::mul, std::move(a), b, Keep::inputs(2), mul_rule);
 }
 
-namespace {
-template <class A>
-Tensor scaled(A&& a, const Scalar& b) {
-  Tensor y = record("mul", {a}, raw::binary("mul", Binary::mul, std::forward<A>(a), b), Keep::nothing(), b,
-                    [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; });
-  if constexpr (!std::is_lvalue_reference_v<A>) a = Tensor();
-  return y;
-}
-}  // namespace
+constexpr auto scale_rule = [](const Backward& back, const Scalar& s) -> Gradients { return {back.take_grad() * s}; };
+Tensor mul(const Tensor& a, const Scalar& b) { return combine("mul", Binary::mul, a, b, b, scale_rule); }
+Tensor mul(Tensor&& a, const Scalar& b) { return combine("mul", Binary::mul, std::move(a), b, b, scale_rule); }
 
-Tensor mul(const Tensor& a, const Scalar& b) {
-  const Tensor x = number_operand(a, b);
-  return scaled(x, b);
-}
-Tensor mul(Tensor&& a, const Scalar& b) { return a.is_floating() ? scaled(std::move(a), b) : mul(std::as_const(a), b); }
-
+constexpr auto div_rule = [](const Backward& back, NoAttributes) -> Gradients {
+  const Tensor da = back.take_grad() / back.input(1);
+  return {da, back.needs(1) ? neg(da * back.output()) : none};
+};
 Tensor div(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b) || !a.is_floating()) {
-    const Operands o("div", a, b, true);
-    return div(o.x, o.y);
-  }
-  return record("div", {a, b}, raw::binary("div", Binary::div, a, b), Keep::input(1) | Keep::output(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  const Tensor da = back.take_grad() / back.input(1);
-                  return {da, back.needs(1) ? neg(da * back.output()) : none};
-                });
+  return combine("div", Binary::div, a, b, Keep::input(1) | Keep::output(), div_rule);
+}
+Tensor div(Tensor&& a, const Tensor& b) {
+  return combine("div", Binary::div, std::move(a), b, Keep::input(1) | Keep::output(), div_rule);
 }
 
 Tensor div(const Tensor& a, const Scalar& b) {
-  const Tensor x = number_operand(a, b, true);
-  return record("div", {x}, raw::binary("div", Binary::div, x, b), Keep::nothing(), b,
-                [](const Backward& back, const Scalar& s) -> Gradients { return {back.grad() / s}; });
+  return combine("div", Binary::div, a, b, b,
+                 [](const Backward& back, const Scalar& s) -> Gradients { return {back.grad() / s}; });
 }
 
 Tensor div(const Scalar& a, const Tensor& b) {
-  const Tensor x = number_operand(b, a, true);
+  const Tensor x = to(b, number_dtype(Binary::div, b, a));
   return record("div", {x}, raw::binary("div", Binary::div, a, x), Keep::input(0) | Keep::output(), NoAttributes{},
                 [](const Backward& back, NoAttributes) -> Gradients {
                   return {neg(back.take_grad() * back.output() / back.input(0))};
@@ -149,31 +131,27 @@ Tensor div(const Scalar& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("pow", a, b);
-    return pow(o.x, o.y);
-  }
-  return record("pow", {a, b}, raw::binary("pow", Binary::pow, a, b), Keep::inputs(2) | Keep::output(), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  const Tensor &x = back.input(0), &e = back.input(1);
-                  Tensor dx, de;
-                  if (back.needs(0)) dx = where(e == 0, 0, back.grad() * e * pow(x, e - 1));
-                  if (back.needs(1)) {
-                    const Tensor flat = x == 0 && e >= 0;  // 0^e does not move; keep log(0) out of it
-                    de = where(flat, 0, back.grad() * back.output() * log(where(flat, 1, x)));
-                  }
-                  return {dx, de};
-                });
+  return combine("pow", Binary::pow, a, b, Keep::inputs(2) | Keep::output(),
+                 [](const Backward& back, NoAttributes) -> Gradients {
+                   const Tensor &x = back.input(0), &e = back.input(1);
+                   Tensor dx, de;
+                   if (back.needs(0)) dx = where(e == 0, 0, back.grad() * e * pow(x, e - 1));
+                   if (back.needs(1)) {
+                     const Tensor flat = x == 0 && e >= 0;  // 0^e does not move; keep log(0) out of it
+                     de = where(flat, 0, back.grad() * back.output() * log(where(flat, 1, x)));
+                   }
+                   return {dx, de};
+                 });
 }
 
 Tensor pow(const Tensor& a, const Scalar& b) {
   const Tensor x = number_operand(a, b);
   const double e = b.to<double>();
   if (!x.is_floating()) return pow(x, constant_of(b, x.dtype()));
-  const Tensor y = e == 2     ? raw::unary("pow", raw::Unary::square, x)
-                   : e == 0.5 ? raw::unary("pow", raw::Unary::sqrt, x)
-                   : e == -1  ? raw::unary("pow", raw::Unary::reciprocal, x)
-                              : raw::unary("pow", raw::Unary::power, x, e);
+  const Tensor y = e == 2     ? raw::unary("pow", Unary::square, x)
+                   : e == 0.5 ? raw::unary("pow", Unary::sqrt, x)
+                   : e == -1  ? raw::unary("pow", Unary::reciprocal, x)
+                              : raw::unary("pow", Unary::power, x, e);
   return record("pow", {x}, y, Keep::input(0), e, [](const Backward& back, double n) -> Gradients {
     return {n == 0   ? zeros_like(back.grad())
             : n == 1 ? back.grad()
@@ -183,14 +161,10 @@ Tensor pow(const Tensor& a, const Scalar& b) {
 }
 
 Tensor remainder(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("remainder", a, b);
-    return remainder(o.x, o.y);
-  }
-  return record("remainder", {a, b}, raw::binary("remainder", Binary::remainder, a, b), Keep::inputs(2), NoAttributes{},
-                [](const Backward& back, NoAttributes) -> Gradients {
-                  return {back.grad(), back.needs(1) ? neg(back.grad() * floor(back.input(0) / back.input(1))) : none};
-                });
+  return combine("remainder", Binary::remainder, a, b, Keep::inputs(2),
+                 [](const Backward& back, NoAttributes) -> Gradients {
+                   return {back.grad(), back.needs(1) ? neg(back.grad() * floor(back.input(0) / back.input(1))) : none};
+                 });
 }
 
 namespace {
@@ -203,21 +177,13 @@ Gradients split_by(const Backward& back, const Tensor& first_wins) {
 }  // namespace
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("minimum", a, b);
-    return minimum(o.x, o.y);
-  }
-  return record("minimum", {a, b}, raw::binary("minimum", Binary::minimum, a, b), Keep::inputs(2), NoAttributes{},
-                [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) < back.input(1)); });
+  return combine("minimum", Binary::minimum, a, b, Keep::inputs(2),
+                 [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) < back.input(1)); });
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  if (!alike(a, b)) {
-    const Operands o("maximum", a, b);
-    return maximum(o.x, o.y);
-  }
-  return record("maximum", {a, b}, raw::binary("maximum", Binary::maximum, a, b), Keep::inputs(2), NoAttributes{},
-                [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) > back.input(1)); });
+  return combine("maximum", Binary::maximum, a, b, Keep::inputs(2),
+                 [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) > back.input(1)); });
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -251,20 +217,14 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
 
 Tensor clamp(const Tensor& x, double low, double high) {
   if (!(low <= high)) fail<ValueError>("[clamp] low {} is above high {}", low, high);
-  struct Bounds {
-    double low, high;
-  };
   if (!x.is_floating()) {  // infinity has no integer: leave out the bound that is not there
     const Tensor y = std::isinf(low) ? x : maximum(x, constant_of(low, x.dtype()));
     return std::isinf(high) ? y : minimum(y, constant_of(high, x.dtype()));
   }
-  return record("clamp", {x}, raw::unary("clamp", raw::Unary::clamp, x, low, high), Keep::input(0), Bounds{low, high},
-                [](const Backward& back, Bounds bounds) -> Gradients {
-                  if (!back.creates_graph())
-                    return {raw::binary("clamp", Binary::clamp_backward, back.take_grad(), back.input(0), bounds.low,
-                                        bounds.high)};
-                  return {masked_fill(back.grad(), back.input(0) < bounds.low || back.input(0) > bounds.high, 0)};
-                });
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double l, double h) {
+    return masked_fill(dy, v < l || v > h, 0);
+  };
+  return detail::record_unary<Unary::clamp, Reads::x>("clamp", x, gradient, low, high);
 }
 
 namespace {
@@ -295,9 +255,9 @@ Tensor ge(const Tensor& a, const Scalar& b) { return compare("ge", Binary::ge, a
 Tensor logical_and(const Tensor& a, const Tensor& b) { return compare("logical_and", Binary::logical_and, a, b); }
 Tensor logical_or(const Tensor& a, const Tensor& b) { return compare("logical_or", Binary::logical_or, a, b); }
 Tensor logical_xor(const Tensor& a, const Tensor& b) { return compare("logical_xor", Binary::logical_xor, a, b); }
-Tensor logical_not(const Tensor& x) { return raw::unary("logical_not", raw::Unary::logical_not, x); }
-Tensor isnan(const Tensor& x) { return raw::unary("isnan", raw::Unary::is_nan, x); }
-Tensor isfinite(const Tensor& x) { return raw::unary("isfinite", raw::Unary::is_finite, x); }
+Tensor logical_not(const Tensor& x) { return raw::unary("logical_not", Unary::logical_not, x); }
+Tensor isnan(const Tensor& x) { return raw::unary("isnan", Unary::is_nan, x); }
+Tensor isfinite(const Tensor& x) { return raw::unary("isfinite", Unary::is_finite, x); }
 
 namespace {
 bool all_true(const Tensor& condition) {
@@ -317,29 +277,11 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol) {
   return all_true(raw::contiguous((le(abs(x - y), abs(y) * rtol + atol) && isfinite(y)) || eq(x, y)));
 }
 
-namespace {
-// f(a, b) over a, or where that would be seen, the function that records it
-Tensor over(const char* op, Binary f, Tensor&& a, const Tensor& b, Tensor (*recorded)(const Tensor&, const Tensor&)) {
-  const TensorRef inputs[] = {a, b};
-  if (!alike(a, b) || !a.is_floating() || detail::should_record(inputs, 2)) return recorded(a, b);
-  return raw::binary(op, f, std::move(a), b);
+constexpr auto neg_rule = [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; };
+constexpr auto negative = [](auto&& x) { return raw::unary("neg", Unary::neg, std::forward<decltype(x)>(x)); };
+Tensor neg(const Tensor& x) { return record_over("neg", x, {x}, negative, Keep::nothing(), NoAttributes{}, neg_rule); }
+Tensor neg(Tensor&& x) {
+  return record_over("neg", std::move(x), {x}, negative, Keep::nothing(), NoAttributes{}, neg_rule);
 }
-}  // namespace
-
-Tensor mul(Tensor&& a, const Tensor& b) { return over("mul", Binary::mul, std::move(a), b, mul); }
-Tensor div(Tensor&& a, const Tensor& b) { return over("div", Binary::div, std::move(a), b, div); }
-
-namespace {
-template <class X>
-Tensor negative(X&& x) {
-  Tensor y = record("neg", {x}, raw::unary("neg", raw::Unary::neg, std::forward<X>(x)), Keep::nothing(), NoAttributes{},
-                    [](const Backward& back, NoAttributes) -> Gradients { return {neg(back.take_grad())}; });
-  if constexpr (!std::is_lvalue_reference_v<X>) x = Tensor();
-  return y;
-}
-}  // namespace
-
-Tensor neg(const Tensor& x) { return negative(x); }
-Tensor neg(Tensor&& x) { return negative(std::move(x)); }
 
 }  // namespace cotangent

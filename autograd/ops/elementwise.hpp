@@ -68,8 +68,8 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol 
 
 Tensor neg(const Tensor& x);
 
-/// A temporary on the left that nobody else holds, as in a * b + c, is written over; by mul and div, whose gradient
-/// reads it, only where nothing is recorded.
+/// A temporary on the left that nobody else holds, as in a * b + c, is written over; by mul, whose gradient reads it,
+/// only where nothing is recorded.
 Tensor add(Tensor&& a, const Tensor& b);
 Tensor sub(Tensor&& a, const Tensor& b);
 Tensor mul(Tensor&& a, const Tensor& b);

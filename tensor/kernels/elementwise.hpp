@@ -4,13 +4,16 @@
 
 namespace cotangent::kernels {
 
-/// y = f(x). p and q are parameters: the slope of leaky_relu, the bounds of clamp, the beta of swish.
+/// y = f(x), and dx = gradient(dy, x or y), where f has one; see unary.cpp. p and q are parameters: the slope of
+/// leaky_relu, the bounds of clamp, the beta of swish.
 enum class Unary : uint8_t {
-  copy,
   neg,
   abs,
   sign,
   square,
+  relu,
+  clamp,
+  hardtanh,
   sqrt,
   rsqrt,
   reciprocal,
@@ -23,13 +26,13 @@ enum class Unary : uint8_t {
   tanh,
   sigmoid,
   erf,
-  relu,
-  clamp,
+  power,
   leaky_relu,
   relu_squared,
   threshold,
   heaviside,
   elu,
+  celu,
   selu,
   gelu,
   gelu_tanh,
@@ -44,7 +47,6 @@ enum class Unary : uint8_t {
   softshrink,
   hardshrink,
   tanhshrink,
-  power,
   floor,
   ceil,
   round,
@@ -55,8 +57,7 @@ enum class Unary : uint8_t {
   count
 };
 
-/// y = f(a, b), where either may be one repeated element. The `_backward` ones take the gradient first, then what the
-/// rule keeps (the output y or the input x), and give the gradient of the input.
+/// y = f(a, b), where either may be one repeated element; see binary.cpp.
 enum class Binary : uint8_t {
   add,
   sub,
@@ -67,27 +68,6 @@ enum class Binary : uint8_t {
   maximum,
   remainder,
   floor_divide,
-  tanh_backward,
-  sigmoid_backward,
-  relu_backward,
-  clamp_backward,
-  hardtanh_backward,
-  leaky_relu_backward,
-  relu_squared_backward,
-  threshold_backward,
-  elu_backward,
-  selu_backward,
-  gelu_backward,
-  gelu_tanh_backward,
-  silu_backward,
-  swish_backward,
-  mish_backward,
-  softplus_backward,
-  softsign_backward,
-  hardsigmoid_backward,
-  hardswish_backward,
-  shrink_backward,
-  tanhshrink_backward,
   scaled_sub,
   bce_with_logits,
   bce_with_logits_slope,
@@ -105,12 +85,17 @@ enum class Binary : uint8_t {
 inline bool is_comparison(Binary op) { return op >= Binary::eq; }
 inline bool is_predicate(Unary op) { return op >= Unary::is_nan; }
 
-/// Which operands of a Binary are arrays: both, the first (the second is one element), the second.
-enum class Layout : uint8_t { both, array_scalar, scalar_array };
+/// Which operands of a Binary are arrays: both, the second (the first is one element), the first.
+enum class Layout : uint8_t { both, scalar_array, array_scalar };
 
 using UnaryLoop = void (*)(const void* x, void* y, int64_t n, double p, double q);
+using GradientLoop = void (*)(const void* dy, const void* kept, void* dx, int64_t n, double p, double q);
 using BinaryLoop = void (*)(const void* a, const void* b, void* y, int64_t n, Layout layout, double p, double q);
-using UnaryTable = UnaryLoop[static_cast<int>(Unary::count)][8];  ///< by Dtype; nullptr where there is no such function
+/// By Dtype; nullptr where there is no such function.
+struct UnaryTable {
+  UnaryLoop value[static_cast<int>(Unary::count)][8];
+  GradientLoop gradient[static_cast<int>(Unary::count)][2];
+};
 using BinaryTable = BinaryLoop[static_cast<int>(Binary::count)][8];
 
 }  // namespace cotangent::kernels

@@ -48,6 +48,7 @@ COTANGENT_OVERLOAD(trunc)
 constexpr double kSqrtHalf = 0.70710678118654752440;     // 1/sqrt(2)
 constexpr double kInvSqrt2Pi = 0.39894228040143267794;   // 1/sqrt(2 pi)
 constexpr double kSqrt2OverPi = 0.79788456080286535588;  // sqrt(2/pi)
+constexpr double k2OverSqrtPi = 1.12837916709551257390;  // 2/sqrt(pi)
 constexpr double kGeluCubic = 0.044715;
 constexpr double kSeluScale = 1.0507009873554804934;  // the fixed point of mean 0 and variance 1
 constexpr double kSeluAlpha = 1.6732632423543772848;

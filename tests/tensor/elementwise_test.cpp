@@ -341,11 +341,47 @@ TEST_CASE("float32 functions of exponentials keep their relative error from the 
 
 TEST_CASE("float32 slopes of smooth rectifiers keep their error, next to 1") {
   const Tensor x = linspace(-20, 20, 100'003, float32), ones = ones_like(x), twice = x.to(float64);
-  for (const Binary f : {Binary::gelu_backward, Binary::gelu_tanh_backward, Binary::silu_backward,
-                         Binary::swish_backward, Binary::mish_backward, Binary::softplus_backward}) {
+  for (const Unary f :
+       {Unary::gelu, Unary::gelu_tanh, Unary::silu, Unary::swish, Unary::mish, Unary::softplus, Unary::log_sigmoid}) {
     INFO(int(f));
-    const Values expected = raw::binary("slope", f, ones.to(float64), twice, 1, 20).to_vector<double>();
-    CHECK(count_wrong(raw::binary("slope", f, ones, x, 1, 20), expected, 2e-6, 1) == 0);
+    const Values expected = raw::unary_gradient(f, ones.to(float64), twice, 1, 20).to_vector<double>();
+    CHECK(count_wrong(raw::unary_gradient(f, ones, x, 1, 20), expected, 2e-6, 1) == 0);
+  }
+}
+
+TEST_CASE("gradients of functions of one operand are the same in every layout") {
+  Random random;
+  for (int i = 0; i < int(Unary::count); ++i) {
+    const Unary f = static_cast<Unary>(i);
+    if (!kernels::kernels().unary.gradient[i][0]) continue;
+    for (const Dtype dtype : kFloats)
+      for (const int64_t n : {1, 7, 65, 1000}) {
+        INFO("gradient of " << i << " of " << n << " " << name(dtype));
+        const Tensor dy = random_tensor(random, {n}, -4, 4, dtype), x = random_tensor(random, {n}, 0.1, 4, dtype);
+        const Tensor one = random_tensor(random, {}, -4, 4, dtype);
+        const Values expected = raw::unary_gradient(f, dy, x, 0.5, 1).to_vector<double>();
+        CHECK(raw::unary_gradient(f, spread(dy), x, 0.5, 1).to_vector<double>() == expected);
+        CHECK(raw::unary_gradient(f, dy, spread(x), 0.5, 1).to_vector<double>() == expected);
+        CHECK(raw::unary_gradient(f, raw::clone(dy), spread(x), 0.5, 1).to_vector<double>() == expected);
+        const Tensor ones = expand(one, {n}), same = raw::contiguous(ones);
+        CHECK(raw::unary_gradient(f, ones, x, 0.5, 1).to_vector<double>() ==
+              raw::unary_gradient(f, same, x, 0.5, 1).to_vector<double>());
+        CHECK(raw::unary_gradient(f, dy, abs(ones), 0.5, 1).to_vector<double>() ==
+              raw::unary_gradient(f, dy, abs(same), 0.5, 1).to_vector<double>());
+      }
+  }
+}
+
+TEST_CASE("a number takes part in the precision that is computed in") {
+  for (const Dtype dtype : {float16, bfloat16}) {
+    const Tensor x = full({3}, 0.5, dtype);
+    CHECK((x * 1e5)[0].item() == Approx(5e4).epsilon(4e-3));  // float16 ends at 65504
+    const Tensor strided = spread(x);
+    CHECK((strided * 1e5)[1].item() == Approx(5e4).epsilon(4e-3));
+    CHECK(all(x < 1e6).item<bool>());
+    // 1 + 1/512 is no number of bfloat16, nor 1 + 1/4096 of float16
+    const double close = dtype == float16 ? 1 + 1.0 / 4096 : 1 + 1.0 / 512;
+    CHECK_FALSE(any(ones({2}, dtype) == close).item<bool>());
   }
 }
 
@@ -356,15 +392,14 @@ TEST_CASE("functions of NaN are NaN, whatever its sign") {
         const Tensor x = full({n}, nan, dtype), ones = ones_like(x);
         for (int f = 0; f < int(Unary::count); ++f) {
           const Unary op = static_cast<Unary>(f);
-          if (op == Unary::copy || kernels::is_predicate(op) || op == Unary::logical_not) continue;
+          if (kernels::is_predicate(op)) continue;
           INFO("unary " << f << " of " << n << " " << name(dtype));
           CHECK(all(isnan(raw::unary("f", op, x, 0.5, 1))).item<bool>());
         }
-        for (const Binary f : {Binary::gelu_backward, Binary::gelu_tanh_backward, Binary::silu_backward,
-                               Binary::swish_backward, Binary::mish_backward, Binary::softplus_backward,
-                               Binary::elu_backward, Binary::selu_backward, Binary::tanhshrink_backward}) {
-          INFO("binary " << int(f) << " of " << n << " " << name(dtype));
-          CHECK(all(isnan(raw::binary("f", f, ones, x, 1, 1))).item<bool>());
+        for (const Unary f : {Unary::gelu, Unary::gelu_tanh, Unary::silu, Unary::swish, Unary::mish, Unary::softplus,
+                              Unary::elu, Unary::celu, Unary::selu, Unary::tanhshrink}) {
+          INFO("gradient of " << int(f) << " of " << n << " " << name(dtype));
+          CHECK(all(isnan(raw::unary_gradient(f, ones, x, 1, 1))).item<bool>());
         }
       }
 }
