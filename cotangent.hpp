@@ -81,6 +81,7 @@
 #include <cotangent/optim/plateau.hpp>
 #include <cotangent/optim/radam.hpp>
 #include <cotangent/optim/rmsprop.hpp>
+#include <cotangent/optim/rprop.hpp>
 #include <cotangent/optim/schedule.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>

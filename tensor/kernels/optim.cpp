@@ -134,6 +134,19 @@ void take(const LionStep& step, const OptimRun<T>& run) {
 }
 
 template <class T>
+void take(const RpropStep& step, const OptimRun<T>& run) {
+  const T shrink = T(step.shrink), grow = T(step.grow), least = T(step.least), greatest = T(step.greatest);
+  each<0, 1>(step, run, [=](T& p, T d, T& before, T& size) {
+    const T agreement = d * before;
+    const T wanted = size * (agreement > T(0) ? grow : agreement < T(0) ? shrink : T(1));
+    const T kept = agreement < T(0) ? T(0) : d;
+    size = wanted < least ? least : wanted > greatest ? greatest : wanted;
+    before = kept;
+    p -= kept > T(0) ? size : kept < T(0) ? -size : T(0);
+  });
+}
+
+template <class T>
 double sum_of_squares(int64_t n, const T* x) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)

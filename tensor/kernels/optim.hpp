@@ -20,7 +20,7 @@ struct SgdStep {
 struct AdamStep {
   double beta1, beta2, eps, weight_decay, shrink, step_size = 0, scale = 1, ahead = 0;
 };
-/// The steps of Adamax, Adadelta, Adagrad, RMSprop and Lion; their formulas stand in optim/.
+/// The steps of Adamax, Adadelta, Adagrad, RMSprop, Lion and Rprop; their formulas stand in optim/.
 struct AdamaxStep {
   double beta1, beta2, eps, weight_decay, step_size;
 };
@@ -36,6 +36,9 @@ struct RmspropStep {
 struct LionStep {
   double lr, beta1, beta2, shrink;
 };
+struct RpropStep {
+  double shrink, grow, least, greatest;
+};
 
 template <class... Steps>
 struct OptimRuleList {
@@ -49,7 +52,8 @@ struct OptimRuleList {
     return i;
   }
 };
-using OptimRules = OptimRuleList<SgdStep, AdamStep, AdamaxStep, AdadeltaStep, AdagradStep, RmspropStep, LionStep>;
+using OptimRules =
+    OptimRuleList<SgdStep, AdamStep, AdamaxStep, AdadeltaStep, AdagradStep, RmspropStep, LionStep, RpropStep>;
 
 inline constexpr int kOptimStates = 3;  // as many as a rule has at most
 

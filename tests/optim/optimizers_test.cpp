@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/optim/adadelta.hpp>
 #include <cotangent/optim/adagrad.hpp>
 #include <cotangent/optim/adam.hpp>
@@ -11,6 +12,7 @@
 #include <cotangent/optim/nadam.hpp>
 #include <cotangent/optim/radam.hpp>
 #include <cotangent/optim/rmsprop.hpp>
+#include <cotangent/optim/rprop.hpp>
 #include <cotangent/optim/rule.hpp>
 #include <cotangent/optim/sgd.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -111,6 +113,7 @@ void for_each_optimizer(F&& f) {
   f("Adagrad", std::type_identity<optim::Adagrad>(), std::type_identity<optim::AdagradOptions>());
   f("RMSprop", std::type_identity<optim::RMSprop>(), std::type_identity<optim::RMSpropOptions>());
   f("Lion", std::type_identity<optim::Lion>(), std::type_identity<optim::LionOptions>());
+  f("Rprop", std::type_identity<optim::Rprop>(), std::type_identity<optim::RpropOptions>());
 }
 
 const Vectors kInitial{{0.5, -1.25, 2.0, 0.0, -0.75, 1.5}, {1.0, -2.0, 0.25}};
@@ -131,7 +134,7 @@ TEST_CASE("the optimizers take PyTorch's path for 100 steps, and go on from step
     }
   });
   CHECK(compared == data["cases"].size());
-  CHECK(compared == 39);
+  CHECK(compared == 42);
 }
 
 TEST_CASE("three steps of a single number, worked out by hand") {
@@ -172,7 +175,8 @@ TEST_CASE("three steps of a single number, worked out by hand") {
   check(path([](auto& p) { return Adamax(p, {.lr = 0.1}); }), {0.900000002, 0.8736578709, 0.849624589});
   check(path([](auto& p) { return NAdam(p, {.lr = 0.1}); }), {0.8943548243, 0.9273255701, 0.9033593694});
   check(path([](auto& p) { return RAdam(p, {.lr = 0.1}); }), {0.95, 0.9368421053, 0.9248494853});
-  check(path([](auto& p) { return Lion(p, {.lr = 0.1}); }), {0.9, 1.0, 0.9});  // each step is as long as lr
+  check(path([](auto& p) { return Lion(p, {.lr = 0.1}); }), {0.9, 1.0, 0.9});    // each step is as long as lr
+  check(path([](auto& p) { return Rprop(p, {.lr = 0.1}); }), {0.9, 0.9, 0.85});  // the sign turns: half a step, later
 }
 
 TEST_CASE("the decay of AdamW does not pass through the gradient, and Adam's does") {
@@ -203,6 +207,54 @@ TEST_CASE("a constant gradient does not bring centered RMSprop to NaN") {
     optimizer.step();
   }
   for (double v : p[0].to_vector<double>()) CHECK(std::isfinite(v));
+}
+
+TEST_CASE("the steps of Rprop grow, shrink, rest and stay in their bounds, whatever the size of the gradient") {
+  const Tensors p = make_parameters({{0, 0, 0, 0}});
+  optim::Rprop optimizer(p, {.lr = 1, .step_sizes = {0.4, 1.3}});
+  const auto step = [&](std::vector<double> gradient, std::vector<double> moved, std::vector<double> sizes) {
+    const auto before = p[0].to_vector<double>();
+    p[0].set_grad(from_vector(gradient, {4}));
+    optimizer.step();
+    const auto after = p[0].to_vector<double>();
+    for (size_t i = 0; i < 4; ++i) CHECK(after[i] - before[i] == Approx(moved[i]));
+    const auto now = optimizer.state_dict()["state.0.step_size"].to_vector<double>();
+    for (size_t i = 0; i < 4; ++i) CHECK(now[i] == Approx(sizes[i]));
+  };
+  const double nan = std::nan("");
+  step({1e-9, -1e9, 0, nan}, {-1, 1, 0, 0}, {1, 1, 1, 1});
+  step({1e9, 1e-9, 0, 1}, {-1.2, 0, 0, -1}, {1.2, 0.5, 1, 1});     // the second turns, and rests
+  step({1, 1, 2, 1}, {-1.3, -0.5, -1, -1.2}, {1.3, 0.5, 1, 1.2});  // the first reaches the bound
+  step({0, -1, -2, 1}, {0, 0, 0, -1.3}, {1.3, 0.4, 0.5, 1.3});     // 0.25 would be below the other
+  step({-1, -1, 0, -1}, {1.3, 0.4, 0, 0}, {1.3, 0.4, 0.5, 0.65});  // after a 0 nothing has turned
+  optim::Rprop outside(p, {.lr = 100});
+  outside.step();
+  CHECK(outside.state_dict()["state.0.step_size"].to_vector<double>() == std::vector<double>(4, 50.0));
+}
+
+TEST_CASE("Rprop of low-precision parameters keeps its state in float32, and goes on from it exactly") {
+  for (const Dtype dtype : {bfloat16, float16}) {
+    const Tensors p = make_parameters({{0.5, -1.25, 2.0}}, dtype), wide = make_parameters({{0.5, -1.25, 2.0}}, float32);
+    optim::Rprop optimizer(p, {.lr = 0.1}), exact(wide, {.lr = 0.1});
+    const auto step = [](const Tensors& of, optim::Rprop& by, int t) {
+      of[0].set_grad(tensor({std::sin(2.0 * t), std::sin(0.3 * t), -1.0}, float64).to(of[0].dtype()));
+      by.step();
+    };
+    for (int t = 1; t <= 6; ++t) {
+      const Tensor before = p[0].detach().to(float32);
+      step(p, optimizer, t), step(wide, exact, t);
+      const nn::StateDict state = optimizer.state_dict();
+      CHECK(state["state.0.prev"].dtype() == float32);
+      CHECK(equal(state["state.0.step_size"], exact.state_dict()["state.0.step_size"]));
+      const Tensor moved = state["state.0.step_size"] * sign(state["state.0.prev"]);
+      CHECK(equal(p[0].detach(), (before - moved).to(dtype)));  // rounded once
+    }
+    Tensors again{p[0].detach().clone().requires_grad_()};
+    optim::Rprop resumed(again);
+    resumed.load_state_dict(optimizer.state_dict().clone());
+    for (int t = 7; t <= 12; ++t) step(p, optimizer, t), step(again, resumed, t);
+    CHECK(equal(again[0].detach(), p[0].detach()));
+  }
 }
 
 TEST_CASE("a step reads the gradients and does not write them") {
@@ -397,6 +449,14 @@ TEST_CASE("optimizers refuse what they can't use") {
   CHECK_THROWS_WITH(optim::RMSprop({p}, {.alpha = -0.5}), "[RMSprop] alpha is -0.5; it must be in [0, 1]");
   CHECK_THROWS_WITH(optim::RMSprop({p}, {.momentum = std::nan("")}), Catch::Contains("[RMSprop] momentum is nan"));
   CHECK_THROWS_WITH(optim::Lion({p}, {.weight_decay = -1}), Catch::Contains("[Lion] weight_decay is -1"));
+  CHECK_THROWS_WITH(optim::Rprop({p}, {.etas = {0.5, 1}}),
+                    "[Rprop] etas are 0.5 and 1; the first must be in (0, 1), the second above 1");
+  CHECK_THROWS_AS(optim::Rprop({p}, {.etas = {0, 1.2}}), ValueError);
+  CHECK_THROWS_AS(optim::Rprop({p}, {.etas = {1, 1.2}}), ValueError);
+  CHECK_THROWS_AS(optim::Rprop({p}, {.etas = {0.5, std::nan("")}}), ValueError);
+  CHECK_THROWS_WITH(optim::Rprop({p}, {.step_sizes = {1, 0.5}}),
+                    "[Rprop] step_sizes are 1 and 0.5; the first must be 0 or more, the second no less");
+  CHECK_THROWS_AS(optim::Rprop({p}, {.step_sizes = {-1, 0.5}}), ValueError);
   for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
                                                          std::type_identity<Options>) {
     Options options;
