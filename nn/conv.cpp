@@ -10,7 +10,7 @@
 namespace cotangent::nn {
 namespace {
 
-using detail::setting, detail::sizes;
+using detail::in_dims, detail::setting, detail::sizes;
 
 template <class Options>
 void check(const char* name, int dims, int64_t in, int64_t out, const Options& o) {
@@ -42,9 +42,11 @@ std::string describe(const Tensor& weight, int64_t in, int64_t out) {
 
 }  // namespace
 
-ConvLayer::ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+ConvLayer::ConvLayer(const char* stem, int dims, int64_t in, int64_t out, const Spatial& kernel,
                      const ConvLayerOptions& o)
     : options{o.stride, o.padding, o.dilation, o.groups} {
+  const std::string full = detail::name_in(stem, dims);
+  const char* name = full.c_str();
   check(name, dims, in, out, o);
   const Dims stride = o.stride.over(name, "stride", dims, 1);
   if (o.padding.is_same() && stride != Dims::filled(dims, 1))
@@ -62,9 +64,11 @@ std::string ConvLayer::settings() const {
   return bias.defined() ? text : text + ", bias = false";
 }
 
-ConvTransposeLayer::ConvTransposeLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+ConvTransposeLayer::ConvTransposeLayer(const char* stem, int dims, int64_t in, int64_t out, const Spatial& kernel,
                                        const ConvTransposeLayerOptions& o)
     : options{o.stride, o.padding, o.output_padding, o.groups, o.dilation} {
+  const std::string full = detail::name_in(stem, dims);
+  const char* name = full.c_str();
   check(name, dims, in, out, o);
   const Dims stride = o.stride.over(name, "stride", dims, 1), dilation = o.dilation.over(name, "dilation", dims, 1),
              extra = o.output_padding.over(name, "output_padding", dims, 0);
@@ -110,5 +114,18 @@ std::string ConvTransposeLayer::settings() const {
   text += setting("dilation", options.dilation, dims, 1);
   return bias.defined() ? text : text + ", bias = false";
 }
+
+template <int dims>
+Tensor ConvNd<dims>::forward(const Tensor& x) {
+  return in_dims<dims>(conv1d, conv2d, conv3d)(x, weight, bias, options);
+}
+COTANGENT_IN_DIMS(ConvNd)
+
+template <int dims>
+Tensor ConvTransposeNd<dims>::forward(const Tensor& x, const Shape& output_size) {
+  return in_dims<dims>(conv_transpose1d, conv_transpose2d, conv_transpose3d)(x, weight, bias,
+                                                                             options_for(x, output_size));
+}
+COTANGENT_IN_DIMS(ConvTransposeNd)
 
 }  // namespace cotangent::nn

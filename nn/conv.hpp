@@ -22,7 +22,7 @@ struct ConvLayer : Module {
   std::string settings() const override;
 
  protected:
-  ConvLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+  ConvLayer(const char* stem, int dims, int64_t in, int64_t out, const Spatial& kernel,
             const ConvLayerOptions& options);
 };
 
@@ -32,24 +32,16 @@ struct ConvLayer : Module {
 /// range.
 ///
 ///     nn::Conv2d conv(3, 16, 3, {.stride = 2, .padding = 1});
-struct Conv1d : ConvLayer {
-  Conv1d(int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& o = {})
-      : ConvLayer("Conv1d", 1, in, out, kernel, o) {}
+template <int dims>
+struct ConvNd : ConvLayer {
+  ConvNd(int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& o = {})
+      : ConvLayer("Conv", dims, in, out, kernel, o) {}
   COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x) { return conv1d(x, weight, bias, options); }
+  Tensor forward(const Tensor& x);
 };
-struct Conv2d : ConvLayer {
-  Conv2d(int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& o = {})
-      : ConvLayer("Conv2d", 2, in, out, kernel, o) {}
-  COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x) { return conv2d(x, weight, bias, options); }
-};
-struct Conv3d : ConvLayer {
-  Conv3d(int64_t in, int64_t out, const Spatial& kernel, const ConvLayerOptions& o = {})
-      : ConvLayer("Conv3d", 3, in, out, kernel, o) {}
-  COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x) { return conv3d(x, weight, bias, options); }
-};
+using Conv1d = ConvNd<1>;
+using Conv2d = ConvNd<2>;
+using Conv3d = ConvNd<3>;
 
 struct ConvTransposeLayerOptions {
   Spatial stride = 1;
@@ -68,7 +60,7 @@ struct ConvTransposeLayer : Module {
   std::string settings() const override;
 
  protected:
-  ConvTransposeLayer(const char* name, int dims, int64_t in, int64_t out, const Spatial& kernel,
+  ConvTransposeLayer(const char* stem, int dims, int64_t in, int64_t out, const Spatial& kernel,
                      const ConvTransposeLayerOptions& options);
   /// The options with the output_padding that gives `output_size`, if that is not empty.
   ConvTransposeOptions options_for(const Tensor& x, const Shape& output_size) const;
@@ -85,29 +77,15 @@ struct ConvTransposeLayer : Module {
 /// output_size out of reach.
 ///
 ///     nn::ConvTranspose2d up(16, 8, 4, {.stride = 2, .padding = 1});  // (N, 16, H, W) -> (N, 8, 2 H, 2 W)
-struct ConvTranspose1d : ConvTransposeLayer {
-  ConvTranspose1d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
-      : ConvTransposeLayer("ConvTranspose1d", 1, in, out, kernel, o) {}
+template <int dims>
+struct ConvTransposeNd : ConvTransposeLayer {
+  ConvTransposeNd(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
+      : ConvTransposeLayer("ConvTranspose", dims, in, out, kernel, o) {}
   COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
-    return conv_transpose1d(x, weight, bias, options_for(x, output_size));
-  }
+  Tensor forward(const Tensor& x, const Shape& output_size = {});
 };
-struct ConvTranspose2d : ConvTransposeLayer {
-  ConvTranspose2d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
-      : ConvTransposeLayer("ConvTranspose2d", 2, in, out, kernel, o) {}
-  COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
-    return conv_transpose2d(x, weight, bias, options_for(x, output_size));
-  }
-};
-struct ConvTranspose3d : ConvTransposeLayer {
-  ConvTranspose3d(int64_t in, int64_t out, const Spatial& kernel, const ConvTransposeLayerOptions& o = {})
-      : ConvTransposeLayer("ConvTranspose3d", 3, in, out, kernel, o) {}
-  COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x, const Shape& output_size = {}) {
-    return conv_transpose3d(x, weight, bias, options_for(x, output_size));
-  }
-};
+using ConvTranspose1d = ConvTransposeNd<1>;
+using ConvTranspose2d = ConvTransposeNd<2>;
+using ConvTranspose3d = ConvTransposeNd<3>;
 
 }  // namespace cotangent::nn

@@ -239,8 +239,10 @@ std::string Module::type_name() const {
   char* readable = abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status);
   std::string name = status == 0 ? readable : typeid(*this).name();
   std::free(readable);
-  // without namespaces and template arguments
-  name.resize(std::min(name.find('<'), name.size()));
+  // without namespaces and template arguments; MaxPoolNd<2> is MaxPool2d
+  const size_t open = std::min(name.find('<'), name.size());
+  const bool dims = std::string_view(name).substr(0, open).ends_with("Nd") && open < name.size();
+  name = dims ? name.substr(0, open - 2) + name[open + 1] + "d" : name.substr(0, open);
   const size_t colon = name.rfind("::");
   return colon == std::string::npos ? name : name.substr(colon + 2);
 }

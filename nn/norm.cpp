@@ -21,8 +21,8 @@ const Limits* limits_of(Activation f) {
 }
 }  // namespace
 
-BatchNormLayer::BatchNormLayer(int64_t channels, const BatchNormOptions& o)
-    : eps(o.eps), momentum(o.momentum), activation(o.activation) {
+BatchNormLayer::BatchNormLayer(int dims, int64_t channels, const BatchNormOptions& o)
+    : eps(o.eps), momentum(o.momentum), activation(o.activation), dims_(dims) {
   if (channels < 1) fail<ValueError>("[BatchNorm] {} channels; there must be at least 1", channels);
   if (o.affine) {
     weight = ones({channels}, o.dtype);
@@ -36,7 +36,9 @@ BatchNormLayer::BatchNormLayer(int64_t channels, const BatchNormOptions& o)
 }
 
 Tensor BatchNormLayer::forward(const Tensor& x) {
-  check(x);
+  if (dims_ == 1 && x.rank() != 2 && x.rank() != 3)
+    fail<ShapeError>("[BatchNorm1d] x is {}; it must be (N, C) or (N, C, L)", x.shape());
+  if (dims_ == 2 && x.rank() != 4) fail<ShapeError>("[BatchNorm2d] x is {}; it must be (N, C, H, W)", x.shape());
   const bool by_batch = is_training() || !running_mean.defined();
   if (is_training() && num_batches_tracked.defined()) num_batches_tracked.add_(1);
   const Limits* limits = limits_of(activation);
@@ -51,14 +53,6 @@ std::string BatchNormLayer::settings() const {
   if (activation != Activation::identity)
     text += fmt::format("{}activation = {}", text.empty() ? "" : ", ", name(activation));
   return text;
-}
-
-void BatchNorm1d::check(const Tensor& x) const {
-  if (x.rank() != 2 && x.rank() != 3)
-    fail<ShapeError>("[BatchNorm1d] x is {}; it must be (N, C) or (N, C, L)", x.shape());
-}
-void BatchNorm2d::check(const Tensor& x) const {
-  if (x.rank() != 4) fail<ShapeError>("[BatchNorm2d] x is {}; it must be (N, C, H, W)", x.shape());
 }
 
 namespace {
@@ -108,9 +102,9 @@ Tensor GroupNorm::forward(const Tensor& x) {
 
 std::string GroupNorm::settings() const { return fmt::format("{}, {}", groups, channels); }
 
-InstanceNormLayer::InstanceNormLayer(const char* type, int positions, int64_t channels_, const InstanceNormOptions& o)
-    : channels(channels_), eps(o.eps), momentum(o.momentum), type_(type), positions_(positions) {
-  if (channels < 1) fail<ValueError>("[{}] {} channels; there must be at least 1", type, channels);
+InstanceNormLayer::InstanceNormLayer(int dims, int64_t channels_, const InstanceNormOptions& o)
+    : channels(channels_), eps(o.eps), momentum(o.momentum), dims_(dims) {
+  if (channels < 1) fail<ValueError>("[InstanceNorm{}d] {} channels; there must be at least 1", dims, channels);
   if (o.affine) {
     weight = ones({channels}, o.dtype);
     bias = zeros({channels}, o.dtype);
@@ -123,10 +117,11 @@ InstanceNormLayer::InstanceNormLayer(const char* type, int positions, int64_t ch
 }
 
 Tensor InstanceNormLayer::forward(const Tensor& x) {
-  const bool one = x.rank() == positions_ + 1;
-  if ((!one && x.rank() != positions_ + 2) || x.size(one ? 0 : 1) != channels)
-    fail<ShapeError>("[{}] x is {}; it must be (N, {}, ...) with {} position dimensions, N left out for one example",
-                     type_, x.shape(), channels, positions_);
+  const bool one = x.rank() == dims_ + 1;
+  if ((!one && x.rank() != dims_ + 2) || x.size(one ? 0 : 1) != channels)
+    fail<ShapeError>(
+        "[InstanceNorm{}d] x is {}; it must be (N, {}, ...) with {} position dimensions, N left out for one example",
+        dims_, x.shape(), channels, dims_);
   const Tensor y = instance_norm(one ? unsqueeze(x, 0) : x, running_mean, running_var, weight, bias,
                                  is_training() || !running_mean.defined(), momentum, eps);
   return one ? squeeze(y, 0) : y;

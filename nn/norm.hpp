@@ -23,26 +23,24 @@ struct BatchNormLayer : Module {
   std::string settings() const override;
 
  protected:
-  BatchNormLayer(int64_t channels, const BatchNormOptions& options);
-  virtual void check(const Tensor& x) const = 0;
+  BatchNormLayer(int dims, int64_t channels, const BatchNormOptions& options);
+
+ private:
+  int dims_;
 };
 
 /// Batch normalization: batch_norm of autograd/ops/norm.hpp, by the statistics of the batch in training, and by their
 /// running averages in evaluation, and then an activation function.   BatchNorm1d: x (N, C) or (N, C, L);
 /// BatchNorm2d: x (N, C, H, W)
 /// A ShapeError for another rank or number of channels.
-struct BatchNorm1d : BatchNormLayer {
-  explicit BatchNorm1d(int64_t channels, const BatchNormOptions& options = {}) : BatchNormLayer(channels, options) {}
+template <int dims>
+struct BatchNormNd : BatchNormLayer {
+  explicit BatchNormNd(int64_t channels, const BatchNormOptions& options = {})
+      : BatchNormLayer(dims, channels, options) {}
   COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
- protected:
-  void check(const Tensor& x) const override;
 };
-struct BatchNorm2d : BatchNormLayer {
-  explicit BatchNorm2d(int64_t channels, const BatchNormOptions& options = {}) : BatchNormLayer(channels, options) {}
-  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
- protected:
-  void check(const Tensor& x) const override;
-};
+using BatchNorm1d = BatchNormNd<1>;
+using BatchNorm2d = BatchNormNd<2>;
 
 struct LayerNormOptions {
   double eps = 1e-5;
@@ -120,30 +118,23 @@ struct InstanceNormLayer : Module {
   std::string settings() const override;
 
  protected:
-  InstanceNormLayer(const char* type, int positions, int64_t count, const InstanceNormOptions& options);
+  InstanceNormLayer(int dims, int64_t count, const InstanceNormOptions& options);
 
  private:
-  const char* type_;
-  int positions_;
+  int dims_;
 };
 
 /// Normalization of each channel of each example: instance_norm of autograd/ops/norm.hpp.
 ///   InstanceNorm1d: x (N, C, L) or (C, L);   InstanceNorm2d: (N, C, H, W) or (C, H, W);   InstanceNorm3d: with a depth
 /// A ShapeError for another rank or number of channels.
-struct InstanceNorm1d : InstanceNormLayer {
-  explicit InstanceNorm1d(int64_t count, const InstanceNormOptions& options = {})
-      : InstanceNormLayer("InstanceNorm1d", 1, count, options) {}
+template <int dims>
+struct InstanceNormNd : InstanceNormLayer {
+  explicit InstanceNormNd(int64_t count, const InstanceNormOptions& options = {})
+      : InstanceNormLayer(dims, count, options) {}
   COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
 };
-struct InstanceNorm2d : InstanceNormLayer {
-  explicit InstanceNorm2d(int64_t count, const InstanceNormOptions& options = {})
-      : InstanceNormLayer("InstanceNorm2d", 2, count, options) {}
-  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
-};
-struct InstanceNorm3d : InstanceNormLayer {
-  explicit InstanceNorm3d(int64_t count, const InstanceNormOptions& options = {})
-      : InstanceNormLayer("InstanceNorm3d", 3, count, options) {}
-  COTANGENT_MODULE(weight, bias, running_mean, running_var, num_batches_tracked)
-};
+using InstanceNorm1d = InstanceNormNd<1>;
+using InstanceNorm2d = InstanceNormNd<2>;
+using InstanceNorm3d = InstanceNormNd<3>;
 
 }  // namespace cotangent::nn

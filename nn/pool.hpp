@@ -1,11 +1,12 @@
 #pragma once
-// Pooling as modules; autograd/ops/pool.hpp has the functions and their options.
+// Pooling as modules over one, two or three spatial dimensions; autograd/ops/pool.hpp has the functions and their
+// options.
 #include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/nn/module.hpp>
 
 namespace cotangent::nn {
 
-/// What the pooling layers have in common.
+/// What the layers that pool by windows have in common.
 template <class Options>
 struct PoolLayer : Module {
   Spatial kernel_size;
@@ -13,42 +14,24 @@ struct PoolLayer : Module {
   std::string settings() const override;
 
  protected:
-  PoolLayer(const char* name, int dims, const Spatial& kernel, const Options& o);
+  PoolLayer(const char* stem, int dims, const Spatial& kernel, const Options& o);
 
  private:
   int dims_;
 };
-extern template struct PoolLayer<MaxPoolOptions>;
-extern template struct PoolLayer<AvgPoolOptions>;
-extern template struct PoolLayer<MaxUnpoolOptions>;
 
 /// The largest element of each window; by default windows do not overlap.
 ///   MaxPool2d: x (N, C, H, W) -> (N, C, H', W'). with_indices gives also where each was found, for MaxUnpool2d.
-struct MaxPool1d : PoolLayer<MaxPoolOptions> {
-  explicit MaxPool1d(const Spatial& kernel, const MaxPoolOptions& o = {}) : PoolLayer("MaxPool1d", 1, kernel, o) {}
+template <int dims>
+struct MaxPoolNd : PoolLayer<MaxPoolOptions> {
+  explicit MaxPoolNd(const Spatial& kernel, const MaxPoolOptions& o = {}) : PoolLayer("MaxPool", dims, kernel, o) {}
   COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return max_pool1d(x, kernel_size, options); }
-  MaxPool with_indices(const Tensor& x) { return max_pool1d_with_indices(x, kernel_size, options); }
+  Tensor forward(const Tensor& x);
+  MaxPool with_indices(const Tensor& x);
 };
-struct MaxPool2d : PoolLayer<MaxPoolOptions> {
-  explicit MaxPool2d(const Spatial& kernel, const MaxPoolOptions& o = {}) : PoolLayer("MaxPool2d", 2, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return max_pool2d(x, kernel_size, options); }
-  MaxPool with_indices(const Tensor& x) { return max_pool2d_with_indices(x, kernel_size, options); }
-};
-struct MaxPool3d : PoolLayer<MaxPoolOptions> {
-  explicit MaxPool3d(const Spatial& kernel, const MaxPoolOptions& o = {}) : PoolLayer("MaxPool3d", 3, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return max_pool3d(x, kernel_size, options); }
-  MaxPool with_indices(const Tensor& x) { return max_pool3d_with_indices(x, kernel_size, options); }
-};
-
-struct MaxUnpoolLayer : PoolLayer<MaxUnpoolOptions> {
- protected:
-  using PoolLayer::PoolLayer;
-  /// The options with this size, if it is not empty.
-  MaxUnpoolOptions options_for(const Shape& output_size) const;
-};
+using MaxPool1d = MaxPoolNd<1>;
+using MaxPool2d = MaxPoolNd<2>;
+using MaxPool3d = MaxPoolNd<3>;
 
 /// Puts the elements of a max pooling back where they were found, and 0 elsewhere. The windows of the pooling must not
 /// overlap.
@@ -59,47 +42,27 @@ struct MaxUnpoolLayer : PoolLayer<MaxUnpoolOptions> {
 ///     nn::MaxUnpool2d unpool(2);
 ///     auto [y, indices] = pool.with_indices(x);
 ///     Tensor z = unpool(y, indices);
-struct MaxUnpool1d : MaxUnpoolLayer {
-  explicit MaxUnpool1d(const Spatial& kernel, const MaxUnpoolOptions& o = {})
-      : MaxUnpoolLayer("MaxUnpool1d", 1, kernel, o) {}
+template <int dims>
+struct MaxUnpoolNd : PoolLayer<MaxUnpoolOptions> {
+  explicit MaxUnpoolNd(const Spatial& kernel, const MaxUnpoolOptions& o = {})
+      : PoolLayer("MaxUnpool", dims, kernel, o) {}
   COTANGENT_MODULE()
-  Tensor forward(const Tensor& x, const Tensor& indices, const Shape& output_size = {}) {
-    return max_unpool1d(x, indices, kernel_size, options_for(output_size));
-  }
+  Tensor forward(const Tensor& x, const Tensor& indices, const Shape& output_size = {});
 };
-struct MaxUnpool2d : MaxUnpoolLayer {
-  explicit MaxUnpool2d(const Spatial& kernel, const MaxUnpoolOptions& o = {})
-      : MaxUnpoolLayer("MaxUnpool2d", 2, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x, const Tensor& indices, const Shape& output_size = {}) {
-    return max_unpool2d(x, indices, kernel_size, options_for(output_size));
-  }
-};
-struct MaxUnpool3d : MaxUnpoolLayer {
-  explicit MaxUnpool3d(const Spatial& kernel, const MaxUnpoolOptions& o = {})
-      : MaxUnpoolLayer("MaxUnpool3d", 3, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x, const Tensor& indices, const Shape& output_size = {}) {
-    return max_unpool3d(x, indices, kernel_size, options_for(output_size));
-  }
-};
+using MaxUnpool1d = MaxUnpoolNd<1>;
+using MaxUnpool2d = MaxUnpoolNd<2>;
+using MaxUnpool3d = MaxUnpoolNd<3>;
 
 /// The mean of each window.
-struct AvgPool1d : PoolLayer<AvgPoolOptions> {
-  explicit AvgPool1d(const Spatial& kernel, const AvgPoolOptions& o = {}) : PoolLayer("AvgPool1d", 1, kernel, o) {}
+template <int dims>
+struct AvgPoolNd : PoolLayer<AvgPoolOptions> {
+  explicit AvgPoolNd(const Spatial& kernel, const AvgPoolOptions& o = {}) : PoolLayer("AvgPool", dims, kernel, o) {}
   COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return avg_pool1d(x, kernel_size, options); }
+  Tensor forward(const Tensor& x);
 };
-struct AvgPool2d : PoolLayer<AvgPoolOptions> {
-  explicit AvgPool2d(const Spatial& kernel, const AvgPoolOptions& o = {}) : PoolLayer("AvgPool2d", 2, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return avg_pool2d(x, kernel_size, options); }
-};
-struct AvgPool3d : PoolLayer<AvgPoolOptions> {
-  explicit AvgPool3d(const Spatial& kernel, const AvgPoolOptions& o = {}) : PoolLayer("AvgPool3d", 3, kernel, o) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return avg_pool3d(x, kernel_size, options); }
-};
+using AvgPool1d = AvgPoolNd<1>;
+using AvgPool2d = AvgPoolNd<2>;
+using AvgPool3d = AvgPoolNd<3>;
 
 /// What the adaptive pooling layers have in common.
 struct AdaptivePoolLayer : Module {
@@ -107,47 +70,33 @@ struct AdaptivePoolLayer : Module {
   std::string settings() const override;
 
  protected:
-  AdaptivePoolLayer(const char* name, int dims, const Spatial& size);
+  AdaptivePoolLayer(const char* stem, int dims, const Spatial& size);
 
  private:
   int dims_;
 };
 
 /// The mean of as many windows as give this output size; 1 is the mean of the whole image.
-struct AdaptiveAvgPool1d : AdaptivePoolLayer {
-  explicit AdaptiveAvgPool1d(const Spatial& size) : AdaptivePoolLayer("AdaptiveAvgPool1d", 1, size) {}
+template <int dims>
+struct AdaptiveAvgPoolNd : AdaptivePoolLayer {
+  explicit AdaptiveAvgPoolNd(const Spatial& size) : AdaptivePoolLayer("AdaptiveAvgPool", dims, size) {}
   COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_avg_pool1d(x, output_size); }
+  Tensor forward(const Tensor& x);
 };
-struct AdaptiveAvgPool2d : AdaptivePoolLayer {
-  explicit AdaptiveAvgPool2d(const Spatial& size) : AdaptivePoolLayer("AdaptiveAvgPool2d", 2, size) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_avg_pool2d(x, output_size); }
-};
-struct AdaptiveAvgPool3d : AdaptivePoolLayer {
-  explicit AdaptiveAvgPool3d(const Spatial& size) : AdaptivePoolLayer("AdaptiveAvgPool3d", 3, size) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_avg_pool3d(x, output_size); }
-};
+using AdaptiveAvgPool1d = AdaptiveAvgPoolNd<1>;
+using AdaptiveAvgPool2d = AdaptiveAvgPoolNd<2>;
+using AdaptiveAvgPool3d = AdaptiveAvgPoolNd<3>;
 
 /// The largest element of each of these windows.
-struct AdaptiveMaxPool1d : AdaptivePoolLayer {
-  explicit AdaptiveMaxPool1d(const Spatial& size) : AdaptivePoolLayer("AdaptiveMaxPool1d", 1, size) {}
+template <int dims>
+struct AdaptiveMaxPoolNd : AdaptivePoolLayer {
+  explicit AdaptiveMaxPoolNd(const Spatial& size) : AdaptivePoolLayer("AdaptiveMaxPool", dims, size) {}
   COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_max_pool1d(x, output_size); }
-  MaxPool with_indices(const Tensor& x) { return adaptive_max_pool1d_with_indices(x, output_size); }
+  Tensor forward(const Tensor& x);
+  MaxPool with_indices(const Tensor& x);
 };
-struct AdaptiveMaxPool2d : AdaptivePoolLayer {
-  explicit AdaptiveMaxPool2d(const Spatial& size) : AdaptivePoolLayer("AdaptiveMaxPool2d", 2, size) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_max_pool2d(x, output_size); }
-  MaxPool with_indices(const Tensor& x) { return adaptive_max_pool2d_with_indices(x, output_size); }
-};
-struct AdaptiveMaxPool3d : AdaptivePoolLayer {
-  explicit AdaptiveMaxPool3d(const Spatial& size) : AdaptivePoolLayer("AdaptiveMaxPool3d", 3, size) {}
-  COTANGENT_MODULE()
-  Tensor forward(const Tensor& x) { return adaptive_max_pool3d(x, output_size); }
-  MaxPool with_indices(const Tensor& x) { return adaptive_max_pool3d_with_indices(x, output_size); }
-};
+using AdaptiveMaxPool1d = AdaptiveMaxPoolNd<1>;
+using AdaptiveMaxPool2d = AdaptiveMaxPoolNd<2>;
+using AdaptiveMaxPool3d = AdaptiveMaxPoolNd<3>;
 
 }  // namespace cotangent::nn

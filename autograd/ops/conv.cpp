@@ -86,26 +86,17 @@ Tensor transposed(const char* op, int dims, const Tensor& x, const Tensor& weigh
 
 }  // namespace
 
-Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return forward("conv1d", 1, x, weight, bias, options);
-}
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return forward("conv2d", 2, x, weight, bias, options);
-}
-Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
-  return forward("conv3d", 3, x, weight, bias, options);
-}
-Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const ConvTransposeOptions& options) {
-  return transposed("conv_transpose1d", 1, x, weight, bias, options);
-}
-Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const ConvTransposeOptions& options) {
-  return transposed("conv_transpose2d", 2, x, weight, bias, options);
-}
-Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const ConvTransposeOptions& options) {
-  return transposed("conv_transpose3d", 3, x, weight, bias, options);
-}
+// The functions for one number of dimensions.
+#define COTANGENT_CONVOLUTIONS(n)                                                                            \
+  Tensor conv##n##d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) { \
+    return forward("conv" #n "d", n, x, weight, bias, options);                                              \
+  }                                                                                                          \
+  Tensor conv_transpose##n##d(const Tensor& x, const Tensor& weight, const Tensor& bias,                     \
+                              const ConvTransposeOptions& options) {                                         \
+    return transposed("conv_transpose" #n "d", n, x, weight, bias, options);                                 \
+  }
+COTANGENT_CONVOLUTIONS(1)
+COTANGENT_CONVOLUTIONS(2)
+COTANGENT_CONVOLUTIONS(3)
 
 }  // namespace cotangent

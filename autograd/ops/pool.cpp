@@ -173,72 +173,31 @@ Tensor adaptive_avg_pool(const char* op, const Tensor& given, int spatial, const
 
 }  // namespace
 
-Tensor max_pool1d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool1d", x, 1, k, o).values;
-}
-Tensor max_pool2d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool2d", x, 2, k, o).values;
-}
-Tensor max_pool3d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return max_pool("max_pool3d", x, 3, k, o).values;
-}
-MaxPool max_pool1d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return indexed(max_pool("max_pool1d", x, 1, k, o));
-}
-MaxPool max_pool2d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return indexed(max_pool("max_pool2d", x, 2, k, o));
-}
-MaxPool max_pool3d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {
-  return indexed(max_pool("max_pool3d", x, 3, k, o));
-}
-
-Tensor adaptive_max_pool1d(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool1d", x, 1, size).values;
-}
-Tensor adaptive_max_pool2d(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool2d", x, 2, size).values;
-}
-Tensor adaptive_max_pool3d(const Tensor& x, const Spatial& size) {
-  return adaptive_max_pool("adaptive_max_pool3d", x, 3, size).values;
-}
-MaxPool adaptive_max_pool1d_with_indices(const Tensor& x, const Spatial& size) {
-  return indexed(adaptive_max_pool("adaptive_max_pool1d", x, 1, size));
-}
-MaxPool adaptive_max_pool2d_with_indices(const Tensor& x, const Spatial& size) {
-  return indexed(adaptive_max_pool("adaptive_max_pool2d", x, 2, size));
-}
-MaxPool adaptive_max_pool3d_with_indices(const Tensor& x, const Spatial& size) {
-  return indexed(adaptive_max_pool("adaptive_max_pool3d", x, 3, size));
-}
-
-Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
-  return max_unpool("max_unpool1d", x, indices, 1, k, o);
-}
-Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
-  return max_unpool("max_unpool2d", x, indices, 2, k, o);
-}
-Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) {
-  return max_unpool("max_unpool3d", x, indices, 3, k, o);
-}
-
-Tensor avg_pool1d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
-  return avg_pool("avg_pool1d", x, 1, k, o);
-}
-Tensor avg_pool2d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
-  return avg_pool("avg_pool2d", x, 2, k, o);
-}
-Tensor avg_pool3d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {
-  return avg_pool("avg_pool3d", x, 3, k, o);
-}
-
-Tensor adaptive_avg_pool1d(const Tensor& x, const Spatial& size) {
-  return adaptive_avg_pool("adaptive_avg_pool1d", x, 1, size);
-}
-Tensor adaptive_avg_pool2d(const Tensor& x, const Spatial& size) {
-  return adaptive_avg_pool("adaptive_avg_pool2d", x, 2, size);
-}
-Tensor adaptive_avg_pool3d(const Tensor& x, const Spatial& size) {
-  return adaptive_avg_pool("adaptive_avg_pool3d", x, 3, size);
-}
+// The functions for one number of dimensions.
+#define COTANGENT_POOLS(n)                                                                                       \
+  Tensor max_pool##n##d(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {                            \
+    return max_pool("max_pool" #n "d", x, n, k, o).values;                                                       \
+  }                                                                                                              \
+  MaxPool max_pool##n##d_with_indices(const Tensor& x, const Spatial& k, const MaxPoolOptions& o) {              \
+    return indexed(max_pool("max_pool" #n "d", x, n, k, o));                                                     \
+  }                                                                                                              \
+  Tensor adaptive_max_pool##n##d(const Tensor& x, const Spatial& size) {                                         \
+    return adaptive_max_pool("adaptive_max_pool" #n "d", x, n, size).values;                                     \
+  }                                                                                                              \
+  MaxPool adaptive_max_pool##n##d_with_indices(const Tensor& x, const Spatial& size) {                           \
+    return indexed(adaptive_max_pool("adaptive_max_pool" #n "d", x, n, size));                                   \
+  }                                                                                                              \
+  Tensor max_unpool##n##d(const Tensor& x, const Tensor& indices, const Spatial& k, const MaxUnpoolOptions& o) { \
+    return max_unpool("max_unpool" #n "d", x, indices, n, k, o);                                                 \
+  }                                                                                                              \
+  Tensor avg_pool##n##d(const Tensor& x, const Spatial& k, const AvgPoolOptions& o) {                            \
+    return avg_pool("avg_pool" #n "d", x, n, k, o);                                                              \
+  }                                                                                                              \
+  Tensor adaptive_avg_pool##n##d(const Tensor& x, const Spatial& size) {                                         \
+    return adaptive_avg_pool("adaptive_avg_pool" #n "d", x, n, size);                                            \
+  }
+COTANGENT_POOLS(1)
+COTANGENT_POOLS(2)
+COTANGENT_POOLS(3)
 
 }  // namespace cotangent
