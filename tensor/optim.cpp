@@ -17,53 +17,68 @@ bool is_dense(const Tensor& x) {
   return walk.inner_size() == x.numel() && walk.inner_stride(0) == 1;
 }
 
+constexpr int kOperands = 2 + kernels::kOptimStates;
+
+/// The loop over operands that lie alike; null for a state that is not kept.
+template <class T>
+void run(int rule, const void* step, bool maximize, const Tensor* const (&operands)[kOperands]) {
+  const auto loop = kernels::kernels().optim.of<T>().step[rule];
+  const auto data = [&](int i) { return operands[i] ? static_cast<T*>(operands[i]->raw_data()) : nullptr; };
+  const kernels::OptimRun<T> all{
+      operands[0]->numel(), maximize ? T(-1) : T(1), data(0), data(1), {data(2), data(3), data(4)}};
+  parallel_for(0, all.n, kGrain, [&](int64_t first, int64_t last) {
+    kernels::OptimRun<T> part = all;
+    part.n = last - first;
+    part.parameter += first;
+    part.gradient += first;
+    for (T*& state : part.state)
+      if (state) state += first;
+    loop(step, part);
+  });
+}
+
 }  // namespace
 
 // Where the tensors do not lie alike in memory or are of low precision, the loop runs on copies, and all but that of
 // the gradient are copied back.
 void detail::optimizer_step(int rule, const void* step, bool maximize, const Tensor& parameter, const Tensor& gradient,
                             std::initializer_list<Tensor*> states) {
-  constexpr int kOperands = 2 + kernels::kOptimStates;
   const Tensor* operands[kOperands] = {&parameter, &gradient};
   int count = 2;
-  for (const Tensor* state : states) operands[count++] = state;
+  for (Tensor* state : states) operands[count++] = state;
 
   const Dtype computed = parameter.dtype() == float64 ? float64 : float32;
   const bool all_contiguous = parameter.get()->contiguous;
   bool direct = parameter.dtype() == computed && is_dense(parameter);
   for (int i = 1; i < count; ++i) {
     if (!operands[i]) continue;
-    const Tensor& t = *operands[i];
-    if (t.shape() != parameter.shape())
+    const Tensor& x = *operands[i];
+    if (x.shape() != parameter.shape())
       fail<ShapeError>("[optimizer_step] the parameter is {}, and its gradient or state is {}; they must be the same",
-                       parameter.shape(), t.shape());
-    direct &= t.dtype() == computed && (all_contiguous ? t.get()->contiguous : t.strides() == parameter.strides());
+                       parameter.shape(), x.shape());
+    direct &= x.dtype() == computed && (all_contiguous ? x.get()->contiguous : x.strides() == parameter.strides());
   }
-  Tensor copies[kOperands];
-  if (!direct)
+  const auto run_on = [&](const Tensor* const(&tensors)[kOperands]) {
+    (computed == float64 ? run<double> : run<float>)(rule, step, maximize, tensors);
+  };
+  if (direct) {
+    run_on(operands);
+  } else {
+    Tensor copies[kOperands];
+    const Tensor* at[kOperands] = {};
+    for (int i = 0; i < count; ++i) {
+      if (!operands[i]) continue;
+      copies[i] = contiguous(operands[i]->dtype() == computed ? *operands[i] : cast(*operands[i], computed));
+      at[i] = &copies[i];
+    }
+    run_on(at);
     for (int i = 0; i < count; ++i)
-      if (operands[i])
-        copies[i] = contiguous(operands[i]->dtype() == computed ? *operands[i] : cast(*operands[i], computed));
-
-  dispatch_compute("optimizer_step", computed, [&]<class T> {
-    T* data[kOperands] = {};
-    for (int i = 0; i < count; ++i)
-      if (operands[i]) data[i] = (direct ? *operands[i] : copies[i]).template data<T>();
-    const auto at = [&](int i, int64_t first) { return data[i] ? data[i] + first : nullptr; };
-    const auto loop = kernels::kernels().optim.of<T>().step[rule];
-    parallel_for(0, parameter.numel(), kGrain, [&](int64_t first, int64_t last) {
-      kernels::OptimRun<T> run{last - first, maximize ? T(-1) : T(1), at(0, first), at(1, first), {}};
-      for (int i = 2; i < count; ++i) run.state[i - 2] = at(i, first);
-      loop(step, run);
-    });
-  });
-
-  for (int i = 0; i < count; ++i) {
-    if (i == 1 || !operands[i]) continue;
-    if (!direct && copies[i].raw_data() != operands[i]->raw_data())
-      copy_into("optimizer_step", copies[i], *operands[i]);
-    cotangent::detail::bump_version(*operands[i]);
+      if (i != 1 && at[i] && at[i]->raw_data() != operands[i]->raw_data())
+        copy_into("optimizer_step", copies[i], *operands[i]);
   }
+  cotangent::detail::bump_version(parameter);
+  for (Tensor* state : states)
+    if (state) cotangent::detail::bump_version(*state);
 }
 
 double sum_of_squares(const Tensor& x) {
