@@ -82,7 +82,7 @@ void for_vectors(int64_t n, F f) {
   int64_t at = 0;
   for (; at + L <= n; at += L) f(at, all, load_row<V>);
   if (at == n) return;
-  Row<typename Simd<T>::Lane, L> inside;
+  Row<typename Simd<T>::Lane, L> inside{};
   for (int i = 0; i < L; ++i) inside[i] = n < L ? -(i < n) : -(i >= L - n % L);
   const auto keep = [&](V v) { return inside ? v : V{}; };
   if (n >= L)

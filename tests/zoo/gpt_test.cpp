@@ -20,6 +20,8 @@ zoo::GPT tiny(const std::string& attention, const std::string& position) {
   zoo::GPT model(5, {.attention = attention, .position = position, .width = 8, .layers = 2, .heads = 2, .context = 8});
   model.to(float64);
   model.eval();
+  for (Tensor p : model.parameters())
+    if (p.rank() == 2) normal_(p, 0, 1);  // so that what comes next depends on all before it
   return model;
 }
 
@@ -88,6 +90,7 @@ TEST_CASE("GPT writes the likeliest token after all before it, and goes on when 
   const Tensor longer = model.write(prompt, 7, {.temperature = 0});
   CHECK(longer.shape() == Shape{2, 10});
   CHECK(equal(longer.narrow(1, 0, 8), text));
+  CHECK(equal(longer.narrow(1, 8, 1), argmax(model(text).narrow(1, -1, 1), -1)));
   CHECK(equal(longer.narrow(1, 9, 1), argmax(model(longer.narrow(1, 5, 4)).narrow(1, -1, 1), -1)));
 
   Generator one(3), two(3);
