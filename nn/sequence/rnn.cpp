@@ -26,9 +26,9 @@ void check_sizes(const char* type, int64_t input, int64_t hidden) {
 
 // ---- layers ----
 
-RecurrentLayer::RecurrentLayer(const char* type, int64_t gates, int64_t input, int64_t hidden,
+RecurrentLayer::RecurrentLayer(const char* type, Function function, int64_t gates, int64_t input, int64_t hidden,
                                const RecurrentOptions& o)
-    : input_size(input), hidden_size(hidden), options(o), type_(type) {
+    : input_size(input), hidden_size(hidden), options(o), type_(type), function_(function) {
   check_sizes(type, input, hidden);
   if (o.num_layers < 1) fail<ValueError>("[{}] {} layers; there must be at least 1", type, o.num_layers);
   if (!(o.dropout >= 0 && o.dropout <= 1))
@@ -96,8 +96,8 @@ LstmSequence RecurrentLayer::run(const Tensor& x, const Tensor& h, const Tensor&
     Tensors ways;
     for (int64_t d = 0; d < directions; ++d) {
       const Weights& w = weights[static_cast<size_t>(i + d)];
-      LstmSequence way =
-          run_layer(y, part(first_h, i + d), part(first_c, i + d), {w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr}, d == 1);
+      LstmSequence way = function_(y, part(first_h, i + d), part(first_c, i + d),
+                                   {w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr}, options.nonlinearity, d == 1);
       ways.push_back(std::move(way.output));
       last_h.push_back(std::move(way.h));
       if (way.c.defined()) last_c.push_back(std::move(way.c));
@@ -125,34 +125,34 @@ std::string RecurrentLayer::settings() const {
   return text;
 }
 
-RNN::RNN(int64_t input, int64_t hidden, const RecurrentOptions& o) : RecurrentLayer("RNN", 1, input, hidden, o) {}
-RecurrentSequence RNN::forward(const Tensor& x, const Tensor& h) const {
-  const LstmSequence y = run(x, h, {});
-  return {y.output, y.h};
-}
-LstmSequence RNN::run_layer(const Tensor& x, const Tensor& h, const Tensor&, const RecurrentWeights& w,
-                            bool reverse) const {
-  const RecurrentSequence y = rnn(x, h, w, options.nonlinearity, reverse);
-  return {y.output, y.h, {}};
-}
+namespace {
 
-GRU::GRU(int64_t input, int64_t hidden, const RecurrentOptions& o) : RecurrentLayer("GRU", 3, input, hidden, o) {}
-RecurrentSequence GRU::forward(const Tensor& x, const Tensor& h) const {
-  const LstmSequence y = run(x, h, {});
-  return {y.output, y.h};
-}
-LstmSequence GRU::run_layer(const Tensor& x, const Tensor& h, const Tensor&, const RecurrentWeights& w,
-                            bool reverse) const {
-  const RecurrentSequence y = gru(x, h, w, reverse);
-  return {y.output, y.h, {}};
-}
+LstmSequence with_cell(RecurrentSequence y) { return {std::move(y.output), std::move(y.h), {}}; }
+RecurrentSequence without_cell(LstmSequence y) { return {std::move(y.output), std::move(y.h)}; }
 
-LSTM::LSTM(int64_t input, int64_t hidden, const RecurrentOptions& o) : RecurrentLayer("LSTM", 4, input, hidden, o) {}
-LstmSequence LSTM::forward(const Tensor& x, const Tensor& h, const Tensor& c) const { return run(x, h, c); }
-LstmSequence LSTM::run_layer(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w,
-                             bool reverse) const {
+LstmSequence run_rnn(const Tensor& x, const Tensor& h, const Tensor&, const RecurrentWeights& w, Rnn f, bool reverse) {
+  return with_cell(rnn(x, h, w, f, reverse));
+}
+LstmSequence run_gru(const Tensor& x, const Tensor& h, const Tensor&, const RecurrentWeights& w, Rnn, bool reverse) {
+  return with_cell(gru(x, h, w, reverse));
+}
+LstmSequence run_lstm(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w, Rnn, bool reverse) {
   return lstm(x, h, c, w, reverse);
 }
+
+}  // namespace
+
+RNN::RNN(int64_t input, int64_t hidden, const RecurrentOptions& o)
+    : RecurrentLayer("RNN", run_rnn, 1, input, hidden, o) {}
+RecurrentSequence RNN::forward(const Tensor& x, const Tensor& h) const { return without_cell(run(x, h, {})); }
+
+GRU::GRU(int64_t input, int64_t hidden, const RecurrentOptions& o)
+    : RecurrentLayer("GRU", run_gru, 3, input, hidden, o) {}
+RecurrentSequence GRU::forward(const Tensor& x, const Tensor& h) const { return without_cell(run(x, h, {})); }
+
+LSTM::LSTM(int64_t input, int64_t hidden, const RecurrentOptions& o)
+    : RecurrentLayer("LSTM", run_lstm, 4, input, hidden, o) {}
+LstmSequence LSTM::forward(const Tensor& x, const Tensor& h, const Tensor& c) const { return run(x, h, c); }
 
 // ---- cells ----
 

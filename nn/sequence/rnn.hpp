@@ -40,13 +40,16 @@ struct RecurrentLayer : Module {
   std::string settings() const override;
 
  protected:
-  RecurrentLayer(const char* type, int64_t gates, int64_t input, int64_t hidden, const RecurrentOptions& options);
+  /// One layer in one direction.
+  using Function = LstmSequence (*)(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w, Rnn f,
+                                    bool reverse);
+  RecurrentLayer(const char* type, Function function, int64_t gates, int64_t input, int64_t hidden,
+                 const RecurrentOptions& options);
   LstmSequence run(const Tensor& x, const Tensor& h, const Tensor& c) const;
-  virtual LstmSequence run_layer(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w,
-                                 bool reverse) const = 0;
 
  private:
   const char* type_;
+  Function function_;
 };
 
 /// A layer of the function rnn.   auto [output, h] = layer(x)   or   layer(x, h)
@@ -55,10 +58,6 @@ struct RNN : RecurrentLayer {
   COTANGENT_CLONE
   COTANGENT_CALL
   RecurrentSequence forward(const Tensor& x, const Tensor& h = {}) const;
-
- protected:
-  LstmSequence run_layer(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w,
-                         bool reverse) const override;
 };
 
 /// A layer of the function gru.   auto [output, h] = layer(x)   or   layer(x, h)
@@ -67,10 +66,6 @@ struct GRU : RecurrentLayer {
   COTANGENT_CLONE
   COTANGENT_CALL
   RecurrentSequence forward(const Tensor& x, const Tensor& h = {}) const;
-
- protected:
-  LstmSequence run_layer(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w,
-                         bool reverse) const override;
 };
 
 /// A layer of the function lstm.   auto [output, h, c] = layer(x)   or   layer(x, h, c)
@@ -79,10 +74,6 @@ struct LSTM : RecurrentLayer {
   COTANGENT_CLONE
   COTANGENT_CALL
   LstmSequence forward(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const;
-
- protected:
-  LstmSequence run_layer(const Tensor& x, const Tensor& h, const Tensor& c, const RecurrentWeights& w,
-                         bool reverse) const override;
 };
 
 struct CellOptions {
