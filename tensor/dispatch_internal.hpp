@@ -40,6 +40,6 @@ decltype(auto) dispatch_index(const char* op, Dtype dtype, F&& f) {
 
 /// The type that sums and transcendental functions of T are computed in.
 template <class T>
-using compute_t = std::conditional_t<std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>, float, T>;
+using compute_t = std::conditional_t<is_low_precision(dtype_of<T>), float, T>;
 
 }  // namespace cotangent

@@ -42,6 +42,10 @@ constexpr int64_t item_size(Dtype dtype) {
 }
 constexpr bool is_floating(Dtype dtype) { return dtype <= Dtype::float16; }
 constexpr bool is_integral(Dtype dtype) { return dtype > Dtype::float16 && dtype != Dtype::boolean; }
+/// float16 and bfloat16.
+constexpr bool is_low_precision(Dtype dtype) { return dtype == bfloat16 || dtype == float16; }
+/// What tensors of this dtype are computed in: float32 for low-precision floats, the dtype itself for others.
+constexpr Dtype compute_dtype(Dtype dtype) { return is_low_precision(dtype) ? float32 : dtype; }
 
 /// "float32", "bool", ...
 const char* name(Dtype dtype);

@@ -19,8 +19,6 @@ constexpr int64_t kBlock = 512;  // elements that are gathered or converted at o
 // is overwritten, and drop for it what the next op needs.
 constexpr int64_t kStreamed = 16 << 20;
 
-bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
-Dtype compute_dtype(Dtype d) { return is_low_precision(d) ? float32 : d; }
 Dtype result_dtype(Unary f, Dtype d) { return kernels::is_predicate(f) ? boolean : d; }
 Dtype result_dtype(Binary f, Dtype d) { return kernels::is_comparison(f) ? boolean : d; }
 

@@ -5,11 +5,10 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
-
-bool low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
 
 int64_t area(const int64_t (&size)[2]) { return size[0] * size[1]; }
 
@@ -38,7 +37,7 @@ int64_t grain(const Folding& f) { return std::max<int64_t>(1, 16384 / (area(f.ke
 }  // namespace
 
 Tensor im2col(const char* op, const Tensor& x, const Folding& f) {
-  if (low_precision(x)) return cast(im2col(op, cast(x, float32), f), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(im2col, op, x, f);
   const Tensor dense = contiguous(x);
   const int64_t in = area(f.image), out = area(f.kernel) * area(f.positions);
   Tensor columns = detail::make_tensor({x.shape()[0], x.shape()[1] * area(f.kernel), area(f.positions)}, x.dtype());
@@ -59,7 +58,7 @@ Tensor im2col(const char* op, const Tensor& x, const Folding& f) {
 }
 
 Tensor col2im(const char* op, const Tensor& columns, const Folding& f) {
-  if (low_precision(columns)) return cast(col2im(op, cast(columns, float32), f), columns.dtype());
+  if (is_low_precision(columns.dtype())) return in_float32<cast>(col2im, op, columns, f);
   const Tensor dense = contiguous(columns);
   const int64_t in = area(f.image), out = area(f.kernel) * area(f.positions);
   Tensor x = detail::make_tensor({columns.shape()[0], columns.shape()[1] / area(f.kernel), f.image[0], f.image[1]},

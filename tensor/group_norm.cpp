@@ -43,7 +43,7 @@ struct Groups {
 
 Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,
                       double eps) {
-  const Dtype dtype = compute_dtype(x);
+  const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Groups g(x, groups);
   const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({g.count}, dtype),

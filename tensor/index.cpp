@@ -8,14 +8,13 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
-
-bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 
 /// Calls f<T> with an unsigned type of the dtype's size: for what moves elements and never looks at them.
 template <class F>
@@ -225,14 +224,14 @@ void put(const Tensor& x, IndexedDims at, const Tensor& index, const Tensor& val
 }
 
 Tensor pick_sum(const Tensor& g, const Shape& shape, IndexedDims at, const Tensor& index, int64_t skip) {
-  if (is_low_precision(g.dtype())) return cast(pick_sum(cast(g, float32), shape, at, index, skip), g.dtype());
+  if (is_low_precision(g.dtype())) return in_float32<cast>(pick_sum, g, shape, at, index, skip);
   const Tensor y = make_tensor(shape, g.dtype()), dense = contiguous(g);
   if (y.numel() == 0) return y;
   int64_t outer = 1, inner = 1;
   for (int d = 0; d < at.first; ++d) outer *= shape[d];
   for (int d = at.first + at.count; d < shape.rank(); ++d) inner *= shape[d];
   dispatch(g.dtype(), [&]<class T> {
-    if constexpr (!std::is_same_v<T, BFloat16> && !std::is_same_v<T, Half>)
+    if constexpr (!is_low_precision(dtype_of<T>))
       sum_lines(y.data<T>(), dense.data<T>(), index.data<int64_t>(), outer, indexed_size(shape, at), index.numel(),
                 inner, skip);
   });
@@ -318,7 +317,7 @@ void scatter_add_into(const Tensor& y, int dim, const Tensor& index, const Tenso
     return;
   }
   dispatch(y.dtype(), [&]<class T> {
-    if constexpr (!std::is_same_v<T, BFloat16> && !std::is_same_v<T, Half>)
+    if constexpr (!is_low_precision(dtype_of<T>))
       for_each_index(index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
                      [](T& to, const T& from) { to = static_cast<T>(to + from); });
   });

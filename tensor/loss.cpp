@@ -7,6 +7,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -16,8 +17,6 @@ using kernels::kernels;
 
 constexpr int64_t kGrain = 4096;  // logits a thread: each costs an exponential
 
-Dtype compute_dtype(Dtype d) { return d == bfloat16 || d == float16 ? float32 : d; }
-Tensor computed(const Tensor& x) { return contiguous(x.dtype() == compute_dtype(x.dtype()) ? x : cast(x, float32)); }
 Tensor as(const Tensor& x, Dtype dtype) { return x.dtype() == dtype ? x : cast(x, dtype); }
 
 Shape position_shape(const Shape& shape, int dim) {
@@ -99,7 +98,7 @@ ClassTarget class_target(const char* op, const Shape& shape, Dtype dtype, const 
 }
 
 CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarget& target, double smoothing) {
-  const Tensor x = computed(logits);
+  const Tensor x = contiguous(widened<cast>(logits));
   const Shape positions = position_shape(x.shape(), target.dim);
   CrossEntropy y{make_tensor(positions, x.dtype()), make_tensor(positions, x.dtype()),
                  make_tensor(positions, x.dtype())};
@@ -116,7 +115,8 @@ CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarg
 
 Tensor cross_entropy_backward(const char* op, const Tensor& dy, double scale, const Tensor& logits,
                               const ClassTarget& target, double smoothing, const CrossEntropy& kept) {
-  const Tensor x = computed(logits), g = computed(dy), dx = make_tensor(x.shape(), x.dtype());
+  const Tensor x = contiguous(widened<cast>(logits)), g = contiguous(widened<cast>(dy)),
+               dx = make_tensor(x.shape(), x.dtype());
   if (x.numel() > 0)
     dispatch_compute(op, x.dtype(), [&]<class T> {
       kernels::CrossEntropy<T> a = arguments_of<T>(x, target, smoothing, kept);
@@ -190,7 +190,7 @@ Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, 
 
 Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y) {
   constexpr int64_t kChunk = 32768, kBlock = 4096;  // blocks are summed in the elements' type, chunks in float64
-  const Tensor a = computed(x), b = computed(y);
+  const Tensor a = contiguous(widened<cast>(x)), b = contiguous(widened<cast>(y));
   const int64_t n = a.numel(), chunks = (n + kChunk - 1) / kChunk;
   const Tensor parts = make_tensor({chunks}, float64);
   double* part = parts.data<double>();

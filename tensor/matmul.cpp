@@ -6,13 +6,12 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent::raw {
 namespace {
-
-bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 
 constexpr int64_t kGrain = 200000;  // products m n k that one thread should have at least
 
@@ -70,7 +69,7 @@ struct BatchSteps {
 
 Tensor matmul(const char* op, const Tensor& a, const Tensor& b) {
   check_operands(op, a, b);
-  if (is_low_precision(a.dtype())) return cast(matmul(op, cast(a, float32), cast(b, float32)), a.dtype());
+  if (is_low_precision(a.dtype())) return in_float32<cast>(matmul, op, a, b);
   const int ra = a.rank(), rb = b.rank();
   if (ra > 2 && rb == 2) {  // one large product, where the rows of a lie evenly
     Shape shape = a.shape();
@@ -119,9 +118,7 @@ Tensor addmm(const char* op, const Tensor& c, const Tensor& a, const Tensor& b, 
   if (c.defined() && c.dtype() != a.dtype())
     fail<DTypeError>("[{}] c is {} and a is {}; they must have one dtype, convert one with to()", op, c.dtype(),
                      a.dtype());
-  if (is_low_precision(a.dtype()))
-    return cast(addmm(op, c.defined() ? cast(c, float32) : c, cast(a, float32), cast(b, float32), beta, alpha),
-                a.dtype());
+  if (is_low_precision(a.dtype())) return in_float32<cast>(addmm, op, c, a, b, beta, alpha);
   const int64_t m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
   const Tensor y = detail::make_tensor({m, n}, a.dtype());
   const bool add = c.defined() && beta != 0;
@@ -138,10 +135,7 @@ Tensor linear(const char* op, const Tensor& x, const Tensor& weight, const Tenso
   if (x.dtype() != weight.dtype() || (bias.defined() && bias.dtype() != x.dtype()) || x.dtype() == boolean)
     fail<DTypeError>("[{}] x is {}, the weight {} and the bias {}; they must have one dtype that can be multiplied", op,
                      x.dtype(), weight.dtype(), bias.defined() ? bias.dtype() : x.dtype());
-  if (is_low_precision(x.dtype())) {
-    const Tensor b = bias.defined() ? cast(bias, float32) : bias;
-    return cast(linear(op, cast(x, float32), cast(weight, float32), b), x.dtype());
-  }
+  if (is_low_precision(x.dtype())) return in_float32<cast>(linear, op, x, weight, bias);
   Shape shape = x.shape();
   const int64_t k = shape.back(), n = weight.shape()[0], m = shape.slice(0, shape.rank() - 1).product();
   shape.back() = n;

@@ -34,7 +34,7 @@ int64_t chunk_count(int64_t rows, int64_t width) {
 
 Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, const Tensor& weight, const Tensor& bias,
                       double eps) {
-  const Dtype dtype = compute_dtype(x);
+  const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const int64_t n = x.shape().slice(x.rank() - dims, x.rank()).product(),
                 rows = x.shape().slice(0, x.rank() - dims).product();
@@ -250,7 +250,7 @@ void update_running(const Tensor& running, const double* value, double momentum)
 Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                       const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps,
                       const Limits& limits) {
-  const Dtype dtype = compute_dtype(x);
+  const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Channels c(in);
   const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, dtype),

@@ -6,7 +6,6 @@ namespace cotangent::raw::norms {
 
 constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once, in the first cache
 
-inline Dtype compute_dtype(const Tensor& x) { return x.dtype() == float64 ? float64 : float32; }
 /// x in `dtype` and dense; an undefined x stays so.
 inline Tensor prepared(const Tensor& x, Dtype dtype) {
   if (!x.defined()) return x;

@@ -10,13 +10,12 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
-
-bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
 
 /// The windows as the kernels want them, for elements of T.
 template <class T>
@@ -170,11 +169,7 @@ void for_cells(const Pooling& p, int64_t images, F&& f) {
 }  // namespace
 
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
-  if (is_low_precision(x)) {
-    MaxPoolResult r = max_pool(op, cast(x, float32), result, pooling);
-    r.values = cast(r.values, x.dtype());
-    return r;
-  }
+  if (is_low_precision(x.dtype())) return in_float32<cast>(max_pool, op, x, result, pooling);
   if (is_in_rows(pooling)) {
     MaxPoolResult r = max_pool(op, x, result, in_planes(pooling));
     r.values = in_format(r.values, pooling.format);
@@ -209,7 +204,7 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
 
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
                          const Pooling& pooling) {
-  if (is_low_precision(g)) return cast(max_pool_backward(op, cast(g, float32), indices, x_shape, pooling), g.dtype());
+  if (is_low_precision(g.dtype())) return in_float32<cast>(max_pool_backward, op, g, indices, x_shape, pooling);
   if (is_in_rows(pooling))
     return in_format(max_pool_backward(op, g, indices, x_shape, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(g), index = contiguous(indices);
@@ -256,7 +251,7 @@ void check_distinct(const char* op, const Tensor& indices, int64_t size) {
 }
 
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
-  if (is_low_precision(x)) return cast(avg_pool(op, cast(x, float32), result, pooling), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(avg_pool, op, x, result, pooling);
   const Tensor dense = contiguous(x, pooling.format);
   Tensor y = empty_in_format(result, x.dtype(), pooling.format);
   dispatch_compute(op, x.dtype(), [&]<class T> {
@@ -280,7 +275,7 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
 }
 
 Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, const Pooling& pooling) {
-  if (is_low_precision(g)) return cast(avg_pool_backward(op, cast(g, float32), x_shape, pooling), g.dtype());
+  if (is_low_precision(g.dtype())) return in_float32<cast>(avg_pool_backward, op, g, x_shape, pooling);
   const Tensor dense = contiguous(g, pooling.format);
   Tensor dx = empty_in_format(x_shape, g.dtype(), pooling.format);
   dispatch_compute(op, g.dtype(), [&]<class T> {

@@ -8,6 +8,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
 
@@ -22,7 +23,6 @@ using kernels::kernels;
 constexpr int64_t kChunk = 32768;        // elements that one chunk of a long reduction has, about
 constexpr int64_t kBlockColumns = 2048;  // columns that are summed at once: their results stay in the first-level cache
 
-bool is_low_precision(Dtype d) { return d == bfloat16 || d == float16; }
 bool has(uint32_t dims, int d) { return dims >> d & 1u; }
 
 Shape kept_shape(Shape shape, uint32_t dims) {
@@ -175,16 +175,17 @@ Tensor extreme(const char* op, Fold f, const Tensor& x, uint32_t dims) {
                        x.shape());
     return make_tensor(shape, x.dtype());
   }
-  if (is_low_precision(x.dtype())) return cast(extreme(op, f, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(extreme, op, f, x, dims);
   if (x.dtype() == boolean) return cast(extreme(op, f, cast(x, uint8), dims), boolean);
   int64_t times;
   return fold(op, f, without_repeats(x, dims, times), dims);
 }
 
 ValuesAndIndices extreme_along(const char* op, Fold f, const Tensor& x, int dim) {
-  if (is_low_precision(x.dtype()) || x.dtype() == boolean) {
-    ValuesAndIndices r = extreme_along(op, f, cast(x, x.dtype() == boolean ? uint8 : float32), dim);
-    return {cast(r.values, x.dtype()), std::move(r.indices)};
+  if (is_low_precision(x.dtype())) return in_float32<cast>(extreme_along, op, f, x, dim);
+  if (x.dtype() == boolean) {
+    ValuesAndIndices r = extreme_along(op, f, cast(x, uint8), dim);
+    return {cast(r.values, boolean), std::move(r.indices)};
   }
   const Tensor in = contiguous(x);
   ValuesAndIndices r{extreme(op, f, in, 1u << dim), Tensor()};
@@ -269,25 +270,25 @@ int64_t reduced_count(const Shape& shape, uint32_t dims) {
 }
 
 Tensor sum(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return cast(sum(op, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(sum, op, x, dims);
   if (!x.is_floating() && x.dtype() != int64) return sum(op, cast(x, int64), dims);
   return added(op, Fold::sum, x, dims);
 }
 
 Tensor mean(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return cast(mean(op, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(mean, op, x, dims);
   Tensor y = added(op, Fold::sum, x, dims);
   binary_into(op, Binary::div, y, reduced_count(x.shape(), dims), y);
   return y;
 }
 
 Tensor sum_squares(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return cast(sum_squares(op, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(sum_squares, op, x, dims);
   return added(op, Fold::sum_squares, x, dims);
 }
 
 Tensor prod(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return cast(prod(op, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(prod, op, x, dims);
   if (!x.is_floating() && x.dtype() != int64) return prod(op, cast(x, int64), dims);
   if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), x.dtype(), 1);
   return fold(op, Fold::product, x, dims);
@@ -309,10 +310,7 @@ ValuesAndIndices max_along(const char* op, const Tensor& x, int dim) { return ex
 ValuesAndIndices min_along(const char* op, const Tensor& x, int dim) { return extreme_along(op, Fold::min, x, dim); }
 
 Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) {
-    const Deviation d = deviation(op, cast(x, float32), dims);
-    return {cast(d.mean, x.dtype()), cast(d.squares, x.dtype())};
-  }
+  if (is_low_precision(x.dtype())) return in_float32<cast>(deviation, op, x, dims);
   const Grouped g(op, x, dims);
   if (x.numel() == 0 || g.is_long()) {
     const Tensor m = mean(op, x, dims);
@@ -335,7 +333,7 @@ Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
 }
 
 Tensor logsumexp(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return cast(logsumexp(op, cast(x, float32), dims), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(logsumexp, op, x, dims);
   if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), x.dtype(), -std::numeric_limits<double>::infinity());
   const Grouped g(op, x, dims);
   if (g.is_long()) {

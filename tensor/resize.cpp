@@ -9,6 +9,7 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent::raw {
@@ -202,8 +203,7 @@ void resample_planes(const kernels::ResampleAxis<T>& rows, const kernels::Resamp
 }  // namespace
 
 Tensor resample(const char* op, const Tensor& x, std::span<const Resampling> how, bool adjoint) {
-  if (x.dtype() == bfloat16 || x.dtype() == float16)
-    return cast(resample(op, cast(x, float32), how, adjoint), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(resample, op, x, how, adjoint);
   const int dims = static_cast<int>(how.size()), outer = x.rank() - dims;
   if (dims > 2) {  // one after the other: the first of them is that of the rows, which hold all of the others
     Tensor y = resample(op, x, how.subspan(1), adjoint);

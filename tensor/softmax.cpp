@@ -7,6 +7,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -16,10 +17,8 @@ using kernels::SoftmaxLoops;
 
 constexpr int64_t kGrain = 4096;  // elements a thread: each costs an exponential
 
-bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
-
 Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
-  if (is_low_precision(x)) return cast(forward(op, cast(x, float32), dim, log), x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(forward, op, x, dim, log);
   const Tensor in = contiguous(x), y = detail::make_tensor(x.shape(), x.dtype());
   const Axis axis(x.shape(), dim);
   if (x.numel() == 0) return y;
@@ -45,7 +44,7 @@ Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
 }
 
 Tensor backward(const char* op, const Tensor& dy, const Tensor& y, int dim, bool log) {
-  if (is_low_precision(y)) return cast(backward(op, cast(dy, float32), cast(y, float32), dim, log), y.dtype());
+  if (is_low_precision(y.dtype())) return in_float32<cast>(backward, op, dy, y, dim, log);
   const Tensor g = contiguous(dy), out = contiguous(y), dx = detail::make_tensor(y.shape(), y.dtype());
   const Axis axis(y.shape(), dim);
   if (y.numel() == 0) return dx;

@@ -32,7 +32,7 @@ key_t<T> key_of(T x) {
     const Key bits = std::bit_cast<Key>(x + T(0));  // -0 + 0 is 0
     const Key turned = bits ^ ((bits & sign ? ~Key(0) : Key(0)) | sign);
     return std::isnan(x) ? ~Key(0) : turned;
-  } else if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>) {
+  } else if constexpr (is_low_precision(dtype_of<T>)) {
     return key_of(static_cast<float>(x));
   } else if constexpr (std::is_signed_v<T>) {
     return static_cast<Key>(x) ^ sign;

@@ -13,6 +13,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
@@ -97,6 +98,11 @@ Tensor as_heads(const Tensor& x) {
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options) {
   check_shapes(q, k, v, options);
+  if (is_low_precision(q.dtype())) {
+    AttentionOptions wide = options;
+    wide.mask = widened<to>(options.mask);
+    return in_float32<to>(scaled_dot_product_attention, q, k, v, wide);
+  }
   const double width = static_cast<double>(q.size(-1));
   const Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(width), options.causal,
                               options.dropout};
@@ -109,12 +115,6 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     mask = as_heads(expand(mask, scores));
   }
   const Tensor inputs[] = {as_heads(q), as_heads(k), as_heads(v), mask};
-  const bool low = q.dtype() == bfloat16 || q.dtype() == float16;
-  if (low) {
-    AttentionOptions wide = options;
-    if (mask.defined() && mask.dtype() != boolean) wide.mask = to(mask, float32);
-    return to(scaled_dot_product_attention(to(q, float32), to(k, float32), to(v, float32), wide), q.dtype());
-  }
   if (options.dropout > 0 || (mask.defined() && mask.requires_grad() && grad_enabled()))
     return reshape(composite(inputs, &attributes), shape);
   auto [y, log_sum_exp] = raw::attention(inputs[0], inputs[1], inputs[2], mask, {attributes.scale, attributes.causal});
@@ -127,7 +127,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
                }
                auto [dq, dk, dv] = raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3),
                                                            b.output(), b.input(4), {a.scale, a.causal});
-               return Tensors{dq, dk, dv, Tensor(), Tensor()};
+               return {dq, dk, dv};
              });
   return q.rank() == 4 ? y : reshape(y, shape);
 }

@@ -74,7 +74,10 @@ Tensor features_of(const Tensor& u, FavorKernel kernel, double eps) {
 
 Tensor favor_features(const Tensor& x, const Tensor& projection, FavorKernel kernel, double eps) {
   check_projection("favor_features", x, projection);
-  return to(features_of(exponents(widened(x), widened(projection), kernel), kernel, eps), x.dtype());
+  const auto features = [&](const Tensor& in, const Tensor& w) {
+    return features_of(exponents(in, w, kernel), kernel, eps);
+  };
+  return in_float32<to>(features, x, projection);
 }
 
 Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& projection,
@@ -82,8 +85,7 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   constexpr const char* op = "favor_attention";
   check_heads(op, q, k, v, options.causal);
   check_projection(op, q, projection);
-  if (is_low_precision(q))
-    return to(favor_attention(widened(q), widened(k), widened(v), widened(projection), options, state), q.dtype());
+  if (is_low_precision(q.dtype())) return in_float32<to>(favor_attention, q, k, v, projection, options, state);
   const FavorKernel kernel = options.kernel;
   const double eps = options.eps.value_or(kernel == FavorKernel::relu ? 1e-3 : 1e-4);
   const double scale = std::pow(static_cast<double>(q.size(3)), -0.25);

@@ -43,11 +43,7 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                        t == &options.bias ? "bias" : "mask", t->shape(), scores);
   if (options.mask.defined() && options.mask.dtype() != boolean)
     fail<DTypeError>("[{}] the mask is {}; it must be bool (true: may be seen)", op, options.mask.dtype());
-  if (is_low_precision(q)) {
-    SquaredReluOptions wide = options;
-    wide.bias = widened(options.bias);
-    return to(squared_relu_attention(widened(q), widened(k), widened(v), wide), q.dtype());
-  }
+  if (is_low_precision(q.dtype())) return in_float32<to>(squared_relu_attention, q, k, v, options);
   const int64_t keys = options.length ? options.length : k.size(2);
   const Tensor counted = options.length ? Tensor() : kept;
   Tensor s = matmul(q, transposed(k));
@@ -85,13 +81,8 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
   const int64_t c = options.chunk;
   if (options.bias.defined() && options.bias.shape() != Shape{c, c})
     fail<ShapeError>("[{}] the bias is {}; for chunks of {} it must be ({}, {})", op, options.bias.shape(), c, c, c);
-  if (is_low_precision(q_quad)) {
-    MixedChunkOptions wide = options;
-    wide.bias = widened(options.bias);
-    return to(mixed_chunk_attention(widened(q_quad), widened(k_quad), widened(q_lin), widened(k_lin), widened(v), wide,
-                                    state),
-              q_quad.dtype());
-  }
+  if (is_low_precision(q_quad.dtype()))
+    return in_float32<to>(mixed_chunk_attention, q_quad, k_quad, q_lin, k_lin, v, options, state);
   // both parts are linear in v: there padding is 0
   Tensor kq = k_quad, kl = k_lin, values = kept.defined() ? v * to(kept, v.dtype()) : v;
   const int64_t B = v.size(0), H = v.size(1), T = v.size(2);

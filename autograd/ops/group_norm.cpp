@@ -20,7 +20,7 @@ struct GroupAttributes {
 
 Tensor composite(std::span<const Tensor> inputs, const void* attributes) {
   const GroupAttributes& a = *static_cast<const GroupAttributes*>(attributes);
-  const Tensor x = widened(inputs[0]);
+  const Tensor x = widened<to>(inputs[0]);
   Shape per_channel = Dims::filled(x.rank(), 1);
   per_channel[1] = x.size(1);
   auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
@@ -75,7 +75,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
     fail<ShapeError>("[instance_norm] x is {}: one position has no variance; there must be more than one", x.shape());
   if (running_mean.defined() || running_var.defined()) {
     const NoGrad guard;
-    const Tensor rows = reshape(widened(x.detach()), {x.size(0), x.size(1), positions});
+    const Tensor rows = reshape(widened<to>(x.detach()), {x.size(0), x.size(1), positions});
     auto update = [&](Tensor running, const Tensor& moments) {  // a handle: it writes the caller's memory
       if (running.defined()) running.mul_(1 - momentum).add_(mean(moments, 0), momentum);
     };

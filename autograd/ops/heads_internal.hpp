@@ -4,7 +4,7 @@
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/tensor/tensor.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 
@@ -20,9 +20,6 @@ void check_past(const char* op, const void* state, bool causal);
 
 /// A ValueError unless `size` is at least 1.
 void check_positive(const char* op, const char* what, int64_t size);
-
-inline bool is_low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
-inline Tensor widened(const Tensor& x) { return x.defined() && is_low_precision(x) ? to(x, float32) : x; }
 
 /// x with zeros before and after along dimension `dim`.
 Tensor zero_padded(const Tensor& x, int64_t dim, int64_t before, int64_t after);

@@ -33,7 +33,7 @@ Tensor feature_map(const Tensor& x, FeatureMap map) {
     case FeatureMap::identity: return x;
     case FeatureMap::direction: break;
   }
-  const Tensor in = widened(x), squares = sum(square(in), -1, true), none = squares.detach() == 0;
+  const Tensor in = widened<to>(x), squares = sum(square(in), -1, true), none = squares.detach() == 0;
   const Tensor y = in * where(none, 0, rsqrt(where(none, 1, squares)));
   return to(cat({ones(squares.shape(), in.dtype()), y}, -1), x.dtype());
 }
@@ -82,8 +82,7 @@ Tensor causal_product(const Tensor& q, const Tensor& k, const Tensor& v, const T
   if (state.defined() && state.shape() != matrices)
     fail<ShapeError>("[{}] the state is {}; for q {} and v {} it must be {}", op, state.shape(), q.shape(), v.shape(),
                      matrices);
-  if (is_low_precision(q))
-    return to(causal_product(widened(q), widened(k), widened(v), widened(state), reverse, chunk), q.dtype());
+  if (is_low_precision(q.dtype())) return in_float32<to>(causal_product, q, k, v, state, reverse, chunk);
   if (state.defined() && state.dtype() != q.dtype())
     fail<DTypeError>("[{}] the state is {} and q is {}; they must have one dtype", op, state.dtype(), q.dtype());
   return scan(q, k, v, state, {reverse, chunk});
@@ -139,10 +138,10 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   if (rotated != options.rotated_k.defined())
     fail<ValueError>("[{}] one of rotated_q and rotated_k is missing; the numerator takes both from there", op);
   if (rotated) check_heads(op, options.rotated_q, options.rotated_k, v, options.causal);
-  if (is_low_precision(q)) {
+  if (is_low_precision(q.dtype())) {
     LinearAttentionOptions wide = options;
-    wide.rotated_q = widened(options.rotated_q), wide.rotated_k = widened(options.rotated_k);
-    return to(linear_attention(widened(q), widened(k), widened(v), wide, state), q.dtype());
+    wide.rotated_q = widened<to>(options.rotated_q), wide.rotated_k = widened<to>(options.rotated_k);
+    return in_float32<to>(linear_attention, q, k, v, wide, state);
   }
   const Tensor factor = kept.defined() ? to(kept, q.dtype()) : Tensor();
   const auto masked = [&](const Tensor& x) { return factor.defined() ? x * factor : x; };
@@ -235,8 +234,7 @@ Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
   check_form(op, options.causal, options.form, state);
   check_positive(op, "chunk", options.chunk);
   const Tensor kept = checked_key_mask(op, options.key_mask, k);
-  if (is_low_precision(q))
-    return to(efficient_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
+  if (is_low_precision(q.dtype())) return in_float32<to>(efficient_attention, q, k, v, options, state);
   const Tensor keys = kept.defined() ? masked_fill(k, !kept, kHidden) : k;
   if (k.size(2) == 0) return no_values(q, v);
   if (options.causal) {

@@ -25,7 +25,7 @@ Dims last_dims(int rank, int count) {
 
 Tensor composite_layer_norm(std::span<const Tensor> inputs, const void* attributes) {
   const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
-  const Tensor x = widened(inputs[0]);
+  const Tensor x = widened<to>(inputs[0]);
   const Dims dims = last_dims(x.rank(), a.dims);
   const Tensor m = mean(x, dims, true);
   const Tensor rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
@@ -34,14 +34,14 @@ Tensor composite_layer_norm(std::span<const Tensor> inputs, const void* attribut
 
 Tensor composite_rms_norm(std::span<const Tensor> inputs, const void* attributes) {
   const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
-  const Tensor x = widened(inputs[0]);
+  const Tensor x = widened<to>(inputs[0]);
   const Tensor y = x * rsqrt(mean(square(x), last_dims(x.rank(), a.dims), true) + a.eps);
   return to(inputs[1].defined() ? y * to(inputs[1], x.dtype()) : y, inputs[0].dtype());
 }
 
 Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attributes) {
   const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
-  const Tensor x = widened(inputs[0]);
+  const Tensor x = widened<to>(inputs[0]);
   Shape per_channel = Dims::filled(x.rank(), 1);
   per_channel[1] = x.shape()[1];
   auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };

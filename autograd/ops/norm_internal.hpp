@@ -5,6 +5,7 @@
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/norm.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::norms {
 
@@ -43,7 +44,5 @@ inline Tensor normalized(const Tensor& x, const Tensor& mean, const Tensor& rstd
   if (bias.defined()) y = y + to(bias, x.dtype());
   return to(y, dtype);
 }
-
-inline Tensor widened(const Tensor& x) { return x.dtype() == float64 ? x : to(x, float32); }
 
 }  // namespace cotangent::norms

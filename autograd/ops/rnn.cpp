@@ -10,6 +10,7 @@
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
@@ -96,12 +97,10 @@ Gradients rule(const Backward& b, const Attributes& a) {
 LstmSequence run(const char* op, Cell cell, const Tensor& x, const Tensor& h, const Tensor& c,
                  const RecurrentWeights& w, bool reverse) {
   check_shapes(op, cell, x, h, c, w);
-  if (x.dtype() == bfloat16 || x.dtype() == float16) {
-    auto wide = [](const Tensor& t) { return t.defined() ? to(t, float32) : t; };
-    const LstmSequence y = run(op, cell, wide(x), wide(h), wide(c),
-                               {wide(w.w_ih), wide(w.w_hh), wide(w.b_ih), wide(w.b_hh), wide(w.w_hr)}, reverse);
-    return {to(y.output, x.dtype()), to(y.h, x.dtype()), y.c.defined() ? to(y.c, x.dtype()) : y.c};
-  }
+  if (is_low_precision(x.dtype()))
+    return in_float32<to>([&](const Tensor& in, const Tensor& h0, const Tensor& c0,
+                              const auto&... weights) { return run(op, cell, in, h0, c0, {weights...}, reverse); },
+                          x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr);
   const raw::Recurrence r = raw::recurrence(op, cell, x, h, c, w, reverse);
   const int64_t last = reverse ? 0 : x.size(0) - 1;
   Tensor outputs[2] = {r.output, cell == Cell::lstm ? select(r.cells, 0, last).clone() : Tensor()};

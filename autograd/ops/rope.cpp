@@ -11,6 +11,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/rope.hpp>
 
 namespace cotangent {
@@ -52,6 +53,8 @@ Tensor angles(const Tensor& positions, int64_t width, double base) {
 
 Tensor rope(const Tensor& x, const Tensor& positions, const RopeOptions& options) {
   const int64_t width = checked_width(x, options);
+  if (is_low_precision(x.dtype()))
+    return in_float32<to>([&](const Tensor& wide) { return rope(wide, positions, options); }, x);
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
   Tensor at = positions.detach();
@@ -60,12 +63,9 @@ Tensor rope(const Tensor& x, const Tensor& positions, const RopeOptions& options
     fail<ShapeError>("[rope] positions of shape {} for x {}; they must be ({},) or broadcast to {}", at.shape(),
                      x.shape(), x.size(-2), rows);
   if (at.rank() > 1) at = flatten(expand(at, rows));
-  const bool low = x.dtype() == bfloat16 || x.dtype() == float16;
-  const Tensor wide = low ? to(x, float32) : x;
   const Tensor angle = angles(at, width, options.base);
-  const Tensor y = rotate(wide, {to(cos(angle), wide.dtype()), to(sin(angle), wide.dtype()),
-                                 options.layout == RopeLayout::half_split, false});
-  return low ? to(y, x.dtype()) : y;
+  return rotate(
+      x, {to(cos(angle), x.dtype()), to(sin(angle), x.dtype()), options.layout == RopeLayout::half_split, false});
 }
 
 Tensor rope(const Tensor& x, int64_t start, const RopeOptions& options) {

@@ -217,7 +217,7 @@ Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   check(options);
   checked_key_mask(kOp, options.key_mask, k);
   check_past(kOp, state, options.causal);
-  if (is_low_precision(q)) return to(sparse_attention(widened(q), widened(k), widened(v), options, state), q.dtype());
+  if (is_low_precision(q.dtype())) return in_float32<to>(sparse_attention, q, k, v, options, state);
   if (q.size(2) == 0) return no_values(q, v);
   if (!state) return attend(q, k, v, options);
   const int64_t T = q.size(2), cached = state->k.defined() ? state->k.size(2) : 0, first_key = state->length - cached;

@@ -13,6 +13,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/reduce.hpp>
 
 namespace cotangent {
@@ -27,10 +28,6 @@ uint32_t checked_floating(const char* op, const Tensor& x, const DimList& dims) 
     fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
   return checked_dims(op, dims, x.rank());
 }
-
-/// x in the dtype that computes, for results that are rounded once at the end.
-Tensor computed(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16 ? raw::cast(x, float32) : x; }
-Tensor rounded(const Tensor& y, Dtype dtype) { return y.dtype() == dtype ? y : raw::cast(y, dtype); }
 
 }  // namespace
 
@@ -58,10 +55,11 @@ double divisor_of(const Tensor& x, uint32_t mask, double correction) {
 
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const uint32_t mask = checked_floating("var", x, dims);
+  if (is_low_precision(x.dtype())) return in_float32<to>(var, x, dims, options);
   const double divisor = divisor_of(x, mask, options.correction);
-  const raw::Deviation d = raw::deviation("var", computed(x), mask);
-  const Tensor y = rounded(raw::binary("var", Binary::div, d.squares, divisor), x.dtype());
-  return finish_reduction(record("var", {x}, y, Keep::input(0), Spread{mask, divisor, rounded(d.mean, x.dtype())},
+  const raw::Deviation d = raw::deviation("var", x, mask);
+  const Tensor y = raw::binary("var", Binary::div, d.squares, divisor);
+  return finish_reduction(record("var", {x}, y, Keep::input(0), Spread{mask, divisor, d.mean},
                                  [](const Backward& b, const Spread& s) -> Gradients {
                                    return away_from_mean(b, s, b.grad() * (2 / s.divisor));
                                  }),
@@ -70,23 +68,23 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
 
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const uint32_t mask = checked_floating("std", x, dims);
+  if (is_low_precision(x.dtype())) return in_float32<to>(std, x, dims, options);
   const double divisor = divisor_of(x, mask, options.correction);
-  const raw::Deviation d = raw::deviation("std", computed(x), mask);
-  const Tensor y =
-      rounded(raw::unary("std", Unary::sqrt, raw::binary("std", Binary::div, d.squares, divisor)), x.dtype());
-  return finish_reduction(
-      record("std", {x}, y, Keep::input(0) | Keep::output(), Spread{mask, divisor, rounded(d.mean, x.dtype())},
-             [](const Backward& b, const Spread& s) -> Gradients {
-               const Tensor v = b.output();
-               return away_from_mean(b, s, masked_fill(b.grad() / (v * s.divisor), v == 0, 0));
-             }),
-      mask, options.keepdim);
+  const raw::Deviation d = raw::deviation("std", x, mask);
+  const Tensor y = raw::unary("std", Unary::sqrt, raw::binary("std", Binary::div, d.squares, divisor));
+  return finish_reduction(record("std", {x}, y, Keep::input(0) | Keep::output(), Spread{mask, divisor, d.mean},
+                                 [](const Backward& b, const Spread& s) -> Gradients {
+                                   const Tensor v = b.output();
+                                   return away_from_mean(b, s, masked_fill(b.grad() / (v * s.divisor), v == 0, 0));
+                                 }),
+                          mask, options.keepdim);
 }
 
 // ---- logsumexp ----
 
 Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
   const uint32_t mask = checked_floating("logsumexp", x, dims);
+  if (is_low_precision(x.dtype())) return in_float32<to>(logsumexp, x, dims, keepdim);
   const Tensor y = record("logsumexp", {x}, raw::logsumexp("logsumexp", x, mask), Keep::input(0) | Keep::output(),
                           NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
                             const Tensor v = b.output();
@@ -101,8 +99,8 @@ Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
 namespace {
 
 Tensor euclidean_norm(const Tensor& x, uint32_t mask) {
-  const Tensor y = raw::unary("norm", Unary::sqrt, raw::sum_squares("norm", computed(x), mask));
-  return record("norm", {x}, rounded(y, x.dtype()), Keep::input(0) | Keep::output(), NoAttributes{},
+  const Tensor y = raw::unary("norm", Unary::sqrt, raw::sum_squares("norm", x, mask));
+  return record("norm", {x}, y, Keep::input(0) | Keep::output(), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   const Tensor v = b.output();
                   return {b.input(0) * (b.grad() / masked_fill(v, v == 0, 1))};
@@ -110,20 +108,19 @@ Tensor euclidean_norm(const Tensor& x, uint32_t mask) {
 }
 
 Tensor general_norm(const Tensor& x, double p, uint32_t mask) {
-  const Tensor powers = raw::unary("norm", Unary::power, raw::unary("norm", Unary::abs, computed(x)), p);
+  const Tensor powers = raw::unary("norm", Unary::power, raw::unary("norm", Unary::abs, x), p);
   const Tensor y = raw::unary("norm", Unary::power, raw::sum("norm", powers, mask), 1 / p);
-  return record("norm", {x}, rounded(y, x.dtype()), Keep::input(0) | Keep::output(), p,
-                [](const Backward& b, double e) -> Gradients {
-                  const Tensor& v = b.input(0);
-                  const Tensor n = b.output(), flat = n == 0;
-                  const Tensor scale = masked_fill(b.grad() / pow(masked_fill(n, flat, 1), e - 1), flat, 0);
-                  return {scale * sign(v) * pow(masked_fill(abs(v), v == 0, 1), e - 1)};
-                });
+  return record("norm", {x}, y, Keep::input(0) | Keep::output(), p, [](const Backward& b, double e) -> Gradients {
+    const Tensor& v = b.input(0);
+    const Tensor n = b.output(), flat = n == 0;
+    const Tensor scale = masked_fill(b.grad() / pow(masked_fill(n, flat, 1), e - 1), flat, 0);
+    return {scale * sign(v) * pow(masked_fill(abs(v), v == 0, 1), e - 1)};
+  });
 }
 
 Tensor count_norm(const Tensor& x, uint32_t mask) {
-  const Tensor y = raw::sum("norm", raw::cast(raw::cast(x, boolean), float64), mask);
-  return record("norm", {x}, rounded(y, x.dtype()), Keep::nothing(), NoAttributes{},
+  const Tensor y = raw::cast(raw::sum("norm", raw::cast(x, boolean), mask), x.dtype());
+  return record("norm", {x}, y, Keep::nothing(), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients { return {zeros(b.shape(0), b.dtype(0))}; });
 }
 
@@ -131,6 +128,7 @@ Tensor count_norm(const Tensor& x, uint32_t mask) {
 
 Tensor norm(const Tensor& x, double p, const DimList& dims, bool keepdim) {
   const uint32_t mask = checked_floating("norm", x, dims);
+  if (is_low_precision(x.dtype())) return in_float32<to>(norm, x, p, dims, keepdim);
   if (p != p) fail<ValueError>("[norm] p is NaN; it must be a number, or infinity");
   const Dims list = detail::listed(mask, x.rank());
   if (std::isinf(p)) return p > 0 ? amax(abs(x), list, keepdim) : amin(abs(x), list, keepdim);

@@ -8,6 +8,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -65,8 +66,6 @@ struct Undilated {
   bool applies;
 };
 
-bool low_precision(const Tensor& x) { return x.dtype() == bfloat16 || x.dtype() == float16; }
-
 void fill_channels(const Tensor& y, const Tensor& bias) {
   if (!bias.defined()) return fill_into(y, 0);
   Strides strides = Dims::filled(y.rank(), 0);
@@ -87,9 +86,7 @@ void lay_between(const char* op, const Tensor& parts, const ConvAxis (&axes)[3],
 }  // namespace
 
 Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
-  if (low_precision(x))
-    return cast(conv(op, cast(x, float32), cast(w, float32), bias.defined() ? cast(bias, float32) : bias, geometry),
-                x.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<cast>(conv, op, x, w, bias, geometry);
   if (geometry.format == MemoryFormat::channels_last) return conv_rows(op, x, w, bias, geometry);
   const Shape shape = conv_shape(op, x, w, bias, geometry);
   if (const Undilated u(x.shape(), w.shape(), shape, geometry); u.applies)
@@ -115,10 +112,7 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
 
 Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
                        const ConvGeometry& geometry) {
-  if (low_precision(g))
-    return cast(conv_input_grad(op, cast(g, float32), cast(w, float32), bias.defined() ? cast(bias, float32) : bias,
-                                x_shape, geometry),
-                g.dtype());
+  if (is_low_precision(g.dtype())) return in_float32<cast>(conv_input_grad, op, g, w, bias, x_shape, geometry);
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_input_grad(op, g, w, bias, x_shape, geometry);
   if (const Undilated u(x_shape, w.shape(), g.shape(), geometry); u.applies)
     return u.together(conv_input_grad(op, u.apart(g), w, bias, u.shape(x_shape), u.geometry));
@@ -172,8 +166,7 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
 
 Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
                         const ConvGeometry& geometry) {
-  if (low_precision(g))
-    return cast(conv_weight_grad(op, cast(g, float32), cast(x, float32), w_shape, geometry), g.dtype());
+  if (is_low_precision(g.dtype())) return in_float32<cast>(conv_weight_grad, op, g, x, w_shape, geometry);
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_weight_grad(op, g, x, w_shape, geometry);
   if (const Undilated u(x.shape(), w_shape, g.shape(), geometry); u.applies)
     return conv_weight_grad(op, u.apart(g), u.apart(x), w_shape, u.geometry);
@@ -194,7 +187,7 @@ Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const 
 }
 
 ConvGradients conv_grads(const char* op, const Tensor& g, Tensor x, const Tensor& w, const ConvGeometry& geometry) {
-  if (geometry.format == MemoryFormat::channels_last && !low_precision(g))
+  if (geometry.format == MemoryFormat::channels_last && !is_low_precision(g.dtype()))
     return conv_rows_grads(op, g, std::move(x), w, geometry);
   const Shape shape = x.shape();
   const Tensor dw = conv_weight_grad(op, g, std::exchange(x, {}), w.shape(), geometry);
