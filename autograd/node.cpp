@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <new>
+#include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -130,10 +131,16 @@ void mark_view(const Tensor& x, Tensor& y) {
 }
 
 // An input as the node keeps it. An in-place write may give the tensor a history that contains this node: an alias
-// keeps the present one, and no cycle of owners arises. A leaf takes no such write.
+// keeps the present one, and no cycle of owners arises. A leaf and integers take no such write.
 static Tensor kept_input(const Tensor& x) {
-  if (!x.defined() || (x.impl()->node && x.impl()->node->is_leaf())) return x;
+  if (!x.defined() || !x.is_floating() || (x.impl()->node && x.impl()->node->is_leaf())) return x;
   return alias(x);
+}
+
+void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
+  const uint64_t of_outputs = keep.bits() >> Keep::kMaxInputs, of_inputs = keep.bits() ^ of_outputs << Keep::kMaxInputs;
+  if (std::cmp_greater(std::bit_width(of_inputs), inputs) || std::cmp_greater(std::bit_width(of_outputs), outputs))
+    fail<GradError>("[{}] keeps an input or an output that it does not have: there are {} and {}", op, inputs, outputs);
 }
 
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
@@ -301,7 +308,7 @@ bool Backward::has_grad(int i) const { return node_->slots()[i].grad.defined(); 
 const Tensor& Backward::input(int i) const { return node_->unpack(i); }
 Tensor Backward::output(int i) const {
   const Tensor& kept = node_->unpack(Keep::kMaxInputs + i);
-  if (!creates_graph()) return kept;
+  if (!creates_graph() || !kept.is_floating()) return kept;
   Tensor y = detail::make_alias(kept);
   node_->refs.add();
   y.impl()->node = node_;

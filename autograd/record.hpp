@@ -11,24 +11,58 @@ struct Pass;  // autograd/engine.cpp
 }
 
 /// Which of an op's tensors its rule reads. They stay alive until the backward pass, and an in-place write to one of
-/// them before that is an error.
+/// them before that is an error. One that the op doesn't have does not compile.
 class Keep {
  public:
-  static constexpr Keep nothing() { return Keep(0); }
-  static constexpr Keep input(int i) { return Keep(uint64_t{1} << i); }
-  static constexpr Keep inputs(int count) { return Keep((uint64_t{1} << count) - 1); }
-  static constexpr Keep output(int i = 0) { return Keep(uint64_t{1} << (kMaxInputs + i)); }
+  static consteval Keep nothing() { return Keep(0); }
+  static consteval Keep input(int i) { return Keep(bit(i, kMaxInputs)); }
+  static consteval Keep inputs(int count) { return Keep(2 * bit(count - 1, kMaxInputs) - 1); }
+  static consteval Keep output(int i = 0) { return Keep(bit(i, kMaxOutputs) << kMaxInputs); }
   constexpr Keep operator|(Keep other) const { return Keep(bits_ | other.bits_); }
   constexpr uint64_t bits() const { return bits_; }
-  /// Inputs beyond this count (of cat, stack) can't be kept.
-  static constexpr int kMaxInputs = 48;
+  /// Inputs and outputs beyond these counts (of cat, split) can't be kept.
+  static constexpr int kMaxInputs = 48, kMaxOutputs = 15;
+
+  static void there_is_no_such_tensor();  ///< not constant: to call it is an error of the compiler
 
  private:
   explicit constexpr Keep(uint64_t bits) : bits_(bits) {}
+  static consteval uint64_t bit(int i, int count) {
+    if (i < 0 || i >= count) there_is_no_such_tensor();
+    return uint64_t{1} << i;
+  }
   uint64_t bits_;
 };
 
-/// What a rule returns: the gradient of each input in order. An undefined tensor means zero, or that nobody needs it.
+/// A Keep that is chosen when the program runs: keep_a ? Keep::input(0) : Keep::nothing().
+struct ChosenKeep {
+  ChosenKeep(Keep keep_) : keep(keep_) {}
+  Keep keep;
+};
+
+namespace detail {
+/// The Keep of an op with so many inputs and outputs, which has them all.
+template <size_t inputs, size_t outputs>
+struct KeepOf {
+  consteval KeepOf(Keep keep_) : keep(keep_) {
+    if (keep.bits() << (64 - Keep::kMaxInputs) >> (64 - Keep::kMaxInputs) >> inputs ||
+        keep.bits() >> Keep::kMaxInputs >> outputs)
+      Keep::there_is_no_such_tensor();
+  }
+  KeepOf(ChosenKeep chosen) : keep(chosen.keep) {}
+  Keep keep;
+};
+}  // namespace detail
+
+/// What a rule carries besides the tensors it reads: numbers, shapes, names. A type that owns anything is refused,
+/// since that might be a tensor, whose writes nobody would notice. One that owns something else, a list of sizes or a
+/// closure, may be let in by a specialisation:
+///     template <> inline constexpr bool is_attribute<Sizes> = true;
+template <class T>
+inline constexpr bool is_attribute = std::is_trivially_destructible_v<T>;
+
+/// What a rule returns: the gradient of each input in order. An undefined tensor means zero, or that nobody needs it;
+/// those of the last inputs may be left out if none requires a gradient (indices, masks, what the op keeps for itself).
 class Gradients {
  public:
   template <class... T>
@@ -128,6 +162,8 @@ struct AttributeBlock {
 };
 
 bool should_record(const TensorRef* inputs, size_t count) noexcept;
+/// A GradError unless an op with lists of inputs and outputs of these lengths has what it keeps.
+void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs);
 /// Makes a node and attaches it to the outputs (those that are floating).
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes);
@@ -139,6 +175,8 @@ void mark_view(const Tensor& x, Tensor& y);
 template <class Attributes, class Rule>
 void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tensor* outputs, size_t output_count,
                     Keep keep, Attributes& attributes) {
+  static_assert(is_attribute<Attributes>,
+                "attributes hold no tensor: what a rule reads is an input or an output, declared with Keep");
   static_assert(std::is_empty_v<Rule>, "a rule captures nothing: declare what it reads with Keep, or pass attributes");
   attach(op, inputs, count, outputs, output_count, keep,
          [](const Backward& b, const void* a) -> Gradients { return Rule{}(b, *static_cast<const Attributes*>(a)); },
@@ -156,12 +194,13 @@ void record_outputs(const char* op, const TensorRef* inputs, size_t count, Tenso
 ///     return record("exp", {x}, y, Keep::output(), NoAttributes{},
 ///                   [](const Backward& b, NoAttributes) -> Gradients { return {b.grad() * b.output()}; });
 ///
-/// `op` must be a string literal. The rule is a lambda without captures, written in differentiable ops.
-template <class Attributes, class Rule>
-Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y, Keep keep, Attributes attributes,
-              Rule) {
-  if (detail::should_record(inputs.begin(), inputs.size()))
-    detail::record_outputs<Attributes, Rule>(op, inputs.begin(), inputs.size(), &y, 1, keep, attributes);
+/// `op` must be a string literal. The rule is a lambda without captures, written in differentiable ops. What it reads
+/// is an input or an output, also what has no gradient: indices, a mask, the means that the op computed on the way.
+template <size_t count, class Attributes, class Rule>
+Tensor record(const char* op, const TensorRef (&inputs)[count], Tensor y,
+              std::type_identity_t<detail::KeepOf<count, 1>> keep, Attributes attributes, Rule) {
+  if (detail::should_record(inputs, count))
+    detail::record_outputs<Attributes, Rule>(op, inputs, count, &y, 1, keep.keep, attributes);
   return y;
 }
 
@@ -169,6 +208,7 @@ Tensor record(const char* op, std::initializer_list<TensorRef> inputs, Tensor y,
 template <class Attributes, class Rule>
 Tensor record(const char* op, std::span<const Tensor> inputs, Tensor y, Keep keep, Attributes attributes, Rule) {
   const PooledVector<TensorRef> refs(inputs.begin(), inputs.end());
+  detail::check_kept(op, keep, refs.size(), 1);
   if (detail::should_record(refs.data(), refs.size()))
     detail::record_outputs<Attributes, Rule>(op, refs.data(), refs.size(), &y, 1, keep, attributes);
   return y;
@@ -176,12 +216,12 @@ Tensor record(const char* op, std::span<const Tensor> inputs, Tensor y, Keep kee
 
 /// The same for several outputs: record_all("sort", {x}, outputs, ...). Outputs that are not floating get no
 /// history; grad(i) and output(i) count all of them.
-template <class Attributes, class Rule>
-void record_all(const char* op, std::initializer_list<TensorRef> inputs, std::span<Tensor> outputs, Keep keep,
-                Attributes attributes, Rule) {
-  if (detail::should_record(inputs.begin(), inputs.size()))
-    detail::record_outputs<Attributes, Rule>(op, inputs.begin(), inputs.size(), outputs.data(), outputs.size(), keep,
-                                             attributes);
+template <size_t count, class Attributes, class Rule>
+void record_all(const char* op, const TensorRef (&inputs)[count], std::span<Tensor> outputs,
+                std::type_identity_t<detail::KeepOf<count, Keep::kMaxOutputs>> keep, Attributes attributes, Rule) {
+  detail::check_kept(op, keep.keep, count, outputs.size());
+  if (detail::should_record(inputs, count))
+    detail::record_outputs<Attributes, Rule>(op, inputs, count, outputs.data(), outputs.size(), keep.keep, attributes);
 }
 
 /// record for a view y of x: also makes in-place writes through x and y reach each other's history.

@@ -70,12 +70,12 @@ ClassTarget class_target(const char* op, const Shape& shape, Dtype dtype, const 
                      target.shape(), shape, positions);
   if (target.dtype() != int64 && target.dtype() != int32 && target.dtype() != uint8)
     fail<DTypeError>("[{}] class indices must be int64, int32 or uint8, got {}", op, target.dtype());
-  ClassTarget t{contiguous(as(target, int64)), Tensor(), ignore_index, dim, static_cast<double>(classes), 0};
+  ClassTarget t{{ignore_index, dim, static_cast<double>(classes), 0}, contiguous(as(target, int64)), Tensor()};
   if (weight.defined()) {
     if (weight.shape() != Shape{classes} || !weight.is_floating())
       fail<ShapeError>("[{}] the weight is {} of shape {}; one floating number a class has shape ({},)", op,
                        weight.dtype(), weight.shape(), classes);
-    t.weight = contiguous(as(weight, compute_dtype(dtype)));
+    t.weight = detail::make_alias(contiguous(as(weight, compute_dtype(dtype))));
     t.weight_sum = 0;
   }
   const int64_t* index = t.target.data<int64_t>();

@@ -5,15 +5,18 @@
 
 namespace cotangent::raw {
 
-/// Which class each position belongs to, and what that class counts. `logits` and the like have shape (outer, classes,
-/// inner), where `dim` is the dimension of the classes, and the target has that shape without it.
-struct ClassTarget {
-  Tensor target;  ///< int64, dense
-  Tensor weight;  ///< (classes) in the dtype that computes, or undefined for ones
+/// Which class each position belongs to, and what that class counts: the numbers, and the tensors. `logits` and the
+/// like have shape (outer, classes, inner), where `dim` is the dimension of the classes, and the target has that shape
+/// without it.
+struct ClassCounts {
   int64_t ignore_index;
   int dim;
   double weight_sum;  ///< of all classes
   double total;       ///< of the classes of the positions that are not ignored
+};
+struct ClassTarget : ClassCounts {
+  Tensor target;  ///< int64, dense
+  Tensor weight;  ///< (classes) in the dtype that computes, or undefined for ones; without a history
 };
 /// Checks the target against logits of `shape`: a ShapeError, a DTypeError, or an IndexError that names the position.
 ClassTarget class_target(const char* op, const Shape& shape, Dtype dtype, const Tensor& target, const Tensor& weight,

@@ -16,16 +16,16 @@ inline Tensor floating(const Tensor& x) { return x.is_floating() ? x : to(x, def
 
 /// Records y = forward(x), where x is the first of the inputs. A temporary x is handed on as one, for forward to write
 /// over it, unless the rule is to read it, and dropped, so that y becomes the only handle of its memory.
-template <class X, class Forward, class Attributes, class Rule>
-Tensor record_over(const char* op, X&& x, std::initializer_list<TensorRef> inputs, Forward forward, Keep keep,
+template <class X, size_t count, class Forward, class Attributes, class Rule>
+Tensor record_over(const char* op, X&& x, const TensorRef (&inputs)[count], Forward forward, ChosenKeep chosen,
                    Attributes attributes, Rule rule) {
-  const bool is_read = (keep.bits() & Keep::input(0).bits()) != 0;
+  const bool is_read = (chosen.keep.bits() & Keep::input(0).bits()) != 0;
   if constexpr (std::is_lvalue_reference_v<X>) {
-    return record(op, inputs, forward(x), keep, attributes, rule);
-  } else if (is_read && should_record(inputs.begin(), inputs.size())) {
-    return record(op, inputs, forward(std::as_const(x)), keep, attributes, rule);
+    return record(op, inputs, forward(x), chosen, attributes, rule);
+  } else if (is_read && should_record(inputs, count)) {
+    return record(op, inputs, forward(std::as_const(x)), chosen, attributes, rule);
   } else {
-    Tensor y = record(op, inputs, forward(std::move(x)), keep, attributes, rule);
+    Tensor y = record(op, inputs, forward(std::move(x)), chosen, attributes, rule);
     x = Tensor();
     return y;
   }

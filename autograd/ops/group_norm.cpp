@@ -15,7 +15,6 @@ struct GroupAttributes {
   const char* op;
   int64_t groups;
   double eps;
-  Tensor mean, rstd;
 };
 
 Tensor composite(std::span<const Tensor> inputs, const void* attributes) {
@@ -33,11 +32,12 @@ Tensor composite(std::span<const Tensor> inputs, const void* attributes) {
 
 Tensor recorded(const char* op, const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps) {
   const raw::Normalized n = raw::group_norm(op, x, groups, weight, bias, eps);
-  return record(op, {x, weight, bias}, n.y, Keep::inputs(3), GroupAttributes{op, groups, eps, n.mean, n.rstd},
+  return record(op, {x, weight, bias, n.mean, n.rstd}, n.y, Keep::inputs(5), GroupAttributes{op, groups, eps},
                 [](const Backward& b, const GroupAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite, &a);
-                  return finish(b, raw::group_norm_backward(a.op, b.grad(), b.input(0), a.groups, b.input(1), a.mean,
-                                                            a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                  return finish(b,
+                                raw::group_norm_backward(a.op, b.grad(), b.input(0), a.groups, b.input(1), b.input(3),
+                                                         b.input(4), {b.needs(0), b.needs(1), b.needs(2)}));
                 });
 }
 

@@ -26,7 +26,7 @@ Tensor pick(const char* op, const Tensor& x, raw::IndexedDims at, const Tensor& 
             int64_t skip) {
   return record(op, {x, index}, raw::pick(x, at, index, index_shape), Keep::input(1), Places{at, index_shape, skip},
                 [](const Backward& b, const Places& p) -> Gradients {
-                  return {pick_sum(b.grad(), b.shape(0), p.at, b.input(1), p.index_shape, p.skip), Tensor()};
+                  return {pick_sum(b.grad(), b.shape(0), p.at, b.input(1), p.index_shape, p.skip)};
                 });
 }
 
@@ -35,19 +35,18 @@ Tensor pick_sum(const Tensor& g, const Shape& shape, raw::IndexedDims at, const 
   return record("index_sum", {g, index}, raw::pick_sum(g, shape, at, index, skip), Keep::input(1),
                 Places{at, index_shape, skip}, [](const Backward& b, const Places& p) -> Gradients {
                   const Tensor y = pick("index_select", b.grad(), p.at, b.input(1), p.index_shape);
-                  if (p.skip < 0) return {y, Tensor()};
+                  if (p.skip < 0) return {y};
                   Shape lines = p.index_shape;  // (outer.., index.., inner..) with a mask of (index..)
                   for (int d = p.at.first + p.at.count; d < b.grad().rank(); ++d) lines.push_back(1);
-                  return {masked_fill(y, reshape(b.input(1) == p.skip, lines), 0), Tensor()};
+                  return {masked_fill(y, reshape(b.input(1) == p.skip, lines), 0)};
                 });
 }
 
 Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& index) {
   const Tensor y = zeros(shape, g.dtype());
   raw::scatter_add_into(y, dim, index, g);
-  return record("scatter_sum", {g, index}, y, Keep::input(1), dim, [](const Backward& b, int d) -> Gradients {
-    return {gather(b.grad(), d, b.input(1)), Tensor()};
-  });
+  return record("scatter_sum", {g, index}, y, Keep::input(1), dim,
+                [](const Backward& b, int d) -> Gradients { return {gather(b.grad(), d, b.input(1))}; });
 }
 }  // namespace detail
 
@@ -99,7 +98,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   const Tensor places = raw::checked_index("gather", index, x.rank() ? x.shape()[d] : 1, d);
   return record("gather", {x, places}, raw::gather(x, d, places), Keep::input(1), d,
                 [](const Backward& b, int along) -> Gradients {
-                  return {detail::scatter_sum(b.grad(), b.shape(0), along, b.input(1)), Tensor()};
+                  return {detail::scatter_sum(b.grad(), b.shape(0), along, b.input(1))};
                 });
 }
 

@@ -47,6 +47,9 @@ struct Parts {
 
 }  // namespace
 
+template <>
+inline constexpr bool is_attribute<Parts> = true;
+
 Tensor cat(std::span<const Tensor> xs, int64_t dim) {
   check_count("cat", xs.size());
   const Promoted promoted(xs);

@@ -21,11 +21,8 @@ bool records(const Tensor& x) {
 }
 
 /// Of two factors, each is read by the gradient of the other alone.
-Keep keep_factors(const Tensor& a, int a_index, const Tensor& b, int b_index) {
-  Keep keep = Keep::nothing();
-  if (records(b)) keep = keep | Keep::input(a_index);
-  if (records(a)) keep = keep | Keep::input(b_index);
-  return keep;
+ChosenKeep keep_factors(const Tensor& a, Keep keep_a, const Tensor& b, Keep keep_b) {
+  return (records(b) ? keep_a : Keep::nothing()) | (records(a) ? keep_b : Keep::nothing());
 }
 
 Tensor transposed(const Tensor& x) { return transpose(x, -2, -1); }
@@ -84,8 +81,8 @@ Tensor product_in(bool columns, const Tensor& a, const Tensor& b) {
 /// The product of operands of rank 2 or more.
 Tensor product(const Tensor& a, const Tensor& b) {
   return record(
-      "matmul", {a, b}, raw::matmul("matmul", a, b), keep_factors(a, 0, b, 1), ByColumns{by_columns(a), by_columns(b)},
-      [](const Backward& back, ByColumns columns) -> Gradients {
+      "matmul", {a, b}, raw::matmul("matmul", a, b), keep_factors(a, Keep::input(0), b, Keep::input(1)),
+      ByColumns{by_columns(a), by_columns(b)}, [](const Backward& back, ByColumns columns) -> Gradients {
         const Tensor& dy = back.grad();
         const int rank = dy.rank();
         Tensor da, db;
@@ -140,8 +137,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (bias.defined() && (bias.rank() != 1 || bias.shape()[0] != weight.shape()[0]))
     fail<ShapeError>("[linear] the bias is {} and the weight {}; the bias must be ({},)", bias.shape(), weight.shape(),
                      weight.shape()[0]);
-  return record("linear", {x, weight, bias}, raw::linear("linear", x, weight, bias), keep_factors(x, 0, weight, 1),
-                NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
+  return record("linear", {x, weight, bias}, raw::linear("linear", x, weight, bias),
+                keep_factors(x, Keep::input(0), weight, Keep::input(1)), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients {
                   Tensor dx, dw, dbias;
                   if (b.needs(1) || b.needs(2)) {
                     const Tensor dy = as_rows(b.grad());
@@ -160,8 +158,9 @@ Tensor addmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta, dou
   struct Factors {
     double beta, alpha;
   };
-  return record("addmm", {c, a, b}, raw::addmm("addmm", c, a, b, beta, alpha), keep_factors(a, 1, b, 2),
-                Factors{beta, alpha}, [](const Backward& back, const Factors& f) -> Gradients {
+  return record("addmm", {c, a, b}, raw::addmm("addmm", c, a, b, beta, alpha),
+                keep_factors(a, Keep::input(1), b, Keep::input(2)), Factors{beta, alpha},
+                [](const Backward& back, const Factors& f) -> Gradients {
                   const Tensor& dy = back.grad();
                   return {back.needs(0) ? sum_to(dy * f.beta, back.shape(0)) : none,
                           back.needs(1) ? matmul(dy, transposed(back.input(2))) * f.alpha : none,

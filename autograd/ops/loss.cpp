@@ -72,38 +72,34 @@ Tensor place_class(const Tensor& g, const Tensor& target, const Picked& at, cons
 Tensor pick_class(const Tensor& x, const Tensor& target, const Picked& at) {
   return record("pick_class", {x, target}, raw::pick_class(x, target, at.ignore_index, at.dim), Keep::input(1), at,
                 [](const Backward& b, const Picked& p) -> Gradients {
-                  return {place_class(b.grad(), b.input(1), p, b.shape(0)), Tensor()};
+                  return {place_class(b.grad(), b.input(1), p, b.shape(0))};
                 });
 }
 
 Tensor place_class(const Tensor& g, const Tensor& target, const Picked& at, const Shape& shape) {
   return record("place_class", {g, target}, raw::place_class(g, target, at.ignore_index, at.dim, shape), Keep::input(1),
-                at, [](const Backward& b, const Picked& p) -> Gradients {
-                  return {pick_class(b.grad(), b.input(1), p), Tensor()};
-                });
+                at,
+                [](const Backward& b, const Picked& p) -> Gradients { return {pick_class(b.grad(), b.input(1), p)}; });
 }
 
-/// What the fused rule needs beside the logits.
 struct CrossEntropyRule {
-  raw::ClassTarget target;
-  raw::CrossEntropy kept;  // without the losses
+  raw::ClassCounts counts;
   double scale, smoothing;
 };
 
 // dx = dy (softmax(x) sum(q) - q) in differentiable ops.
-Tensor cross_entropy_slope(const Tensor& dy, const Tensor& x, const CrossEntropyRule& rule) {
-  const int dim = rule.target.dim;
-  const Tensor q = raw::class_coefficients(rule.target, x.shape(), x.dtype(), rule.smoothing);
+Tensor cross_entropy_slope(const Tensor& dy, const Tensor& x, const raw::ClassTarget& target,
+                           const CrossEntropyRule& rule) {
+  const int dim = target.dim;
+  const Tensor q = raw::class_coefficients(target, x.shape(), x.dtype(), rule.smoothing);
   const Tensor each = dy.rank() == 0 ? dy : unsqueeze(dy, dim);
   return (softmax(x, dim) * sum(q, dim, true) - q) * (each * rule.scale);
 }
 
 Tensor cross_entropy_of_indices(const Tensor& x, const Tensor& index, const CrossEntropyOptions& options) {
-  raw::ClassTarget target =
+  const raw::ClassTarget target =
       raw::class_target("cross_entropy", x.shape(), x.dtype(), index, options.weight, options.ignore_index);
-  raw::CrossEntropy kept = raw::cross_entropy("cross_entropy", x, target, options.label_smoothing);
-  const Tensor losses = std::move(kept.loss);
-  kept.loss = Tensor();
+  const auto [losses, shift, log_sum] = raw::cross_entropy("cross_entropy", x, target, options.label_smoothing);
   const double scale = options.reduction == Reduction::mean ? 1 / target.total : 1;
   Tensor y = losses;
   if (options.reduction != Reduction::none) {
@@ -111,12 +107,13 @@ Tensor cross_entropy_of_indices(const Tensor& x, const Tensor& index, const Cros
     y = sum(losses);
     if (options.reduction == Reduction::mean) y = y / target.total;
   }
-  return record("cross_entropy", {x}, y, Keep::input(0),
-                CrossEntropyRule{std::move(target), std::move(kept), scale, options.label_smoothing},
+  return record("cross_entropy", {x, target.target, target.weight, shift, log_sum}, y, Keep::inputs(5),
+                CrossEntropyRule{target, scale, options.label_smoothing},
                 [](const Backward& b, const CrossEntropyRule& rule) -> Gradients {
-                  if (b.creates_graph()) return {cross_entropy_slope(b.grad(), b.input(0), rule)};
-                  return {raw::cross_entropy_backward("cross_entropy", b.grad(), rule.scale, b.input(0), rule.target,
-                                                      rule.smoothing, rule.kept)};
+                  const raw::ClassTarget t{rule.counts, b.input(1), b.input(2)};
+                  if (b.creates_graph()) return {cross_entropy_slope(b.grad(), b.input(0), t, rule)};
+                  return {raw::cross_entropy_backward("cross_entropy", b.grad(), rule.scale, b.input(0), t,
+                                                      rule.smoothing, {Tensor(), b.input(3), b.input(4)})};
                 });
 }
 

@@ -45,7 +45,7 @@ Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attribut
   Shape per_channel = Dims::filled(x.rank(), 1);
   per_channel[1] = x.shape()[1];
   auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
-  Tensor m = spread(a.mean), rstd = spread(a.rstd);
+  Tensor m = spread(inputs[3]), rstd = spread(inputs[4]);
   if (a.training) {
     Dims dims{0};
     for (int d = 2; d < x.rank(); ++d) dims.push_back(d);
@@ -74,11 +74,12 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
   check_parameter("layer_norm", "the bias", bias, normalized_shape);
   const int dims = normalized_shape.rank();
   const raw::Normalized n = raw::layer_norm("layer_norm", x, dims, true, weight, bias, eps);
-  return record("layer_norm", {x, weight, bias}, n.y, Keep::inputs(3), NormAttributes{dims, true, eps, n.mean, n.rstd},
+  return record("layer_norm", {x, weight, bias, n.mean, n.rstd}, n.y, Keep::inputs(5), NormAttributes{dims, true, eps},
                 [](const Backward& b, const NormAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite_layer_norm, &a);
-                  return finish(b, raw::layer_norm_backward("layer_norm", b.grad(), b.input(0), true, b.input(1),
-                                                            a.mean, a.rstd, {b.needs(0), b.needs(1), b.needs(2)}));
+                  return finish(
+                      b, raw::layer_norm_backward("layer_norm", b.grad(), b.input(0), true, b.input(1), b.input(3),
+                                                  b.input(4), {b.needs(0), b.needs(1), b.needs(2)}));
                 });
 }
 
@@ -88,12 +89,12 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
   check_parameter("rms_norm", "the weight", weight, normalized_shape);
   const int dims = normalized_shape.rank();
   const raw::Normalized n = raw::layer_norm("rms_norm", x, dims, false, weight, {}, eps);
-  return record("rms_norm", {x, weight}, n.y, Keep::inputs(2), NormAttributes{dims, true, eps, n.mean, n.rstd},
+  return record("rms_norm", {x, weight, n.mean, n.rstd}, n.y, Keep::inputs(4), NormAttributes{dims, true, eps},
                 [](const Backward& b, const NormAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite_rms_norm, &a);
                   const raw::NormGradients g =
-                      raw::layer_norm_backward("rms_norm", b.grad(), b.input(0), false, b.input(1), a.mean, a.rstd,
-                                               {b.needs(0), b.needs(1), false});
+                      raw::layer_norm_backward("rms_norm", b.grad(), b.input(0), false, b.input(1), b.input(2),
+                                               b.input(3), {b.needs(0), b.needs(1), false});
                   return {g.x, g.weight.defined() ? to(g.weight, b.dtype(1)) : g.weight};
                 });
 }
@@ -118,12 +119,11 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
                      limits.high);
   const raw::Normalized n =
       raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps, limits);
-  return record("batch_norm", {x, weight, bias}, n.y, Keep::inputs(3),
-                NormAttributes{0, training, eps, n.mean, n.rstd, limits},
-                [](const Backward& b, const NormAttributes& a) -> Gradients {
+  return record("batch_norm", {x, weight, bias, n.mean, n.rstd}, n.y, Keep::inputs(5),
+                NormAttributes{0, training, eps, limits}, [](const Backward& b, const NormAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite_batch_norm, &a);
                   return finish(b, raw::batch_norm_backward("batch_norm", b.take_grad(), b.input(0), b.input(1),
-                                                            b.input(2), a.mean, a.rstd, a.training,
+                                                            b.input(2), b.input(3), b.input(4), a.training,
                                                             {b.needs(0), b.needs(1), b.needs(2)}, a.limits));
                 });
 }

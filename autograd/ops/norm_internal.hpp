@@ -9,12 +9,11 @@
 
 namespace cotangent::norms {
 
-/// What the gradient of a normalisation needs besides the inputs.
+/// The numbers of a normalisation.
 struct NormAttributes {
   int dims;  // of the normalized shape
   bool training;
   double eps;
-  Tensor mean, rstd;
   Limits limits = {};
 };
 

@@ -81,16 +81,16 @@ Pooling adaptive(const char* op, const Tensor& x, int spatial, const Spatial& ou
 // x has a batch dimension. The indices are int32 where that holds them.
 MaxPool max_over(const char* op, const Tensor& x, int spatial, const Pooling& pooling) {
   auto [values, indices] = raw::max_pool(op, x, result_shape(x, spatial, pooling), pooling);
-  const Tensor y =
-      record(op, {x, indices}, values, Keep::input(1), pooling, [](const Backward& b, const Pooling& p) -> Gradients {
-        const Shape& shape = b.shape(0);
-        if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.input(1), shape, p), Tensor()};
-        const Shape planes = {shape[0], shape[1], shape.slice(2, shape.rank()).product()};
-        const Tensor at = to(flatten(b.input(1), 2), int64);
-        const Tensor flat = scatter_add(zeros(planes, b.grad().dtype()), 2, at, flatten(b.grad(), 2));
-        return {reshape(flat, shape), Tensor()};
-      });
-  return {y, indices};
+  Tensor y[] = {values, indices};
+  record_all(op, {x}, y, Keep::output(1), pooling, [](const Backward& b, const Pooling& p) -> Gradients {
+    const Shape& shape = b.shape(0);
+    if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.output(1), shape, p)};
+    const Shape planes = {shape[0], shape[1], shape.slice(2, shape.rank()).product()};
+    const Tensor at = to(flatten(b.output(1), 2), int64);
+    const Tensor flat = scatter_add(zeros(planes, b.grad().dtype()), 2, at, flatten(b.grad(), 2));
+    return {reshape(flat, shape)};
+  });
+  return {y[0], y[1]};
 }
 
 MaxPool indexed(const MaxPool& y) { return {y.values, to(y.indices, int64)}; }

@@ -137,16 +137,12 @@ Gradients shared_out(const Backward& b, uint32_t mask) {
 }
 
 Extreme with_indices(const char* op, const Tensor& x, raw::ValuesAndIndices r, int dim, bool keepdim) {
-  struct Place {
-    Tensor indices;
-    int dim;
-  };
-  const Tensor values = record(op, {x}, std::move(r.values), Keep::nothing(), Place{r.indices, dim},
-                               [](const Backward& b, const Place& p) -> Gradients {
-                                 if (b.shape(0).rank() == 0) return {b.grad()};
-                                 return {detail::scatter_sum(b.grad(), b.shape(0), p.dim, p.indices)};
-                               });
-  return {finish_reduction(values, 1u << dim, keepdim), finish_reduction(r.indices, 1u << dim, keepdim)};
+  Tensor y[] = {std::move(r.values), std::move(r.indices)};
+  record_all(op, {x}, y, Keep::output(1), dim, [](const Backward& b, int d) -> Gradients {
+    if (b.shape(0).rank() == 0) return {b.grad()};
+    return {detail::scatter_sum(b.grad(), b.shape(0), d, b.output(1))};
+  });
+  return {finish_reduction(y[0], 1u << dim, keepdim), finish_reduction(y[1], 1u << dim, keepdim)};
 }
 
 }  // namespace

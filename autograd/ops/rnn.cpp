@@ -20,7 +20,6 @@ using raw::Cell;
 struct Attributes {
   Cell cell;
   bool reverse;
-  Tensor gates, cells, projected;
 };
 
 // Step by step: inputs x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr.
@@ -90,7 +89,7 @@ Gradients rule(const Backward& b, const Attributes& a) {
   const Tensor dc = a.cell == Cell::lstm && b.has_grad(1) ? b.grad(1) : Tensor();
   const auto [dx, dh, dc0, dw] =
       raw::recurrence_backward("recurrence", a.cell, b.grad(0), dc, b.input(0), b.input(1), b.input(2), weights,
-                               a.reverse, {b.output(0), a.gates, a.cells, a.projected}, wanted);
+                               a.reverse, {b.output(0), b.input(8), b.input(9), b.input(10)}, wanted);
   return Tensors{dx, dh, dc0, dw.w_ih, dw.w_hh, dw.b_ih, dw.b_hh, dw.w_hr};
 }
 
@@ -104,9 +103,9 @@ LstmSequence run(const char* op, Cell cell, const Tensor& x, const Tensor& h, co
   const raw::Recurrence r = raw::recurrence(op, cell, x, h, c, w, reverse);
   const int64_t last = reverse ? 0 : x.size(0) - 1;
   Tensor outputs[2] = {r.output, cell == Cell::lstm ? select(r.cells, 0, last).clone() : Tensor()};
-  record_all(op, {x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr}, std::span(outputs, cell == Cell::lstm ? 2 : 1),
-             Keep::inputs(8) | Keep::output(0), Attributes{cell, reverse, r.gates, r.cells, r.projected},
-             [](const Backward& b, const Attributes& a) -> Gradients { return rule(b, a); });
+  record_all(op, {x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr, r.gates, r.cells, r.projected},
+             std::span(outputs, cell == Cell::lstm ? 2 : 1), Keep::inputs(11) | Keep::output(0),
+             Attributes{cell, reverse}, [](const Backward& b, const Attributes& a) -> Gradients { return rule(b, a); });
   return {outputs[0], select(outputs[0], 0, last), outputs[1]};
 }
 

@@ -17,17 +17,16 @@
 namespace cotangent {
 namespace {
 
-struct Rotation {
-  Tensor cos, sin;  // (R, r/2)
+struct Way {
   bool half_split, backwards;
 };
 
 // A primitive because the composition makes seven passes over memory for one. It is linear in x, and its transpose is
-// the rotation back.
-Tensor rotate(const Tensor& x, const Rotation& turn) {
-  return record("rope", {x}, raw::rope(x, turn.cos, turn.sin, turn.half_split, turn.backwards), Keep::nothing(), turn,
-                [](const Backward& b, const Rotation& t) -> Gradients {
-                  return {rotate(b.grad(), {t.cos, t.sin, t.half_split, !t.backwards})};
+// the rotation back. cos and sin are (R, r/2).
+Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, Way way) {
+  return record("rope", {x, cos, sin}, raw::rope(x, cos, sin, way.half_split, way.backwards),
+                Keep::input(1) | Keep::input(2), way, [](const Backward& b, Way w) -> Gradients {
+                  return {rotate(b.grad(), b.input(1), b.input(2), {w.half_split, !w.backwards})};
                 });
 }
 
@@ -64,8 +63,8 @@ Tensor rope(const Tensor& x, const Tensor& positions, const RopeOptions& options
                      x.shape(), x.size(-2), rows);
   if (at.rank() > 1) at = flatten(expand(at, rows));
   const Tensor angle = angles(at, width, options.base);
-  return rotate(
-      x, {to(cos(angle), x.dtype()), to(sin(angle), x.dtype()), options.layout == RopeLayout::half_split, false});
+  return rotate(x, to(cos(angle), x.dtype()), to(sin(angle), x.dtype()),
+                {options.layout == RopeLayout::half_split, false});
 }
 
 Tensor rope(const Tensor& x, int64_t start, const RopeOptions& options) {

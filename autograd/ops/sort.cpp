@@ -14,11 +14,11 @@ namespace {
 
 // The values are x gathered at the indices, and so is their gradient.
 SortResult record_order(const char* op, const Tensor& x, int dim, const raw::Ordered& found) {
-  const Tensor values =
-      record(op, {x, found.indices}, found.values, Keep::input(1), dim, [](const Backward& b, int d) -> Gradients {
-        return {detail::scatter_sum(b.grad(), b.shape(0), d, b.input(1)), Tensor()};
-      });
-  return {values, found.indices};
+  Tensor y[] = {found.values, found.indices};
+  record_all(op, {x}, y, Keep::output(1), dim, [](const Backward& b, int d) -> Gradients {
+    return {detail::scatter_sum(b.grad(), b.shape(0), d, b.output(1))};
+  });
+  return {y[0], y[1]};
 }
 
 }  // namespace

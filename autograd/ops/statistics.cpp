@@ -38,13 +38,12 @@ namespace {
 struct Spread {
   uint32_t dims;
   double divisor;
-  Tensor mean;
 };
 
-// (x - m) * factor, where the factor has the shape of the result.
+// (x - m) * factor, where the factor has the shape of the result; inputs x, m.
 Gradients away_from_mean(const Backward& b, const Spread& s, const Tensor& factor) {
   const Tensor& x = b.input(0);
-  return {(x - (b.creates_graph() ? mean(x, detail::listed(s.dims, x.rank()), true) : s.mean)) * factor};
+  return {(x - (b.creates_graph() ? mean(x, detail::listed(s.dims, x.rank()), true) : b.input(1))) * factor};
 }
 
 double divisor_of(const Tensor& x, uint32_t mask, double correction) {
@@ -59,7 +58,7 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const double divisor = divisor_of(x, mask, options.correction);
   const raw::Deviation d = raw::deviation("var", x, mask);
   const Tensor y = raw::binary("var", Binary::div, d.squares, divisor);
-  return finish_reduction(record("var", {x}, y, Keep::input(0), Spread{mask, divisor, d.mean},
+  return finish_reduction(record("var", {x, d.mean}, y, Keep::inputs(2), Spread{mask, divisor},
                                  [](const Backward& b, const Spread& s) -> Gradients {
                                    return away_from_mean(b, s, b.grad() * (2 / s.divisor));
                                  }),
@@ -72,7 +71,7 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const double divisor = divisor_of(x, mask, options.correction);
   const raw::Deviation d = raw::deviation("std", x, mask);
   const Tensor y = raw::unary("std", Unary::sqrt, raw::binary("std", Binary::div, d.squares, divisor));
-  return finish_reduction(record("std", {x}, y, Keep::input(0) | Keep::output(), Spread{mask, divisor, d.mean},
+  return finish_reduction(record("std", {x, d.mean}, y, Keep::inputs(2) | Keep::output(), Spread{mask, divisor},
                                  [](const Backward& b, const Spread& s) -> Gradients {
                                    const Tensor v = b.output();
                                    return away_from_mean(b, s, masked_fill(b.grad() / (v * s.divisor), v == 0, 0));

@@ -167,24 +167,27 @@ TEST_CASE("backward frees what was saved as it goes, unless retain_graph") {
   CHECK(memory_stats().current_bytes <= before - 2 * 8000);
 }
 
+namespace {
+struct Scales {
+  std::vector<double> values;
+};
+}  // namespace
+template <>
+inline constexpr bool cotangent::is_attribute<Scales> = true;
+
 TEST_CASE("kept tensors: inputs, outputs and attributes live as long as the graph") {
-  struct Attributes {
-    std::vector<double> scales;
-    Tensor weight;
-  };
   const auto bytes = memory_stats().current_bytes;
   {
     Tensor x = leaf_of_ones({3});
-    Tensor y =
-        record("scaled", {x}, x.detach() * 2, Keep::input(0) | Keep::output(),
-               Attributes{{2.0, 3.0}, full({3}, 5, float64)}, [](const Backward& b, const Attributes& a) -> Gradients {
-                 CHECK(b.inputs() == 1);
-                 CHECK(b.shape(0) == Shape{3});
-                 CHECK(b.dtype(0) == float64);
-                 CHECK(b.needs(0));
-                 CHECK(equal(b.output(), b.input(0) * 2));
-                 return {b.grad() * a.weight * a.scales[1]};
-               });
+    Tensor y = record("scaled", {x, full({3}, 5, float64)}, x.detach() * 2, Keep::inputs(2) | Keep::output(),
+                      Scales{{2.0, 3.0}}, [](const Backward& b, const Scales& s) -> Gradients {
+                        CHECK(b.inputs() == 2);
+                        CHECK(b.shape(0) == Shape{3});
+                        CHECK(b.dtype(0) == float64);
+                        CHECK(b.needs(0));
+                        CHECK(equal(b.output(), b.input(0) * 2));
+                        return {b.grad() * b.input(1) * s.values[1]};
+                      });
     sum(y).backward();
     CHECK(equal(x.grad(), full({3}, 15, float64)));
   }
