@@ -7,44 +7,41 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
 
-struct Halves {
-  Tensor value, gate;
-};
-Halves halves(const char* op, const Tensor& x, int64_t dim) {
+/// value * f(gate), of the halves of x.
+template <class F>
+Tensor gated(const char* op, const Tensor& x, int64_t dim, F f) {
   const int d = checked_dim(op, dim, x.rank());
   const int64_t size = x.rank() ? x.shape()[d] : 1;
   if (size % 2)
     fail<ShapeError>("[{}] dimension {} of x, {}, has the odd size {}; it must be even, to hold values and gates", op,
                      d, x.shape(), size);
+  if (is_low_precision(x.dtype()))
+    return in_float32<to>([&](const Tensor& wide) { return gated(op, wide, dim, f); }, x);
   const Tensors parts = split(x.is_floating() ? x : to(x, default_dtype()), {size / 2, size / 2}, d);
-  return {parts[0], parts[1]};
+  return parts[0] * f(parts[1]);
 }
 
 }  // namespace
 
 Tensor glu(const Tensor& x, int64_t dim) {
-  const auto [value, gate] = halves("glu", x, dim);
-  return value * sigmoid(gate);
+  return gated("glu", x, dim, [](const Tensor& gate) { return sigmoid(gate); });
 }
 Tensor bilinear_glu(const Tensor& x, int64_t dim) {
-  const auto [value, gate] = halves("bilinear_glu", x, dim);
-  return value * gate;
+  return gated("bilinear_glu", x, dim, [](const Tensor& gate) { return gate; });
 }
 Tensor reglu(const Tensor& x, int64_t dim) {
-  const auto [value, gate] = halves("reglu", x, dim);
-  return value * relu(gate);
+  return gated("reglu", x, dim, [](const Tensor& gate) { return relu(gate); });
 }
 Tensor geglu(const Tensor& x, int64_t dim, Gelu form) {
-  const auto [value, gate] = halves("geglu", x, dim);
-  return value * gelu(gate, form);
+  return gated("geglu", x, dim, [form](const Tensor& gate) { return gelu(gate, form); });
 }
 Tensor swiglu(const Tensor& x, int64_t dim) {
-  const auto [value, gate] = halves("swiglu", x, dim);
-  return value * silu(gate);
+  return gated("swiglu", x, dim, [](const Tensor& gate) { return silu(gate); });
 }
 
 Tensor maxout(const Tensor& x, int64_t pieces, int64_t dim) {

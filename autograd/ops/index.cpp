@@ -10,6 +10,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 
@@ -71,6 +72,7 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
         src.shape(), x.shape(), index.shape(), expected);
   if (src.dtype() != x.dtype())
     fail<DTypeError>("[index_add] x is {} and src {}; convert one with to()", x.dtype(), src.dtype());
+  if (is_low_precision(x.dtype())) return in_float32<to>(index_add, x, dim, index, src);
   const Tensor places = raw::checked_index("index_add", index, x.shape()[d], d);
   return x + detail::pick_sum(src, x.shape(), {d, 1}, places, {index.numel()});
 }

@@ -23,6 +23,7 @@
 namespace cotangent {
 
 Tensor feature_map(const Tensor& x, FeatureMap map) {
+  if (is_low_precision(x.dtype())) return in_float32<to>(feature_map, x, map);
   const double infinity = std::numeric_limits<double>::infinity();
   switch (map) {
     case FeatureMap::elu_plus_one: return exp(clamp(x, -infinity, 0)) + relu(x);
@@ -33,9 +34,8 @@ Tensor feature_map(const Tensor& x, FeatureMap map) {
     case FeatureMap::identity: return x;
     case FeatureMap::direction: break;
   }
-  const Tensor in = widened<to>(x), squares = sum(square(in), -1, true), none = squares.detach() == 0;
-  const Tensor y = in * where(none, 0, rsqrt(where(none, 1, squares)));
-  return to(cat({ones(squares.shape(), in.dtype()), y}, -1), x.dtype());
+  const Tensor squares = sum(square(x), -1, true), none = squares.detach() == 0;
+  return cat({ones(squares.shape(), x.dtype()), x * where(none, 0, rsqrt(where(none, 1, squares)))}, -1);
 }
 
 Tensor cosformer_features(const Tensor& x, int64_t length, int64_t offset) {
@@ -44,6 +44,7 @@ Tensor cosformer_features(const Tensor& x, int64_t length, int64_t offset) {
   if (offset < 0 || offset + x.size(-2) > length)
     fail<ValueError>("[{}] {} positions from {} on exceed the length {}; raise it, as later weights would be negative",
                      op, x.size(-2), offset, length);
+  if (is_low_precision(x.dtype())) return in_float32<to>(cosformer_features, x, length, offset);
   const Tensor angle = arange(offset, offset + x.size(-2), 1, float64) * (std::acos(0.0) / static_cast<double>(length));
   const Tensor in = relu(x);
   const auto part = [&](const Tensor& factor) { return in * unsqueeze(to(factor, x.dtype()), 1); };

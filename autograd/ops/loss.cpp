@@ -13,6 +13,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/loss.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/reduce.hpp>
 
 namespace cotangent {
@@ -46,6 +47,7 @@ Tensor mse_loss(const Tensor& x, const Tensor& target, const MseLossOptions& opt
     const Dtype dtype = promote(x.dtype(), target.dtype());
     return mse_loss(to(x, dtype), to(target, dtype), options);
   }
+  if (is_low_precision(x.dtype())) return in_float32<to>(mse_loss, x, target, options);
   if (options.reduction == Reduction::none) return square(x - target);
   const double scale = options.reduction == Reduction::mean ? 1 / static_cast<double>(x.numel()) : 1;
   Tensor y = raw::squared_distance("mse_loss", x, target);
@@ -144,11 +146,13 @@ Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, con
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& options) {
   check_smoothing(options.label_smoothing);
+  if (is_low_precision(x.dtype())) return in_float32<to>(cross_entropy, x, target, options);
   return target.is_floating() ? cross_entropy_of_probabilities(x, target, options)
                               : cross_entropy_of_indices(x, target, options);
 }
 
 Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& options) {
+  if (is_low_precision(x.dtype())) return in_float32<to>(nll_loss, x, target, options);
   const raw::ClassTarget t =
       raw::class_target("nll_loss", x.shape(), x.dtype(), target, options.weight, options.ignore_index);
   Tensor loss = neg(pick_class(x, t.target, {t.ignore_index, t.dim}));

@@ -8,6 +8,7 @@
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
@@ -44,6 +45,8 @@ Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator& genera
   check("alpha_dropout", x, p);
   if (!training || p == 0) return x;
   if (p == 1) return masked_fill(x, ones({}, boolean), 0);
+  if (is_low_precision(x.dtype()))
+    return in_float32<to>([&](const Tensor& wide) { return alpha_dropout(wide, p, training, generator); }, x);
   constexpr double limit = -1.7580993408473766;  // selu(-infinity)
   // what is kept has mean 0 and variance 1, so the mixture has mean p limit and variance (1 - p) (1 + p limit^2)
   const double scale = 1 / std::sqrt((1 - p) * (1 + p * limit * limit)), shift = -scale * p * limit;
@@ -54,6 +57,8 @@ Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator& genera
 Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator& generator) {
   if (!(lower <= upper)) fail<ValueError>("[rrelu] lower {} is greater than upper {}", lower, upper);
   if (!training) return leaky_relu(x, (lower + upper) / 2);
+  if (is_low_precision(x.dtype()))
+    return in_float32<to>([&](const Tensor& wide) { return rrelu(wide, lower, upper, training, generator); }, x);
   const Tensor in = x.is_floating() ? x : to(x, default_dtype());
   // drawn in one dtype, so that a seed gives the same slopes in all of them
   const Tensor slopes = to(uniform(in.shape(), lower, upper, float32, generator), in.dtype());

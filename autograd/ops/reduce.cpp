@@ -12,6 +12,7 @@
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/reduce.hpp>
 #include <cotangent/tensor/views.hpp>
 
@@ -110,6 +111,7 @@ Tensor prod_along(const Tensor& x, int dim) {
 
 Tensor prod(const Tensor& x, const DimList& dims, bool keepdim) {
   const uint32_t mask = checked_dims("prod", dims, x.rank());
+  if (is_low_precision(x.dtype())) return in_float32<to>(prod, x, dims, keepdim);
   const Dims reduced = detail::listed(mask, x.rank());
   if (reduced.size() == 1) return finish_reduction(prod_along(x, static_cast<int>(reduced[0])), mask, keepdim);
   // several dimensions become one

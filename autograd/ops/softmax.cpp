@@ -5,11 +5,13 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/softmax.hpp>
 
 namespace cotangent {
 
 Tensor softmax(const Tensor& x, int64_t dim) {
+  if (is_low_precision(x.dtype())) return in_float32<to>(softmax, x, dim);
   const Tensor in = x.is_floating() ? x : to(x, default_dtype());
   const int d = checked_dim("softmax", dim, x.rank());
   return record("softmax", {in}, raw::softmax("softmax", in, d), Keep::output(), d,
@@ -26,6 +28,7 @@ Tensor softmin(const Tensor& x, int64_t dim) {
 }
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
+  if (is_low_precision(x.dtype())) return in_float32<to>(log_softmax, x, dim);
   const Tensor in = x.is_floating() ? x : to(x, default_dtype());
   const int d = checked_dim("log_softmax", dim, x.rank());
   return record("log_softmax", {in}, raw::log_softmax("log_softmax", in, d), Keep::output(), d,
