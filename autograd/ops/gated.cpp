@@ -2,6 +2,7 @@
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
@@ -22,7 +23,7 @@ Tensor gated(const char* op, const Tensor& x, int64_t dim, F f) {
                      d, x.shape(), size);
   if (is_low_precision(x.dtype()))
     return in_float32<to>([&](const Tensor& wide) { return gated(op, wide, dim, f); }, x);
-  const Tensors parts = split(x.is_floating() ? x : to(x, default_dtype()), {size / 2, size / 2}, d);
+  const Tensors parts = split(detail::floating(x), {size / 2, size / 2}, d);
   return parts[0] * f(parts[1]);
 }
 
@@ -51,7 +52,7 @@ Tensor maxout(const Tensor& x, int64_t pieces, int64_t dim) {
   if (size % pieces)
     fail<ShapeError>("[maxout] dimension {} of x, {}, has the size {}; it must be a multiple of the {} pieces", d,
                      x.shape(), size, pieces);
-  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
+  const Tensor in = detail::floating(x);
   return max(in.rank() ? unflatten(in, d, {size / pieces, pieces}) : unsqueeze(in, 0), in.rank() ? d + 1 : 0).values;
 }
 

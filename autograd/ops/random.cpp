@@ -5,6 +5,7 @@
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -59,7 +60,7 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generat
   if (!training) return leaky_relu(x, (lower + upper) / 2);
   if (is_low_precision(x.dtype()))
     return in_float32<to>([&](const Tensor& wide) { return rrelu(wide, lower, upper, training, generator); }, x);
-  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
+  const Tensor in = detail::floating(x);
   // drawn in one dtype, so that a seed gives the same slopes in all of them
   const Tensor slopes = to(uniform(in.shape(), lower, upper, float32, generator), in.dtype());
   return where(in > 0, in, in * slopes);

@@ -2,6 +2,7 @@
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/record.hpp>
@@ -12,7 +13,7 @@ namespace cotangent {
 
 Tensor softmax(const Tensor& x, int64_t dim) {
   if (is_low_precision(x.dtype())) return in_float32<to>(softmax, x, dim);
-  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
+  const Tensor in = detail::floating(x);
   const int d = checked_dim("softmax", dim, x.rank());
   return record("softmax", {in}, raw::softmax("softmax", in, d), Keep::output(), d,
                 [](const Backward& b, int along) -> Gradients {
@@ -29,7 +30,7 @@ Tensor softmin(const Tensor& x, int64_t dim) {
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
   if (is_low_precision(x.dtype())) return in_float32<to>(log_softmax, x, dim);
-  const Tensor in = x.is_floating() ? x : to(x, default_dtype());
+  const Tensor in = detail::floating(x);
   const int d = checked_dim("log_softmax", dim, x.rank());
   return record("log_softmax", {in}, raw::log_softmax("log_softmax", in, d), Keep::output(), d,
                 [](const Backward& b, int along) -> Gradients {
