@@ -19,20 +19,26 @@ const Limits* limits_of(Activation f) {
     default: return nullptr;
   }
 }
+
+// The parameters and statistics of the channels, as far as the options ask for them.
+template <class Layer, class Options>
+void start_channels(Layer& layer, int64_t channels, const Options& o) {
+  if (o.affine) {
+    layer.weight = ones({channels}, o.dtype);
+    layer.bias = zeros({channels}, o.dtype);
+  }
+  if (o.track_running_stats) {
+    layer.running_mean = zeros({channels}, o.dtype);
+    layer.running_var = ones({channels}, o.dtype);
+    layer.num_batches_tracked = zeros({}, int64);
+  }
+}
 }  // namespace
 
 BatchNormLayer::BatchNormLayer(int dims, int64_t channels, const BatchNormOptions& o)
     : eps(o.eps), momentum(o.momentum), activation(o.activation), dims_(dims) {
   if (channels < 1) fail<ValueError>("[BatchNorm] {} channels; there must be at least 1", channels);
-  if (o.affine) {
-    weight = ones({channels}, o.dtype);
-    bias = zeros({channels}, o.dtype);
-  }
-  if (o.track_running_stats) {
-    running_mean = zeros({channels}, o.dtype);
-    running_var = ones({channels}, o.dtype);
-    num_batches_tracked = zeros({}, int64);
-  }
+  start_channels(*this, channels, o);
 }
 
 Tensor BatchNormLayer::forward(const Tensor& x) {
@@ -105,15 +111,7 @@ std::string GroupNorm::settings() const { return fmt::format("{}, {}", groups, c
 InstanceNormLayer::InstanceNormLayer(int dims, int64_t channels_, const InstanceNormOptions& o)
     : channels(channels_), eps(o.eps), momentum(o.momentum), dims_(dims) {
   if (channels < 1) fail<ValueError>("[InstanceNorm{}d] {} channels; there must be at least 1", dims, channels);
-  if (o.affine) {
-    weight = ones({channels}, o.dtype);
-    bias = zeros({channels}, o.dtype);
-  }
-  if (o.track_running_stats) {
-    running_mean = zeros({channels}, o.dtype);
-    running_var = ones({channels}, o.dtype);
-    num_batches_tracked = zeros({}, int64);
-  }
+  start_channels(*this, channels, o);
 }
 
 Tensor InstanceNormLayer::forward(const Tensor& x) {
