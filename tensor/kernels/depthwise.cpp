@@ -102,6 +102,15 @@ void add_totals(const Row<T, L> (&sum)[K], T* sums) {
     sums[k] += total;
   }
 }
+/// The same, compiled once for loops of many kinds.
+template <class T, int L, int K>
+[[gnu::noinline]] void add_stored_totals(const Row<T, L> (&sum)[K], T* sums) {
+  for (int k = 0; k < K; ++k) {
+    T total = 0;
+    for (int i = 0; i < L; ++i) total += sum[k][i];
+    sums[k] += total;
+  }
+}
 
 // K products of g with the source at K offsets, each summed over rows of n pixels.
 template <class T, int K>
@@ -323,50 +332,49 @@ void for_halves(int64_t n, F f) {
   });
 }
 
+template <class T, int L, bool starts, bool odd_end>
+void filter_halved_columns(const T* w, const T* x, T first, T* y, int64_t rows, int64_t n) {
+  using V = Row<T, L>;
+  using Pixels = EverySecond<T, L, starts, odd_end>;
+  Pixels above;
+  for (int64_t r = 0; r < rows; r += 2, x += 2 * n, y += (n + 1) / 2) {
+    const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
+    V sum = V{} + first;
+    sum += w[0] * above.a, sum += w[1] * above.b, sum += w[2] * above.c;
+    sum += w[3] * here.a, sum += w[4] * here.b, sum += w[5] * here.c;
+    sum += w[6] * below.a, sum += w[7] * below.b, sum += w[8] * below.c;
+    __builtin_memcpy(y, &sum, sizeof sum);
+    above = below;
+  }
+}
 template <class T>
-void filter_halved(const T* w, const T* px, const T* start, T* py, int64_t rows, int64_t n) {
-  const T first = *start;
+void filter_halved(const T* w, const T* x, const T* start, T* y, int64_t rows, int64_t n) {
   for_halves<T>(n, [&](auto lanes, int64_t at, auto starts, auto, auto odd_end) {
-    constexpr int L = lanes;
-    using V = Row<T, L>;
-    using Pixels = EverySecond<T, L, starts, odd_end>;
-    const T* x = px + 2 * at;
-    T* y = py + at;
-    Pixels above;
-    for (int64_t r = 0; r < rows; r += 2, x += 2 * n, y += (n + 1) / 2) {
-      const Pixels here(x), below = r + 1 < rows ? Pixels(x + n) : Pixels();
-      V sum = V{} + first;
-      sum += w[0] * above.a, sum += w[1] * above.b, sum += w[2] * above.c;
-      sum += w[3] * here.a, sum += w[4] * here.b, sum += w[5] * here.c;
-      sum += w[6] * below.a, sum += w[7] * below.b, sum += w[8] * below.c;
-      __builtin_memcpy(y, &sum, sizeof sum);
-      above = below;
-    }
+    filter_halved_columns<T, lanes, starts, odd_end>(w, x + 2 * at, *start, y + at, rows, n);
   });
 }
 
+template <class T, int L, bool ends, bool odd_end>
+void filter_doubled_columns(const T* w, const T* g, T first, T* x, int64_t rows, int64_t n) {
+  using V = Row<T, L>;
+  using Pixels = Neighbours<T, L, true, ends>;  // whose left ones are not used
+  Pixels here(g);
+  for (int64_t r = 0; r < rows; r += 2, x += 2 * n) {
+    g += (n + 1) / 2;
+    const Pixels below = r + 2 < rows ? Pixels(g) : Pixels();
+    const auto store = [&](T* to, V even, V odd) {
+      store_pairs<T, L, odd_end>(to, even + first, odd + first, std::make_integer_sequence<int, L>{});
+    };
+    store(x, w[4] * here.b, w[5] * here.b + w[3] * here.c);
+    if (r + 1 < rows)
+      store(x + n, w[7] * here.b + w[1] * below.b, w[8] * here.b + w[6] * here.c + w[2] * below.b + w[0] * below.c);
+    here = below;
+  }
+}
 template <class T>
-void filter_doubled(const T* w, const T* pg, const T* start, T* px, int64_t rows, int64_t n) {
-  const T first = *start;
+void filter_doubled(const T* w, const T* g, const T* start, T* x, int64_t rows, int64_t n) {
   for_halves<T>(n, [&](auto lanes, int64_t at, auto, auto ends, auto odd_end) {
-    constexpr int L = lanes;
-    using V = Row<T, L>;
-    using Pixels = Neighbours<T, L, true, ends>;  // whose left ones are not used
-    const int64_t width = (n + 1) / 2;
-    const T* g = pg + at;
-    T* x = px + 2 * at;
-    Pixels here(g);
-    for (int64_t r = 0; r < rows; r += 2, x += 2 * n) {
-      g += width;
-      const Pixels below = r + 2 < rows ? Pixels(g) : Pixels();
-      const auto store = [&](T* to, V even, V odd) {
-        store_pairs<T, L, odd_end>(to, even + first, odd + first, std::make_integer_sequence<int, L>{});
-      };
-      store(x, w[4] * here.b, w[5] * here.b + w[3] * here.c);
-      if (r + 1 < rows)
-        store(x + n, w[7] * here.b + w[1] * below.b, w[8] * here.b + w[6] * here.c + w[2] * below.b + w[0] * below.c);
-      here = below;
-    }
+    filter_doubled_columns<T, lanes, ends, odd_end>(w, g + at, *start, x + 2 * at, rows, n);
   });
 }
 
@@ -394,7 +402,9 @@ void correlate_halved(const T* px, int64_t x_stride, const T* pg, int64_t g_stri
         above = below;
       }
     }
-    add_totals<T, L>(sum, sums);
+    V stored[9];  // a copy, so that the loop keeps its own in registers
+    COTANGENT_UNROLL for (int k = 0; k < 9; ++k) stored[k] = sum[k];
+    add_stored_totals<T, L>(stored, sums);
   });
 }
 
