@@ -36,8 +36,8 @@ struct ConvOuter {
   int64_t sums_stride = 0;
 };
 
-/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv/conv.cpp. A vector has `lanes`
-/// elements, and may reach beyond what is asked for, where its reader says so.
+/// The loops of a convolution, whose tiles of results stay in registers: see tensor/conv/loops.cpp. A vector has
+/// `lanes` elements, and may reach beyond what is asked for, where its reader says so.
 template <class T>
 struct ConvLoops {
   int64_t lanes;

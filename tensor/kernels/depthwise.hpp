@@ -1,10 +1,9 @@
 #pragma once
-// Convolution with one channel a group, or few.
+// Convolution with one channel a group, or few: in planes, and where the channels of a pixel lie side by side.
 #include <cstdint>
 
 namespace cotangent::kernels {
 
-/// And of convolutions with one channel a group, or few: see kernels/depthwise.cpp.
 template <class T>
 struct DepthwiseLoops {
   /// y[r * y_stride + 2 i] = x[r * x_stride + i], with a zero behind each
@@ -15,9 +14,9 @@ struct DepthwiseLoops {
   /// x to the end of a vector
   void (*correlate)(int64_t depth, const T* x, int64_t x_stride, const int64_t* offsets, const T* g, int64_t g_stride,
                     int64_t rows, int64_t n, T* sums);
-  /// Both for 3 x 3 taps: y[r * y_stride + i] = *start + sum over a and b of weights[3 a + b] * x[(r + a) * x_stride +
-  /// i
-  /// + b], and sums[3 a + b] += sum over r and i of g[r * g_stride + i] * x[(r + a) * x_stride + i + b]
+  /// Both for 3 x 3 taps:
+  ///   y[r * y_stride + i] = *start + sum over a and b of weights[3 a + b] * x[(r + a) * x_stride + i + b]
+  ///   sums[3 a + b] += sum over r and i of g[r * g_stride + i] * x[(r + a) * x_stride + i + b]
   void (*filter_3x3)(const T* weights, const T* x, int64_t x_stride, const T* start, T* y, int64_t y_stride,
                      int64_t rows, int64_t n);
   void (*correlate_3x3)(const T* x, int64_t x_stride, const T* g, int64_t g_stride, int64_t rows, int64_t n, T* sums);

@@ -19,9 +19,9 @@ struct PoolColumns {
   int64_t head, head_at, groups, at, tail;
   const int64_t *taps, *from, *to;  ///< taps: where the cells of the first window stand in the panel
   // For each window, with a vector more.
-  const PoolIndex<T>*begin,
-      *first;      ///< where its cells begin, and how far from there its first cell inside of the input lies
-  const T* cells;  ///< what the mean divides by
+  const PoolIndex<T>* begin;  ///< where its cells begin
+  const PoolIndex<T>* first;  ///< and how far from there its first cell inside of the input lies
+  const T* cells;             ///< what the mean divides by
 };
 /// The windows over the rows of a plane of `in` elements: row o of the results reaches the rows that begin at
 /// starts[first[o]] .. starts[first[o + 1] - 1]; the mean divides by cells[o]. `block` rows of results are worked on at
