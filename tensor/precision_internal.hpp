@@ -8,13 +8,19 @@ namespace cotangent {
 /// How a tensor gets another dtype: raw::cast, or `to`, whose history makes gradients take the same way back.
 using Conversion = Tensor (*)(const Tensor& x, Dtype dtype);
 
-/// An argument of an op as it is computed with: a low-precision tensor as float32, anything else as it is.
+/// An argument of an op as it is computed with: low-precision tensors, one or a list, as float32, anything else as it
+/// is.
 template <Conversion convert, class T>
 decltype(auto) widened(const T& argument) {
-  if constexpr (std::is_same_v<T, Tensor>)
+  if constexpr (std::is_same_v<T, Tensor>) {
     return argument.defined() && is_low_precision(argument.dtype()) ? convert(argument, float32) : argument;
-  else
+  } else if constexpr (std::is_same_v<T, Tensors>) {
+    Tensors wide;
+    for (const Tensor& x : argument) wide.push_back(widened<convert>(x));
+    return wide;
+  } else {
     return (argument);
+  }
 }
 
 namespace detail {
@@ -35,6 +41,10 @@ void round_results(Results& results, Dtype dtype) {
 template <class... T>
 Dtype first_dtype(const Tensor& x, const T&...) {
   return x.dtype();
+}
+template <class... T>
+Dtype first_dtype(const Tensors& list, const T&...) {
+  return list[0].dtype();
 }
 template <class First, class... T>
 Dtype first_dtype(const First&, const T&... others) {

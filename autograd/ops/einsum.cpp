@@ -1,12 +1,15 @@
 #include <cotangent/autograd/ops/einsum.hpp>
 
+#include <algorithm>
 #include <bit>
 
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
@@ -233,6 +236,9 @@ Tensor einsum(const std::string& text, const Tensors& operands) {
   if (equation.operands.size() != operands.size())
     fail<ValueError>("[einsum] \"{}\" has subscripts for {} operands, got {}", text, equation.operands.size(),
                      operands.size());
+  const Dtype dtype = operands[0].dtype();
+  const bool alike = std::ranges::all_of(operands, [&](const Tensor& x) { return x.dtype() == dtype; });
+  if (alike && is_low_precision(dtype)) return in_float32<to>(einsum, text, operands);
   std::vector<Term> terms;
   for (size_t i = 0; i < operands.size(); ++i) terms.push_back(make_term(text, i, equation.operands[i], operands[i]));
   const Dims output = output_labels(text, equation, terms);

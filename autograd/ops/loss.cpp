@@ -170,6 +170,9 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, c
     const Dtype dtype = promote(x.dtype(), target.dtype());
     return binary_cross_entropy_with_logits(to(x, dtype), to(target, dtype), options);
   }
+  const auto as_x = [&](const Tensor& w) { return !w.defined() || w.dtype() == x.dtype(); };
+  if (is_low_precision(x.dtype()) && as_x(options.weight) && as_x(options.pos_weight))
+    return in_float32<to>(binary_cross_entropy_with_logits, x, target, options);
   Tensor loss;
   if (options.pos_weight.defined()) {
     loss = neg(target * options.pos_weight * log_sigmoid(x) + (1 - target) * log_sigmoid(neg(x)));
