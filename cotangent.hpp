@@ -40,6 +40,7 @@
 #include <cotangent/data/progress.hpp>
 #include <cotangent/data/text.hpp>
 #include <cotangent/io/checkpoint.hpp>
+#include <cotangent/io/metadata.hpp>
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/nn/activation.hpp>
 #include <cotangent/nn/attention/attention.hpp>

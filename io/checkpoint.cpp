@@ -61,19 +61,20 @@ std::vector<std::string> Checkpoint::parts() const {
 }
 
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
-  std::map<std::string, std::string> metadata = checkpoint.settings;
-  if (!metadata.emplace("format", kFormat).second)
+  Metadata metadata = checkpoint.settings;
+  if (metadata.contains("format"))
     fail<ValueError>("[save_checkpoint] no setting can be called format: that word says what the file is");
+  metadata["format"] = kFormat;
   write_safetensors(path, checkpoint.tensors, metadata);
 }
 
 Checkpoint load_checkpoint(const std::string& path) {
   SafeTensors file = read_safetensors(path);
-  const auto format = file.metadata.extract("format");
-  if (format.empty() || format.mapped() != kFormat)
+  if (!file.metadata.contains("format") || file.metadata.at("format") != kFormat)
     fail<IOError>(
         "[load_checkpoint] {} is no checkpoint, but a safetensors file of another kind; read_safetensors reads it",
         path);
+  file.metadata.erase("format");
   Checkpoint result;
   result.settings = std::move(file.metadata);
   result.tensors = std::move(file.tensors);

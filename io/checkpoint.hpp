@@ -25,7 +25,7 @@ namespace cotangent::io {
 /// The losses after that are, bit for bit, those that would have come. The batches must be a function of the seed and
 /// the step, as data::random_batch makes them.
 struct Checkpoint {
-  std::map<std::string, std::string> settings;
+  Metadata settings;
 
   /// Adds a part. The tensors share the memory of what they were taken from, so save before training goes on. A
   /// ValueError for a name that is there already, is empty or has a dot in it, and for an empty state.

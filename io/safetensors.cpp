@@ -55,7 +55,7 @@ class Header : public JsonListener {
  public:
   explicit Header(std::string path) : path_(std::move(path)) {}
   std::vector<Entry> entries;
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 
   void start_object() override {
     if (in_numbers_ || depth_ == 2) wrong("an object");
@@ -282,8 +282,7 @@ SafeTensors read_safetensors(const std::string& path) {
   return result;
 }
 
-void write_safetensors(const std::string& path, const StateDict& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const std::string& path, const StateDict& tensors, const Metadata& metadata) {
   Tensors dense;
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) fail<ValueError>("[write_safetensors] {} is undefined; leave it out", name);

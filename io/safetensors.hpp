@@ -1,6 +1,5 @@
 #pragma once
-#include <map>
-
+#include <cotangent/io/metadata.hpp>
 #include <cotangent/tensor/state_dict.hpp>
 
 namespace cotangent::io {
@@ -8,7 +7,7 @@ namespace cotangent::io {
 /// What a safetensors file holds: tensors by name, in the order of its header, and a few words about them.
 struct SafeTensors {
   StateDict tensors;
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 };
 
 /// The tensors of a file in the safetensors format, which PyTorch, NumPy and JAX read and write too:
@@ -26,7 +25,6 @@ SafeTensors read_safetensors(const std::string& path);
 /// Writes such a file. The tensors may be views; each begins at a multiple of its element's size. The file appears
 /// whole or not at all: it is written under another name beside `path`, and renamed when the disk has it. An IOError
 /// when it cannot be written; a ValueError for an undefined tensor, and for text that is no UTF-8.
-void write_safetensors(const std::string& path, const StateDict& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+void write_safetensors(const std::string& path, const StateDict& tensors, const Metadata& metadata = {});
 
 }  // namespace cotangent::io

@@ -77,13 +77,6 @@ Corpus read_corpus(const std::string& path, int64_t context) {
 
 // ---- Checkpoints ----
 
-const std::string& setting(const ct::io::Checkpoint& saved, const std::string& name) {
-  const auto found = saved.settings.find(name);
-  if (found == saved.settings.end())
-    throw ct::ValueError("the checkpoint has no setting " + name + "; another program wrote it");
-  return found->second;
-}
-
 struct Training {
   Settings settings;
   ct::data::CharVocabulary vocabulary;
@@ -113,19 +106,19 @@ struct Training {
     ct::io::save_checkpoint(settings.checkpoint, saved);
   }
   void load(const ct::io::Checkpoint& saved) {
-    if (setting(saved, "characters") != vocabulary.characters())
+    if (saved.settings.at("characters") != vocabulary.characters())
       throw ct::ValueError("the text has other characters than that of the checkpoint");
     model.load_state_dict(saved["model"]);
     optimizer.load_state_dict(saved["optimizer"]);
     saved.restore("generator", ct::default_generator());
-    step = std::stoll(setting(saved, "step"));
+    step = std::stoll(saved.settings.at("step"));
   }
 };
 
 /// The settings of a checkpoint in place of those of the command line.
 void take(const ct::io::Checkpoint& saved, Settings& settings) {
   for_each_kept(settings, [&](const char* name, auto& value, const char*) {
-    const std::string& text = setting(saved, name);
+    const std::string& text = saved.settings.at(name);
     if constexpr (std::is_same_v<decltype(value), std::string&>)
       value = text;
     else if (std::istringstream stream(text); !(stream >> value))
@@ -243,7 +236,7 @@ void run(Settings settings) {
   ct::manual_seed(settings.seed);
 
   if (settings.sample) {
-    Training training(settings, ct::data::CharVocabulary(setting(saved, "characters")));
+    Training training(settings, ct::data::CharVocabulary(saved.settings.at("characters")));
     training.model.load_state_dict(saved["model"]);
     std::printf("%s\n", write(training.model, training.vocabulary, settings).c_str());
     return;

@@ -63,7 +63,7 @@ TEST_CASE("safetensors: what the reference implementation wrote is read") {
       R"("half":{"dtype":"F16","shape":[2],"data_offsets":[20,24]},"flags":{"dtype":"BOOL","shape":[3],"data_offsets":[24,27]}})";
   write_plain(directory / "f", file_of(header, from_hex("07000000000000000000c03f000000c0000050400038fffb010001")));
   const io::SafeTensors file = read_safetensors(directory / "f");
-  CHECK(file.metadata == std::map<std::string, std::string>{{"format", "pt"}, {"who", "Grüße \"q\""}});
+  CHECK(file.metadata == io::Metadata{{"format", "pt"}, {"who", "Grüße \"q\""}});
   REQUIRE(file.tensors.size() == 5);
   CHECK(file.tensors.begin()->name == "scalar");
   CHECK(file.tensors["scalar"].shape() == Shape{});
@@ -88,7 +88,7 @@ TEST_CASE("safetensors: every dtype comes back bit for bit, in order, from views
   state.add("none", zeros({2, 0, 3}, uint8));
   state.add("one", tensor(std::numeric_limits<double>::quiet_NaN()));
   state.add("\"quoted\"\n\u00e9", zeros({1}));
-  const std::map<std::string, std::string> metadata{{"a", ""}, {"b \\ \t", "line\nline"}};
+  const io::Metadata metadata{{"a", ""}, {"b \\ \t", "line\nline"}};
   write_safetensors(directory / "f", state, metadata);
   const io::SafeTensors file = read_safetensors(directory / "f");
   CHECK(file.metadata == metadata);
