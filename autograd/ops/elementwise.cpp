@@ -33,17 +33,17 @@ inline bool alike(const Tensor& a, const Tensor& b) { return a.dtype() == b.dtyp
 const Tensor none;
 
 template <class A, class Rule>
-Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, ChosenKeep keep, Rule rule);
+Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, detail::KeepOf<2, 1> keep, Rule rule);
 // Out of line, so that what most operands take is short.
 template <class Rule>
-[[gnu::noinline]] Tensor combine_unlike(const char* op, Binary f, const Tensor& a, const Tensor& b, ChosenKeep keep,
-                                        Rule rule) {
+[[gnu::noinline]] Tensor combine_unlike(const char* op, Binary f, const Tensor& a, const Tensor& b,
+                                        detail::KeepOf<2, 1> keep, Rule rule) {
   const Operands o(op, a, b, f == Binary::div);
   return combine(op, f, o.x, o.y, keep, rule);
 }
 /// f(a, b), over a, if that is a temporary. Quotients are floating.
 template <class A, class Rule>
-Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, ChosenKeep keep, Rule rule) {
+Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, detail::KeepOf<2, 1> keep, Rule rule) {
   if (!alike(a, b) || (f == Binary::div && !a.is_floating())) return combine_unlike(op, f, a, b, keep, rule);
   const auto forward = [&](auto&& x) { return raw::binary(op, f, std::forward<decltype(x)>(x), b); };
   return record_over(op, std::forward<A>(a), {a, b}, forward, keep, NoAttributes{}, rule);

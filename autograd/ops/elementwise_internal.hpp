@@ -17,15 +17,15 @@ inline Tensor floating(const Tensor& x) { return x.is_floating() ? x : to(x, def
 /// Records y = forward(x), where x is the first of the inputs. A temporary x is handed on as one, for forward to write
 /// over it, unless the rule is to read it, and dropped, so that y becomes the only handle of its memory.
 template <class X, size_t count, class Forward, class Attributes, class Rule>
-Tensor record_over(const char* op, X&& x, const TensorRef (&inputs)[count], Forward forward, ChosenKeep chosen,
-                   Attributes attributes, Rule rule) {
-  const bool is_read = (chosen.keep.bits() & Keep::input(0).bits()) != 0;
+Tensor record_over(const char* op, X&& x, const TensorRef (&inputs)[count], Forward forward,
+                   std::type_identity_t<KeepOf<count, 1>> keep, Attributes attributes, Rule rule) {
+  const bool is_read = (keep.keep.bits() & Keep::input(0).bits()) != 0;
   if constexpr (std::is_lvalue_reference_v<X>) {
-    return record(op, inputs, forward(x), chosen, attributes, rule);
+    return record(op, inputs, forward(x), keep, attributes, rule);
   } else if (is_read && should_record(inputs, count)) {
-    return record(op, inputs, forward(std::as_const(x)), chosen, attributes, rule);
+    return record(op, inputs, forward(std::as_const(x)), keep, attributes, rule);
   } else {
-    Tensor y = record(op, inputs, forward(std::move(x)), chosen, attributes, rule);
+    Tensor y = record(op, inputs, forward(std::move(x)), keep, attributes, rule);
     x = Tensor();
     return y;
   }
