@@ -28,6 +28,7 @@ namespace cotangent::nn {
   X(silu, silu(x))                        \
   X(mish, mish(x))                        \
   X(softplus, softplus(x))                \
+  X(squareplus, squareplus(x))            \
   X(log_sigmoid, log_sigmoid(x))          \
   X(sigmoid, sigmoid(x))                  \
   X(tanh, tanh(x))                        \
@@ -177,6 +178,9 @@ struct Softplus : Module {
   Tensor forward(const Tensor& x) { return softplus(x, beta, threshold); }
   std::string settings() const override;
 };
+
+/// Near Softplus, without an exponential; b rounds the bend.
+COTANGENT_ACTIVATION_WITH(Squareplus, squareplus, double, b, 4);
 
 COTANGENT_ACTIVATION(LogSigmoid, log_sigmoid);
 COTANGENT_ACTIVATION(Sigmoid, sigmoid);

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/activation.hpp>
 
+#include <cmath>
 #include <numbers>
 #include <utility>
 
@@ -143,6 +144,16 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
     return where(scaled > limit, dy, dy * sigmoid(scaled));
   };
   return record_unary<Unary::softplus, Reads::x>("softplus", x, gradient, beta, threshold);
+}
+
+Tensor squareplus(const Tensor& x, double b) {
+  if (!(b >= 0 && std::isfinite(b))) fail<ValueError>("[squareplus] b is {}; it must be finite, and 0 or more", b);
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double half) {
+    const Tensor below = where(v > 0, neg(v), v), y = squareplus(below, 4 * half * half);
+    const Tensor slope = half == 0 ? y : y / (y * 2 - below);
+    return dy * where(v > 0, 1 - slope, slope);
+  };
+  return record_unary<Unary::squareplus, Reads::x>("squareplus", x, gradient, std::sqrt(b) / 2);
 }
 
 // ---- functions with two limits ----

@@ -69,6 +69,10 @@ Tensor mish(const Tensor& x);
 /// the threshold. A ValueError for beta = 0.
 Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 
+/// (x + sqrt(x^2 + b)) / 2: near softplus, without an exponential (Barron, arXiv:2112.11687). It is sqrt(b)/2 at 0, and
+/// relu for b = 0.   dx = dy (1 + x / sqrt(x^2 + b)) / 2. A ValueError unless b is finite and 0 or more.
+Tensor squareplus(const Tensor& x, double b = 4);
+
 // ---- functions with two limits ----
 
 /// log(sigmoid(x)) = -log(1 + e^-x), without underflow.   dx = dy sigmoid(-x)

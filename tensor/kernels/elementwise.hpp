@@ -40,6 +40,7 @@ enum class Unary : uint8_t {
   swish,
   mish,
   softplus,
+  squareplus,
   log_sigmoid,
   softsign,
   hardsigmoid,

@@ -152,6 +152,24 @@ COTANGENT_GRADIENT(softplus, T dy, T x, T beta, T threshold) {
   return x * beta > threshold ? dy : dy * m_sigmoid(x * beta);
 }
 
+// Of half = sqrt(b) / 2 and h = sqrt(x^2 + b): squareplus(-|x|) = half^2 / (h/2 + |x|/2), and the slope there, which
+// is that over h. Nothing overflows or cancels.
+template <class T>
+struct SquareplusParts {
+  T below, slope;
+};
+template <class T>
+SquareplusParts<T> m_squareplus(T x, T half) {
+  const T u = m_fabs(x) * T(0.5), large = u < half ? half : u, ratio = (u < half ? u : half) / large;
+  const T half_h = large * m_sqrt(T(1) + ratio * ratio), below = half * (half / (half_h + u));
+  return {half > T(0) ? below : T(0), half > T(0) ? below * T(0.5) / half_h : T(0)};
+}
+COTANGENT_UNARY(squareplus, Float, T x, T half) { return (x < T(0) ? T(0) : x) + m_squareplus(x, half).below; }
+COTANGENT_GRADIENT(squareplus, T dy, T x, T half) {
+  const T slope = m_squareplus(x, half).slope;
+  return dy * (x <= T(0) ? slope : T(1) - slope);
+}
+
 // ---- functions with two limits ----
 
 COTANGENT_UNARY(log_sigmoid, Float, T x) { return -m_softplus(-x); }

@@ -51,6 +51,7 @@ TEST_CASE("the activation modules call their functions") {
   CHECK(equal(nn::SELU()(x), selu(x)));
   CHECK(equal(nn::GELU(Gelu::sigmoid)(x), gelu(x, Gelu::sigmoid)));
   CHECK(equal(nn::Mish()(x), mish(x)));
+  CHECK(equal(nn::Squareplus(1)(x), squareplus(x, 1)));
   CHECK(equal(nn::Softsign()(x), softsign(x)));
   CHECK(equal(nn::Hardsigmoid()(x), hardsigmoid(x)));
   CHECK(equal(nn::Hardswish()(x), hardswish(x)));
@@ -74,6 +75,8 @@ TEST_CASE("modules print what differs from the defaults") {
   CHECK(nn::Swish({.beta = 2, .learned = false}).settings() == "beta = 2");
   CHECK(nn::Hardtanh().settings().empty());
   CHECK(nn::Hardtanh(-2, 2).settings() == "-2, 2");
+  CHECK(nn::Squareplus().settings().empty());
+  CHECK(nn::Squareplus(0.25).settings() == "0.25");
   CHECK(nn::Softshrink(0.1).settings() == "0.1");
   CHECK(nn::Hardshrink().settings().empty());
   CHECK(nn::Softmin(1).settings() == "1");

@@ -134,6 +134,7 @@ TEST_CASE("gradients of the activations") {
   check_layer(nn::GELU(Gelu::tanh), {2, 3});
   check_layer(nn::SiLU(), {2, 3});
   check_layer(nn::Softplus(2), {2, 3});
+  check_layer(nn::Squareplus(1), {2, 3});
   check_layer(nn::LogSigmoid(), {2, 3});
   check_layer(nn::Sigmoid(), {2, 3});
   check_layer(nn::Tanh(), {2, 3});

@@ -59,6 +59,8 @@ const std::vector<UnaryCase> unaries = {
     {Unary::silu, "silu", [](double x, double, double) { return x * sigmoid_of(x); }},
     {Unary::softplus, "softplus", [](double x, double p, double q) { return x * p > q ? x : softplus_of(x * p) / p; },
      -30, 30, 2, 20},
+    {Unary::squareplus, "squareplus", [](double x, double p, double) { return (x + std::hypot(x, 2 * p)) / 2; }, -4, 4,
+     1.5},
     {Unary::log_sigmoid, "log_sigmoid", [](double x, double, double) { return -softplus_of(-x); }, -40, 40},
     {Unary::power, "power", [](double x, double p, double) { return std::pow(x, p); }, 0.1, 5, 2.5},
     {Unary::floor, "floor", [](double x, double, double) { return std::floor(x); }},

@@ -48,6 +48,7 @@ const std::map<std::string, Function>& functions() {
       {"swish_learned", [](const Tensor& x) { return swish(x, full({}, 1.5, x.dtype())); }},
       {"mish", mish},
       {"softplus", [](const Tensor& x) { return softplus(x, 2, 10); }},
+      {"squareplus", [](const Tensor& x) { return squareplus(x); }},
       {"log_sigmoid", log_sigmoid},
       {"sigmoid", sigmoid},
       {"tanh", [](const Tensor& x) { return tanh(x); }},
@@ -224,6 +225,45 @@ TEST_CASE("swish lies between x/2 and relu, and is silu for beta = 1") {
   CHECK(allclose(celu(x, 1e-9), relu(x), 0, 1e-8));
   CHECK(allclose(softplus(x, 1e9), relu(x), 0, 1e-8));
   CHECK(allclose(leaky_relu(x, 0), relu(x), 0, 0));
+}
+
+TEST_CASE("squareplus and its slope neither cancel nor overflow") {
+  struct Precision {
+    Dtype dtype;
+    double error, largest, smallest;
+  };
+  for (const auto& [dtype, error, largest, smallest] :
+       {Precision{float64, 1e-15, 1.7e308, 5e-324}, Precision{float32, 5e-7, 3.4e38, 1e-44},
+        Precision{float16, 1e-3, 65504, 6e-8}, Precision{bfloat16, 8e-3, 3.38e38, 1e-40}})
+    for (const double b : {0.0, 0.25, 4.0, 1e30})
+      for (const double at : {0.0, 1e-3, 0.5, 30.0, 1e4, 1e19, 1e38, largest})
+        for (const double signed_at : {at, -at}) {
+          if (at > largest) continue;
+          const Tensor x = full({3}, signed_at, dtype).requires_grad_(), y = squareplus(x, b);
+          const long double v = x[0].item(), h = std::hypot(v, std::sqrt(static_cast<long double>(b)));
+          const long double below = b == 0 ? 0 : b / 2 / (h + std::abs(v));
+          const long double expected = std::max(v, 0.0L) + below, slope = h == 0  ? 0
+                                                                          : v > 0 ? 1 - below / h
+                                                                                  : below / h;
+          INFO(name(dtype) << " at " << signed_at << ", b = " << b);
+          if (expected <= largest) CHECK(y[1].item() == Approx(double(expected)).epsilon(error).margin(smallest));
+          const Tensor dx = grad({sum(y)}, {x}, {.retain_graph = true})[0];
+          CHECK(dx[1].item() == Approx(double(slope)).epsilon(error).margin(smallest));
+          if (b <= 4) CHECK(allclose(grad({sum(y)}, {x}, {.create_graph = true})[0], dx, 4 * error, 1e-7));
+        }
+  const double inf = INFINITY;
+  const Derivatives far = derivatives(functions().at("squareplus"), tensor({inf, -inf}, float32));
+  CHECK(far.value.to_vector<double>() == std::vector<double>{inf, 0});
+  CHECK(far.first.to_vector<double>() == std::vector<double>{1, 0});
+  CHECK(far.recorded.to_vector<double>() == std::vector<double>{1, 0});
+  const Tensor nan = full({1}, std::nan(""), float64).requires_grad_();
+  CHECK(std::isnan(grad({squareplus(nan)}, {nan}, {.gradients = {ones({1}, float64)}})[0].item()));
+  const Tensor none = zeros({0, 3}).requires_grad_();
+  CHECK(grad({sum(squareplus(none))}, {none})[0].shape() == Shape{0, 3});
+  CHECK(squareplus(tensor({3, -3})).dtype() == default_dtype());
+  const Tensor x = tensor({-1.0, 0.0, 2.0}, float64);
+  CHECK(equal(squareplus(x, 0), relu(x)));
+  CHECK(slope_at([](const Tensor& v) { return squareplus(v, 0); }, 0) == 0);
 }
 
 TEST_CASE("hardswish and hardsigmoid are exact outside of (-3, 3)") {
