@@ -1,14 +1,12 @@
 #include <cotangent/data/text.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <sstream>
 #include <unordered_map>
 #include <unordered_set>
 
+#include <cotangent/io/file_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -80,17 +78,16 @@ std::string without_control_characters(const std::string& text) {
 }  // namespace
 
 std::string read_text(const std::string& path) {
-  if (std::filesystem::is_directory(path)) fail<IOError>("[read_text] {} cannot be read: it is a directory", path);
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail<IOError>("[read_text] {} cannot be read: {}", path, std::strerror(errno));
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (text.empty()) fail<IOError>("[read_text] {} is empty", path);
-  return text;
+  return io::with_errors("read_text", path, [&] {
+    std::string text = io::InputFile("read_text", path).text();
+    if (text.empty()) fail<IOError>("[read_text] {} is empty", path);
+    return text;
+  });
 }
 
-std::string read_fortunes(const std::string& directory) {
-  const std::string place = directory.empty() ? kFortunes : directory;
+namespace {
+
+std::string fortunes_of(const std::string& place) {
   std::vector<std::filesystem::path> files;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(place, error))
@@ -106,7 +103,7 @@ std::string read_fortunes(const std::string& directory) {
     epigram.clear();
   };
   for (const auto& path : files) {
-    std::ifstream file(path, std::ios::binary);
+    std::istringstream file(io::InputFile("read_fortunes", path).text());
     for (std::string line; std::getline(file, line);) {
       line = without_control_characters(line);
       if (line == "%")
@@ -124,6 +121,13 @@ std::string read_fortunes(const std::string& directory) {
   for (const int64_t i : randperm(static_cast<int64_t>(epigrams.size()), int64, generator).to_vector<int64_t>())
     text.append(epigrams[static_cast<size_t>(i)]) += "\n\n";
   return text;
+}
+
+}  // namespace
+
+std::string read_fortunes(const std::string& directory) {
+  const std::string place = directory.empty() ? kFortunes : directory;
+  return io::with_errors("read_fortunes", place, [&] { return fortunes_of(place); });
 }
 
 CharVocabulary::CharVocabulary(std::string_view text) : characters_(code_points("CharVocabulary", text)) {

@@ -6,7 +6,7 @@
 
 namespace cotangent::data {
 
-/// The bytes of a file. An IOError when it cannot be read, or is empty.
+/// The bytes of a file. An IOError when it cannot be read, is empty, or is no file but a pipe or a device.
 std::string read_text(const std::string& path);
 
 /// The epigrams of Debian's packages fortunes and fortunes-min, each once, with a blank line between two of them: about

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <cotangent/io/safetensors_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -65,11 +66,11 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   if (metadata.contains("format"))
     fail<ValueError>("[save_checkpoint] no setting can be called format: that word says what the file is");
   metadata["format"] = kFormat;
-  write_safetensors(path, checkpoint.tensors, metadata);
+  write_safetensors("save_checkpoint", path, checkpoint.tensors, metadata);
 }
 
 Checkpoint load_checkpoint(const std::string& path) {
-  SafeTensors file = read_safetensors(path);
+  SafeTensors file = read_safetensors("load_checkpoint", path);
   if (!file.metadata.contains("format") || file.metadata.at("format") != kFormat)
     fail<IOError>(
         "[load_checkpoint] {} is no checkpoint, but a safetensors file of another kind; read_safetensors reads it",

@@ -1,19 +1,14 @@
-#include <cotangent/io/safetensors.hpp>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <cotangent/io/safetensors_internal.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
-#include <cerrno>
 #include <limits>
 #include <numeric>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
+#include <cotangent/io/file_internal.hpp>
 #include <cotangent/io/json_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -28,19 +23,6 @@ constexpr uint64_t kMaxHeader = 100'000'000;  // the format's own limit
 constexpr const char* kMetadata = "__metadata__";
 constexpr const char* kCodes[kDtypeCount] = {"F32", "F64", "BF16", "F16", "I64", "I32", "U8", "BOOL"};
 
-std::string reason() { return std::strerror(errno); }
-
-/// An open file, closed at the end.
-struct File {
-  int descriptor;
-  explicit File(int opened) : descriptor(opened) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor >= 0) close(descriptor);
-  }
-};
-
 // ---- the header ----
 
 struct Entry {
@@ -53,9 +35,9 @@ struct Entry {
 /// Takes the header's JSON as it is read.
 class Header : public JsonListener {
  public:
-  explicit Header(std::string path) : path_(std::move(path)) {}
+  Header(const char* who, std::string path) : who_(who), path_(std::move(path)) {}
   std::vector<Entry> entries;
-  Metadata metadata;
+  std::vector<Metadata::Word> words;  // of the metadata
 
   void start_object() override {
     if (in_numbers_ || depth_ == 2) wrong("an object");
@@ -67,7 +49,7 @@ class Header : public JsonListener {
       key_ = name;
       in_metadata_ = name == kMetadata;
     } else if (in_metadata_) {
-      if (metadata.contains(name)) damaged("has {} twice in its metadata", name);
+      if (!words_.insert(name).second) damaged("has {} twice in its metadata", name);
       field_ = name;
     } else {
       field_ = name;
@@ -79,12 +61,12 @@ class Header : public JsonListener {
   }
   void string(const std::string& text) override {
     if (depth_ == 2 && in_metadata_) {
-      metadata[field_] = text;
+      words.push_back({field_, text});
     } else if (depth_ == 2 && field_ == "dtype" && !in_numbers_) {
       const auto code = std::find(std::begin(kCodes), std::end(kCodes), text);
       if (code == std::end(kCodes))
-        fail<IOError>("[read_safetensors] {} holds {} as {}; Cotangent has F64, F32, F16, BF16, I64, I32, U8 and BOOL",
-                      path_, entry_.name, text);
+        fail<IOError>("[{}] {} holds {} as {}; Cotangent has F64, F32, F16, BF16, I64, I32, U8 and BOOL", who_, path_,
+                      entry_.name, text);
       entry_.dtype = static_cast<Dtype>(code - std::begin(kCodes));
     } else {
       wrong("a string");
@@ -107,7 +89,7 @@ class Header : public JsonListener {
       return;
     }
     if (numbers_.size() > static_cast<size_t>(kMaxRank))
-      fail<IOError>("[read_safetensors] {} holds {} of rank {}; Cotangent's tensors have up to {} dimensions", path_,
+      fail<IOError>("[{}] {} holds {} of rank {}; Cotangent's tensors have up to {} dimensions", who_, path_,
                     entry_.name, numbers_.size(), kMaxRank);
     for (const uint64_t size : numbers_) {
       if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
@@ -127,14 +109,15 @@ class Header : public JsonListener {
  private:
   template <class... Args>
   [[noreturn]] void damaged(fmt::format_string<Args...> format, Args&&... args) const {
-    fail<IOError>("[read_safetensors] the header of {} {}", path_, fmt::format(format, std::forward<Args>(args)...));
+    fail<IOError>("[{}] the header of {} {}", who_, path_, fmt::format(format, std::forward<Args>(args)...));
   }
   [[noreturn]] void wrong(const char* what) const {
     damaged("has {} where it must not be{}", what, key_.empty() ? "" : ", in " + key_);
   }
 
+  const char* who_;
   std::string path_;
-  std::unordered_set<std::string> names_;
+  std::unordered_set<std::string> names_, words_;
   int depth_ = 0;
   std::string key_, field_;  // at depth 1 and 2
   bool in_metadata_ = false, in_numbers_ = false;
@@ -155,7 +138,7 @@ bool byte_count(const Entry& entry, uint64_t& bytes) {
 }
 
 /// That the tensors lie one behind the other and fill `data` bytes.
-void check_offsets(const std::string& path, const std::vector<Entry>& entries, uint64_t data) {
+void check_offsets(const char* who, const std::string& path, const std::vector<Entry>& entries, uint64_t data) {
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -166,127 +149,89 @@ void check_offsets(const std::string& path, const std::vector<Entry>& entries, u
     const Entry& e = entries[i];
     uint64_t bytes = 0;
     if (e.begin != at)
-      fail<IOError>("[read_safetensors] {} is damaged: {} begins at {} of the data, and the one before ends at {}",
-                    path, e.name, e.begin, at);
+      fail<IOError>("[{}] {} is damaged: {} begins at {} of the data, and the one before ends at {}", who, path, e.name,
+                    e.begin, at);
     if (!byte_count(e, bytes) || e.end < e.begin || e.end - e.begin != bytes)
-      fail<IOError>("[read_safetensors] {} is damaged: {}, of {} {}, does not fit the offsets {} to {}", path, e.name,
+      fail<IOError>("[{}] {} is damaged: {}, of {} {}, does not fit the offsets {} to {}", who, path, e.name,
                     kCodes[static_cast<int>(e.dtype)], e.shape, e.begin, e.end);
     at = e.end;
   }
   if (at != data)
-    fail<IOError>("[read_safetensors] {} {}: its tensors take {} bytes, and it holds {} after the header", path,
+    fail<IOError>("[{}] {} {}: its tensors take {} bytes, and it holds {} after the header", who, path,
                   at > data ? "ends early" : "is too long", at, data);
 }
 
-void read_exactly(const std::string& path, const File& file, void* to, uint64_t bytes, uint64_t offset) {
-  char* p = static_cast<char*>(to);
-  while (bytes > 0) {
-    const ssize_t n =
-        pread(file.descriptor, p, std::min<uint64_t>(bytes, uint64_t{1} << 30), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail<IOError>("[read_safetensors] {} cannot be read: {}", path, reason());
-    if (n == 0) fail<IOError>("[read_safetensors] {} became shorter while it was read", path);
-    p += n, bytes -= static_cast<uint64_t>(n), offset += static_cast<uint64_t>(n);
-  }
+void read_exactly(const char* who, const std::string& path, const InputFile& file, void* to, uint64_t bytes,
+                  uint64_t offset) {
+  if (file.read(to, bytes, offset) < bytes) fail<IOError>("[{}] {} became shorter while it was read", who, path);
+}
+
+/// An IOError for a file that is none of ours, with what it looks like or else `what`.
+[[noreturn]] void fail_as_other(const char* who, const std::string& path, std::string_view start,
+                                const std::string& what) {
+  if (const char* kind = kind_of(start))
+    fail<IOError>(
+        "[{}] {} is no safetensors file, but {}; write_safetensors and save_checkpoint write what can be read here, "
+        "and in Python safetensors.torch.save_file(model.state_dict(), path)",
+        who, path, kind);
+  fail<IOError>("[{}] {} {}", who, path, what);
 }
 
 // ---- writing ----
 
-/// A file that is written beside `path` and takes its name at the end, or disappears.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path) : path_(path) {
-    struct stat status {};
-    if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-      fail<IOError>("[write_safetensors] {} is there and is no regular file", path);
-    static std::atomic<unsigned> count = 0;
-    name_ = fmt::format("{}.{}-{}.tmp", path, getpid(), ++count);
-    file_.descriptor = open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file_.descriptor < 0) give_up();
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-  ~NewFile() {
-    if (!name_.empty() && file_.descriptor >= 0) unlink(name_.c_str());
-  }
-  void write(const void* from, size_t bytes) {
-    const char* p = static_cast<const char*>(from);
-    while (bytes > 0) {
-      const ssize_t n = ::write(file_.descriptor, p, std::min<size_t>(bytes, size_t{1} << 30));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) give_up();
-      p += n, bytes -= static_cast<size_t>(n);
-    }
-  }
-  void finish() {
-    if (fsync(file_.descriptor) != 0 || rename(name_.c_str(), path_.c_str()) != 0) give_up();
-    name_.clear();
-  }
-
- private:
-  [[noreturn]] void give_up() const { fail<IOError>("[write_safetensors] {} cannot be written: {}", path_, reason()); }
-
-  std::string path_, name_;
-  File file_{-1};
-};
-
 /// As a JSON string.
-std::string quoted(const std::string& text) {
+std::string quoted(const char* who, const std::string& text) {
   std::string result = json_string(text);
   if (result.empty())
-    fail<ValueError>("[write_safetensors] a name or a word of the metadata is no UTF-8, but the format's text is");
+    fail<ValueError>("[{}] a name or a word of the metadata is no UTF-8, but the format's text is", who);
   return result;
 }
 
-}  // namespace
-
-SafeTensors read_safetensors(const std::string& path) {
-  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
-  if (file.descriptor < 0 || fstat(file.descriptor, &status) != 0)
-    fail<IOError>("[read_safetensors] {} cannot be opened: {}", path, reason());
-  if (!S_ISREG(status.st_mode)) fail<IOError>("[read_safetensors] {} is no regular file", path);
-  const auto size = static_cast<uint64_t>(status.st_size);
+SafeTensors read(const char* who, const std::string& path) {
+  const InputFile file(who, path);
+  const uint64_t size = file.size();
+  char start[64];
+  const std::string_view seen(start, file.read(start, std::min<uint64_t>(size, sizeof start), 0));
   uint64_t length = 0;
-  if (size < sizeof length)
-    fail<IOError>("[read_safetensors] {} holds {} bytes; a safetensors file starts with 8, the length of its header",
-                  path, size);
-  read_exactly(path, file, &length, sizeof length, 0);
+  if (seen.size() < sizeof length)
+    fail_as_other(who, path, seen,
+                  fmt::format("holds {} bytes; a safetensors file starts with 8, the length of its header", size));
+  std::memcpy(&length, start, sizeof length);
   if (length > kMaxHeader || length > size - sizeof length)
-    fail<IOError>(
-        "[read_safetensors] {} is cut short or no safetensors file: by its first 8 bytes the header takes {} bytes, "
-        "and "
-        "the file holds {}",
-        path, length, size);
+    fail_as_other(who, path, seen,
+                  fmt::format("is cut short or no safetensors file: by its first 8 bytes the header takes {} bytes, "
+                              "and the file holds {}",
+                              length, size));
   std::string text(length, '\0');
-  read_exactly(path, file, text.data(), length, sizeof length);
+  read_exactly(who, path, file, text.data(), length, sizeof length);
   if (!text.starts_with('{'))
-    fail<IOError>("[read_safetensors] {} is no safetensors file: its header does not start with a brace", path);
-  Header header(path);
+    fail_as_other(who, path, seen, "is no safetensors file: its header does not start with a brace");
+  Header header(who, path);
   read_json(text, header);
   const uint64_t data = sizeof length + length;
-  check_offsets(path, header.entries, size - data);
+  check_offsets(who, path, header.entries, size - data);
 
-  SafeTensors result{{}, std::move(header.metadata)};
+  SafeTensors result;
+  std::sort(header.words.begin(), header.words.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (Metadata::Word& word : header.words) result.metadata[word.name] = std::move(word.text);
   for (Entry& e : header.entries) {
     const Tensor x = empty(e.shape, e.dtype);
-    read_exactly(path, file, x.raw_data(), e.end - e.begin, data + e.begin);
+    read_exactly(who, path, file, x.raw_data(), e.end - e.begin, data + e.begin);
     if (e.dtype == boolean) {
       const auto* bytes = static_cast<const uint8_t*>(x.raw_data());
       if (std::any_of(bytes, bytes + x.numel(), [](uint8_t byte) { return byte > 1; }))
-        fail<IOError>("[read_safetensors] {} is damaged: {} is BOOL, and a byte of it is neither 0 nor 1", path,
-                      e.name);
+        fail<IOError>("[{}] {} is damaged: {} is BOOL, and a byte of it is neither 0 nor 1", who, path, e.name);
     }
     result.tensors.add(std::move(e.name), x);
   }
   return result;
 }
 
-void write_safetensors(const std::string& path, const StateDict& tensors, const Metadata& metadata) {
+void write(const char* who, const std::string& path, const StateDict& tensors, const Metadata& metadata) {
   Tensors dense;
   for (const auto& [name, tensor] : tensors) {
-    if (!tensor.defined()) fail<ValueError>("[write_safetensors] {} is undefined; leave it out", name);
-    if (name == kMetadata) fail<ValueError>("[write_safetensors] no tensor can be called {}", name);
+    if (!tensor.defined()) fail<ValueError>("[{}] {} is undefined; leave it out", who, name);
+    if (name == kMetadata) fail<ValueError>("[{}] no tensor can be called {}", who, name);
     dense.push_back(raw::contiguous(tensor));
   }
   std::vector<size_t> order(dense.size());  // wide elements first, so that all are aligned
@@ -302,7 +247,7 @@ void write_safetensors(const std::string& path, const StateDict& tensors, const 
   const auto separate = [&header] { header += header.back() == '{' ? "" : ","; };
   if (!metadata.empty()) {
     header += fmt::format("\"{}\":{{", kMetadata);
-    for (const auto& [key, value] : metadata) separate(), header += quoted(key) + ":" + quoted(value);
+    for (const auto& [key, value] : metadata) separate(), header += quoted(who, key) + ":" + quoted(who, value);
     header += '}';
   }
   size_t i = 0;
@@ -310,21 +255,37 @@ void write_safetensors(const std::string& path, const StateDict& tensors, const 
     const Tensor& x = dense[i];
     separate();
     header +=
-        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(name),
+        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(who, name),
                     kCodes[static_cast<int>(x.dtype())], fmt::join(x.shape(), ","), begins[i], begins[i] + bytes_of(x));
     ++i;
   }
   header += '}';
   header.resize((header.size() + 7) / 8 * 8, ' ');
   if (header.size() > kMaxHeader)
-    fail<ValueError>("[write_safetensors] the header takes {} bytes; the format allows {}", header.size(), kMaxHeader);
+    fail<ValueError>("[{}] the header takes {} bytes; the format allows {}", who, header.size(), kMaxHeader);
 
-  NewFile file(path);
+  OutputFile file(who, path);
   const uint64_t length = header.size();
   file.write(&length, sizeof length);
   file.write(header.data(), header.size());
   for (const size_t k : order) file.write(dense[k].raw_data(), bytes_of(dense[k]));
   file.finish();
+}
+
+}  // namespace
+
+SafeTensors read_safetensors(const char* who, const std::string& path) {
+  return with_errors(who, path, [&] { return read(who, path); });
+}
+
+void write_safetensors(const char* who, const std::string& path, const StateDict& tensors, const Metadata& metadata) {
+  with_errors(who, path, [&] { write(who, path, tensors, metadata); });
+}
+
+SafeTensors read_safetensors(const std::string& path) { return read_safetensors("read_safetensors", path); }
+
+void write_safetensors(const std::string& path, const StateDict& tensors, const Metadata& metadata) {
+  write_safetensors("write_safetensors", path, tensors, metadata);
 }
 
 }  // namespace cotangent::io

@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/resource.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
@@ -44,3 +46,27 @@ inline std::vector<uint8_t> operator+(std::vector<uint8_t> a, const std::vector<
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
+
+/// While it lives, the process gets only so many bytes more than it has. Sanitizers need more: `works` says so.
+class LittleMemory {
+ public:
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  static constexpr bool works = false;
+#else
+  static constexpr bool works = true;
+#endif
+  explicit LittleMemory(uint64_t more) {
+    getrlimit(RLIMIT_AS, &before_);
+    uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit little = before_;
+    little.rlim_cur = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + more;
+    if (works && pages > 0) setrlimit(RLIMIT_AS, &little);
+  }
+  LittleMemory(const LittleMemory&) = delete;
+  LittleMemory& operator=(const LittleMemory&) = delete;
+  ~LittleMemory() { setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};

@@ -4,6 +4,8 @@
 
 #include "files.hpp"
 
+#include <cotangent/tests/values.hpp>
+
 using namespace cotangent;
 using data::read_idx;
 
@@ -76,5 +78,38 @@ TEST_CASE("read_idx says what is wrong with a file") {
   compressed[compressed.size() / 2] ^= 0x40;
   write_plain(directory / "damaged.gz", compressed);
   CHECK_THAT(message("damaged.gz"), Catch::Contains("is damaged"));
-  CHECK_THAT(message("."), Catch::Contains("cannot be"));  // a directory
+  CHECK_THAT(message("."), Catch::Contains("is no regular file but a directory"));
+}
+
+TEST_CASE("read_idx takes from a compressed file what its header promises, and no more") {
+  TemporaryDirectory directory;
+  const auto header = idx_header(0x0B, {50'000, 3});  // more than is read at a time
+  std::vector<uint8_t> elements(300'000);
+  for (size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<uint8_t>(i * i >> 3);
+  write_gzip(directory / "good", header + elements);
+  const auto values = read_idx(directory / "good").to_vector<int32_t>();
+  REQUIRE(values.size() == 150'000);
+  for (size_t i = 0; i < values.size(); i += 7)
+    REQUIRE(values[i] == static_cast<int16_t>(elements[2 * i] << 8 | elements[2 * i + 1]));
+
+  const auto message = [&](const std::vector<uint8_t>& bytes) {
+    write_gzip(directory / "x", bytes);
+    return error_of([&] { read_idx(directory / "x"); });
+  };
+  using Catch::Contains;
+  elements.pop_back();
+  CHECK_THAT(message(header + elements), Contains("ends early: elements of shape (50000, 3) take 300000 bytes, and it "
+                                                  "holds 299999"));
+  CHECK_THAT(message(header + elements + std::vector<uint8_t>(2)), Contains("is too long") && Contains("holds more"));
+  CHECK_THAT(message(idx_header(0x0E, {0xffffffff})), Contains("ends early") && Contains("it holds at most"));
+  CHECK_THAT(message(idx_header(0x0E, {0xffffffff, 0xffffffff, 0xffffffff, 0})), Contains("too many bytes"));
+  CHECK_THAT(message(idx_header(0x0E, {0, 0xffffffff, 0xffffffff, 0xffffffff})), Contains("too many bytes"));
+  CHECK_THAT(message(idx_header(0x09, {0, 0xffffffff, 0xffffffff})), Contains("too many bytes"));  // found by fuzz_idx
+  CHECK_THAT(message({0, 0, 8}), Contains("holds 3 bytes"));
+  CHECK_THAT(message({0, 0, 8, 2, 0, 0, 0, 1}), Contains("holds 8 bytes, and the sizes alone take 12"));
+
+  // 256 MB of zeros in 250 kB, where 6 bytes are promised
+  write_gzip(directory / "bomb", idx_header(0x08, {2, 3}) + std::vector<uint8_t>(size_t{1} << 28));
+  const LittleMemory little(size_t{1} << 26);
+  CHECK_THAT(error_of([&] { read_idx(directory / "bomb"); }), Contains("is too long"));
 }

@@ -130,9 +130,9 @@ TEST_CASE("text: files, and fortunes") {
   }
   CHECK(data::read_text(directory / "a.dat") == "index\n");
 
-  CHECK_THAT(error_of([&] { data::read_text(directory / "x"); }), Contains("cannot be read: No such file"));
+  CHECK_THAT(error_of([&] { data::read_text(directory / "x"); }), Contains("cannot be opened: No such file"));
   CHECK_THAT(error_of([&] { data::read_text(directory.path.string()); }),
-             Contains("cannot be read: it is a directory"));
+             Contains("is no regular file but a directory"));
   write_text(directory / "nothing", "");
   CHECK_THAT(error_of([&] { data::read_text(directory / "nothing"); }), Contains("is empty"));
   CHECK_THAT(error_of([&] { data::read_fortunes(directory / "off"); }),
