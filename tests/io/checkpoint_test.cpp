@@ -1,3 +1,10 @@
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <thread>
+
 #include "../data/files.hpp"
 
 #include <catch2/catch.hpp>
@@ -46,14 +53,15 @@ struct Training {
     }
     return losses;
   }
-  void save(const std::string& path) const {
+  io::Checkpoint checkpoint() const {
     io::Checkpoint saved;
     saved.add("model", model.state_dict());
     saved.add("optimizer", optimizer.state_dict());
     saved.add("generator", default_generator());
     saved.settings["step"] = std::to_string(step);
-    io::save_checkpoint(path, saved);
+    return saved;
   }
+  void save(const std::string& path) const { io::save_checkpoint(path, checkpoint()); }
   void load(const std::string& path) {
     const io::Checkpoint saved = io::load_checkpoint(path);
     model.load_state_dict(saved["model"]);
@@ -82,6 +90,73 @@ TEST_CASE("checkpoint: a training goes on with the same losses, bit for bit") {
   CHECK(resumed.step == 12);
   CHECK(resumed.run(12) == rest);
   CHECK(default_generator().seed() == 3);
+}
+
+TEST_CASE("checkpoint: a training that is killed at any moment goes on bit for bit", "[slow]") {
+  constexpr const char* name = "checkpoint: a training that is killed at any moment goes on bit for bit";
+  constexpr const char* variable = "COTANGENT_TEST_TRAINING";
+  if (const char* path = std::getenv(variable)) {  // this is the process to be killed
+    manual_seed(3);
+    Training training;
+    if (std::filesystem::exists(path)) training.load(path);
+    for (;;) {
+      training.run(1);
+      training.save(path);
+      REQUIRE(write(STDERR_FILENO, ".", 1) == 1);
+    }
+  }
+
+  const TemporaryDirectory directory;
+  const std::string path = directory / "run.safetensors";
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(directory.path), std::filesystem::directory_iterator());
+  };
+  std::mt19937 random(60);
+  manual_seed(3);
+  Training straight;
+  int unfinished = 0;
+  for (int kills = 0; kills < 60; ++kills) {
+    int progress[2];
+    REQUIRE(pipe(progress) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(progress[1], STDERR_FILENO);
+      close(progress[0]);
+      setenv(variable, path.c_str(), 1);
+      execl("/proc/self/exe", "test_io", name, nullptr);
+      _exit(1);
+    }
+    close(progress[1]);
+    char dot = 0;
+    const bool saved_once = read(progress[0], &dot, 1) == 1 && dot == '.';
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 20'000));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    close(progress[0]);
+    REQUIRE(saved_once);
+    REQUIRE(WIFSIGNALED(status));
+
+    const auto left = files() - 1;
+    REQUIRE(left <= 1);  // that of before is gone
+    unfinished += static_cast<int>(left);
+    const io::Checkpoint saved = io::load_checkpoint(path);
+    straight.run(std::stoll(saved.settings.at("step")) - straight.step);
+    const io::Checkpoint expected = straight.checkpoint();
+    REQUIRE(saved.settings == expected.settings);
+    REQUIRE(saved.tensors.size() == expected.tensors.size());
+    for (const auto& [key, tensor] : expected.tensors) {
+      INFO(key);
+      const Tensor dense = tensor.contiguous(), other = saved.tensors[key];
+      REQUIRE(other.shape() == dense.shape());
+      REQUIRE(std::memcmp(other.raw_data(), dense.raw_data(),
+                          static_cast<size_t>(dense.numel() * item_size(dense.dtype()))) == 0);
+    }
+  }
+  WARN(straight.step << " steps; " << unfinished << " of 60 kills left an unfinished file");
+  CHECK(unfinished > 0);
+  straight.save(path);
+  CHECK(files() == 1);
 }
 
 TEST_CASE("checkpoint: of another model is an error that lists what does not fit, and changes nothing") {
