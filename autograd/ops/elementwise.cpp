@@ -135,10 +135,14 @@ Tensor pow(const Tensor& a, const Tensor& b) {
                  [](const Backward& back, NoAttributes) -> Gradients {
                    const Tensor &x = back.input(0), &e = back.input(1);
                    Tensor dx, de;
-                   if (back.needs(0)) dx = where(e == 0, 0, back.grad() * e * pow(x, e - 1));
+                   if (back.needs(0)) {
+                     const Tensor flat = e == 0 && !isfinite(1 / x);  // x^0 does not move; keep 1/0 and NaN out of it
+                     dx = where(flat, 0, back.grad() * e * pow(where(flat, 1, x), e - 1));
+                   }
                    if (back.needs(1)) {
                      const Tensor flat = x == 0 && e >= 0;  // 0^e does not move; keep log(0) out of it
-                     de = where(flat, 0, back.grad() * back.output() * log(where(flat, 1, x)));
+                     const Tensor base = where(flat, 1, x), y = back.creates_graph() ? pow(base, e) : back.output();
+                     de = where(flat, 0, back.grad() * y * log(base));
                    }
                    return {dx, de};
                  });
@@ -168,22 +172,27 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
 }
 
 namespace {
-// The share of dy that goes to the operand that wins; both get half where they are equal.
-Gradients split_by(const Backward& back, const Tensor& first_wins) {
-  const Tensor share =
-      to(first_wins, back.grad().dtype()) + to(back.input(0) == back.input(1), back.grad().dtype()) * 0.5;
+// dy goes to the operand that wins, as NaN does; both get half where neither or both of them win.
+Gradients split_by(const Backward& back, const Tensor& first_is_ahead, const Tensor& second_is_ahead) {
+  const Dtype dtype = back.grad().dtype();
+  const auto wins = [&](int i, const Tensor& ahead) { return to(ahead || isnan(back.input(i)), dtype); };
+  const Tensor share = (wins(0, first_is_ahead) - wins(1, second_is_ahead)) * 0.5 + 0.5;
   return {back.needs(0) ? back.grad() * share : none, back.needs(1) ? back.grad() * (1 - share) : none};
 }
 }  // namespace
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  return combine("minimum", Binary::minimum, a, b, Keep::inputs(2),
-                 [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) < back.input(1)); });
+  return combine("minimum", Binary::minimum, a, b, Keep::inputs(2), [](const Backward& back, NoAttributes) {
+    const Tensor &x = back.input(0), &y = back.input(1);
+    return split_by(back, x < y, y < x);
+  });
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  return combine("maximum", Binary::maximum, a, b, Keep::inputs(2),
-                 [](const Backward& back, NoAttributes) { return split_by(back, back.input(0) > back.input(1)); });
+  return combine("maximum", Binary::maximum, a, b, Keep::inputs(2), [](const Backward& back, NoAttributes) {
+    const Tensor &x = back.input(0), &y = back.input(1);
+    return split_by(back, x > y, y > x);
+  });
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -209,7 +218,8 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
   if (mask.dtype() != boolean)
     fail<DTypeError>("[masked_fill] the mask must be bool, got {}; compare it first, as in mask != 0", mask.dtype());
   const Tensor m = expand(mask, x.shape());
-  return record("masked_fill", {x, m}, raw::where("masked_fill", m, constant_of(value, x.dtype()), x), Keep::input(1),
+  const Tensor filling = constant_of(value, x.dtype());  // an input, which may be infinite under DetectAnomaly
+  return record("masked_fill", {x, m, filling}, raw::where("masked_fill", m, filling, x), Keep::input(1),
                 NoAttributes{}, [](const Backward& back, NoAttributes) -> Gradients {
                   return {masked_fill(back.grad(), back.input(1), 0), none};
                 });

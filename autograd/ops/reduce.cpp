@@ -131,10 +131,10 @@ Tensor prod(const Tensor& x, const DimList& dims, bool keepdim) {
 
 namespace {
 
-// Equal shares for all elements that are as large.
+// Equal shares for all elements that are as large, or for all that are NaN.
 Gradients shared_out(const Backward& b, uint32_t mask) {
   const Tensor& x = b.input(0);
-  const Tensor chosen = to(x == b.output(), x.dtype());
+  const Tensor chosen = to(x == b.output() || isnan(x), x.dtype());
   return {chosen * (b.grad() / sum(chosen, detail::listed(mask, x.rank()), true))};
 }
 
