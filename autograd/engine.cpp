@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/views.hpp>
@@ -45,6 +45,8 @@ struct Pass {
                                 captures.begin());
     return first < captures.size() && captures[first].node == node;
   }
+  /// Whether capture i is of the same tensor as the one before it.
+  bool repeats(size_t i) const { return i > 0 && !(captures[i - 1] < captures[i]); }
   bool wants(const Node* node) const {
     if (!filtered) return true;
     size_t first;
@@ -83,9 +85,6 @@ Tensor checked_cotangent(const char* op, const Tensor& output, const Tensor& gra
     fail<GradError>(
         "[{}] shape {} has {} elements; reduce it to one by sum() or mean(), or pass a gradient of its shape", op,
         output.shape(), output.numel());
-  if (std::isnan(output.item()))
-    fail<GradError>("[{}] the loss is nan; run the step under a DetectAnomaly guard to see which op made the first one",
-                    op);
   Tensor one = make_tensor(output.shape(), output.dtype());
   raw::fill_into(one, 1);
   return one;
@@ -147,16 +146,16 @@ class Lock {
   int32_t& flag_;
 };
 
-// leaf.grad() += gradient: takes over the first one if nobody else holds it, and adds in place from then on.
-void accumulate_leaf(Node* leaf, Tensor&& gradient, bool create_graph) {
-  Lock lock(leaf->lock);
-  Tensor& into = leaf->grad;
-  if (create_graph) {
+// Whether nobody else sees its elements, each of which has a place of its own.
+bool is_own(const Tensor& gradient) { return is_sole_owner(gradient) && is_dense(gradient); }
+
+// A grad() += gradient: takes over the first one if it can be its own, and adds in place from then on.
+void accumulate_grad(Tensor& into, Tensor&& gradient, bool create_graph) {
+  if (!into.defined()) {
+    into = is_own(gradient) && (create_graph || !gradient.requires_grad()) ? std::move(gradient) : clone(gradient);
+  } else if (create_graph) {
     accumulate(into, std::move(gradient));
-  } else if (!into.defined()) {
-    into = is_sole_owner(gradient) && is_dense(gradient) && !gradient.requires_grad() ? std::move(gradient)
-                                                                                      : raw::clone(gradient);
-  } else if (into.requires_grad() || (!into.get()->contiguous && raw::overlaps(into))) {
+  } else if (into.requires_grad()) {
     into = raw::binary("accumulate", raw::Binary::add, into, gradient);
   } else {
     raw::binary_into("accumulate", raw::Binary::add, into, gradient, into);
@@ -164,12 +163,9 @@ void accumulate_leaf(Node* leaf, Tensor&& gradient, bool create_graph) {
   }
 }
 
-void retain_gradient(Node* node, int output, const Tensor& gradient) {
-  for (auto& [of, into] : node->extras->retained)
-    if (of == output) {
-      Tensor copy = gradient;
-      accumulate(into, std::move(copy));
-    }
+void accumulate_leaf(Node* leaf, Tensor&& gradient, bool create_graph) {
+  Lock lock(leaf->lock);
+  accumulate_grad(leaf->grad, std::move(gradient), create_graph);
 }
 
 struct Runner {
@@ -218,8 +214,12 @@ struct Runner {
       for (int i = 0; i < node->slot_count; ++i) {
         Tensor& g = node->slots()[i].grad;
         if (!g.defined()) continue;
-        g = node->extras->run_hooks(i, g);
-        retain_gradient(node, i, g);
+        if (!node->extras->hooks.empty()) {
+          if (!is_own(g)) g = clone(g);  // hooks may write to it
+          g = node->extras->run_hooks(i, g);
+        }
+        NodeExtras::Retained* kept = pass.filtered ? nullptr : node->extras->find_retained(i);
+        if (kept && kept->always) accumulate_grad(kept->grad, Tensor(g), pass.create_graph);
       }
     if (pass.filtered && pass.captures_of(node, first))
       for (size_t c = first; c < pass.captures.size() && pass.captures[c].node == node; ++c)
@@ -319,10 +319,6 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
     pass.captures.push_back({inputs[i].impl()->node, inputs[i].impl()->output, i});
   }
   std::stable_sort(pass.captures.begin(), pass.captures.end());
-  for (size_t i = 1; i < pass.captures.size(); ++i)
-    if (!(pass.captures[i - 1] < pass.captures[i]))
-      fail<GradError>("[{}] inputs {} and {} are the same tensor; name each once", op, pass.captures[i - 1].index,
-                      pass.captures[i].index);
   const auto root_at = [&](size_t i) { return Root(op, outputs[i], i < gradients.size() ? gradients[i] : Tensor()); };
   if (outputs.size() == 1) {  // the common case, without a list
     Root root = root_at(0);
@@ -353,6 +349,8 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& o
                     outputs.size());
   detail::Pass pass(options.create_graph, options.retain_graph, true);
   detail::run_pass(pass, "grad", outputs, options.gradients, inputs);
+  for (size_t i = 1; i < inputs.size(); ++i)
+    if (pass.repeats(i)) pass.captured[pass.captures[i].index] = pass.captured[pass.captures[i - 1].index];
   if (!options.allow_unused)
     for (size_t i = 0; i < inputs.size(); ++i)
       if (!pass.captured[i].defined())
@@ -381,13 +379,17 @@ void Tensor::backward(const Tensor& gradient) const& {
 
 void Tensor::backward(const BackwardOptions& options) const {
   detail::Pass pass(options.create_graph, options.retain_graph, !options.inputs.empty());
-  for (const Tensor& x : options.inputs)
-    if (x.requires_grad()) x.retain_grad();  // the pass itself accumulates into results
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&options.gradient, 1), options.inputs);
+  EnableGrad guard(pass.create_graph);
   for (size_t i = 0; i < options.inputs.size(); ++i) {
-    Node* node = options.inputs[i].impl()->node;
-    if (node->is_leaf() && pass.captured[i].defined())
-      detail::accumulate_leaf(node, std::move(pass.captured[i]), pass.create_graph);
+    const size_t index = pass.captures[i].index;
+    Tensor& gradient = pass.captured[index];
+    if (pass.repeats(i) || !gradient.defined()) continue;
+    const detail::TensorImpl* x = options.inputs[index].impl();
+    if (x->node->is_leaf())
+      detail::accumulate_leaf(x->node, std::move(gradient), pass.create_graph);
+    else
+      detail::accumulate_grad(x->node->make_extras().retain(x->output).grad, std::move(gradient), pass.create_graph);
   }
 }
 

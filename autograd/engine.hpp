@@ -8,7 +8,7 @@ struct BackwardOptions {
   Tensor gradient = {};       ///< dL/d(this), of this shape and dtype; may be left out for one element, then 1
   bool retain_graph = false;  ///< keep what the rules saved, so that the graph can be differentiated again
   bool create_graph = false;  ///< record the backward pass too, for higher derivatives; implies retain_graph
-  Tensors inputs = {};        ///< accumulate only into these; all leaves when empty
+  Tensors inputs = {};        ///< accumulate only into these, leaves or results; all leaves when empty
 };
 
 /// Options of grad.
@@ -20,7 +20,7 @@ struct GradOptions {
 };
 
 /// The vector-Jacobian product: sum over outputs of d(output)/d(input) contracted with its cotangent, for each input.
-/// Inputs may be leaves or results of recorded ops. No grad() is changed.
+/// Inputs may be leaves or results of recorded ops, and one may be named twice. No grad() is changed.
 ///
 ///     Tensor dy = grad({y}, {x}, {.create_graph = true})[0];
 ///     Tensor d2y = grad({sum(dy)}, {x})[0];

@@ -1,5 +1,6 @@
 // The members of Tensor that concern its place in a graph: leaves, gradients, hooks.
 #include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent {
@@ -48,10 +49,8 @@ const Tensor& Tensor::grad() const {
   const Node* node = detail::history(*this);
   if (!node) return kUndefined;
   if (node->is_leaf()) return node->grad;
-  if (node->extras)
-    for (const auto& [output, gradient] : node->extras->retained)
-      if (output == impl_->output) return gradient;
-  return kUndefined;
+  const NodeExtras::Retained* kept = node->extras ? node->extras->find_retained(impl_->output) : nullptr;
+  return kept ? kept->grad : kUndefined;
 }
 
 void Tensor::set_grad(const Tensor& gradient) const {
@@ -61,16 +60,12 @@ void Tensor::set_grad(const Tensor& gradient) const {
   if (gradient.defined() && (gradient.shape() != shape() || gradient.dtype() != dtype()))
     fail<GradError>("[set_grad] the gradient is {} {}; it must be {} {}, as the tensor", gradient.dtype(),
                     gradient.shape(), dtype(), shape());
-  node->grad = gradient;
+  node->grad = gradient.defined() ? cotangent::clone(gradient) : gradient;
 }
 
 void Tensor::retain_grad() const {
   Node* node = history_of("retain_grad", *this);
-  if (node->is_leaf()) return;
-  NodeExtras& extras = node->make_extras();
-  for (const auto& [output, gradient] : extras.retained)
-    if (output == impl_->output) return;
-  extras.retained.emplace_back(impl_->output, Tensor());
+  if (!node->is_leaf()) node->make_extras().retain(impl_->output).always = true;
 }
 
 Tensor Tensor::detach() const { return detail::make_alias(*this); }
@@ -88,14 +83,8 @@ int Tensor::add_hook(HookFunction hook) const {
 
 void Tensor::remove_hook(int key) const {
   Node* node = history_of("remove_hook", *this);
-  if (node->extras)
-    for (auto it = node->extras->hooks.begin(); it != node->extras->hooks.end(); ++it)
-      if (it->key == key) {
-        it->hook.destroy(it->hook.state);
-        node->extras->hooks.erase(it);
-        return;
-      }
-  fail<ValueError>("[remove_hook] the tensor has no hook with key {}; register_hook returns it", key);
+  if (key < 0 || !node->extras || !node->extras->remove_hook(key))
+    fail<ValueError>("[remove_hook] the tensor has no hook with key {}; register_hook returns it", key);
 }
 
 }  // namespace cotangent

@@ -54,8 +54,8 @@ class InferenceMode {
   detail::Modes before_;
 };
 
-/// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN and
-/// infinity: a ValueError names the op that made the first one. Slow; for finding where a loss went NaN.
+/// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN, and
+/// for infinity unless an input of the op holds it: a ValueError names the first op. For finding where a loss went NaN.
 class DetectAnomaly {
  public:
   DetectAnomaly();

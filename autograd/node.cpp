@@ -1,5 +1,6 @@
 #include <cotangent/autograd/node.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <new>
@@ -106,6 +107,20 @@ Tensor alias(const Tensor& x) {
   return y;
 }
 
+void adopt_history(TensorImpl* x, const Tensor& from) {
+  Node* node = from.impl()->node;
+  if (node) node->refs.add();
+  std::swap(x->node, node);
+  const int before = std::exchange(x->output, from.impl()->output);
+  if (!node) return;
+  if (x->node && x->node != node && node->extras)
+    if (NodeExtras::Retained* kept = node->extras->find_retained(before)) {
+      x->node->make_extras().retained.push_back({x->output, kept->always, std::move(kept->grad)});
+      node->extras->retained.erase(node->extras->retained.begin() + (kept - node->extras->retained.data()));
+    }
+  release(node);
+}
+
 // A view's history is out of date when a recorded write has replaced its base's: it is then taken from the base anew.
 Node* history(const Tensor& x) {
   TensorImpl* impl = x.impl();
@@ -115,8 +130,7 @@ Node* history(const Tensor& x) {
     const int64_t offset = (impl->data - base.impl()->data) / item_size(impl->dtype);
     EnableGrad guard;
     Tensor fresh = as_strided(base, impl->shape, impl->strides, offset);
-    std::swap(impl->node, fresh.impl()->node);
-    std::swap(impl->output, fresh.impl()->output);
+    adopt_history(impl, fresh);
     impl->base_generation = impl->base->generation;
   }
   return impl->node;
@@ -143,14 +157,34 @@ void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
     fail<GradError>("[{}] keeps an input or an output that it does not have: there are {} and {}", op, inputs, outputs);
 }
 
+// The place of the first element that is NaN, or infinite if that counts too; -1 if there is none.
+static int64_t first_anomaly(const Tensor& x, bool infinity_too) {
+  if (!x.defined() || !x.is_floating()) return -1;
+  const Tensor flags = raw::contiguous(infinity_too ? raw::unary("is_finite", raw::Unary::is_finite, x)
+                                                    : raw::unary("is_nan", raw::Unary::is_nan, x));
+  const bool* begin = flags.data<bool>();
+  const bool* end = begin + flags.numel();
+  const bool* place = std::find(begin, end, !infinity_too);
+  return place == end ? -1 : place - begin;
+}
+
+// Infinity is a mistake where it arises, and none where an input brings it, such as a mask of scores.
+static void check_results(const char* op, std::span<const TensorRef> inputs, std::span<const Tensor> outputs) {
+  const bool finite =
+      std::all_of(inputs.begin(), inputs.end(), [](const TensorRef& x) { return first_anomaly(*x.tensor, true) < 0; });
+  for (const Tensor& y : outputs)
+    if (const int64_t i = first_anomaly(y, finite); i >= 0)
+      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look",
+                       op, i, y.shape());
+}
+
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes) {
   if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
   bool any = false;
   for (size_t i = 0; i < output_count; ++i) any |= outputs[i].is_floating();
   if (!any) return;
-  if (t_detect_anomaly)
-    for (size_t i = 0; i < output_count; ++i) check_result(op, outputs[i]);
+  if (t_detect_anomaly) check_results(op, std::span(inputs, input_count), std::span(outputs, output_count));
 
   for (size_t i = 0; i < input_count; ++i) {
     const Tensor& x = *inputs[i].tensor;
@@ -208,17 +242,7 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
   }
 }
 
-void check_result(const char* op, const Tensor& y) {
-  if (!y.is_floating()) return;
-  NoGrad guard;
-  const Tensor finite = raw::contiguous(raw::unary("is_finite", raw::Unary::is_finite, y));
-  const bool* p = finite.data<bool>();
-  for (int64_t i = 0; i < finite.numel(); ++i)
-    if (!p[i]) {
-      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look",
-                       op, i, y.shape());
-    }
-}
+void check_result(const char* op, const Tensor& y) { check_results(op, {}, std::span(&y, 1)); }
 
 void accumulate(Tensor& into, Tensor gradient) {
   if (!into.defined()) {
@@ -238,9 +262,46 @@ NodeExtras::~NodeExtras() {
   for (Entry& e : hooks) e.hook.destroy(e.hook.state);
 }
 
-Tensor NodeExtras::run_hooks(int output, Tensor gradient) const {
-  for (size_t i = 0; i < hooks.size(); ++i)
-    if (hooks[i].output == output) {
+NodeExtras::Retained* NodeExtras::find_retained(int output) {
+  for (Retained& r : retained)
+    if (r.output == output) return &r;
+  return nullptr;
+}
+
+NodeExtras::Retained& NodeExtras::retain(int output) {
+  if (Retained* r = find_retained(output)) return *r;
+  return retained.emplace_back(Retained{output, false, Tensor()});
+}
+
+bool NodeExtras::remove_hook(int key) {
+  for (Entry& e : hooks)
+    if (e.key == key) {
+      e.key = kRemoved;
+      if (!running) erase_removed();
+      return true;
+    }
+  return false;
+}
+
+// What a hook holds may own this node: it goes when the list is in order.
+void NodeExtras::erase_removed() {
+  const auto rest = std::stable_partition(hooks.begin(), hooks.end(), [](const Entry& e) { return e.key != kRemoved; });
+  const std::vector<Entry> removed(rest, hooks.end());
+  hooks.erase(rest, hooks.end());
+  for (const Entry& e : removed) e.hook.destroy(e.hook.state);
+}
+
+Tensor NodeExtras::run_hooks(int output, Tensor gradient) {
+  struct Running {
+    NodeExtras& extras;
+    explicit Running(NodeExtras& e) : extras(e) { ++extras.running; }
+    ~Running() {
+      if (--extras.running == 0) extras.erase_removed();
+    }
+  } guard(*this);
+  const size_t count = hooks.size();  // one that a hook adds waits for the next gradient
+  for (size_t i = 0; i < count; ++i)
+    if (hooks[i].output == output && hooks[i].key != kRemoved) {
       Tensor replaced = hooks[i].hook.call(hooks[i].hook.state, gradient);
       if (!replaced.defined()) continue;
       if (replaced.shape() != gradient.shape() || replaced.dtype() != gradient.dtype())

@@ -26,16 +26,32 @@ struct Slot {
 
 /// Hooks and retained gradients: few nodes have them.
 struct NodeExtras {
+  static constexpr int kRemoved = -1;
   struct Entry {
     int key;
     int output;
     Tensor::HookFunction hook;
   };
+  struct Retained {
+    int output;
+    bool always;  // by retain_grad(); else backward() was asked for it by name, and only that changes it
+    Tensor grad;
+  };
   std::vector<Entry> hooks;
   int next_key = 0;
-  std::vector<std::pair<int, Tensor>> retained;  // output, gradient
-  Tensor run_hooks(int output, Tensor gradient) const;
+  int running = 0;  // calls of run_hooks; until they end a removed hook keeps its place, under the key kRemoved
+  std::vector<Retained> retained;
+
+  Retained* find_retained(int output);
+  /// The one of this output; a new one if there is none.
+  Retained& retain(int output);
+  /// False if there is no hook with this key.
+  bool remove_hook(int key);
+  Tensor run_hooks(int output, Tensor gradient);
   ~NodeExtras();
+
+ private:
+  void erase_removed();
 };
 
 /// A recorded op, or a leaf (without a rule). It owns the nodes of its inputs, and never its outputs. Edges, slots,
@@ -85,6 +101,8 @@ namespace detail {
 Node* history(const Tensor& x);
 /// A second handle to the same memory and history.
 Tensor alias(const Tensor& x);
+/// x takes over the history of `from`; whether its gradient is retained stays as it was.
+void adopt_history(TensorImpl* x, const Tensor& from);
 /// Adds to a gradient, in place when nothing else refers to it.
 void accumulate(Tensor& into, Tensor gradient);
 

@@ -136,6 +136,7 @@ Outcome train(const Entry& entry, int steps, int64_t width) {
   for (int step = 0; step < steps; ++step) {
     optimizer.zero_grad();
     const Tensor loss = ct::cross_entropy(net(seen.x), seen.arm);
+    check_loss(loss.item(), step + 1);
     loss.backward();
     optimizer.step();
     last = loss.item();

@@ -90,7 +90,9 @@ double test_loss(const Task& task, int steps, double lr, double weight_decay) {
   for (int t = 0; t < steps; ++t) {
     const Tensor chosen = ct::randint(0, task.x.size(0), {32});
     optimizer.zero_grad();
-    loss_of(ct::index_select(task.x, 0, chosen), ct::index_select(task.y, 0, chosen)).backward();
+    const Tensor loss = loss_of(ct::index_select(task.x, 0, chosen), ct::index_select(task.y, 0, chosen));
+    check_loss(loss.item(), t + 1);
+    loss.backward();
     optimizer.step();
   }
   ct::NoGrad guard;

@@ -203,9 +203,9 @@ class Tensor {
   bool is_leaf() const;
   /// What backward() has accumulated for this leaf (or, after retain_grad(), for this result): undefined before.
   const Tensor& grad() const;
-  /// Replaces the gradient; an undefined tensor clears it.
+  /// Replaces the gradient by a copy of this one; an undefined tensor clears it.
   void set_grad(const Tensor& gradient) const;
-  /// Keeps the gradient of a result that is no leaf.
+  /// Keeps the gradient of a result that is no leaf, also after in-place writes: that of its values as they are then.
   void retain_grad() const;
   /// The same elements without history.
   Tensor detach() const;
@@ -216,7 +216,7 @@ class Tensor {
   void backward(const Tensor& gradient) &&;
   void backward(const BackwardOptions& options) const;
   /// Calls `f(gradient)` when the gradient of this tensor is complete. f returns its replacement, an undefined tensor
-  /// for "as it is", or nothing. Returns a key for remove_hook.
+  /// for "as it is", or nothing; it may write to the gradient, and remove itself. Returns a key for remove_hook.
   template <class F>
   int register_hook(F f) const;
   void remove_hook(int key) const;

@@ -20,15 +20,6 @@ namespace {
 using detail::TensorImpl;
 using raw::Binary;
 
-void adopt_history(TensorImpl* into, const Tensor& from) {
-  Node* node = from.impl()->node;
-  if (node) node->refs.add();
-  std::swap(into->node, node);
-  into->output = from.impl()->output;
-  ++into->generation;
-  if (node) detail::release(node);
-}
-
 // `base` with the part (shape, strides, offset in elements) replaced by `values`, where base is contiguous.
 struct Part {
   Shape shape;
@@ -124,8 +115,10 @@ void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
   raw::copy_into(op, result, x);
   bump_version(x);
   adopt_history(x.impl(), result);
+  ++x.impl()->generation;
   if (base) {
     adopt_history(base, new_base);
+    ++base->generation;
     x.impl()->base_generation = base->generation;
   }
 }
@@ -203,8 +196,8 @@ Tensor& Tensor::div_(const Scalar& other) { return arithmetic("div_", Binary::di
 
 namespace {
 // `values` in the place of `old`, with a gradient of 0 for what was overwritten.
-Tensor overwritten(const Tensor& old, Tensor values) {
-  return record("fill", {old}, std::move(values), Keep::nothing(), NoAttributes{},
+Tensor overwritten(const Tensor& old, const Tensor& values) {
+  return record("fill", {old, values}, values, Keep::nothing(), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients { return {zeros_like(b.grad())}; });
 }
 }  // namespace

@@ -111,7 +111,9 @@ Result train(const Variant& variant, const Task& task, const Settings& s) {
     optimizer.lr() = s.last_lr + (s.first_lr - s.last_lr) * 0.5 * (1 + std::cos(M_PI * done));
     optimizer.zero_grad();
     const auto [x, y] = task.draw(s.batch, generator);
-    loss_of(model(x), y).backward();
+    const Tensor loss = loss_of(model(x), y);
+    check_loss(loss.item(), result.steps + 1);
+    loss.backward();
     ct::optim::clip_grad_norm_(model.parameters(), 1);
     optimizer.step();
     if (++result.steps % test_every == 0 || result.steps == s.steps) {

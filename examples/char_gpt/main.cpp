@@ -185,7 +185,8 @@ void train(Training& training, const Corpus& corpus) {
         training.optimizer.lr() = schedule.at(training.step, s.lr);
         training.optimizer.zero_grad();
         const Tensor loss = ct::cross_entropy(training.model(x).flatten(0, 1), y.flatten());
-        loss.backward();  // throws when the loss is NaN
+        check_loss(loss.item(), training.step + 1);
+        loss.backward();
         ct::optim::clip_grad_norm_(training.model.parameters(), s.clip);
         training.optimizer.step();
         progress.step(loss.item());

@@ -1,7 +1,9 @@
 #include "command_line.hpp"
 
+#include <cmath>
 #include <cstdlib>
 #include <regex>
+#include <stdexcept>
 
 #include <CLI/CLI.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -74,6 +76,12 @@ bool CommandLine::parse(int argc, char** argv, int& code) {
   }
   if (threads_ > 0) cotangent::set_num_threads(threads_);
   return true;
+}
+
+void check_loss(double loss, int64_t step) {
+  if (std::isnan(loss))
+    throw std::runtime_error("the loss is nan at step " + std::to_string(step) +
+                             "; run it under a DetectAnomaly guard to see which op made the first one");
 }
 
 bool finds(const std::string& expression, const std::string& text) {

@@ -1,6 +1,7 @@
 // The command line of a program, by CLI11, which takes seconds to compile and is therefore seen by command_line.cpp
 // alone.
 #pragma once
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <limits>
@@ -63,5 +64,7 @@ class CommandLine {
   int threads_;
 };
 
+/// Throws when the loss of this step of a training is NaN: what follows would be for nothing.
+void check_loss(double loss, int64_t step);
 /// Whether a regular expression is found in a text. Throws when it is none.
 bool finds(const std::string& expression, const std::string& text);

@@ -93,7 +93,8 @@ void train(const Settings& settings) {
             settings.lr * 0.5 * (1 + std::cos(M_PI * static_cast<double>(step) / static_cast<double>(total)));
         optimizer.zero_grad();
         const Tensor loss = ct::cross_entropy(model(images), labels);
-        loss.backward();  // throws when the loss is NaN
+        check_loss(loss.item(), step + 1);
+        loss.backward();
         optimizer.step();
         progress.step(loss.item());
         if (++step % 50 == 0)

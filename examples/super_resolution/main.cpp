@@ -132,6 +132,7 @@ void train(Learned& learned, const SmallAndLarge& train_set, const SmallAndLarge
     const auto [small, large] =
         ct::data::random_batch(train_set, settings.batch_size, settings.seed, static_cast<uint64_t>(step));
     const Tensor loss = ct::mse_loss(learned.net(small), large);
+    check_loss(loss.item(), step + 1);
     loss.backward();
     optimizer.step();
     progress.step(loss.item());

@@ -88,6 +88,57 @@ TEST_CASE("gradients accumulate beside a gradient that was set with shared eleme
   CHECK(to_values(x.grad()) == Values{3, 5, 7});
 }
 
+TEST_CASE("each gradient is its own and dense, also when it is recorded") {
+  Tensor a = leaf({1, 2}), b = leaf({3, 4});
+  const Tensor c = tensor({5., 7.}, float64);
+  for (const bool hooked : {false, true}) {
+    if (hooked) a.register_hook([](const Tensor&) {});
+    sum((a + b) * c).backward({.create_graph = true});
+    sum((a + b) * c).backward();
+    CHECK(to_values(a.grad()) == Values{10, 14});
+    CHECK(to_values(b.grad()) == Values{10, 14});
+    for (const Tensor* x : {&a, &b}) x->set_grad({});
+  }
+  const auto check_writable = [](const Tensor& x) {
+    CHECK(x.grad().is_contiguous());
+    Tensor g = x.grad();
+    NoGrad guard;
+    CHECK_NOTHROW(g.mul_(2));
+  };
+  for (const bool create_graph : {false, true})
+    for (const bool named : {false, true}) {
+      CAPTURE(create_graph, named);
+      Tensor w = leaf({1, 2}), v = leaf({1, 2});
+      Tensor u = w + v;
+      if (!named) u.retain_grad();
+      sum(u).backward({.create_graph = create_graph, .inputs = named ? Tensors{w, v, u} : Tensors{}});
+      for (const Tensor* x : {&w, &v, &u}) check_writable(*x);
+      for (const Tensor* x : {&w, &v, &u}) CHECK(to_values(x->grad()) == Values{2, 2});
+    }
+  const Tensor g = ones({}, float64).expand({2});
+  a.set_grad(g), b.set_grad(g);
+  check_writable(a);
+  CHECK(to_values(b.grad()) == Values{1, 1});
+}
+
+TEST_CASE("an accumulated gradient keeps its history") {
+  Tensor x = leaf({2}), w = leaf({3});
+  for (const bool named : {false, true}) {
+    NoGrad guard;  // the pass records all the same
+    Tensor y;
+    {
+      EnableGrad again;
+      y = x * x * w;
+    }
+    for (int i = 1; i <= 2; ++i) {
+      y.backward({.create_graph = true, .inputs = named ? Tensors{x} : Tensors{}});
+      CHECK(x.grad().item() == 12 * i);
+      CHECK(grad({x.grad()}, {x}, {.retain_graph = true})[0].item() == 6 * i);
+    }
+    for (const Tensor* t : {&x, &w}) t->set_grad({});
+  }
+}
+
 TEST_CASE("backward refuses what has no gradient") {
   Tensor x = leaf({2, 3});
   CHECK_THROWS_WITH((x * x).backward(), Catch::Contains("shape (2,) has 2 elements") && Catch::Contains("sum()"));
@@ -96,8 +147,6 @@ TEST_CASE("backward refuses what has no gradient") {
                     Catch::Contains("float64 (3,)") && Catch::Contains("float64 (2,)"));
   CHECK_THROWS_WITH((x * x).backward(ones({2}, float32)), Catch::Contains("float32 (2,)"));
   CHECK_THROWS_AS(Tensor().backward(), Error);
-  const Tensor nan = sum(log(x * -1));
-  CHECK_THROWS_WITH(nan.backward(), Catch::Contains("nan") && Catch::Contains("DetectAnomaly"));
   CHECK_FALSE(x.grad().defined());
 }
 
@@ -173,12 +222,50 @@ TEST_CASE("grad refuses inputs that do not fit") {
   const Tensors g = grad({y}, {x, other}, {.retain_graph = true, .allow_unused = true});
   CHECK(g[0].item() == 4);
   CHECK_FALSE(g[1].defined());
-  CHECK_THROWS_WITH(grad({y}, {x, x}), Catch::Contains("inputs 0 and 1 are the same"));
   CHECK_THROWS_WITH(grad({y}, {ones({1}, float64)}), Catch::Contains("input 0 does not require a gradient"));
   CHECK_THROWS_WITH(grad({y}, {Tensor()}), Catch::Contains("input 0"));
   CHECK_THROWS_WITH(grad({y}, {x}, {.gradients = {y, y}}), Catch::Contains("2 gradients for 1 outputs"));
   CHECK_THROWS_AS(grad({Tensor()}, {x}), Error);
   CHECK_FALSE(x.grad().defined());
+}
+
+TEST_CASE("an input may be named twice") {
+  Tensor x = leaf({2}), hooked = leaf({2});
+  hooked.register_hook([](const Tensor& g) { return g * 2; });
+  const Tensor a = x * hooked, y = a * a;
+  const Tensors g = grad({y}, {a, x, hooked, x, a, hooked, x}, {.retain_graph = true});
+  const double right[] = {8, 16, 32, 16, 8, 32, 16};
+  for (size_t i = 0; i < g.size(); ++i) CHECK(g[i].item() == right[i]);
+  y.backward({.inputs = {a, x, hooked, x, a, hooked, x}});
+  CHECK(a.grad().item() == 8);
+  CHECK(x.grad().item() == 16);
+  CHECK(hooked.grad().item() == 32);
+}
+
+TEST_CASE("a gradient that is not a number goes its way") {
+  Tensor x = leaf({2, 3}), w = leaf({1, 1});
+  const Tensor y = sum(log(x * -1)) * 0 + sum(w * 5);
+  CHECK(std::isnan(y.item()));
+  CHECK(to_values(grad({y}, {w}, {.retain_graph = true})[0]) == Values{5, 5});
+  y.backward();
+  CHECK(to_values(w.grad()) == Values{5, 5});
+}
+
+TEST_CASE("what backward with inputs does to a result ends with the pass") {
+  Tensor x = leaf({2});
+  const Tensor a = x * 3, y = a * a;
+  y.backward({.retain_graph = true, .inputs = {a}});
+  CHECK(a.grad().item() == 12);
+  y.backward({.retain_graph = true});
+  CHECK(a.grad().item() == 12);
+  a.retain_grad();
+  y.backward({.retain_graph = true});
+  CHECK(a.grad().item() == 24);
+  y.backward({.retain_graph = true, .inputs = {a}});
+  CHECK(a.grad().item() == 36);
+  y.backward({.retain_graph = true, .inputs = {x}});  // into these only
+  grad({y}, {x});
+  CHECK(a.grad().item() == 36);
 }
 
 TEST_CASE("backward with inputs accumulates into these only") {
@@ -226,6 +313,49 @@ TEST_CASE("hooks see a gradient once, complete, and may replace it") {
   CHECK(calls == 1);
   CHECK(to_values(x.grad()) == Values{3.5, 4.5});
   CHECK(to_values(grad({sum(x * x)}, {x})[0]) == Values{2, 3});  // grad() gives what the hooks leave
+}
+
+TEST_CASE("a hook may write to its gradient") {
+  for (const bool create_graph : {false, true}) {
+    Tensor x = leaf({1, 2}), y = leaf({3, 4});
+    const Tensor a = x * 1, b = y * 1, given = ones({2}, float64);
+    a.register_hook([](Tensor g) { g.mul_(5); });
+    y.register_hook([](Tensor g) { g.mul_(7); });
+    (a + b).backward({.gradient = given, .create_graph = create_graph});
+    CHECK(to_values(given) == Values{1, 1});
+    CHECK(to_values(x.grad()) == Values{5, 5});
+    CHECK(to_values(y.grad()) == Values{7, 7});
+    sum(a + b).backward();  // its gradient is expanded
+    CHECK(to_values(x.grad()) == Values{10, 10});
+  }
+}
+
+TEST_CASE("hooks may come and go while hooks run") {
+  Tensor x = leaf({2});
+  const std::vector<int> numbers(1000, 1);  // in the hook's own memory, which must outlive its call
+  std::vector<int> calls;
+  int first = -1, second = -1, third = -1;
+  first = x.register_hook([&, numbers](const Tensor& g) {
+    x.remove_hook(first);
+    CHECK_THROWS_AS(x.remove_hook(first), ValueError);
+    CHECK_THROWS_AS(x.remove_hook(-1), ValueError);
+    for (int i = 0; i < 100; ++i) x.register_hook([&](const Tensor&) { calls.push_back(4); });
+    calls.push_back(numbers[999]);
+    return g * 1;
+  });
+  second = x.register_hook([&](const Tensor&) { calls.push_back(2); });
+  third = x.register_hook([&, numbers](const Tensor&) {
+    calls.push_back(3 * numbers[999]);
+    if (calls.size() > 2) x.remove_hook(second);
+  });
+  sum(x * 3).backward();
+  CHECK(calls == std::vector<int>{1, 2, 3});
+  CHECK(x.grad().item() == 3);
+  calls.clear();
+  sum(x).backward();
+  CHECK(calls.size() == 101);
+  CHECK(calls[0] == 3);
+  x.remove_hook(third);
 }
 
 TEST_CASE("a hook may fail, and the graph stays usable") {
@@ -302,6 +432,35 @@ TEST_CASE("retain_grad keeps the gradient of a result") {
   y.backward();
   CHECK(a.grad().item() == 16);
   CHECK(x.grad().item() == 64);
+}
+
+TEST_CASE("retain_grad outlives in-place writes") {
+  Tensor x = leaf({2, 5});
+  {
+    Tensor a = x * 1;
+    a.retain_grad();
+    a.mul_(2);
+    sum(a * 3).backward({.retain_graph = true});
+    CHECK(to_values(a.grad()) == Values{3, 3});
+    a.add_(x);
+    sum(a * 4).backward();
+    CHECK(to_values(a.grad()) == Values{7, 7});
+  }
+  Tensor a = x * 1, part = a.slice(0, 0, 1);
+  a.retain_grad(), part.retain_grad();
+  part.mul_(2);  // a write to a view is one to its base
+  (sum(a * 3) + sum(part * 10)).backward();
+  CHECK(to_values(a.grad()) == Values{3, 3});
+  CHECK(to_values(part.grad()) == Values{13});  // 3 of them through the base, which holds it
+  Tensor b = x * 1, view = b.slice(0, 0, 1);
+  b.retain_grad(), view.retain_grad();
+  b.mul_(2);  // and the other way round
+  sum(view * 10).backward();
+  CHECK(to_values(view.grad()) == Values{10});
+  CHECK(to_values(b.grad()) == Values{10, 0});
+  b.copy_(x * 7);
+  sum(b).backward();
+  CHECK(to_values(b.grad()) == Values{11, 1});
 }
 
 namespace {

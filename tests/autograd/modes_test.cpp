@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include <cmath>
 #include <stdexcept>
 #include <thread>
 
@@ -98,4 +99,26 @@ TEST_CASE("DetectAnomaly ends with its scope") {
     CHECK_THROWS_AS(log(x * -1), ValueError);
   }
   CHECK_NOTHROW(log(x * -1));
+}
+
+TEST_CASE("DetectAnomaly lets pass the infinities that it is given") {
+  Tensor x = from_vector(std::vector<double>{1, 2, 3}, {3});
+  x.requires_grad_();
+  const Tensor mask = tensor({0., 0., 1.}, float64) == 1;
+  DetectAnomaly guard;
+  for (const double infinity : {-INFINITY, INFINITY}) {
+    CHECK_NOTHROW(masked_fill(x, mask, infinity) * 2);
+    CHECK_NOTHROW(where(mask, infinity, x) + 1);
+    CHECK_NOTHROW(x + full({3}, infinity, float64));
+    CHECK_NOTHROW((x * 1).fill_(infinity));
+    CHECK_NOTHROW((x * 1).copy_(full({3}, infinity, float64)));
+    CHECK_NOTHROW((x * 1).slice(0, 0, 1).fill_(infinity));
+  }
+  sum(softmax(masked_fill(x, mask, -INFINITY), 0) * x.detach()).backward();
+  CHECK(std::isfinite(sum(x.grad()).item()));
+  CHECK_THROWS_WITH(masked_fill(x, mask, NAN), Catch::Contains("[masked_fill] element 2"));
+  CHECK_THROWS_WITH(exp(x * 1e5), Catch::Contains("[exp] element 0"));
+  const Tensor masked = masked_fill(x, mask, -INFINITY);
+  CHECK_THROWS_WITH(masked - masked, Catch::Contains("[sub] element 2"));
+  CHECK_THROWS_WITH(masked * 0, Catch::Contains("[mul] element 2"));
 }
