@@ -132,16 +132,19 @@ Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
   return make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
 }
 
+// Out of line, so that what most operands take is short.
+[[gnu::noinline]] static Tensor general_binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p,
+                                               double q) {
+  Tensor y = empty_for(op, a, b, result_dtype(f, a.dtype()));
+  binary_into(op, f, a, b, y, p, q);
+  return y;
+}
+
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p, double q) {
   const detail::TensorImpl *ia = a.get(), *ib = b.get();
-  const Dtype dtype = result_dtype(f, ia->dtype);
-  if (is_plain(ia) && is_alike(ia, ib)) {
-    Tensor y = detail::make_like(a, dtype);
-    kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
-    return y;
-  }
-  Tensor y = empty_for(op, a, b, dtype);
-  binary_into(op, f, a, b, y, p, q);
+  if (!is_plain(ia) || !is_alike(ia, ib)) return general_binary(op, f, a, b, p, q);
+  Tensor y = detail::make_like(a, result_dtype(f, ia->dtype));
+  kernels().binary[int(f)][int(ia->dtype)](ia->data, ib->data, y.impl()->data, ia->numel, Layout::both, p, q);
   return y;
 }
 

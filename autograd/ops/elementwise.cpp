@@ -41,9 +41,10 @@ template <class Rule>
   const Operands o(op, a, b, f == Binary::div);
   return combine(op, f, o.x, o.y, keep, rule);
 }
-/// f(a, b), over a, if that is a temporary. Quotients are floating.
+/// f(a, b), over a, if that is a temporary. Quotients are floating. A call less is felt in ops on a few numbers.
 template <class A, class Rule>
-Tensor combine(const char* op, Binary f, A&& a, const Tensor& b, detail::KeepOf<2, 1> keep, Rule rule) {
+[[gnu::always_inline]] inline Tensor combine(const char* op, Binary f, A&& a, const Tensor& b,
+                                             detail::KeepOf<2, 1> keep, Rule rule) {
   if (!alike(a, b) || (f == Binary::div && !a.is_floating())) return combine_unlike(op, f, a, b, keep, rule);
   const auto forward = [&](auto&& x) { return raw::binary(op, f, std::forward<decltype(x)>(x), b); };
   return record_over(op, std::forward<A>(a), {a, b}, forward, keep, NoAttributes{}, rule);

@@ -17,8 +17,9 @@ inline Tensor floating(const Tensor& x) { return x.is_floating() ? x : to(x, def
 /// Records y = forward(x), where x is the first of the inputs. A temporary x is handed on as one, for forward to write
 /// over it, unless the rule is to read it, and dropped, so that y becomes the only handle of its memory.
 template <class X, size_t count, class Forward, class Attributes, class Rule>
-Tensor record_over(const char* op, X&& x, const TensorRef (&inputs)[count], Forward forward,
-                   std::type_identity_t<KeepOf<count, 1>> keep, Attributes attributes, Rule rule) {
+[[gnu::always_inline]] inline Tensor record_over(const char* op, X&& x, const TensorRef (&inputs)[count],
+                                                 Forward forward, std::type_identity_t<KeepOf<count, 1>> keep,
+                                                 Attributes attributes, Rule rule) {
   const bool is_read = (keep.keep.bits() & Keep::input(0).bits()) != 0;
   if constexpr (std::is_lvalue_reference_v<X>) {
     return record(op, inputs, forward(x), keep, attributes, rule);
