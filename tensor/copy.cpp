@@ -7,16 +7,16 @@ namespace cotangent::raw {
 using detail::make_tensor;
 using kernels::kernels;
 
-Tensor empty_like(const Tensor& x, Dtype dtype) {
+Tensor empty_like(const Tensor& x, Dtype dtype, const char* op) {
   if (x.get()->contiguous) return detail::make_like(x, dtype);
-  return empty_in_order(x.shape(), x.strides(), dtype);  // channels-last stays channels-last
+  return empty_in_order(x.shape(), x.strides(), dtype, op);  // channels-last stays channels-last
 }
 
-Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype) {
+Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype, const char* op) {
   const int64_t numel = shape.product();
   const StridedWalk<1> walk(shape, {&strides});
-  if (walk.inner_size() != numel || walk.inner_stride(0) != 1) return make_tensor(shape, dtype);
-  return detail::make_view(make_tensor({numel}, dtype), shape, strides, 0);
+  if (walk.inner_size() != numel || walk.inner_stride(0) != 1) return make_tensor(shape, dtype, op);
+  return detail::make_view(make_tensor({numel}, dtype, op), shape, strides, 0);
 }
 
 namespace {
@@ -101,7 +101,7 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
 }
 
 Tensor cast(const Tensor& x, Dtype dtype) {
-  Tensor y = empty_like(x, dtype);
+  Tensor y = empty_like(x, dtype, "to");
   copy_into("to", x, y);
   return y;
 }
@@ -124,7 +124,7 @@ void fill_into(const Tensor& y, const Scalar& value) {
 
 Tensor contiguous(const Tensor& x, MemoryFormat format) {
   if (x.is_contiguous(format)) return x;
-  const Tensor y = empty_in_format(x.shape(), x.dtype(), format);
+  const Tensor y = empty_in_format(x.shape(), x.dtype(), format, "contiguous");
   copy_into("contiguous", x, y);
   return y;
 }
@@ -148,16 +148,16 @@ Tensor in_format(const Tensor& x, MemoryFormat format) {
   return detail::make_view(y, y.shape(), last ? channels_last_strides(y.shape()) : contiguous_strides(y.shape()), 0);
 }
 
-Tensor empty_in_format(const Shape& shape, Dtype dtype, MemoryFormat format) {
-  if (format == MemoryFormat::contiguous) return make_tensor(shape, dtype);
+Tensor empty_in_format(const Shape& shape, Dtype dtype, MemoryFormat format, const char* op) {
+  if (format == MemoryFormat::contiguous) return make_tensor(shape, dtype, op);
   if (shape.rank() != 4)
     fail<ShapeError>("[contiguous] channels_last is for tensors of shape (N, C, H, W), got {}", shape);
-  const Tensor flat = make_tensor({shape.product()}, dtype);
+  const Tensor flat = make_tensor({shape.product(op)}, dtype, op);
   return detail::make_view(flat, shape, channels_last_strides(shape), 0);
 }
 
 Tensor clone(const Tensor& x) {
-  Tensor y = empty_like(x, x.dtype());
+  Tensor y = empty_like(x, x.dtype(), "clone");
   copy_into("clone", x, y);
   return y;
 }

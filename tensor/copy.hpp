@@ -17,12 +17,12 @@ MemoryFormat memory_format(const Tensor& x);
 /// contiguous(x, format), with the strides of the format also where x lies in both.
 Tensor in_format(const Tensor& x, MemoryFormat format);
 /// An uninitialised tensor; channels_last is for four dimensions.
-Tensor empty_in_format(const Shape& shape, Dtype dtype, MemoryFormat format);
+Tensor empty_in_format(const Shape& shape, Dtype dtype, MemoryFormat format, const char* op = "tensor");
 Tensor clone(const Tensor& x);
 /// An uninitialised tensor with x's shape and, where x is dense, its order of dimensions in memory.
-Tensor empty_like(const Tensor& x, Dtype dtype);
+Tensor empty_like(const Tensor& x, Dtype dtype, const char* op = "tensor");
 /// The same for a tensor of this shape and these strides.
-Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype);
+Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype, const char* op = "tensor");
 
 /// x in the dtype that transcendental functions work on: itself when floating, else the default dtype.
 Tensor to_floating(const Tensor& x);

@@ -27,10 +27,10 @@ Tensor tensor(const NestedList& values, Dtype dtype);
 
 /// A copy of a span in row-major order. A ShapeError if the shape has another number of elements.
 template <class T>
-Tensor from_span(std::span<const T> values, const Shape& shape);
+Tensor from_span(std::span<const T> values, const Shape& shape, const char* op = "from_span");
 template <class T>
 Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
-  return from_span(std::span<const T>(values), shape);
+  return from_span(std::span<const T>(values), shape, "from_vector");
 }
 /// Someone else's memory as a tensor, without a copy. `release(owner)` is called when the last view of it has gone.
 Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(void* owner) = nullptr,

@@ -119,17 +119,18 @@ Tensor unary(const char* op, Unary f, const Tensor& x, double p, double q) {
       return y;
     }
   }
-  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()), op);
   unary_into(op, f, x, y, p, q);
   return y;
 }
 
 [[gnu::noinline]] static Tensor empty_for(const char* op, const Tensor& a, const Tensor& b, Dtype dtype) {
   if (a.shape() == b.shape())
-    return a.strides() == b.strides() ? empty_like(a, dtype)
-                                      : empty_in_format(a.shape(), dtype, std::max(memory_format(a), memory_format(b)));
-  if (b.numel() == 1 && b.rank() <= a.rank()) return empty_like(a, dtype);
-  return make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype);
+    return a.strides() == b.strides()
+               ? empty_like(a, dtype, op)
+               : empty_in_format(a.shape(), dtype, std::max(memory_format(a), memory_format(b)), op);
+  if (b.numel() == 1 && b.rank() <= a.rank()) return empty_like(a, dtype, op);
+  return make_tensor(broadcast_shapes(op, a.shape(), b.shape()), dtype, op);
 }
 
 // Out of line, so that what most operands take is short.
@@ -149,13 +150,13 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double
 }
 
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s) {
-  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()), op);
   scalar_into(op, f, x, s, y, false);
   return y;
 }
 
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x) {
-  Tensor y = empty_like(x, result_dtype(f, x.dtype()));
+  Tensor y = empty_like(x, result_dtype(f, x.dtype()), op);
   scalar_into(op, f, x, s, y, true);
   return y;
 }
@@ -215,7 +216,8 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   if (a.dtype() != b.dtype())
     fail<DTypeError>("[{}] both choices must have one dtype, got {} and {}", op, a.dtype(), b.dtype());
   const Dtype dtype = a.dtype();
-  Tensor y = make_tensor(broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape())), dtype);
+  Tensor y =
+      make_tensor(broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape())), dtype, op);
   const auto loop = kernels().copy.of(item_size(dtype)).where;
   const Source in[] = {{condition, boolean}, {a, dtype}, {b, dtype}};
   execute(op, y, dtype, in, 1, [=](const char* const* from, char* to, int64_t n, unsigned repeats) {

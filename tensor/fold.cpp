@@ -40,7 +40,7 @@ Tensor im2col(const char* op, const Tensor& x, const Folding& f) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(im2col, op, x, f);
   const Tensor dense = contiguous(x);
   const int64_t in = area(f.image), out = area(f.kernel) * area(f.positions);
-  Tensor columns = detail::make_tensor({x.shape()[0], x.shape()[1] * area(f.kernel), area(f.positions)}, x.dtype());
+  Tensor columns = detail::make_tensor({x.shape()[0], x.shape()[1] * area(f.kernel), area(f.positions)}, x.dtype(), op);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const T* images = dense.data<T>();
     T* to = columns.data<T>();
@@ -62,7 +62,7 @@ Tensor col2im(const char* op, const Tensor& columns, const Folding& f) {
   const Tensor dense = contiguous(columns);
   const int64_t in = area(f.image), out = area(f.kernel) * area(f.positions);
   Tensor x = detail::make_tensor({columns.shape()[0], columns.shape()[1] / area(f.kernel), f.image[0], f.image[1]},
-                                 columns.dtype());
+                                 columns.dtype(), op);
   dispatch_compute(op, columns.dtype(), [&]<class T> {
     const T* from = dense.data<T>();
     T* images = x.data<T>();

@@ -342,7 +342,7 @@ Tensor nonzero(const Tensor& mask) {
 Tensor one_hot(const Tensor& index, int64_t classes) {
   Shape shape = index.shape();
   shape.push_back(classes);
-  const Tensor y = make_tensor(shape, int64);
+  const Tensor y = make_tensor(shape, int64, "one_hot");
   fill_into(y, 0);
   for (int64_t i = 0; i < index.numel(); ++i) y.data<int64_t>()[i * classes + index.data<int64_t>()[i]] = 1;
   return y;

@@ -39,8 +39,8 @@ Tensor cat(const char* op, std::span<const Tensor> xs, int64_t dim) {
                        op, first.shape(), xs[i].shape(), i, d);
     all_channels_last &= memory_format(xs[i]) == MemoryFormat::channels_last;
   }
-  const Tensor y =
-      empty_in_format(shape, first.dtype(), all_channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+  const Tensor y = empty_in_format(shape, first.dtype(),
+                                   all_channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous, op);
   int64_t start = 0;
   for (const Tensor& x : xs) {
     copy_into(op, x, make_view(y, x.shape(), y.strides(), start * y.strides()[d]));
@@ -59,7 +59,7 @@ Tensor stack(const char* op, std::span<const Tensor> xs, int64_t dim) {
                        xs[i].shape(), i);
   Shape shape = first.shape();
   shape.insert(d, static_cast<int64_t>(xs.size()));
-  const Tensor y = make_tensor(shape, first.dtype());
+  const Tensor y = make_tensor(shape, first.dtype(), op);
   for (size_t i = 0; i < xs.size(); ++i) copy_into(op, xs[i], select(op, y, d, static_cast<int64_t>(i)));
   return y;
 }

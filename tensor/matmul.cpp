@@ -84,7 +84,7 @@ Tensor matmul(const char* op, const Tensor& a, const Tensor& b) {
   const BatchSteps steps(shape, a, b);
   const int64_t count = shape.product();
   shape.push_back(m), shape.push_back(n);
-  const Tensor y = detail::make_tensor(shape, a.dtype());
+  const Tensor y = detail::make_tensor(shape, a.dtype(), op);
   if (y.numel() == 0) return y;
   const int64_t a_row = a.strides()[ra - 2], a_column = a.strides()[ra - 1], b_row = b.strides()[rb - 2],
                 b_column = b.strides()[rb - 1];
@@ -120,7 +120,7 @@ Tensor addmm(const char* op, const Tensor& c, const Tensor& a, const Tensor& b, 
                      a.dtype());
   if (is_low_precision(a.dtype())) return in_float32<cast>(addmm, op, c, a, b, beta, alpha);
   const int64_t m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
-  const Tensor y = detail::make_tensor({m, n}, a.dtype());
+  const Tensor y = detail::make_tensor({m, n}, a.dtype(), op);
   const bool add = c.defined() && beta != 0;
   if (add) copy_into(op, c, y);
   if (y.numel() == 0) return y;
@@ -139,7 +139,7 @@ Tensor linear(const char* op, const Tensor& x, const Tensor& weight, const Tenso
   Shape shape = x.shape();
   const int64_t k = shape.back(), n = weight.shape()[0], m = shape.slice(0, shape.rank() - 1).product();
   shape.back() = n;
-  const Tensor y = detail::make_tensor(shape, x.dtype());
+  const Tensor y = detail::make_tensor(shape, x.dtype(), op);
   if (y.numel() == 0) return y;
   int64_t x_row = k, x_column = 1;
   Tensor rows = x;

@@ -176,7 +176,7 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
     return r;
   }
   const Tensor dense = contiguous(x);
-  MaxPoolResult r{make_tensor(result, x.dtype()), {}};
+  MaxPoolResult r{make_tensor(result, x.dtype(), op), {}};
   dispatch_compute(op, x.dtype(), [&]<class T> {
     Plan<T> plan(x, pooling);
     const T* px = dense.data<T>();
@@ -253,7 +253,7 @@ void check_distinct(const char* op, const Tensor& indices, int64_t size) {
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(avg_pool, op, x, result, pooling);
   const Tensor dense = contiguous(x, pooling.format);
-  Tensor y = empty_in_format(result, x.dtype(), pooling.format);
+  Tensor y = empty_in_format(result, x.dtype(), pooling.format, op);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     if (is_in_rows(pooling)) {
       fill_into(y, 0);

@@ -120,7 +120,7 @@ void fill_normal(const char* op, const Tensor& y, double mean, double std, Gener
 
 Tensor make_floating(const char* op, const Shape& shape, Dtype dtype) {
   if (!is_floating(dtype)) fail<DTypeError>("[{}] gives floating numbers, not {}; use randint or bernoulli", op, dtype);
-  return make_tensor(shape, dtype);
+  return make_tensor(shape, dtype, op);
 }
 
 uint64_t word64(const uint32_t* words, int64_t i) {
@@ -173,7 +173,7 @@ const Tensor& normal_(const Tensor& x, double mean, double std, Generator& gener
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype, Generator& generator) {
   if (low >= high) fail<ValueError>("[randint] from {} to {}: the range is empty; high must be above low", low, high);
-  Tensor y = make_tensor(shape, dtype);
+  Tensor y = make_tensor(shape, dtype, "randint");
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   dispatch(dtype, [&]<class T> {
     if constexpr (std::is_integral_v<T>) {
@@ -194,9 +194,9 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype, Gener
 
 Tensor randperm(int64_t n, Dtype dtype, Generator& generator) {
   if (n < 0) fail<ValueError>("[randperm] {} numbers; there must be 0 or more", n);
+  const Tensor y = make_tensor({n}, int64, "randperm");
   const Tensor words =
       randint(std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), {n}, int64, generator);
-  const Tensor y = make_tensor({n}, int64);
   int64_t* out = y.data<int64_t>();
   const int64_t* word = words.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) {  // Fisher and Yates, building up
@@ -209,7 +209,7 @@ Tensor randperm(int64_t n, Dtype dtype, Generator& generator) {
 
 Tensor bernoulli(const Shape& shape, double p, Dtype dtype, Generator& generator) {
   check_probability("bernoulli", p);
-  Tensor y = make_tensor(shape, dtype);
+  Tensor y = make_tensor(shape, dtype, "bernoulli");
   const uint64_t threshold = static_cast<uint64_t>(std::llround(p * 0x1p32));
   dispatch(dtype, [&]<class T> {
     T* out = y.data<T>();
@@ -302,7 +302,7 @@ Tensor multinomial(const Tensor& weights, int64_t count, bool replacement, Gener
   if (count < 1) fail<ValueError>("[multinomial] {} draws; there must be 1 or more", count);
   const int64_t k = weights.shape().back(), rows = weights.rank() == 2 ? weights.shape()[0] : 1;
   const Tensor p = raw::contiguous(raw::cast(weights, float64));
-  Tensor y = make_tensor(weights.rank() == 2 ? Shape{rows, count} : Shape{count}, int64);
+  Tensor y = make_tensor(weights.rank() == 2 ? Shape{rows, count} : Shape{count}, int64, "multinomial");
   for (int64_t row = 0; row < rows; ++row) {
     const double* w = p.data<double>() + row * k;
     const double total = checked_total(w, k, count, replacement, row);

@@ -218,7 +218,7 @@ Tensor resample(const char* op, const Tensor& x, std::span<const Resampling> how
   const Tensor dense = contiguous(x);
   Shape shape = x.shape();
   for (int d = 0; d < dims; ++d) shape[outer + d] = adjoint ? how[size_t(d)].in : how[size_t(d)].out;
-  Tensor y = detail::make_tensor(shape, x.dtype());
+  Tensor y = detail::make_tensor(shape, x.dtype(), op);
   if (y.numel() == 0) return y;
   const Resampling one{.filter = Filter::nearest, .in = 1, .out = 1, .scale = 1};
   dispatch_compute(op, x.dtype(), [&]<class T> {

@@ -33,6 +33,17 @@ void Dims::erase(int position) {
   for (int i = position; i < size_; ++i) values_[i] = values_[i + 1];
 }
 
+int Dims::from_end(int i) const {
+  if (i < -size_ || i >= size_)
+    fail<IndexError>("[shape] index {} is out of range for {} with {} entries; it must be from {} to {}", i, *this,
+                     size_, -size_, size_ - 1);
+  return i + size_;
+}
+
+void Dims::too_large(const char* op) const {
+  fail<ShapeError>("[{}] the sizes {} multiply to more than 64 bits hold; their product must be below 2^63", op, *this);
+}
+
 std::string to_string(const Dims& dims) {
   return fmt::format("({}{})", fmt::join(dims.begin(), dims.end(), ", "), dims.rank() == 1 ? "," : "");
 }

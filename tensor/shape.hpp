@@ -30,8 +30,9 @@ class Dims {
   int rank() const { return size_; }
   size_t size() const { return static_cast<size_t>(size_); }
   bool empty() const { return size_ == 0; }
-  int64_t operator[](int i) const { return values_[i]; }
-  int64_t& operator[](int i) { return values_[i]; }
+  /// -1 is the last entry; an IndexError beyond the entries.
+  int64_t operator[](int i) const { return values_[checked(i)]; }
+  int64_t& operator[](int i) { return values_[checked(i)]; }
   int64_t back() const { return values_[size_ - 1]; }
   int64_t& back() { return values_[size_ - 1]; }
   const int64_t* begin() const { return values_; }
@@ -47,11 +48,15 @@ class Dims {
   /// The entries from `first` up to `last` (exclusive).
   Dims slice(int first, int last) const { return Dims(values_ + first, static_cast<size_t>(last - first)); }
 
-  /// The product of the entries: 1 for none.
-  int64_t product() const {
+  /// The product of the entries: 1 for none. A ShapeError names `op` where 64 bits do not hold the product of those
+  /// that are not 0, so that whatever strides and sizes of parts are computed from them fit, too.
+  int64_t product(const char* op = "shape") const {
     int64_t p = 1;
-    for (int64_t v : *this) p *= v;
-    return p;
+    bool wraps = false, zero = false;
+    for (int64_t v : *this) zero |= v == 0, wraps |= __builtin_mul_overflow(p, v + (v == 0), &p);
+    if (wraps) [[unlikely]]
+      too_large(op);
+    return zero ? 0 : p;
   }
   friend bool operator==(const Dims& a, const Dims& b) {
     if (a.size_ != b.size_) return false;
@@ -62,6 +67,13 @@ class Dims {
 
  private:
   Dims(const int64_t* values, size_t count);
+  int checked(int i) const {
+    if (static_cast<unsigned>(i) < static_cast<unsigned>(size_)) [[likely]]
+      return i;
+    return from_end(i);
+  }
+  int from_end(int i) const;
+  [[noreturn]] void too_large(const char* op) const;
   // Every op copies shapes, most of them short: a fixed length costs neither a loop nor a call.
   void copy(const Dims& other) noexcept {
     if (size_ <= kShort)

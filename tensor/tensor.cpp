@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kImplClass = size_class(sizeof(TensorImpl));
 constexpr size_t kHeader = sizeof(Storage) + sizeof(TensorImpl);
+constexpr int64_t kCounted = 1 << 20;  // elements from which on a tensor asks whether there is memory for it
 static_assert(kHeader % kUnit == 0, "the elements behind it must be aligned");
 
 TensorImpl* init(void* place, Storage* storage, Dtype dtype, bool embedded) {
@@ -79,29 +80,29 @@ void release(TensorImpl* impl) noexcept {
   deallocate_class(impl, kImplClass);
 }
 
-Tensor make_tensor(const Shape& shape, Dtype dtype) {
+Tensor make_tensor(const Shape& shape, Dtype dtype, const char* op) {
   Strides strides = shape;
-  int64_t numel = 1, bytes = 0;
-  bool too_large = false, empty = false;
+  int64_t numel = 1;
+  bool wraps = false, empty = false;
   for (int d = shape.rank() - 1; d >= 0; --d) {
-    if (shape[d] < 0) fail<ShapeError>("[empty] shape {} has a negative size; sizes must be 0 or more", shape);
+    const int64_t size = shape[d];
+    if (size < 0) fail<ShapeError>("[{}] shape {} has a negative size; sizes must be 0 or more", op, shape);
     strides[d] = numel;
-    empty |= shape[d] == 0;
-    too_large |= __builtin_mul_overflow(numel, shape[d] > 0 ? shape[d] : 1, &numel);
+    empty |= size == 0;
+    wraps |= __builtin_mul_overflow(numel, size + (size == 0), &numel);
   }
+  if (wraps) static_cast<void>(shape.product(op));  // which says so
   if (empty) numel = 0;
-  too_large |= __builtin_mul_overflow(numel, item_size(dtype), &bytes) || bytes > int64_t{1} << 46;
-  if (too_large)
-    fail<ShapeError>("[empty] a {} tensor of shape {} is too large for this machine's memory", dtype, shape);
+  if (numel > kCounted) check_memory(op, numel, item_size(dtype));
   TensorImpl* impl = new_dense(dtype, numel);
   impl->shape = shape;
   impl->strides = strides;
   return Tensor(impl);
 }
 
-Tensor make_like(const Tensor& x, Dtype dtype) {
+Tensor make_like(const Tensor& x, Dtype dtype, const char* op) {
   const TensorImpl* from = x.get();
-  if (!from->contiguous) return make_tensor(from->shape, dtype);
+  if (!from->contiguous) return make_tensor(from->shape, dtype, op);
   const bool same_block = from->embedded && from->dtype == dtype;
   TensorImpl* impl = same_block ? new_block(dtype, from->numel, from->storage->bytes, from->storage->size_class)
                                 : new_dense(dtype, from->numel);
@@ -110,12 +111,13 @@ Tensor make_like(const Tensor& x, Dtype dtype) {
   return Tensor(impl);
 }
 
-Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
+Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset, const char* op) {
   const TensorImpl* from = x.get();
+  const int64_t numel = shape.product(op);
   TensorImpl* impl = new_view(from);
   impl->shape = shape;
   impl->strides = strides;
-  impl->numel = shape.product();
+  impl->numel = numel;
   impl->contiguous = dense_row_major(shape, strides);
   impl->data = from->data + offset * item_size(from->dtype);
   return Tensor(impl);

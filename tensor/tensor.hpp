@@ -276,12 +276,14 @@ int Tensor::register_hook(F f) const {
 
 namespace detail {
 
-/// A tensor with its own uninitialised memory.
-Tensor make_tensor(const Shape& shape, Dtype dtype);
+/// A tensor with its own uninitialised memory. A ShapeError names `op` for a negative size, more elements than 64 bits
+/// count, or more bytes than there are.
+Tensor make_tensor(const Shape& shape, Dtype dtype, const char* op = "tensor");
 /// The same with x's shape, in row-major order.
-Tensor make_like(const Tensor& x, Dtype dtype);
+Tensor make_like(const Tensor& x, Dtype dtype, const char* op = "tensor");
 /// A tensor of the same memory with another geometry, without history. `offset` is in elements from x's first one.
-Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset);
+/// A ShapeError names `op` where 64 bits do not count the elements.
+Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset, const char* op = "view");
 /// The same memory and geometry, without history.
 Tensor make_alias(const Tensor& x);
 /// A dense tensor of memory that is there already. Takes over the caller's reference.

@@ -26,7 +26,7 @@ Tensor expand(const char* op, const Tensor& x, const Shape& shape) {
       fail<ShapeError>("[{}] shape {} can't be expanded to {}: dimension {} is {}; only a size of 1 can be repeated",
                        op, x.shape(), shape, d, size);
   }
-  return make_view(x, result, strides, 0);
+  return make_view(x, result, strides, 0, op);
 }
 
 Tensor permute(const char* op, const Tensor& x, std::span<const int64_t> dims) {
@@ -102,16 +102,14 @@ namespace {
 Shape infer_size(const char* op, const Tensor& x, const Shape& shape) {
   Shape result = shape;
   int unknown = -1;
-  int64_t known = 1;
+  Shape given = shape;  // without the -1
   for (int d = 0; d < shape.rank(); ++d) {
     if (shape[d] == -1 && unknown >= 0)
       fail<ShapeError>("[{}] shape {} has two sizes of -1; one can be inferred", op, shape);
     if (shape[d] < -1) fail<ShapeError>("[{}] shape {} has a negative size; only -1 (inferred) is allowed", op, shape);
-    if (shape[d] == -1)
-      unknown = d;
-    else
-      known *= shape[d];
+    if (shape[d] == -1) unknown = d, given[d] = 1;
   }
+  const int64_t known = given.product(op);
   if (unknown >= 0) {
     if (known == 0 || x.numel() % known != 0)
       fail<ShapeError>("[{}] shape {} with {} elements can't become {}; {} does not divide {}", op, x.shape(),
@@ -203,7 +201,7 @@ Tensor unfold(const char* op, const Tensor& x, int64_t dim, int64_t size, int64_
   shape[d] = (shape[d] - size) / step + 1;
   strides.push_back(strides[d]);
   shape.push_back(size);
-  strides[d] *= step;
+  if (shape[d] > 1) strides[d] *= step;
   return make_view(x, shape, strides, 0);
 }
 

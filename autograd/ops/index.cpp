@@ -148,7 +148,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
     if (values.empty())
       fail<ValueError>("[one_hot] the number of classes does not follow from an empty index of shape {}; give it",
                        index.shape());
-    classes = std::max<int64_t>(*std::max_element(values.begin(), values.end()), 0) + 1;
+    classes = std::clamp<int64_t>(*std::max_element(values.begin(), values.end()), 0, INT64_MAX - 1) + 1;
   }
   return raw::one_hot(raw::checked_index("one_hot", index, classes, index.rank()), classes);
 }

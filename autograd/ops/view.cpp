@@ -79,7 +79,7 @@ Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
     fail<ShapeError>("[flatten] start_dim {} comes after end_dim {} in shape {}", start_dim, end_dim, x.shape());
   if (x.rank() == 0) return reshape(x, {1});
   Shape shape = x.shape().slice(0, first);
-  shape.push_back(x.shape().slice(first, last + 1).product());
+  shape.push_back(x.shape().slice(first, last + 1).product("flatten"));
   for (int d = last + 1; d < x.rank(); ++d) shape.push_back(x.shape()[d]);
   return reshape(x, shape);
 }
@@ -87,12 +87,13 @@ Tensor flatten(const Tensor& x, int64_t start_dim, int64_t end_dim) {
 Tensor unflatten(const Tensor& x, int64_t dim, const Shape& sizes) {
   const int d = checked_dim("unflatten", dim, x.rank());
   const int64_t whole = x.size(d);
-  Shape parts = sizes;
-  int64_t known = 1;
-  for (int64_t size : sizes) known *= size == -1 ? 1 : size;
+  Shape parts = sizes, given = sizes;
+  for (int64_t& size : given)
+    if (size == -1) size = 1;
+  const int64_t known = given.product("unflatten");
   for (int64_t& size : parts)
     if (size == -1 && known > 0) size = whole / known;
-  if (parts.product() != whole)
+  if (parts.product("unflatten") != whole)
     fail<ShapeError>("[unflatten] dimension {} of shape {} has size {}, which {} do not multiply to", d, x.shape(),
                      whole, sizes);
   Shape shape = x.shape().slice(0, d);
@@ -160,7 +161,7 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t stop, int64_t 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
   const int d = checked_dim("narrow", dim, x.rank());
   const int64_t size = x.rank() ? x.shape()[d] : 0, first = start < 0 ? start + size : start;
-  if (first < 0 || length < 0 || length > size - first)
+  if (first < 0 || first > size || length < 0 || length > size - first)
     fail<IndexError>("[narrow] {} elements from {} do not lie in dimension {} of shape {}", length, start, d,
                      x.shape());
   return slice(x, d, first, first + length);
@@ -187,10 +188,21 @@ Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step) {
 }
 
 Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
+  if (strides.rank() != shape.rank())
+    fail<ShapeError>("[as_strided] shape {} has other dimensions than strides {}; give a stride for each", shape,
+                     strides);
+  for (int64_t size : shape)
+    if (size < 0) fail<ShapeError>("[as_strided] shape {} has a negative size; sizes must be 0 or more", shape);
+  Strides steps = strides;  // those that nothing walks along do not matter, but must be small enough to be multiplied
   int64_t low = offset, high = offset;
-  for (int d = 0; d < shape.rank(); ++d)
-    (strides[d] < 0 ? low : high) += strides[d] * std::max<int64_t>(shape[d] - 1, 0);
-  if (shape.product() > 0 && (low < 0 || high >= x.numel()))
+  bool wraps = false;
+  for (int d = 0; d < shape.rank(); ++d) {
+    int64_t reach, &end = strides[d] < 0 ? low : high;
+    wraps |= __builtin_mul_overflow(strides[d], std::max<int64_t>(shape[d] - 1, 0), &reach) ||
+             __builtin_add_overflow(end, reach, &end);
+    if (shape[d] < 2) steps[d] = std::clamp(strides[d], -x.numel(), x.numel());
+  }
+  if (shape.product("as_strided") > 0 && (wraps || low < 0 || high >= x.numel()))
     fail<IndexError>("[as_strided] shape {} with strides {} from {} reaches outside the {} elements of the tensor",
                      shape, strides, offset, x.numel());
   // in the order of memory a dense tensor is contiguous, and so will its gradient be
@@ -209,7 +221,7 @@ Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, i
                     },
                     {offset},
                     shape,
-                    strides,
+                    steps,
                     true});
 }
 

@@ -92,7 +92,7 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
   if (const Undilated u(x.shape(), w.shape(), shape, geometry); u.applies)
     return u.together(conv(op, u.apart(x), w, bias, u.geometry));
   const Tensor source = contiguous(x), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
-  const Tensor y = make_tensor(shape, x.dtype());
+  const Tensor y = make_tensor(shape, x.dtype(), op);
   const int64_t groups = geometry.groups, channels = w.shape()[1], rows = w.shape()[0] / groups;
   if (y.numel() == 0) return y;
   if (w.numel() == 0) {
@@ -117,7 +117,7 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   if (const Undilated u(x_shape, w.shape(), g.shape(), geometry); u.applies)
     return u.together(conv_input_grad(op, u.apart(g), w, bias, u.shape(x_shape), u.geometry));
   const Tensor source = contiguous(g), weight = contiguous(w), start = bias.defined() ? contiguous(bias) : bias;
-  const Tensor y = make_tensor(x_shape, g.dtype());
+  const Tensor y = make_tensor(x_shape, g.dtype(), op);
   if (y.numel() == 0) return y;
   const int64_t groups = geometry.groups, channels = w.shape()[0] / groups, rows = w.shape()[1];
   ConvAxis axes[3];

@@ -91,7 +91,7 @@ Tensor conv_rows(const char* op, const Tensor& x, const Tensor& w, const Tensor&
   if (how == Way::depthwise) return conv_rows_depthwise(x, w, bias, shape, geometry);
   const Tensor source = contiguous(x, kRows), weight = contiguous(w, kRows),
                start = bias.defined() ? contiguous(bias) : bias;
-  const Tensor y = empty_in_format(shape, x.dtype(), kRows);
+  const Tensor y = empty_in_format(shape, x.dtype(), kRows, op);
   const int64_t results = shape[1], depth = w.numel() / results;
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const Tensor rows = how == Way::gathered ? gather<T>(source, w.shape(), shape, geometry) : source;

@@ -2,11 +2,14 @@
 #include <cotangent/tensor/memory/arena_internal.hpp>
 
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <string>
 
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -31,10 +34,43 @@ static_assert(class_bytes(detail::size_class(1024)) == 1024 && class_bytes(detai
 static_assert(detail::size_class(kSmall) == kSmallClasses - 1 && class_bytes(kSmallClasses - 1) == kSmall);
 
 std::atomic<int64_t> g_current, g_peak, g_allocations, g_system;
+std::atomic<int64_t> g_limit;  // 0 until it is asked for
 
-[[noreturn]] void out_of_memory(size_t bytes) {
-  fail<ValueError>("[allocate] the system has no memory for a block of {} bytes; {} are in use (memory_stats())", bytes,
-                   g_current.load());
+template <class E>
+[[noreturn]] void out_of_memory(const char* op, int64_t bytes) {
+  fail<E>("[{}] there is no memory for {} bytes; {} of {} are in use (memory_stats(), memory_limit())", op, bytes,
+          g_current.load(), memory_limit());
+}
+
+bool has_room(int64_t bytes) { return bytes <= memory_limit() - g_current.load(std::memory_order_relaxed); }
+
+// The first number in a file, or the largest one where there is none (as in "max").
+int64_t number_in(const std::string& path) {
+  long long value = INT64_MAX;
+  if (FILE* file = std::fopen(path.c_str(), "r")) {
+    if (std::fscanf(file, "%lld", &value) != 1) value = INT64_MAX;
+    std::fclose(file);
+  }
+  return value;
+}
+
+int64_t machine_memory() {
+  struct sysinfo info;
+  int64_t least = INT64_MAX;
+  if (sysinfo(&info) == 0) least = static_cast<int64_t>(info.totalram + info.totalswap) * info.mem_unit;
+  const std::string groups = "/sys/fs/cgroup";
+  least = std::min(least, number_in(groups + "/memory/memory.limit_in_bytes"));
+  // the group that the process is in, and those that hold it
+  std::string group;
+  if (FILE* file = std::fopen("/proc/self/cgroup", "r")) {
+    char name[4096];
+    if (std::fscanf(file, "0::%4095[^\n]", name) == 1) group = name;
+    std::fclose(file);
+  }
+  for (;; group.resize(group.rfind('/'))) {
+    least = std::min(least, number_in(groups + group + "/memory.max"));
+    if (group.rfind('/') == std::string::npos) return least;
+  }
 }
 
 #ifndef COTANGENT_PLAIN_MALLOC
@@ -179,6 +215,16 @@ MemoryStats memory_stats() {
   return {g_current, g_peak, idle, g_allocations, g_system + mappings};
 }
 
+int64_t memory_limit() {
+  if (g_limit == 0) g_limit = machine_memory();
+  return g_limit;
+}
+
+void set_memory_limit(int64_t bytes) {
+  if (bytes < 1) fail<ValueError>("[set_memory_limit] {} bytes; the limit must be positive", bytes);
+  g_limit = bytes;
+}
+
 void reset_peak_memory() {
   detail::flush_counters();
   g_peak = g_current.load();
@@ -205,12 +251,18 @@ void flush_counters() noexcept {
   }
 }
 
+void check_memory(const char* op, int64_t count, int64_t item) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(count, item, &bytes)) bytes = INT64_MAX;
+  if (!has_room(bytes)) out_of_memory<ShapeError>(op, bytes);
+}
+
 void* allocate_slow(int c, size_t bytes) {
   register_thread();
-  if (bytes > (size_t{1} << 46)) out_of_memory(bytes);
-  void* p;
+  const int64_t asked = static_cast<int64_t>(std::min<size_t>(bytes, INT64_MAX));
+  void* p = nullptr;
   if (c == kLarge) {
-    p = allocate_large(bytes);
+    if (has_room(asked)) p = allocate_large(bytes);
   } else {
 #ifdef COTANGENT_PLAIN_MALLOC
     p = std::aligned_alloc(kUnit, class_bytes(c));
@@ -219,7 +271,7 @@ void* allocate_slow(int c, size_t bytes) {
     p = refill(c);
 #endif
   }
-  if (!p) out_of_memory(bytes);
+  if (!p) out_of_memory<ValueError>("allocate", asked);
   ++t_cache.allocations;
   count_bytes(t_cache, static_cast<int64_t>(c == kLarge ? large_bytes(p) : class_bytes(c)));
   return p;

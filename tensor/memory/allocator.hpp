@@ -21,7 +21,16 @@ void reset_peak_memory();
 /// Gives cached large blocks back to the operating system. Blocks up to 64 KiB are cut from slabs and stay.
 void empty_cache();
 
+/// The most bytes that are handed out at once: a request beyond it is an Error that says how many bytes were asked
+/// for. At first it is what the machine has (memory and swap, or the limit of the process's control group), since a
+/// system that promises more than it has ends the process later, without an error.
+int64_t memory_limit();
+void set_memory_limit(int64_t bytes);
+
 namespace detail {
+
+/// A ShapeError that names `op` when `count` items of `item` bytes exceed memory_limit() with what is handed out now.
+void check_memory(const char* op, int64_t count, int64_t item);
 
 /// 64-byte aligned memory: from free lists of each thread, one a size class, or, above 64 KiB, from arenas that all
 /// threads share. The contents are undefined.

@@ -11,8 +11,7 @@ namespace cotangent {
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(int64_t count)
-      : bytes_(static_cast<size_t>(count) * sizeof(T)), data_(static_cast<T*>(detail::allocate(bytes_))) {}
+  explicit Scratch(int64_t count) : bytes_(bytes_of(count)), data_(static_cast<T*>(detail::allocate(bytes_))) {}
   ~Scratch() { detail::deallocate(data_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -20,6 +19,10 @@ class Scratch {
   T& operator[](int64_t i) const { return data_[i]; }
 
  private:
+  static size_t bytes_of(int64_t count) {  // more than there are, where they wrap
+    size_t bytes;
+    return __builtin_mul_overflow(count, static_cast<int64_t>(sizeof(T)), &bytes) ? SIZE_MAX : bytes;
+  }
   size_t bytes_;
   T* data_;
 };

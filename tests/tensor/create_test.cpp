@@ -109,3 +109,41 @@ TEST_CASE("eye") {
   CHECK_THROWS_AS(eye(-2), Error);
   CHECK_THROWS_AS(eye(2, -3), Error);
 }
+
+TEST_CASE("what is too large for 64 bits or for the memory is an error that names the function and the bytes") {
+  const int64_t wide = int64_t{1} << 40, half = int64_t{1} << 32;
+  const auto bytes = [](const char* op) {
+    return std::string("[") + op + "] there is no memory for 4398046511104 bytes";
+  };
+  CHECK_THROWS_WITH(zeros({wide}), Catch::StartsWith(bytes("zeros")));
+  CHECK_THROWS_WITH(ones({wide}), Catch::StartsWith(bytes("ones")));
+  CHECK_THROWS_WITH(empty({wide}), Catch::StartsWith(bytes("empty")));
+  CHECK_THROWS_WITH(full({wide}, 1), Catch::StartsWith(bytes("full")));
+  CHECK_THROWS_WITH(arange(0, wide, 1, float32), Catch::StartsWith(bytes("arange")));
+  CHECK_THROWS_WITH(linspace(0, 1, wide), Catch::StartsWith(bytes("linspace")));
+  CHECK_THROWS_WITH(eye(int64_t{1} << 20), Catch::StartsWith(bytes("eye")));
+  CHECK_THROWS_WITH(rand({wide}), Catch::StartsWith(bytes("rand")));
+  CHECK_THROWS_WITH(randn({wide}), Catch::StartsWith(bytes("randn")));
+  CHECK_THROWS_WITH(randint(0, 2, {wide}, int32), Catch::StartsWith(bytes("randint")));
+  CHECK_THROWS_WITH(randperm(wide / 2), Catch::StartsWith(bytes("randperm")));
+  CHECK_THROWS_WITH(bernoulli({wide}, .5), Catch::StartsWith(bytes("bernoulli")));
+  CHECK_THROWS_WITH(multinomial(ones({2}), wide / 2, true), Catch::StartsWith(bytes("multinomial")));
+  CHECK_THROWS_WITH(zeros({half, half}), Catch::StartsWith("[zeros] the sizes"));
+  CHECK_THROWS_WITH(zeros({INT64_MAX}), Catch::StartsWith("[zeros]"));
+  CHECK_THROWS_WITH(zeros({-1}), Catch::StartsWith("[zeros] shape (-1,) has a negative size"));
+  CHECK_THROWS_WITH(from_vector(std::vector<float>{1, 2}, {half, half}), Catch::StartsWith("[from_vector]"));
+  CHECK_THROWS_WITH(from_vector(std::vector<float>{1, 2}, {3}), Catch::StartsWith("[from_vector] 2 values"));
+  CHECK_THROWS_WITH(from_memory(nullptr, {half, half}, float32), Catch::StartsWith("[from_memory]"));
+  CHECK(zeros({0, int64_t{1} << 60}).numel() == 0);
+}
+
+TEST_CASE("arange counts exactly up to the ends of int64") {
+  CHECK_THROWS_WITH(arange(0, INT64_MIN, -1), Catch::StartsWith("[arange] there is no memory"));
+  CHECK_THROWS_WITH(arange(INT64_MIN, INT64_MAX), Catch::StartsWith("[arange] there is no memory"));
+  CHECK_THROWS_WITH(arange(0, 1e300), Catch::StartsWith("[arange] there is no memory"));
+  CHECK(arange(INT64_MIN, INT64_MAX, INT64_MAX).to_vector<int64_t>() ==
+        std::vector<int64_t>{INT64_MIN, -1, INT64_MAX - 1});
+  CHECK(arange(INT64_MAX, INT64_MIN, INT64_MIN).to_vector<int64_t>() == std::vector<int64_t>{INT64_MAX, -1});
+  const int64_t big = int64_t{1} << 60;
+  CHECK_THROWS_WITH(arange(big + 1, big), Catch::Contains("leads away"));
+}

@@ -80,3 +80,26 @@ TEST_CASE("dimensions count from both ends") {
   CHECK(checked_dims("f", {}, 3) == 0b111u);
   CHECK_THROWS_WITH(checked_dims("f", twice, 3), Catch::Contains("given twice"));
 }
+
+TEST_CASE("an index of Dims counts from the end when negative, and is checked") {
+  const Dims d{2, 3, 4};
+  CHECK(d[-1] == 4);
+  CHECK(d[-3] == 2);
+  Dims e = d;
+  e[-2] = 7;
+  CHECK(e == Dims{2, 7, 4});
+  CHECK(zeros({5, 6}).shape()[-1] == 6);
+  CHECK_THROWS_WITH(d[3], "[shape] index 3 is out of range for (2, 3, 4) with 3 entries; it must be from -3 to 2");
+  CHECK_THROWS_AS(d[-4], IndexError);
+  CHECK_THROWS_AS(Dims()[0], IndexError);
+  CHECK_THROWS_AS(Dims()[-1], IndexError);
+}
+
+TEST_CASE("a product of sizes that 64 bits do not hold is an error, even where one of them is 0") {
+  const int64_t half = int64_t{1} << 32;
+  CHECK(Dims{half, half / 2 - 1}.product() == half * (half / 2 - 1));
+  CHECK(Dims{half, 0, half / 4}.product() == 0);
+  CHECK_THROWS_WITH((Dims{half, half}.product("op")), Catch::Contains("[op] the sizes (4294967296, 4294967296)"));
+  CHECK_THROWS_AS((Dims{half, 0, half}.product()), ShapeError);
+  CHECK_THROWS_AS((Dims{INT64_MIN, -1}.product()), ShapeError);
+}

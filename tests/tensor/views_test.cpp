@@ -241,3 +241,28 @@ TEST_CASE("overlap is found exactly for views of dense tensors") {
   CHECK(raw::overlaps(unfold(counted({6}), 0, 3, 2)));
   CHECK(raw::overlaps(expand(counted({2, 1}), {2, 3})));
 }
+
+TEST_CASE("views whose sizes multiply beyond 64 bits are errors under the name of the function") {
+  const int64_t half = int64_t{1} << 32, quarter = int64_t{1} << 62;
+  const Tensor x = zeros({4}), one = zeros({1, 1});
+  CHECK_THROWS_WITH(x.reshape({quarter + 1, 4}), Catch::StartsWith("[reshape] the sizes"));
+  CHECK_THROWS_WITH(x.view({quarter + 1, 4}), Catch::StartsWith("[view] the sizes"));
+  CHECK_THROWS_WITH(x.reshape({half, half, -1}), Catch::StartsWith("[reshape] the sizes"));
+  CHECK_THROWS_WITH(zeros({0}).reshape({half, half, 0}), Catch::StartsWith("[reshape] the sizes"));
+  CHECK_THROWS_WITH(x.unflatten(0, {quarter + 1, 4}), Catch::StartsWith("[unflatten] the sizes"));
+  CHECK_THROWS_WITH(one.expand({half, half}), Catch::StartsWith("[expand] the sizes"));
+  CHECK(one.expand({half, half / 4}).numel() == quarter);
+  CHECK_THROWS_WITH(one.expand({half, half / 4}) + 1, Catch::StartsWith("[add] there is no memory"));
+  CHECK_THROWS_WITH(as_strided(x, {half, 2}, {half, 1}, 0), Catch::StartsWith("[as_strided]"));
+  CHECK_THROWS_WITH(as_strided(x, {half + 1}, {half}, 0), Catch::StartsWith("[as_strided]"));
+  CHECK_THROWS_WITH(as_strided(x, {3}, {quarter}, INT64_MIN), Catch::StartsWith("[as_strided]"));
+  CHECK_THROWS_WITH(as_strided(x, {2}, {1, 1}, 0), Catch::StartsWith("[as_strided]"));
+  CHECK_THROWS_WITH(as_strided(x, {-2}, {1}, 0), Catch::StartsWith("[as_strided]"));
+  CHECK(as_strided(x, {1, 2}, {INT64_MAX, 1}, 2).to_vector<double>() == std::vector<double>{0, 0});
+  CHECK(unfold(x, 0, 4, INT64_MAX).shape() == Shape{1, 4});
+  CHECK(x.slice(0, INT64_MIN, INT64_MAX, INT64_MAX).shape() == Shape{1});
+  CHECK(diagonal(one, INT64_MIN).numel() == 0);
+  CHECK(diagonal(one, INT64_MAX).numel() == 0);
+  CHECK_THROWS_AS(narrow(x, 0, INT64_MAX, INT64_MAX), IndexError);
+  CHECK_THROWS_AS(narrow(x, 0, INT64_MIN, 1), IndexError);
+}

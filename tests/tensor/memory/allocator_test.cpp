@@ -123,3 +123,18 @@ TEST_CASE("a size beyond the machine is an error with that size") {
   CHECK_THROWS_AS(empty({int64_t{1} << 62, 8}), ShapeError);
   CHECK_THROWS_AS(empty({int64_t{1} << 44}, float64), Error);
 }
+
+TEST_CASE("a request beyond the limit is an error, and the next one within it is served") {
+  const int64_t limit = memory_limit();
+  CHECK(limit > 0);
+  set_memory_limit(memory_stats().current_bytes + (64 << 20));
+  const auto message = Catch::StartsWith("[zeros] there is no memory for 134217728 bytes");
+  CHECK_THROWS_WITH(zeros({32 << 20}), message);
+  const Tensor part = zeros({8 << 20});
+  CHECK_THROWS_WITH(zeros({10 << 20}), Catch::StartsWith("[zeros] there is no memory"));
+  CHECK_THROWS_WITH(detail::allocate(SIZE_MAX), Catch::StartsWith("[allocate] there is no memory"));
+  CHECK(zeros({4 << 20}).numel() == 4 << 20);
+  CHECK_THROWS_AS(set_memory_limit(0), ValueError);
+  set_memory_limit(limit);
+  CHECK(memory_limit() == limit);
+}
