@@ -53,7 +53,7 @@ class DataLoader::Stream {
   Batch make(int64_t i) const {
     NoGrad guard;
     const int64_t first = i * options_.batch_size;
-    const int64_t last = std::min(first + options_.batch_size, static_cast<int64_t>(order_.size()));
+    const int64_t last = first + std::min(options_.batch_size, static_cast<int64_t>(order_.size()) - first);
     return dataset_.batch(std::span(order_).subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)));
   }
 
@@ -98,7 +98,7 @@ DataLoader::DataLoader(const Dataset& dataset, const DataLoaderOptions& options)
 
 int64_t DataLoader::size() const {
   const int64_t n = dataset_->size(), b = options_.batch_size;
-  return options_.drop_last ? n / b : (n + b - 1) / b;
+  return n / b + (!options_.drop_last && n % b != 0);
 }
 
 DataLoader::Iterator DataLoader::begin() {

@@ -38,6 +38,7 @@ Batch TensorDataset::batch(std::span<const int64_t> indices) const { return {row
 
 Batch random_batch(const Dataset& dataset, int64_t batch_size, uint64_t seed, uint64_t step) {
   if (batch_size < 1) fail<ValueError>("[random_batch] batch_size is {}; it must be at least 1", batch_size);
+  detail::check_memory("random_batch", batch_size, sizeof(int64_t));
   if (dataset.size() < 1) fail<ValueError>("[random_batch] the data set is empty");
   // A stream that is not default_generator()'s of the same seed, from a place for each step.
   Generator generator(Generator::State{seed ^ 0xD1B54A32D192ED03u, step << 32});

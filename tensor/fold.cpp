@@ -39,8 +39,10 @@ int64_t grain(const Folding& f) { return std::max<int64_t>(1, 16384 / (area(f.ke
 Tensor im2col(const char* op, const Tensor& x, const Folding& f) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(im2col, op, x, f);
   const Tensor dense = contiguous(x);
+  const Shape shape{x.shape()[0], Dims{x.shape()[1], area(f.kernel)}.product(op),
+                    Dims{f.positions[0], f.positions[1]}.product(op)};
+  Tensor columns = detail::make_tensor(shape, x.dtype(), op);
   const int64_t in = area(f.image), out = area(f.kernel) * area(f.positions);
-  Tensor columns = detail::make_tensor({x.shape()[0], x.shape()[1] * area(f.kernel), area(f.positions)}, x.dtype(), op);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const T* images = dense.data<T>();
     T* to = columns.data<T>();

@@ -30,7 +30,7 @@ Tensor cat(const char* op, std::span<const Tensor> xs, int64_t dim) {
     Shape rest = xs[i].shape();
     bool fits = rest.rank() == first.rank();
     if (fits) {
-      shape[d] += rest[d];
+      if (__builtin_add_overflow(shape[d], rest[d], &shape[d])) shape[d] = INT64_MAX;
       rest[d] = first.shape()[d];
       fits = rest == first.shape();
     }

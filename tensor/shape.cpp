@@ -40,7 +40,11 @@ int Dims::from_end(int i) const {
   return i + size_;
 }
 
-void Dims::too_large(const char* op) const {
+void Dims::check_product(const char* op) const {
+  int64_t p = 1;
+  bool wraps = false;
+  for (int64_t v : *this) wraps |= v != 0 && __builtin_mul_overflow(p, v, &p);
+  if (!wraps) return;
   fail<ShapeError>("[{}] the sizes {} multiply to more than 64 bits hold; their product must be below 2^63", op, *this);
 }
 

@@ -10,7 +10,8 @@ Dims Spatial::over(const char* op, const char* what, int dims, int64_t least) co
   Dims all;
   for (int d = 0; d < dims; ++d) all.push_back(values_[values_.rank() == 1 ? 0 : d]);
   for (int64_t value : all)
-    if (value < least) fail<ValueError>("[{}] {} {}; it must be at least {}", op, what, all, least);
+    if (value < least || value > INT32_MAX)
+      fail<ValueError>("[{}] {} {}; it must be at least {}, and below 2^31", op, what, all, least);
   return all;
 }
 

@@ -12,7 +12,8 @@ class Spatial {
   Spatial(const Dims& values) : values_(values) {}
   /// Whether nothing was given (`{}`), which some options take for "as another one".
   bool empty() const { return values_.empty(); }
-  /// The numbers of `dims` dimensions, each at least `least`. A ShapeError or ValueError names `op` and `what`.
+  /// The numbers of `dims` dimensions, each from `least` to 2^31 - 1, so that 64 bits hold the product of two of them.
+  /// A ShapeError or ValueError names `op` and `what`.
   Dims over(const char* op, const char* what, int dims, int64_t least) const;
 
  private:

@@ -61,7 +61,7 @@ Tensor col2im(const Tensor& columns, const Spatial& output_size, const Spatial& 
     fail<ShapeError>("[col2im] shape {} is not (N, C * kh * kw, positions), with or without N", columns.shape());
   const Dims image = output_size.over("col2im", "output_size", 2, 1);
   const Folding f = folding_of("col2im", image, kernel_size, options);
-  const int64_t cells = f.kernel[0] * f.kernel[1], positions = f.positions[0] * f.positions[1];
+  const int64_t cells = f.kernel[0] * f.kernel[1], positions = Dims{f.positions[0], f.positions[1]}.product("col2im");
   if (columns.size(-2) % cells != 0)
     fail<ShapeError>("[col2im] columns {} have {} rows; they must be a multiple of the kernel's {} elements",
                      columns.shape(), columns.size(-2), cells);

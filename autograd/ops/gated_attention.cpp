@@ -60,9 +60,11 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 
 Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys) {
   constexpr const char* op = "toeplitz";
-  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != std::max<int64_t>(queries + keys - 1, 0))
+  int64_t both;
+  if (__builtin_add_overflow(queries, keys, &both)) both = INT64_MAX;
+  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != std::max<int64_t>(both - 1, 0))
     fail<ShapeError>("[{}] a weight of shape {} for {} queries and {} keys; its last dimension must be {}", op,
-                     weight.shape(), queries, keys, queries + keys - 1);
+                     weight.shape(), queries, keys, both - 1);
   const Tensor place = reshape(arange(queries), {queries, 1}) - reshape(arange(keys), {1, keys}) + (keys - 1);
   Shape shape = weight.shape();
   shape.back() = queries;
@@ -86,7 +88,9 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
   // both parts are linear in v: there padding is 0
   Tensor kq = k_quad, kl = k_lin, values = kept.defined() ? v * to(kept, v.dtype()) : v;
   const int64_t B = v.size(0), H = v.size(1), T = v.size(2);
-  const int64_t partial = state ? state->length % c : 0, whole = (partial + T) / c, count = (partial + T + c - 1) / c;
+  const int64_t partial = state ? state->length % c : 0, whole = (partial + T) / c,
+                count = whole + ((partial + T) % c != 0);
+  detail::check_memory(op, Dims{B, H, count, c, std::max<int64_t>(v.size(3), 1)}.product(op), item_size(v.dtype()));
   const int64_t before = state ? state->length / c : 0;  // whole chunks that came before
   if (partial > 0) {
     kq = cat({state->k_quad, kq}, 2), kl = cat({state->k_lin, kl}, 2), values = cat({state->v, values}, 2);

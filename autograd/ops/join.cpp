@@ -104,45 +104,61 @@ Tensors all_gradients(const Backward& b, const Views& v) {
 
 }  // namespace
 
-Tensors split(const Tensor& x, std::span<const int64_t> sizes, int64_t dim) {
-  if (x.rank() == 0) fail<ShapeError>("[split] a tensor of rank 0 can't be cut up");
-  const int d = checked_dim("split", dim, x.rank());
-  int64_t total = 0, smallest = 0;
-  for (int64_t size : sizes) total += size, smallest = std::min(smallest, size);
-  if (smallest < 0 || total != x.shape()[d] || sizes.empty())
-    fail<ShapeError>("[split] {} sizes with sum {} for dimension {} of shape {}; they must be 0 or more and sum to {}",
+namespace {
+
+Tensors split_as(const char* op, const Tensor& x, std::span<const int64_t> sizes, int64_t dim) {
+  if (x.rank() == 0) fail<ShapeError>("[{}] a tensor of rank 0 can't be cut up", op);
+  const int d = checked_dim(op, dim, x.rank());
+  check_count(op, sizes.size());
+  int64_t total = 0;
+  bool fits = true;
+  for (int64_t size : sizes) fits = !__builtin_add_overflow(total, size, &total) && size >= 0 && fits;
+  if (!fits || total != x.shape()[d] || sizes.empty())
+    fail<ShapeError>("[{}] {} sizes with sum {} for dimension {} of shape {}; they must be 0 or more and sum to {}", op,
                      sizes.size(), total, d, x.shape(), x.shape()[d]);
   Tensors parts;
   int64_t start = 0;
   for (int64_t size : sizes) {
-    parts.push_back(raw::slice("split", x, d, start, start + size, 1));
+    parts.push_back(raw::slice(op, x, d, start, start + size, 1));
     start += size;
   }
   return views_of("split", x, std::move(parts), d,
                   [](const Backward& b, const Views& v) -> Gradients { return {cat(all_gradients(b, v), v.dim)}; });
 }
 
+// Parts of one size, of which the last may be smaller.
+Tensors split_every(const char* op, const Tensor& x, int64_t size, int64_t dim) {
+  const int64_t length = x.rank() ? x.shape()[checked_dim(op, dim, x.rank())] : 0;
+  check_count(op, length > 0 ? static_cast<size_t>((length - 1) / size) : 0);
+  PooledVector<int64_t> sizes;
+  for (int64_t left = length; left > 0 || sizes.empty(); left -= sizes.back()) sizes.push_back(std::min(size, left));
+  return split_as(op, x, sizes, dim);
+}
+
+}  // namespace
+
+Tensors split(const Tensor& x, std::span<const int64_t> sizes, int64_t dim) { return split_as("split", x, sizes, dim); }
+
 Tensors split(const Tensor& x, int64_t size, int64_t dim) {
-  const int64_t length = x.rank() ? x.size(dim) : 0;
+  const int64_t length = x.rank() ? x.shape()[checked_dim("split", dim, x.rank())] : 0;
   if (size < 0 || (size == 0 && length > 0))
     fail<ValueError>("[split] parts of size {} for dimension {} of shape {}; the size must be 1 or more", size, dim,
                      x.shape());
-  PooledVector<int64_t> sizes;
-  for (int64_t start = 0; start < length || sizes.empty(); start += size)
-    sizes.push_back(std::min(size, length - start));
-  return split(x, std::span<const int64_t>(sizes), dim);
+  return split_every("split", x, size, dim);
 }
 
 Tensors chunk(const Tensor& x, int64_t count, int64_t dim) {
   if (count < 1) fail<ValueError>("[chunk] {} parts; there must be 1 or more", count);
-  const int64_t length = x.rank() ? x.size(dim) : 0;
-  if (length > 0) return split(x, (length + count - 1) / count, dim);
-  return split(x, PooledVector<int64_t>(static_cast<size_t>(count), 0), dim);
+  const int64_t length = x.rank() ? x.shape()[checked_dim("chunk", dim, x.rank())] : 0;
+  if (length > 0) return split_every("chunk", x, (length - 1) / count + 1, dim);
+  check_count("chunk", static_cast<size_t>(count));
+  return split_as("chunk", x, PooledVector<int64_t>(static_cast<size_t>(count), 0), dim);
 }
 
 Tensors unbind(const Tensor& x, int64_t dim) {
   if (x.rank() == 0) fail<ShapeError>("[unbind] a tensor of rank 0 can't be cut up");
   const int d = checked_dim("unbind", dim, x.rank());
+  check_count("unbind", static_cast<size_t>(x.shape()[d]));
   Tensors parts;
   for (int64_t i = 0; i < x.shape()[d]; ++i) parts.push_back(raw::select("unbind", x, d, i));
   if (parts.empty()) return parts;

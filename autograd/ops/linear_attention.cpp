@@ -41,7 +41,7 @@ Tensor feature_map(const Tensor& x, FeatureMap map) {
 Tensor cosformer_features(const Tensor& x, int64_t length, int64_t offset) {
   constexpr const char* op = "cosformer_features";
   if (x.rank() < 2) fail<ShapeError>("[{}] x is {}; it must be (.., T, d)", op, x.shape());
-  if (offset < 0 || offset + x.size(-2) > length)
+  if (offset < 0 || length < x.size(-2) || offset > length - x.size(-2))
     fail<ValueError>("[{}] {} positions from {} on exceed the length {}; raise it, as later weights would be negative",
                      op, x.size(-2), offset, length);
   if (is_low_precision(x.dtype())) return in_float32<to>(cosformer_features, x, length, offset);
@@ -190,7 +190,7 @@ Tensor shrink(const Tensor& from, const Tensor& to) { return where(from == kHidd
 Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, int64_t chunk,
                         EfficientAttentionState* state) {
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), m = q.size(3), n = v.size(3);
-  const int64_t G = (T + chunk - 1) / chunk, rest = G * chunk - T;
+  const int64_t G = T / chunk + (T % chunk != 0), rest = G * chunk - T;
   const auto chunked = [&](const Tensor& x) {
     return reshape(zero_padded(x, 2, 0, rest), {B, H, G, chunk, x.size(3)});
   };

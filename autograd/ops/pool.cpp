@@ -1,6 +1,6 @@
 #include <cotangent/autograd/ops/pool.hpp>
 
-#include <cmath>
+#include <algorithm>
 
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -24,6 +24,7 @@ Tensor batched(const char* op, const Tensor& x, int spatial) {
                      x.shape(), x.rank(), spatial);
   if (!x.is_floating())
     fail<DTypeError>("[{}] takes a floating tensor, got {}; convert it with to(float32)", op, x.dtype());
+  detail::check_memory(op, x.numel(), item_size(x.dtype()));  // of which there are copies
   return x.rank() == spatial + 1 ? unsqueeze(x, 0) : x;
 }
 Tensor unbatched(const Tensor& y, const Tensor& x) { return y.rank() == x.rank() ? y : squeeze(y, 0); }
@@ -43,11 +44,13 @@ Pooling regular(const char* op, const Tensor& x, int spatial, const Options& o) 
              dilation = o.dilation.over(op, "dilation", spatial, 1);
   Pooling p;
   p.format = raw::memory_format(x);
+  Shape padded;
   for (int d = 0; d < spatial; ++d) {
     PoolWindow& w = p.window[3 - spatial + d];
     w.in = x.shape()[2 + d], w.kernel = kernel[d], w.stride = stride[d], w.padding = padding[d],
     w.dilation = dilation[d];
-    const int64_t reach = w.dilation * (w.kernel - 1) + 1, room = w.in + 2 * w.padding - reach;
+    padded.push_back(w.in + 2 * w.padding);
+    const int64_t reach = w.dilation * (w.kernel - 1) + 1, room = padded[d] - reach;
     if (2 * w.padding > reach)
       fail<ValueError>("[{}] padding {} is more than half of the kernel size {}", op, padding, kernel);
     if (w.in < 1 || room < 0)
@@ -55,7 +58,9 @@ Pooling regular(const char* op, const Tensor& x, int spatial, const Options& o) 
                        kernel, x.shape(), padding, reach);
     w.out = (room + (o.ceil_mode ? w.stride - 1 : 0)) / w.stride + 1;
     if (o.ceil_mode && (w.out - 1) * w.stride >= w.in + w.padding) --w.out;
+    w.stride = std::min(w.stride, padded[d]);  // a longer one leaves out as much
   }
+  detail::check_memory(op, padded.product(op), sizeof(int64_t));  // the loops take so much at most
   return p;
 }
 
@@ -125,14 +130,15 @@ Tensor max_unpool(const char* op, const Tensor& given, const Tensor& given_indic
                      spatial);
   Shape shape = x.shape();
   for (int d = 0; d < spatial; ++d) {
-    const int64_t usual = (x.shape()[2 + d] - 1) * stride[d] - 2 * padding[d] + kernel[d];
+    const int64_t usual = Dims{x.shape()[2 + d] - 1, stride[d]}.product(op) - 2 * padding[d] + kernel[d];
     const int64_t size = shape[2 + d] = given_sizes == 0 ? usual : o.output_size[given_sizes - spatial + d];
-    if (size < 1 || std::abs(size - usual) >= stride[d])
+    if (size < 1 || size <= usual - stride[d] || size >= usual + stride[d])
       fail<ShapeError>(
           "[{}] dimension {} of {} would go to size {}; it must be at least 1 and less than stride {} away "
           "from {}",
           op, 2 + d, x.shape(), size, stride[d], usual);
   }
+  detail::check_memory(op, shape.product(op), sizeof(int64_t));
   const int64_t plane = shape.slice(2, shape.rank()).product();
   raw::check_distinct(op, indices, plane);
   const Tensor flat = scatter_add(zeros({shape[0], shape[1], plane}, x.dtype()), 2, flatten(indices, 2), flatten(x, 2));

@@ -149,19 +149,17 @@ Extreme with_indices(const char* op, const Tensor& x, raw::ValuesAndIndices r, i
 
 }  // namespace
 
-Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) {
-  const uint32_t mask = checked_dims("amax", dims, x.rank());
-  const Tensor y = record("amax", {x}, raw::amax("amax", x, mask), Keep::input(0) | Keep::output(), mask,
+static Tensor extreme(const char* op, Tensor (*find)(const char*, const Tensor&, uint32_t), const Tensor& x,
+                      const DimList& dims, bool keepdim) {
+  const uint32_t mask = checked_dims(op, dims, x.rank());
+  const Tensor y = record(op, {x}, find(op, x, mask), Keep::input(0) | Keep::output(), mask,
                           [](const Backward& b, uint32_t m) { return shared_out(b, m); });
   return finish_reduction(y, mask, keepdim);
 }
-
-Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) {
-  const uint32_t mask = checked_dims("amin", dims, x.rank());
-  const Tensor y = record("amin", {x}, raw::amin("amin", x, mask), Keep::input(0) | Keep::output(), mask,
-                          [](const Backward& b, uint32_t m) { return shared_out(b, m); });
-  return finish_reduction(y, mask, keepdim);
-}
+Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) { return extreme("amax", raw::amax, x, dims, keepdim); }
+Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) { return extreme("amin", raw::amin, x, dims, keepdim); }
+Tensor max(const Tensor& x) { return extreme("max", raw::amax, x, {}, false); }
+Tensor min(const Tensor& x) { return extreme("min", raw::amin, x, {}, false); }
 
 Extreme max(const Tensor& x, int64_t dim, bool keepdim) {
   const int d = checked_dim("max", dim, x.rank());
@@ -171,8 +169,6 @@ Extreme min(const Tensor& x, int64_t dim, bool keepdim) {
   const int d = checked_dim("min", dim, x.rank());
   return with_indices("min", x, raw::min_along("min", x, d), d, keepdim);
 }
-Tensor max(const Tensor& x) { return amax(x); }
-Tensor min(const Tensor& x) { return amin(x); }
 
 Tensor argmax(const Tensor& x, int64_t dim, bool keepdim) {
   const int d = checked_dim("argmax", dim, x.rank());

@@ -127,12 +127,14 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
 
 Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   if (r < 1) fail<ValueError>("[pixel_shuffle] upscale_factor {} must be at least 1", r);
-  if (x.rank() < 3 || x.size(-3) % (r * r) != 0)
+  const int64_t area = Dims{r, r}.product("pixel_shuffle");
+  if (x.rank() < 3 || x.size(-3) % area != 0)
     fail<ShapeError>("[pixel_shuffle] shape {} is not (.., C * {}, H, W); the channels must be a multiple of {}",
-                     x.shape(), r * r, r * r);
-  const int64_t c = x.size(-3) / (r * r), h = x.size(-2), w = x.size(-1);
+                     x.shape(), area, area);
+  const int64_t c = x.size(-3) / area, h = x.size(-2), w = x.size(-1);
   Shape shape = x.shape().slice(0, x.rank() - 3);
   const int64_t batch = shape.product();
+  static_cast<void>(Shape{batch, c, area, h, w}.product("pixel_shuffle"));  // an empty x may have any channels
   for (int64_t size : {c, h * r, w * r}) shape.push_back(size);
   return reshape(permute(reshape(x, {batch, c, r, r, h, w}), {0, 1, 4, 2, 5, 3}), shape);
 }
@@ -146,6 +148,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
   const int64_t c = x.size(-3), h = x.size(-2) / r, w = x.size(-1) / r;
   Shape shape = x.shape().slice(0, x.rank() - 3);
   const int64_t batch = shape.product();
+  static_cast<void>(Shape{batch, c, r, r, h, w}.product("pixel_unshuffle"));
   for (int64_t size : {c * r * r, h, w}) shape.push_back(size);
   return reshape(permute(reshape(x, {batch, c, h, r, w, r}), {0, 1, 3, 5, 2, 4}), shape);
 }

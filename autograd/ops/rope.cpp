@@ -69,7 +69,10 @@ Tensor rope(const Tensor& x, const Tensor& positions, const RopeOptions& options
 
 Tensor rope(const Tensor& x, int64_t start, const RopeOptions& options) {
   checked_width(x, options);
-  return rope(x, arange(start, start + x.size(-2)), options);
+  int64_t end;
+  if (__builtin_add_overflow(start, x.size(-2), &end))
+    fail<ValueError>("[rope] positions from {} on do not fit into 64 bits", start);
+  return rope(x, arange(start, end), options);
 }
 
 }  // namespace cotangent

@@ -21,13 +21,13 @@ namespace {
 
 constexpr const char* kOp = "sparse_attention";
 
-void check(const SparseOptions& o) {
+void check(const SparseOptions& o, const char* op = kOp) {
   using enum SparsePattern;
   if ((o.pattern == local || o.pattern == combined) && o.window < 0)
-    fail<ValueError>("[{}] a window of {}; it must be at least 0, which leaves the query's own key", kOp, o.window);
-  if (o.pattern != local) check_positive(kOp, "stride", o.stride);
+    fail<ValueError>("[{}] a window of {}; it must be at least 0, which leaves the query's own key", op, o.window);
+  if (o.pattern != local) check_positive(op, "stride", o.stride);
   if ((o.pattern == summary || o.pattern == fixed) && (o.summary < 1 || o.summary > o.stride))
-    fail<ValueError>("[{}] a summary of {} keys in blocks of {}; it must be between 1 and the stride", kOp, o.summary,
+    fail<ValueError>("[{}] a summary of {} keys in blocks of {}; it must be between 1 and the stride", op, o.summary,
                      o.stride);
 }
 
@@ -70,7 +70,7 @@ struct Plan {
   }
 };
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 template <class Row, class Key>
 Plan make_plan(SparsePattern pattern, int64_t length, int64_t groups, int64_t rows, int64_t keys, bool same, Row row,
@@ -86,13 +86,15 @@ Plan make_plan(SparsePattern pattern, int64_t length, int64_t groups, int64_t ro
 
 /// The plans whose keys together are those of the pattern.
 std::vector<Plan> plans_of(const SparseOptions& o, int64_t length, SparsePattern pattern) {
-  const int64_t l = o.stride;
+  // no further than there are positions
+  const int64_t l = pattern == SparsePattern::summary ? o.stride : std::clamp<int64_t>(length, 1, o.stride),
+                window = std::min(o.window, length);
   switch (pattern) {
     case SparsePattern::local: {
-      const int64_t block = std::max<int64_t>(o.window, 16);  // rows that are worth a product
+      const int64_t block = std::max<int64_t>(window, 16);  // rows that are worth a product
       const auto row = [=](int64_t g, int64_t r) { return g * block + r; };
-      return {make_plan(pattern, length, ceil_div(length, block), block, block + (o.causal ? 1 : 2) * o.window, false,
-                        row, [=](int64_t g, int64_t c) { return g * block - o.window + c; })};
+      return {make_plan(pattern, length, ceil_div(length, block), block, block + (o.causal ? 1 : 2) * window, false,
+                        row, [=](int64_t g, int64_t c) { return g * block - window + c; })};
     }
     case SparsePattern::blocks: {
       const auto at = [=](int64_t g, int64_t r) { return g * l + r; };
@@ -199,13 +201,25 @@ int64_t kept_keys(const SparseOptions& o, int64_t length) {
 
 Tensor sparse_mask(int64_t queries, int64_t keys, const SparseOptions& options, int64_t first_query,
                    int64_t first_key) {
-  check(options);
-  return allowed(options, options.pattern, reshape(arange(first_query, first_query + queries), {queries, 1}),
-                 reshape(arange(first_key, first_key + keys), {1, keys}));
+  static constexpr const char* op = "sparse_mask";
+  check(options, op);
+  const auto positions = [](int64_t first, int64_t count) {
+    constexpr int64_t kFar = int64_t{1} << 61;  // so that differences fit
+    if (count < 0 || count > kFar || first < -kFar || first > kFar)
+      fail<ValueError>("[{}] {} positions from {}; there must be 0 or more, between -2^61 and 2^62", op, count, first);
+    detail::check_memory(op, count, sizeof(int64_t));
+    return arange(first, first + count);
+  };
+  detail::check_memory(op, Dims{std::max<int64_t>(queries, 1), std::max<int64_t>(keys, 1)}.product(op),
+                       sizeof(int64_t));
+  return allowed(options, options.pattern, unsqueeze(positions(first_query, queries), 1),
+                 unsqueeze(positions(first_key, keys), 0));
 }
 
 int64_t sparse_scores(int64_t length, const SparseOptions& options) {
-  check(options);
+  check(options, "sparse_scores");
+  if (length < 0) fail<ValueError>("[sparse_scores] a length of {}; it must be 0 or more", length);
+  detail::check_memory("sparse_scores", length, 8 * sizeof(int64_t));
   int64_t count = 0;
   for (const Plan& p : plans_of(options, length, options.pattern)) count += p.groups * p.rows * p.keys;
   return count;

@@ -79,7 +79,7 @@ Tensor DiagAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, 
   if (call.key_mask.defined()) values = where(reshape(call.key_mask, {batch, 1, length, 1}), v, 0);
   const int64_t before = first(state) % block;
   if (before > 0) keys = cat({kept->k, keys}, 2), values = cat({kept->v, values}, 2);
-  const int64_t total = before + length, count = (total + block - 1) / block;
+  const int64_t total = before + length, count = total / block + (total % block != 0);
   const auto cut = [&](const Tensor& x, int64_t skipped) {
     const auto none = [&](int64_t rows) { return zeros({batch, heads, rows, x.size(3)}, x.dtype()); };
     return reshape(cat({none(skipped), x, none(count * block - skipped - x.size(2))}, 2),

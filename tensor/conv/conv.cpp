@@ -120,15 +120,16 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
   const Tensor y = make_tensor(x_shape, g.dtype(), op);
   if (y.numel() == 0) return y;
   const int64_t groups = geometry.groups, channels = w.shape()[0] / groups, rows = w.shape()[1];
+  const int64_t* stride = geometry.stride;
   ConvAxis axes[3];
+  PooledVector<int64_t> reached[3];
   // positions between the strides that no tap reaches
   bool filled = g.numel() == 0 || w.numel() == 0;
-  for (int d = 0; d < 3; ++d)
-    for (int64_t phase = 0; phase < geometry.stride[d] && !filled; ++phase) {
-      const ConvAxis a = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
-                                      spatial(x_shape, geometry, d), geometry, d, phase);
-      filled = a.positions > 0 && a.taps == 0;
-    }
+  for (int d = 0; d < 3; ++d) {
+    const int64_t size = spatial(x_shape, geometry, d);
+    reached[d] = reached_phases(spatial(w.shape(), geometry, d), size, geometry, d);
+    filled = filled || static_cast<int64_t>(reached[d].size()) < std::min(stride[d], size);
+  }
   if (filled) fill_channels(y, start);
   if (g.numel() == 0 || w.numel() == 0) return y;
   const int64_t taps = w.numel() / (w.shape()[0] * rows);
@@ -138,27 +139,33 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
                           spatial(x_shape, geometry, d), geometry, d);
   // All phases at once: with one channel a group, multiplying by zeros costs less than results that lie apart.
   const bool spread = (channels == 1 && rows < kNarrowConv) || winograd_pays(group(), rows);
-  const int64_t *stride = geometry.stride, phases = spread ? 1 : stride[0] * stride[1] * stride[2];
   // Phases of one size are computed each in one piece, and then laid between one another.
-  bool apart = phases > 1 && !filled;
+  bool apart = !spread && !filled && (stride[0] > 1 || stride[1] > 1 || stride[2] > 1);
   for (int d = 0; d < 3; ++d) apart = apart && spatial(x_shape, geometry, d) % stride[d] == 0;
   const Tensor parts = apart ? make_tensor(x_shape, g.dtype()) : y;
-  for (int64_t phase = 0; phase < phases; ++phase) {
-    const int64_t at[3] = {phase / stride[2] / stride[1], phase / stride[2] % stride[1], phase % stride[2]};
-    bool empty = false;
-    for (int d = 0; d < 3 && !spread; ++d) {
-      axes[d] = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
-                             spatial(x_shape, geometry, d), geometry, d, at[d]);
-      empty = empty || axes[d].positions == 0 || axes[d].taps == 0;
-      if (apart) axes[d].result = axes[d].positions, axes[d].place = 0, axes[d].place_step = 1;
-    }
-    if (empty) continue;
+  const auto convolve_phase = [&](int64_t place) {
     const ConvSource s(group(), rows < kNarrowConv);
     dispatch_compute(op, g.dtype(), [&]<class T> {
       convolve<T>(s, groups, rows, source.data<T>(), weight.data<T>(), {channels * rows * taps, taps, rows * taps},
-                  start.defined() ? start.data<T>() : nullptr,
-                  parts.data<T>() + (apart ? phase * (y.numel() / phases) : 0));
+                  start.defined() ? start.data<T>() : nullptr, parts.data<T>() + place);
     });
+  };
+  const auto take_phase = [&](int d, int64_t phase) {
+    axes[d] = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
+                           spatial(x_shape, geometry, d), geometry, d, phase);
+    if (apart) axes[d].result = axes[d].positions, axes[d].place = 0, axes[d].place_step = 1;
+  };
+  if (spread) convolve_phase(0);
+  for (int64_t a : spread ? PooledVector<int64_t>() : reached[0]) {
+    take_phase(0, a);
+    for (int64_t b : reached[1]) {
+      take_phase(1, b);
+      for (int64_t c : reached[2]) {
+        take_phase(2, c);
+        const int64_t phase = (a * stride[1] + b) * stride[2] + c;
+        convolve_phase(apart ? phase * (y.numel() / (stride[0] * stride[1] * stride[2])) : 0);
+      }
+    }
   }
   if (apart) lay_between(op, parts, axes, stride, x_shape[0] * x_shape[1], y);
   return y;
@@ -203,7 +210,8 @@ ConvGeometry conv_geometry(const char* op, int dims, const Spatial& stride, cons
   geometry.groups = groups;
   const Dims s = stride.over(op, "stride", dims, 1), p = padding.over(op, "padding", dims, 0),
              d = dilation.over(op, "dilation", dims, 1);
-  if (groups < 1) fail<ValueError>("[{}] groups {}; it must be at least 1", op, groups);
+  if (groups < 1 || groups > INT32_MAX)
+    fail<ValueError>("[{}] groups {}; it must be at least 1, and below 2^31", op, groups);
   for (int i = 0; i < dims; ++i) {
     geometry.stride[3 - dims + i] = s[i];
     geometry.padding[3 - dims + i] = p[i];
@@ -218,7 +226,7 @@ void pad_to_same(const char* op, const Shape& w, ConvGeometry& geometry) {
     if (geometry.stride[d] != 1)
       fail<ValueError>("[{}] padding same goes with stride 1, got {}; give the padding in numbers", op,
                        geometry.stride[d]);
-    const int64_t total = geometry.dilation[d] * (spatial(w, geometry, d) - 1);
+    const int64_t total = Dims{geometry.dilation[d], std::max<int64_t>(spatial(w, geometry, d) - 1, 0)}.product(op);
     geometry.padding[d] = total / 2;
     geometry.extra[d] = total % 2;
   }
@@ -257,40 +265,51 @@ void check_rank(const char* op, const Tensor& x, const Tensor& w, int dims) {
                      dims == 1   ? "O, C/groups, k"
                      : dims == 2 ? "O, C/groups, kh, kw"
                                  : "O, C/groups, kd, kh, kw");
+  for (const Tensor* t : {&x, &w})
+    detail::check_memory(op, t->numel(), item_size(t->dtype()));  // of which there are copies
+}
+
+// From the first to the last tap.
+int64_t reach_of(const char* op, const Tensor& w, const ConvGeometry& geometry, int d) {
+  return Dims{geometry.dilation[d], spatial(w.shape(), geometry, d) - 1}.product(op) + 1;
 }
 
 }  // namespace
 
 Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
   check_rank(op, x, w, geometry.dims);
-  check_operands(op, x, w, bias, w.shape()[1] * geometry.groups, w.shape()[0], geometry);
-  Shape y{x.shape()[0], w.shape()[0]};
+  check_operands(op, x, w, bias, Dims{w.shape()[1], geometry.groups}.product(op), w.shape()[0], geometry);
+  Shape y{x.shape()[0], w.shape()[0]}, padded;
   for (int d = 3 - geometry.dims; d < 3; ++d) {
-    const int64_t size = spatial(x.shape(), geometry, d),
-                  reach = geometry.dilation[d] * (spatial(w.shape(), geometry, d) - 1) + 1;
+    const int64_t size = spatial(x.shape(), geometry, d), reach = reach_of(op, w, geometry, d);
     const int64_t room = size + 2 * geometry.padding[d] + geometry.extra[d];
     if (room < reach)
       fail<ShapeError>(
           "[{}] the kernel of weight {} reaches over {} elements, but input {} has {} with its padding; enlarge the "
           "input or the padding",
           op, w.shape(), reach, x.shape(), room);
+    padded.push_back(room);
     y.push_back((room - reach) / geometry.stride[d] + 1);
   }
+  detail::check_memory(op, padded.product(op), item_size(x.dtype()));
   return y;
 }
 
 Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
                            const ConvGeometry& geometry, const Dims& output_padding) {
   check_rank(op, x, w, geometry.dims);
-  check_operands(op, x, w, bias, w.shape()[0], w.shape()[1] * geometry.groups, geometry);
-  Shape y{x.shape()[0], w.shape()[1] * geometry.groups};
+  const int64_t results = Dims{w.shape()[1], geometry.groups}.product(op);
+  check_operands(op, x, w, bias, w.shape()[0], results, geometry);
+  Shape y{x.shape()[0], results};
   for (int d = 3 - geometry.dims; d < 3; ++d) {
     const int64_t extra = output_padding[d - 3 + geometry.dims];
     if (extra >= std::max(geometry.stride[d], geometry.dilation[d]))
       fail<ValueError>("[{}] output_padding {} must be smaller than the stride or the dilation ({} and {})", op, extra,
                        geometry.stride[d], geometry.dilation[d]);
-    const int64_t size = (spatial(x.shape(), geometry, d) - 1) * geometry.stride[d] - 2 * geometry.padding[d] +
-                         geometry.dilation[d] * (spatial(w.shape(), geometry, d) - 1) + extra + 1;
+    const int64_t whole = Dims{spatial(x.shape(), geometry, d) - 1, geometry.stride[d]}.product(op),
+                  reach = reach_of(op, w, geometry, d);
+    detail::check_memory(op, whole, 1), detail::check_memory(op, reach, 1);
+    const int64_t size = whole + reach - 2 * geometry.padding[d] + extra;
     if (size < 1)
       fail<ShapeError>("[{}] input {} and weight {} would give an output of size {}; reduce the padding", op, x.shape(),
                        w.shape(), size);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include <cotangent/tensor/kernels/kernels.hpp>
 
@@ -27,7 +28,7 @@ ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const Conv
     all.axes[d] = {.source = spatial(x, geometry, d),
                    .result = result,
                    .positions = result,
-                   .step = geometry.stride[d],
+                   .step = result == 1 ? 1 : geometry.stride[d],  // which then only makes the copy larger
                    .taps = kernel,
                    .shift = -geometry.padding[d],
                    .shift_step = geometry.dilation[d],
@@ -36,11 +37,32 @@ ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const Conv
   return all;
 }
 
+// The inverse of a modulo n, which have no common divisor, by Euclid's algorithm.
+static int64_t inverse(int64_t a, int64_t n) {
+  int64_t before = 0, now = 1, larger = n, smaller = a % n;
+  while (smaller != 0) {
+    const int64_t quotient = larger / smaller;
+    before = std::exchange(now, before - quotient * now);
+    larger = std::exchange(smaller, larger - quotient * smaller);
+  }
+  return before < 0 ? before + n : before;
+}
+
+PooledVector<int64_t> reached_phases(int64_t w, int64_t x, const ConvGeometry& geometry, int d) {
+  const int64_t stride = geometry.stride[d], dilation = geometry.dilation[d];
+  PooledVector<int64_t> phases;
+  for (int64_t tap = 0; tap < std::min(w, stride / std::gcd(stride, dilation)); ++tap) {
+    const int64_t phase = (tap * dilation - geometry.padding[d]) % stride, place = phase < 0 ? phase + stride : phase;
+    if (place < x) phases.push_back(place);
+  }
+  return phases;
+}
+
 ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d, int64_t phase) {
   const int64_t stride = geometry.stride[d], padding = geometry.padding[d], dilation = geometry.dilation[d];
-  const int64_t every = stride / std::gcd(stride, dilation);
-  int64_t first = 0;
-  while (first < every && (phase + padding - first * dilation) % stride != 0) ++first;
+  const int64_t common = std::gcd(stride, dilation), every = stride / common, rest = (phase + padding) % stride;
+  // first * dilation = rest, modulo the stride
+  const int64_t first = rest % common == 0 ? rest / common * inverse(dilation / common, every) % every : every;
   return {.source = g,
           .result = x,
           .positions = phase < x ? (x - phase + stride - 1) / stride : 0,

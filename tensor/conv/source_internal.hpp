@@ -31,6 +31,8 @@ ConvAxes forward_axes(const Shape& x, const Shape& w, const Shape& y, const Conv
 /// One axis of x = conv_input_grad(g, w), for the positions p = phase + u * stride. Tap k of the kernel takes g at
 /// (p + padding - k * dilation) / stride: those k that divide without remainder are an arithmetic progression.
 ConvAxis adjoint_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d, int64_t phase);
+/// The phases below x with at least one tap.
+PooledVector<int64_t> reached_phases(int64_t w, int64_t x, const ConvGeometry& geometry, int d);
 /// The same for all positions: g lies `stride` apart, with zeros between its elements.
 ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geometry, int d);
 /// The size of spatial dimension d of three, where missing ones have size 1.

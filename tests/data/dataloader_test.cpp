@@ -136,3 +136,16 @@ TEST_CASE("loaders and data sets refuse what makes no sense") {
   CHECK_THROWS_WITH(TensorDataset(ones({2}), ones({3})), Catch::Contains("x is (2,) and y is (3,)"));
   CHECK_THROWS_AS(TensorDataset(ones({}), ones({})), ShapeError);
 }
+
+TEST_CASE("a batch as large as integers get is the whole data set") {
+  const TensorDataset set = squares(5);
+  for (int64_t n : {int64_t{1} << 62, INT64_MAX})
+    for (bool drop_last : {false, true}) {
+      DataLoader loader(set, {.batch_size = n, .drop_last = drop_last});
+      CHECK(loader.size() == (drop_last ? 0 : 1));
+      int64_t seen = 0;
+      for (const Batch& batch : loader) seen += batch.x.size(0);
+      CHECK(seen == (drop_last ? 0 : 5));
+    }
+  CHECK_THROWS_WITH(data::random_batch(set, INT64_MAX, 1, 1), Catch::StartsWith("[random_batch]"));
+}

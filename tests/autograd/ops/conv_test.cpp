@@ -167,3 +167,46 @@ TEST_CASE("a convolution and its gradients lie as its input does") {
             wanted);
     }
 }
+
+TEST_CASE("convolutions with extreme numbers are right or an error under their name") {
+  const Tensor x = arange(1, 6, 1, float32).reshape({1, 1, 5}), w = ones({1, 1, 2}), one = ones({1, 1, 1});
+  const auto named = Catch::StartsWith("[conv1d]"), transposed = Catch::StartsWith("[conv_transpose1d]");
+  for (int64_t n :
+       {INT64_MIN, -(int64_t{1} << 62), int64_t{-1}, int64_t{1} << 31, int64_t{1} << 32, int64_t{1} << 62, INT64_MAX}) {
+    CHECK_THROWS_WITH(conv1d(x, w, {}, {.stride = n}), named);
+    CHECK_THROWS_WITH(conv1d(x, w, {}, {.padding = n}), named);
+    CHECK_THROWS_WITH(conv1d(x, w, {}, {.dilation = n}), named);
+    CHECK_THROWS_WITH(conv1d(x, w, {}, {.padding = Padding::same, .dilation = n}), named);
+    CHECK_THROWS_WITH(conv1d(x, w, {}, {.groups = n}), named);
+    CHECK_THROWS_WITH(conv_transpose1d(x, w, {}, {.stride = n}), transposed);
+    CHECK_THROWS_WITH(conv_transpose1d(x, w, {}, {.padding = n}), transposed);
+    CHECK_THROWS_WITH(conv_transpose1d(x, w, {}, {.output_padding = n}), transposed);
+    CHECK_THROWS_WITH(conv_transpose1d(x, w, {}, {.groups = n}), transposed);
+    CHECK_THROWS_WITH(conv_transpose1d(x, w, {}, {.dilation = n}), transposed);
+  }
+  CHECK(conv1d(x, w, {}, {.stride = INT32_MAX}).to_vector<double>() == std::vector<double>{3});
+  CHECK(conv_transpose1d(one * 3, w, {}, {.stride = INT32_MAX}).to_vector<double>() == std::vector<double>{3, 3});
+  CHECK_THROWS_WITH(conv_transpose1d(one.expand({1, 1, 1 << 20}), w, {}, {.stride = INT32_MAX}),
+                    Catch::StartsWith("[conv_transpose1d] there is no memory"));
+  CHECK_THROWS_WITH(conv1d(x.expand({1, 1, 5}), one.expand({1, 1, int64_t{1} << 40})), named);
+}
+
+TEST_CASE("an input gradient whose strides leave gaps, or do not divide the dilation, is the adjoint") {
+  Generator generator(3);
+  for (int64_t size : {1, 2, 7, 12, 20})
+    for (int64_t taps : {1, 2, 3, 5})
+      for (int64_t stride : {1, 2, 3, 4, 6, 9, 30})
+        for (int64_t dilation : {1, 2, 3, 4, 6})
+          for (int64_t padding : {0, 1, 5}) {
+            const int64_t room = size + 2 * padding - dilation * (taps - 1) - 1;
+            if (room < 0) continue;
+            CAPTURE(size, taps, stride, dilation, padding);
+            const Tensor x = randn({2, 2, size}, float64, generator).requires_grad_(),
+                         w = randn({3, 2, taps}, float64, generator);
+            const Tensor y = conv1d(x, w, {}, {.stride = stride, .padding = padding, .dilation = dilation});
+            const Tensor g = randn(y.shape(), float64, generator), v = randn(x.shape(), float64, generator);
+            y.backward(g);
+            const Tensor along = conv1d(v, w, {}, {.stride = stride, .padding = padding, .dilation = dilation});
+            CHECK((x.grad() * v).sum().item() == Approx((g * along).sum().item()).margin(1e-12));
+          }
+}

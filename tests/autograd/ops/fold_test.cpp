@@ -48,3 +48,16 @@ TEST_CASE("im2col and col2im are adjoint") {
                y = randn(fx.shape(), float64, generator);
   CHECK((fx * y).sum().item() == Approx((x * col2im(y, {6, 7}, {3, 2}, o)).sum().item()).epsilon(1e-12));
 }
+
+TEST_CASE("folds with extreme numbers are errors under their name") {
+  const Tensor x = ones({1, 2, 3, 4}), columns = ones({1, 4, 4});
+  for (int64_t n : {INT64_MIN, int64_t{-1}, int64_t{1} << 31, int64_t{1} << 32, int64_t{1} << 62, INT64_MAX}) {
+    CHECK_THROWS_WITH(im2col(x, n), Catch::StartsWith("[im2col]"));
+    CHECK_THROWS_WITH(im2col(x, 2, {.dilation = n}), Catch::StartsWith("[im2col]"));
+    CHECK_THROWS_WITH(im2col(x, 2, {.padding = n}), Catch::StartsWith("[im2col]"));
+    CHECK_THROWS_WITH(im2col(x, 2, {.stride = n}), Catch::StartsWith("[im2col]"));
+    CHECK_THROWS_WITH(col2im(columns, n, 2), Catch::StartsWith("[col2im]"));
+  }
+  CHECK_THROWS_WITH(im2col(x, 2, {.padding = INT32_MAX}), Catch::StartsWith("[im2col]"));
+  CHECK_THROWS_WITH(col2im(columns, INT32_MAX, 1, {.padding = INT32_MAX}), Catch::StartsWith("[col2im]"));
+}

@@ -6,8 +6,11 @@
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/gated_attention.hpp>
+#include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/rope.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 
@@ -67,4 +70,16 @@ TEST_CASE("triangles of matrices that are views") {
   CHECK(triu(x, std::numeric_limits<int64_t>::min()).to_vector<int64_t>() == x.to_vector<int64_t>());
   CHECK(tril(ones({2, 2}, boolean)).to_vector<bool>() == std::vector<bool>{true, false, true, true});
   CHECK(triu(zeros({0, 3})).shape() == Shape{0, 3});
+}
+
+TEST_CASE("functions of extreme integers name themselves") {
+  CHECK_THROWS_WITH(one_hot(full({2}, INT64_MAX, int64)), Catch::StartsWith("[one_hot]"));
+  CHECK_THROWS_WITH(one_hot(zeros({2}, int64), int64_t{1} << 62), Catch::StartsWith("[one_hot]"));
+  CHECK_THROWS_WITH(max(zeros({0})), Catch::StartsWith("[max]"));
+  CHECK_THROWS_WITH(min(zeros({0})), Catch::StartsWith("[min]"));
+  CHECK_THROWS_WITH(amax(zeros({0})), Catch::StartsWith("[amax]"));
+  CHECK_THROWS_WITH(rope(ones({2, 3, 4}), INT64_MAX), Catch::StartsWith("[rope]"));
+  CHECK_THROWS_WITH(toeplitz(ones({5}), INT64_MAX, INT64_MAX), Catch::StartsWith("[toeplitz]"));
+  CHECK_THROWS_WITH(cosformer_features(ones({3, 4}), INT64_MAX, INT64_MAX), Catch::StartsWith("[cosformer_features]"));
+  CHECK_THROWS_WITH(cosformer_features(ones({3, 4}), INT64_MIN, 0), Catch::StartsWith("[cosformer_features]"));
 }

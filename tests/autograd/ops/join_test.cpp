@@ -91,3 +91,24 @@ TEST_CASE("a std::vector of tensors serves wherever a list is taken, and takes w
   const std::vector<Tensor> parts = split(list[1], 1);
   CHECK(parts.size() == 2);
 }
+
+TEST_CASE("splits into extreme sizes and numbers of parts") {
+  const Tensor x = arange(4);
+  for (int64_t n : {int64_t{1} << 31, int64_t{1} << 62, INT64_MAX}) {
+    CHECK(split(x, n).size() == 1);
+    CHECK(chunk(x, n).size() == 4);
+    CHECK_THROWS_WITH(chunk(zeros({0}), n), Catch::StartsWith("[chunk]"));
+    CHECK_THROWS_WITH(split(x, {n, n, 4}), Catch::StartsWith("[split]"));
+    CHECK_THROWS_WITH(split(zeros({1}).expand({n}), 1), Catch::StartsWith("[split]"));
+    CHECK_THROWS_WITH(unbind(zeros({1}).expand({n})), Catch::StartsWith("[unbind]"));
+  }
+  CHECK_THROWS_WITH(split(x, {INT64_MAX, INT64_MAX, 6}), Catch::StartsWith("[split]"));
+  for (int64_t n : {int64_t{1} << 50, int64_t{1} << 62, INT64_MAX}) {
+    const Tensor large = zeros({1}).expand({n});
+    CHECK_THROWS_WITH(cat({large, large}), Catch::StartsWith("[cat]"));
+  }
+  CHECK_THROWS_WITH(split(x, INT64_MIN), Catch::StartsWith("[split]"));
+  CHECK_THROWS_WITH(chunk(x, INT64_MIN), Catch::StartsWith("[chunk]"));
+  CHECK_THROWS_WITH(chunk(x, 2, 1), Catch::StartsWith("[chunk]"));
+  CHECK_THROWS_WITH(chunk(ones({}), 2), Catch::StartsWith("[chunk]"));
+}

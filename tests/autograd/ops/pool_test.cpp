@@ -152,3 +152,33 @@ TEST_CASE("pooling of channels-last tensors equals that of planes, and its resul
       }
     }
 }
+
+TEST_CASE("pools with extreme numbers are right or an error under their name") {
+  const Tensor x = row({1, 5, 2, 3, 4});
+  for (int64_t n :
+       {INT64_MIN, -(int64_t{1} << 62), int64_t{-1}, int64_t{1} << 31, int64_t{1} << 32, int64_t{1} << 62, INT64_MAX}) {
+    CAPTURE(n);
+    CHECK_THAT(error_of([&] { max_pool1d(x, n); }), Catch::StartsWith("[max_pool1d]"));
+    CHECK_THAT(error_of([&] { max_pool1d(x, 2, {.stride = n}); }), Catch::StartsWith("[max_pool1d]"));
+    CHECK_THAT(error_of([&] { max_pool1d(x, 2, {.padding = n}); }), Catch::StartsWith("[max_pool1d]"));
+    CHECK_THAT(error_of([&] { max_pool1d(x, 2, {.dilation = n}); }), Catch::StartsWith("[max_pool1d]"));
+    CHECK_THAT(error_of([&] { avg_pool1d(x, n); }), Catch::StartsWith("[avg_pool1d]"));
+    CHECK_THAT(error_of([&] { avg_pool1d(x, 2, {.stride = n}); }), Catch::StartsWith("[avg_pool1d]"));
+    CHECK_THAT(error_of([&] { avg_pool1d(x, 2, {.padding = n}); }), Catch::StartsWith("[avg_pool1d]"));
+    CHECK_THAT(error_of([&] { adaptive_avg_pool1d(x, n); }), Catch::StartsWith("[adaptive_avg_pool1d]"));
+    CHECK_THAT(error_of([&] { adaptive_max_pool1d(x, n); }), Catch::StartsWith("[adaptive_max_pool1d]"));
+    const MaxPool y = max_pool1d_with_indices(x, 2);
+    CHECK_THAT(error_of([&] { max_unpool1d(y.values, y.indices, n); }), Catch::StartsWith("[max_unpool1d]"));
+    CHECK_THAT(error_of([&] { max_unpool1d(y.values, y.indices, 2, {.stride = n}); }),
+               Catch::StartsWith("[max_unpool1d]"));
+    CHECK_THAT(error_of([&] { max_unpool1d(y.values, y.indices, 2, {.output_size = {n}}); }),
+               Catch::StartsWith("[max_unpool1d]"));
+  }
+  CHECK(to_values(max_pool1d(x, 2, {.stride = INT32_MAX})) == Values{5});
+  CHECK(to_values(max_pool1d(x, 2, {.stride = INT32_MAX, .ceil_mode = true})) == Values{5});
+  CHECK(to_values(avg_pool1d(x, 5, {.stride = INT32_MAX})) == Values{3});
+  CHECK_THAT(error_of([&] {
+               adaptive_avg_pool1d(x.expand({int64_t{1} << 20, 1, 5}), INT32_MAX);
+             }),
+             Catch::StartsWith("[adaptive_avg_pool1d] there is no memory"));
+}

@@ -178,3 +178,15 @@ TEST_CASE("pixel_shuffle and pixel_unshuffle are inverse permutations") {
   CHECK_THROWS_AS(pixel_unshuffle(x, 0), ValueError);
   CHECK_THROWS_AS(pixel_shuffle(ones({4, 4}), 2), ShapeError);
 }
+
+TEST_CASE("extreme factors are errors") {
+  const Tensor x = ones({1, 4, 2, 2}), none = ones({1, 0, 2, 2});
+  for (int64_t n :
+       {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{1} << 31, int64_t{1} << 32, int64_t{1} << 62, INT64_MAX}) {
+    CHECK_THROWS_WITH(pixel_shuffle(x, n), Catch::StartsWith("[pixel_shuffle]"));
+    CHECK_THROWS_WITH(pixel_unshuffle(x, n), Catch::StartsWith("[pixel_unshuffle]"));
+    CHECK_THROWS_WITH(interpolate(x, {.size = {n, n}}), Catch::StartsWith("[interpolate]"));
+  }
+  CHECK_THROWS_WITH(pixel_shuffle(none, int64_t{1} << 31), Catch::StartsWith("[pixel_shuffle]"));
+  CHECK(pixel_shuffle(none, 2).shape() == Shape{1, 0, 4, 4});
+}

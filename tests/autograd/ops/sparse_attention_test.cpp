@@ -176,3 +176,27 @@ TEST_CASE("sparse attention in parts gives what the whole does, and a window's c
                                     }),
                            whole) < 1e-12);
 }
+
+TEST_CASE("a window or a stride beyond the sequence costs no more than one of its length") {
+  const int64_t T = 16;
+  Generator generator(1);
+  const Tensor x = randn({1, 1, T, 4}, float64, generator);
+  for (SparsePattern pattern : kPatterns)
+    for (bool causal : {false, true}) {
+      const SparseOptions all{.pattern = pattern, .window = T, .stride = T, .summary = T, .causal = causal};
+      for (int64_t n : {int64_t{16384}, int64_t{1} << 40, INT64_MAX}) {
+        CAPTURE(int(pattern), causal, n);
+        SparseOptions far = all;
+        far.window = n, far.stride = n;
+        CHECK(sparse_scores(T, far) <= 4 * T * T);
+        const Tensor y = sparse_attention(x, x, x, far),
+                     z = scaled_dot_product_attention(x, x, x, {.mask = sparse_mask(T, T, far)});
+        CHECK(allclose(y, z, 1e-12, 1e-12));
+      }
+    }
+  CHECK_THROWS_WITH(sparse_mask(-1, 2, {}), Catch::StartsWith("[sparse_mask]"));
+  CHECK_THROWS_WITH(sparse_mask(INT64_MAX, INT64_MAX, {}), Catch::StartsWith("[sparse_mask]"));
+  CHECK_THROWS_WITH(sparse_mask(2, 2, {}, INT64_MAX), Catch::StartsWith("[sparse_mask]"));
+  CHECK_THROWS_WITH(sparse_mask(2, 2, {.window = -1}), Catch::StartsWith("[sparse_mask]"));
+  CHECK_THROWS_WITH(sparse_scores(INT64_MAX, {}), Catch::StartsWith("[sparse_scores]"));
+}
