@@ -62,8 +62,10 @@ double LBFGS::evaluate(Loss loss, void* closure) const {
     EnableGrad guard;
     value = loss(closure);
   }
-  if (!std::isfinite(value))
+  if (!std::isfinite(value)) {
+    go_back();
     fail<ValueError>("[LBFGS] the closure's loss is {}; try a smaller lr, or line_search_fn strong_wolfe", value);
+  }
   return options_.maximize ? -value : value;
 }
 
@@ -86,6 +88,15 @@ void LBFGS::move(double t, const Tensor& d) const {
     p.detach().add_((d.narrow(0, first, p.numel()) * t).reshape(p.shape()).to(p.dtype()));
     first += p.numel();
   }
+}
+
+void LBFGS::remember() {
+  origin_.clear();
+  for (const Tensor& p : parameters_) origin_.push_back(raw::clone(p.detach()));
+}
+
+void LBFGS::go_back() const {
+  for (size_t i = 0; i < origin_.size(); ++i) parameters_[i].detach().copy_(origin_[i]);
 }
 
 Tensor LBFGS::direction(const Tensor& g) {
@@ -113,24 +124,14 @@ Tensor LBFGS::direction(const Tensor& g) {
 }
 
 LBFGS::Point LBFGS::search(Loss loss, void* closure, const Point& start, double t, const Tensor& d, int64_t max_eval,
-                           int64_t& evaluations) const {
-  Tensors origin;
-  for (const Tensor& p : parameters_) origin.push_back(raw::clone(p.detach()));
-  const auto back = [&] {
-    for (size_t i = 0; i < origin.size(); ++i) parameters_[i].detach().copy_(origin[i]);
-  };
+                           int64_t& evaluations) {
   const auto probe = [&](double at) -> Point {
-    try {
-      move(at, d);
-      const double value = evaluate(loss, closure);
-      const Tensor g = gradient();
-      ++evaluations;
-      back();
-      return {at, value, g, dot(g, d)};
-    } catch (...) {
-      back();
-      throw;
-    }
+    move(at, d);
+    const double value = evaluate(loss, closure);
+    const Tensor g = gradient();
+    ++evaluations;
+    go_back();
+    return {at, value, g, dot(g, d)};
   };
   const auto descends = [&](const Point& p) { return p.loss <= start.loss + 1e-4 * p.t * start.slope; };
   const auto flat = [&](const Point& p) { return std::fabs(p.slope) <= -0.9 * start.slope; };
@@ -180,14 +181,24 @@ LBFGS::Point LBFGS::search(Loss loss, void* closure, const Point& start, double 
 double LBFGS::minimize(Loss loss, void* closure) {
   check(options_);
   NoGrad guard;
+  const double first = evaluate(loss, closure);
+  origin_.clear();
+  try {
+    iterate(loss, closure, first);
+  } catch (...) {
+    go_back();
+    throw;
+  }
+  return options_.maximize ? -first : first;
+}
+
+void LBFGS::iterate(Loss loss, void* closure, double value) {
   const LBFGSOptions& o = options_;
   const int64_t max_eval = o.max_eval == -1 ? o.max_iter * 5 / 4 : o.max_eval;
-  double value = evaluate(loss, closure);
-  const double first = o.maximize ? -value : value;
   Tensor g = gradient();
   ++func_evals_;
   int64_t evaluations = 1;
-  if (largest(g) <= o.tolerance_grad) return first;
+  if (largest(g) <= o.tolerance_grad) return;
   for (int64_t i = 1; i <= o.max_iter; ++i) {
     ++n_iter_;
     d_ = direction(g);
@@ -195,6 +206,7 @@ double LBFGS::minimize(Loss loss, void* closure) {
     t_ = n_iter_ == 1 ? std::min(1.0, 1 / abs(g).sum().item()) * o.lr : o.lr;
     const double slope = dot(g, d_), before = value;
     if (slope > -o.tolerance_change) break;
+    remember();
     if (o.line_search_fn == LineSearch::strong_wolfe) {
       int64_t tried = 0;
       const Point found = search(loss, closure, {0, value, g, slope}, t_, d_, max_eval - evaluations, tried);
@@ -203,13 +215,8 @@ double LBFGS::minimize(Loss loss, void* closure) {
       move(t_, d_);
     } else {
       move(t_, d_);
-      if (i == o.max_iter) break;  // nobody would use another gradient
-      try {
-        value = evaluate(loss, closure);
-      } catch (...) {
-        move(-t_, d_);
-        throw;
-      }
+      if (i == o.max_iter) return;  // nobody would use another gradient; the loss shows in the next step()
+      value = evaluate(loss, closure);
       g = gradient();
       ++evaluations, ++func_evals_;
     }
@@ -217,7 +224,7 @@ double LBFGS::minimize(Loss loss, void* closure) {
         std::fabs(value - before) < o.tolerance_change)
       break;
   }
-  return first;
+  origin_.clear();
 }
 
 StateDict LBFGS::state_dict() const {
@@ -275,6 +282,7 @@ void LBFGS::load_state_dict(const StateDict& state) {
   if (read != state.size() || (n_iter > 0 && (!d.defined() || !g.defined())))
     detail::state_of_another("LBFGS", read, state.size());
   options_ = options;
+  origin_.clear();
   func_evals_ = static_cast<int64_t>(func_evals);
   n_iter_ = static_cast<int64_t>(n_iter);
   t_ = t;

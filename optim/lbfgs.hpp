@@ -37,8 +37,8 @@ struct LBFGSOptions {
 ///
 ///     f(x + t d) <= f(x) + 1e-4 t g.d   and   |g(x + t d).d| <= 0.9 |g.d|
 ///
-/// A ValueError for options out of range and for a loss that is not finite: the parameters are then where they last
-/// had a finite one. If the closure throws, they are where the step() began the iteration.
+/// A ValueError for options out of range and for a loss that is not finite: the parameters are then, bit for bit, where
+/// they last had a finite one. If the closure throws, they are where the step() began the iteration.
 class LBFGS : public Optimizer {
  public:
   explicit LBFGS(const Tensors& parameters, const LBFGSOptions& options = {});
@@ -56,7 +56,7 @@ class LBFGS : public Optimizer {
           else
             return loss.item();
         },
-        &closure);
+        const_cast<void*>(static_cast<const void*>(&closure)));
   }
   /// A ValueError: there is no step without a closure.
   void step() override;
@@ -75,18 +75,22 @@ class LBFGS : public Optimizer {
     double slope;
   };
   double minimize(Loss loss, void* closure);
+  void iterate(Loss loss, void* closure, double value);
   double evaluate(Loss loss, void* closure) const;
   Tensor gradient() const;
+  void remember();
+  void go_back() const;
   Tensor direction(const Tensor& g);
   void move(double t, const Tensor& d) const;
   Point search(Loss loss, void* closure, const Point& start, double t, const Tensor& d, int64_t max_eval,
-               int64_t& evaluations) const;
+               int64_t& evaluations);
 
   LBFGSOptions options_;
   int64_t func_evals_ = 0, n_iter_ = 0;
   double t_ = 0;
   Tensor d_, prev_flat_grad_;    // the last direction, and the gradient where it started
   Tensors old_dirs_, old_stps_;  // y, s
+  Tensors origin_;               // the parameters before a move to where the loss is not known yet
 };
 
 }  // namespace cotangent::optim

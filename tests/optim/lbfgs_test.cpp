@@ -124,6 +124,44 @@ TEST_CASE("L-BFGS walks down Rosenbrock's valley, in low precision too") {
   }
 }
 
+TEST_CASE("L-BFGS ends at the last finite point, to the bit, whatever the step did") {
+  for (Dtype dtype : {float64, float32, float16})
+    for (int64_t max_iter : {1, 20}) {  // at 1 the next step() finds the loss
+      Tensor x = leaf({0.3, 0.7}, dtype);
+      optim::LBFGS optimizer({x}, {.lr = HUGE_VAL, .max_iter = max_iter});
+      const auto loss = [&] {
+        optimizer.zero_grad();
+        const Tensor value = square(x).sum();
+        value.backward();
+        return value;
+      };
+      const std::vector<double> before = x.to_vector<double>();
+      if (max_iter == 1) optimizer.step(loss);
+      CHECK_THROWS_WITH(optimizer.step(loss), Catch::Contains("the closure's loss is"));
+      CHECK(x.to_vector<double>() == before);
+      optimizer.lr() = 0.1;
+      optimizer.step(loss);  // and goes on from there
+      CHECK(std::fabs(x.to_vector<double>()[0]) < before[0]);
+    }
+  Tensor x = leaf({0.3});
+  optim::LBFGS optimizer({x}, {.lr = 0.1, .max_iter = 1});
+  const auto loss = [&](double scale) {
+    return [&optimizer, &x, scale] {
+      optimizer.zero_grad();
+      const Tensor value = scale * square(x).sum();
+      value.backward();
+      return value;
+    };
+  };
+  optimizer.step(loss(1));
+  const double moved = x.item();
+  CHECK_THROWS_AS(optimizer.step([]() -> double { throw std::runtime_error("stop"); }), std::runtime_error);
+  CHECK(x.item() == moved);  // where this step() began
+  optimizer.step(loss(1));
+  CHECK_THROWS_AS(optimizer.step(loss(HUGE_VAL)), ValueError);
+  CHECK(x.item() == moved);
+}
+
 TEST_CASE("L-BFGS refuses what it can't use, and keeps the parameters") {
   Tensor p = leaf({-1.2, 1}), unused = leaf({7});
   optim::LBFGS optimizer({p, unused}, {.line_search_fn = LineSearch::strong_wolfe});
