@@ -187,18 +187,29 @@ void LRScheduler::step() {
   }
 }
 
-void LRScheduler::apply() {
-  std::vector<double> bases = base_lrs_, rates;
+std::vector<double> LRScheduler::bases_now() const {
+  std::vector<double> bases = base_lrs_;
   for (size_t g = 0; g < optimizer_->group_count(); ++g) {
     const double now = optimizer_->lr(g);
     if (g == bases.size()) bases.push_back(now);
     if (g < last_lrs_.size() && now != last_lrs_[g] && last_lrs_[g] != 0) bases[g] *= now / last_lrs_[g];
+  }
+  return bases;
+}
+
+void LRScheduler::apply() {
+  std::vector<double> bases = bases_now(), rates;
+  for (size_t g = 0; g < bases.size(); ++g) {
     rates.push_back(schedule_.at(last_epoch_, bases[g]));
     if (!(rates[g] >= 0 && std::isfinite(rates[g])))
       fail<ValueError>(
           "[LRScheduler] the schedule gives the learning rate {} for step {}; it must be finite, 0 or more", rates[g],
           last_epoch_);
   }
+  set(std::move(bases), std::move(rates));
+}
+
+void LRScheduler::set(std::vector<double> bases, std::vector<double> rates) {
   const double momentum = schedule_.momentum_at(last_epoch_);
   for (size_t g = 0; g < rates.size(); ++g) {
     optimizer_->lr(g) = rates[g];
@@ -215,10 +226,13 @@ double LRScheduler::last_lr(size_t group) const {
 
 StateDict LRScheduler::state_dict() const {
   StateDict state;
-  const auto count = static_cast<int64_t>(base_lrs_.size());
+  const std::vector<double> bases = bases_now();
+  std::vector<double> rates;  // also as something else has changed them since
+  for (size_t g = 0; g < bases.size(); ++g) rates.push_back(optimizer_->lr(g));
+  const auto count = static_cast<int64_t>(bases.size());
   state.add("last_epoch", full({}, static_cast<double>(last_epoch_), float64));
-  state.add("base_lrs", from_vector(base_lrs_, {count}));
-  state.add("last_lrs", from_vector(last_lrs_, {count}));
+  state.add("base_lrs", from_vector(bases, {count}));
+  state.add("last_lrs", from_vector(rates, {count}));
   return state;
 }
 
@@ -230,9 +244,13 @@ void LRScheduler::load_state_dict(const StateDict& state) {
     fail<ValueError>(
         "[load_state_dict] this is not the state of an LRScheduler of {} groups; load what state_dict() of one gave",
         optimizer_->group_count());
-  last_epoch_ = static_cast<int64_t>(epoch.item());
-  base_lrs_ = bases.to_vector<double>();
-  last_lrs_ = rates.to_vector<double>();
+  const int64_t before = std::exchange(last_epoch_, static_cast<int64_t>(epoch.item()));
+  try {
+    set(bases.to_vector<double>(), rates.to_vector<double>());
+  } catch (...) {
+    last_epoch_ = before;
+    throw;
+  }
 }
 
 }  // namespace cotangent::optim

@@ -205,11 +205,14 @@ class LRScheduler {
 
   /// What is needed to go on; save the optimizer's state_dict with it. The schedule itself is not part of it.
   StateDict state_dict() const;
+  /// Also sets the optimizer's rates (and momentum) as they were, so that the optimizer may be loaded before or after.
   /// A ValueError, and no change, when the state is not that of a scheduler of as many groups.
   void load_state_dict(const StateDict& state);
 
  private:
   void apply();
+  std::vector<double> bases_now() const;  // scaled by what changed the rates since
+  void set(std::vector<double> bases, std::vector<double> rates);
 
   Optimizer* optimizer_;
   Schedule schedule_;

@@ -128,6 +128,50 @@ TEST_CASE("one cycle moves the momentum of SGD, or none") {
   CHECK_NOTHROW(LRScheduler(without, OneCycleLR{.total_steps = 10, .cycle_momentum = false}));
 }
 
+TEST_CASE("a schedule and its optimizer are made and loaded in any order") {
+  const SequentialLR warm_up{{LinearLR{.start_factor = 0.01, .total_iters = 5}, CosineAnnealingLR{.T_max = 7}}, {5}};
+  const OneCycleLR cycle{.max_lr = 0.1, .total_steps = 20};
+  for (const Schedule& schedule : {Schedule(warm_up), Schedule(cycle)})
+    for (double change : {1.0, 0.5}) {  // as ReduceLROnPlateau does, between the last step and saving
+      AdamW optimizer(one_parameter(), {.lr = 0.1});
+      LRScheduler scheduler(optimizer, schedule);
+      for (int t = 0; t < 5; ++t) scheduler.step();
+      optimizer.lr() *= change;
+      const StateDict rates = optimizer.state_dict(), state = scheduler.state_dict();
+      const double at_5 = optimizer.lr(), momentum_at_5 = *optimizer.momentum();
+      scheduler.step();
+      const double at_6 = change * schedule.at(6, 0.1);
+      for (int order = 0; order < 4; ++order) {
+        INFO("order " << order);
+        AdamW other(one_parameter(), {.lr = 0.1});
+        if (order == 0) other.load_state_dict(rates);  // before the scheduler is made, which sets the first rate
+        LRScheduler resumed(other, schedule);
+        if (order == 1) other.load_state_dict(rates);
+        resumed.load_state_dict(state);
+        if (order == 2) other.load_state_dict(rates);  // in order 3 never
+        CHECK(other.lr() == at_5);
+        CHECK(*other.momentum() == momentum_at_5);
+        CHECK(resumed.last_lr() == at_5);
+        resumed.step();
+        if (!schedule.has_momentum()) CHECK(other.lr() == Approx(at_6));  // OneCycleLR knows no base
+        CHECK(other.lr() == Approx(optimizer.lr()).epsilon(1e-14));
+        CHECK(*other.momentum() == *optimizer.momentum());
+      }
+    }
+  CHECK(Schedule(warm_up).at(6, 0.1) == Approx(0.0950484));
+}
+
+TEST_CASE("a scheduler saves groups that were added after its last step") {
+  SGD optimizer(one_parameter(), {.lr = 1}), other({{one_parameter(), {.lr = 1}}, {one_parameter(), {.lr = 3}}});
+  const Schedule schedule = StepLR{.step_size = 1};
+  LRScheduler scheduler(optimizer, schedule), resumed(other, schedule);
+  optimizer.add_group({one_parameter(), {.lr = 2}});
+  resumed.load_state_dict(scheduler.state_dict());
+  scheduler.step(), resumed.step();
+  for (size_t g : {0, 1}) CHECK(other.lr(g) == optimizer.lr(g));
+  CHECK(other.lr(1) == Approx(0.2));
+}
+
 TEST_CASE("ReduceLROnPlateau reduces when PyTorch does, and goes on from its state") {
   const auto compare_plateau = [](const std::string& name, auto metric, const PlateauOptions& options) {
     INFO(name);
