@@ -11,6 +11,8 @@ Tensor detail::add_residual(const Tensor& x, const Tensor& change) {
   return x + change;
 }
 
+void detail::empty_any() { fail<ValueError>("[Any] it holds no module; assign one before it is used"); }
+
 void Sequential::members(Members& visitor) {
   for (size_t i = 0; i < stages_.size(); ++i) visitor.add(std::to_string(i), stages_[i]->module());
 }

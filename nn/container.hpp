@@ -6,7 +6,8 @@ namespace cotangent::nn {
 
 namespace detail {
 Tensor add_residual(const Tensor& x, const Tensor& change);
-}
+[[noreturn]] void empty_any();
+}  // namespace detail
 
 /// `count` modules, each made by a call of make(): std::vector<Block> blocks = nn::repeat(6, [] { return Block(64); });
 template <class F>
@@ -19,7 +20,7 @@ auto repeat(int64_t count, F make) {
 
 /// A module of any type derived from Base, held by value: nn::Any<nn::Attention> attention = nn::MultiHeadAttention(64,
 /// 8). A copy holds a copy, which shares the parameters as copies of modules do. In a list of members it stands for
-/// what it holds. Empty when default-constructed: false, and not to be called.
+/// what it holds. Empty when default-constructed or moved from: false, and a ValueError when it is used.
 template <class Base>
 class Any {
  public:
@@ -38,12 +39,15 @@ class Any {
   ~Any() { delete held_; }
 
   explicit operator bool() const { return held_ != nullptr; }
-  Base& operator*() const { return *held_; }
-  Base* operator->() const { return held_; }
+  Base& operator*() const {
+    if (!held_) detail::empty_any();
+    return *held_;
+  }
+  Base* operator->() const { return &**this; }
   /// Calls the module.
   template <class... Inputs>
   decltype(auto) operator()(Inputs&&... inputs) const {
-    return (*held_)(std::forward<Inputs>(inputs)...);
+    return (**this)(std::forward<Inputs>(inputs)...);
   }
 
  private:

@@ -118,6 +118,9 @@ TEST_CASE("Any holds a module by value") {
   Holds model;
   CHECK_FALSE(model.inner);
   CHECK(model.parameters().empty());
+  CHECK_THROWS_WITH(model(ones({2})), Catch::Contains("[Any] it holds no module; assign one before it is used"));
+  CHECK_THROWS_AS(*model.inner, ValueError);
+  CHECK_THROWS_AS(model.inner->train(), ValueError);
   model.inner = Plus(1);
   CHECK(model.inner);
   CHECK(model.state_dict().contains("inner.bias"));
