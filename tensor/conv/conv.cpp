@@ -295,8 +295,8 @@ Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor&
   return y;
 }
 
-Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
-                           const ConvGeometry& geometry, const Dims& output_padding) {
+Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, ConvGeometry& geometry,
+                           const Dims& output_padding) {
   check_rank(op, x, w, geometry.dims);
   const int64_t results = Dims{w.shape()[1], geometry.groups}.product(op);
   check_operands(op, x, w, bias, w.shape()[0], results, geometry);
@@ -306,6 +306,7 @@ Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, con
     if (extra >= std::max(geometry.stride[d], geometry.dilation[d]))
       fail<ValueError>("[{}] output_padding {} must be smaller than the stride or the dilation ({} and {})", op, extra,
                        geometry.stride[d], geometry.dilation[d]);
+    if (extra >= geometry.stride[d]) geometry.extra[d] = -extra;
     const int64_t whole = Dims{spatial(x.shape(), geometry, d) - 1, geometry.stride[d]}.product(op),
                   reach = reach_of(op, w, geometry, d);
     detail::check_memory(op, whole, 1), detail::check_memory(op, reach, 1);

@@ -11,7 +11,7 @@ struct ConvGeometry {
   int dims = 2;
   int64_t stride[3] = {1, 1, 1};
   int64_t padding[3] = {0, 0, 0};
-  int64_t extra[3] = {0, 0, 0};  ///< padding at the end beyond that at the beginning
+  int64_t extra[3] = {0, 0, 0};  ///< padding at the end beyond that at the beginning; below 0, elements left out
   int64_t dilation[3] = {1, 1, 1};
   int64_t groups = 1;
   MemoryFormat format = MemoryFormat::contiguous;  ///< of the input, the result and their gradients
@@ -25,9 +25,10 @@ void pad_to_same(const char* op, const Shape& w, ConvGeometry& geometry);
 
 /// The shape of conv(x, w), after checking that both and the bias (if defined) go together.
 Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
-/// The shape of a transposed convolution of x (N, C, ...) with w (C, O/groups, ...).
-Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
-                           const ConvGeometry& geometry, const Dims& output_padding);
+/// The shape of a transposed convolution of x (N, C, ...) with w (C, O/groups, ...). Where the output_padding has room
+/// for a further step, geometry.extra leaves it out, so that the convolution of the result has x's shape.
+Shape conv_transpose_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, ConvGeometry& geometry,
+                           const Dims& output_padding);
 
 /// y[n, o, p] = bias[o] + sum over c and k of w[o, c, k] * x[n, c, p * stride - padding + k * dilation], where x is 0
 /// outside. x (N, C, ...), w (O, C/groups, ...), bias (O) or undefined. The operands fit: conv_shape has checked them.

@@ -254,6 +254,13 @@ COTANGENT_OP_TABLE(conv) {
          },
          [](Arguments x) -> Results {
            return loop_conv_transpose(x, 1, {{1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1, {0, 0, 1}});
+         }},
+        {{normal({2, 2, 3}), normal({2, 3, 2}), normal({3})},  // the last two results are the bias alone
+         [](Arguments x) -> Results {
+           return conv_transpose1d(x[0], x[1], x[2], {.output_padding = 2, .dilation = 3});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv_transpose(x, 1, {{1, 1, 1}, {0, 0, 0}, {1, 1, 3}, 1, {0, 0, 2}});
          }}}},
       {"conv_transpose2d",
        {{{normal({1, 2, 2, 3}), normal({2, 4, 2, 2}), normal({4})},
@@ -270,6 +277,15 @@ COTANGENT_OP_TABLE(conv) {
          [](Arguments x) -> Results { return conv_transpose2d(last(x[0]), x[1], x[2], {.stride = 2, .groups = 4}); },
          [](Arguments x) -> Results {
            return loop_conv_transpose(x, 2, {{1, 2, 2}, {0, 0, 0}, {1, 1, 1}, 4});
+         }},
+        {{normal({1, 4, 2, 3}), normal({4, 1, 2, 2}), normal({2})},
+         [](Arguments x) -> Results {
+           return conv_transpose2d(
+               last(x[0]), x[1], x[2],
+               {.stride = {2, 1}, .padding = {0, 1}, .output_padding = {3, 1}, .groups = 2, .dilation = {5, 2}});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv_transpose(x, 2, {{1, 2, 1}, {0, 0, 1}, {1, 5, 2}, 2, {0, 3, 1}});
          }},
         {{normal({1, 4, 2, 2}), normal({4, 1, 2, 1}), normal({2})},
          [](Arguments x) -> Results {
@@ -294,6 +310,14 @@ COTANGENT_OP_TABLE(conv) {
          },
          [](Arguments x) -> Results {
            return loop_conv_transpose(x, 3, {{1, 2, 2}, {1, 0, 0}, {1, 1, 1}});
+         }},
+        {{normal({1, 1, 1, 2, 2}), normal({1, 1, 2, 2, 2})},
+         [](Arguments x) -> Results {
+           return conv_transpose3d(x[0], x[1], Tensor(),
+                                   {.stride = {1, 2, 1}, .output_padding = {1, 0, 2}, .dilation = {2, 1, 3}});
+         },
+         [](Arguments x) -> Results {
+           return loop_conv_transpose(x, 3, {{1, 2, 1}, {0, 0, 0}, {2, 1, 3}, 1, {1, 0, 2}});
          }}}},
   };
   for (OpInfo& info : ops) {

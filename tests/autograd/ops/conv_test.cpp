@@ -65,6 +65,20 @@ TEST_CASE("conv_transpose is the adjoint of conv, whatever the geometry") {
           }
 }
 
+TEST_CASE("an output_padding of a stride or more adds elements that no tap reaches") {
+  Generator generator(1);
+  // as many channels as Winograd's algorithm takes, and a result that the dilation divides
+  const Tensor x = randn({1, 64, 31, 31}, float32, generator), w = randn({64, 64, 3, 3}, float32, generator);
+  for (const Tensor& in : {x, contiguous(x, MemoryFormat::channels_last)}) {
+    const Tensor y = conv_transpose2d(in, w, Tensor(), {.output_padding = 1, .dilation = 2});
+    REQUIRE(y.shape() == Shape{1, 64, 36, 36});
+    const Tensor inner = narrow(narrow(y, 2, 0, 35), 3, 0, 35);
+    CHECK(allclose(inner, conv_transpose2d(in, w, Tensor(), {.dilation = 2}), 1e-4, 1e-4));
+    CHECK(amax(abs(y.select(2, 35))).item() == 0);
+    CHECK(amax(abs(y.select(3, 35))).item() == 0);
+  }
+}
+
 TEST_CASE("a convolution in groups joins one of each group") {
   Generator generator(1);
   const Tensor x = randn({2, 6, 5, 4}, float64, generator), w = randn({9, 2, 3, 2}, float64, generator);
