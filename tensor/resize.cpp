@@ -50,9 +50,9 @@ Row make_row(const Resampling& r, int64_t o) {
   switch (r.filter) {
     case Filter::nearest: {  // in float32, like the rule that others follow
       const float scale = static_cast<float>(r.scale);
-      const int64_t i = r.out == r.in       ? o
-                        : r.out == 2 * r.in ? o / 2
-                                            : static_cast<int64_t>(std::floor(static_cast<float>(o) * scale));
+      const int64_t i = scale == 1      ? o  // exact, however large
+                        : scale == 0.5f ? o / 2
+                                        : static_cast<int64_t>(std::floor(static_cast<float>(o) * scale));
       row.add(i, 1, r.in);
       return row;
     }

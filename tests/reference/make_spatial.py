@@ -155,9 +155,8 @@ for mode in ("nearest", "nearest-exact"):
     for n in (1, 2, 3, 5, 7, 10, 28):
         for size in [{"size": m} for m in (1, 2, 3, 5, 7, 11, 14, 20, 56)] + [{"scale_factor": s} for s in (0.6, 1.1, 1.7, 2.3, 3.0)]:
             if math.floor(n * size.get("scale_factor", 1)) > 0:
-                # as an image: PyTorch's forward pass over rows takes other inputs than its backward pass gives back to
-                image = {key: (1, along) for key, along in size.items()}
-                y = F.interpolate(torch.arange(n, dtype=torch.float32).view(1, 1, 1, n), mode=mode, **image)
+                # as a row: over images PyTorch ignores a factor that keeps or doubles the size, as its backward pass does
+                y = F.interpolate(torch.arange(n, dtype=torch.float32).view(1, 1, n), mode=mode, **size)
                 taken.append(dict(mode=mode, n=n, taken=y.flatten().int().tolist(), **size))
 write("resize.json", cases + [{"op": "taken", "cases": taken}])
 

@@ -2,8 +2,10 @@
 #include <cotangent/autograd/ops/resize.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <cotangent/autograd/ops/pool.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tests/reference_cases.hpp>
 #include <cotangent/tests/values.hpp>
@@ -99,6 +101,24 @@ TEST_CASE("a scale factor gives the positions, unless they are recomputed from t
   CHECK(given.size() == 11);
   CHECK(given[1] == Approx(.152174).margin(1e-6));
   CHECK(recomputed[1] == Approx(.181818).margin(1e-6));
+}
+
+TEST_CASE("a scale factor that keeps or doubles the size still gives the positions") {
+  using enum Interpolation;
+  const Values x{0, 1, 2};
+  CHECK(resized(x, {.scale_factor = 1.1}) == Values{0, 0, 1});  // floor(o / 1.1)
+  CHECK(resized(x, {.scale_factor = 1.3}) == Values{0, 0, 1});
+  CHECK(resized(x, {.scale_factor = 2.1}) == Values{0, 0, 0, 1, 1, 2});
+  CHECK(resized(x, {.scale_factor = 1.3, .mode = nearest_exact}) == Values{0, 1, 1});
+  for (double factor : {1.1, 2.1}) {
+    CHECK(resized(x, {.scale_factor = factor, .recompute_scale_factor = true}) ==
+          resized(x, {.scale_factor = std::floor(factor)}));
+    const Tensor leaf = arange(0, 3, 1, float64).view({1, 1, 3, 1}).requires_grad_();
+    const Tensor y = interpolate(leaf, {.scale_factor = {factor, 1}});
+    CHECK(y.to_vector<double>() == resized(x, {.scale_factor = factor}));
+    y.sum().backward();
+    CHECK(leaf.grad().to_vector<double>() == (factor < 2 ? Values{2, 1, 0} : Values{3, 2, 1}));
+  }
 }
 
 TEST_CASE("antialiasing averages over what an output covers") {
