@@ -65,11 +65,19 @@ ClassTarget class_target(const char* op, const Shape& shape, Dtype dtype, const 
   const int dim = shape.rank() == 1 ? 0 : 1;
   const Shape positions = position_shape(shape, dim);
   const int64_t classes = shape[dim];
+  if (target.dtype() != int64 && target.dtype() != int32 && target.dtype() != uint8)
+    fail<DTypeError>(
+        "[{}] class indices must be integers, got {}; they must be int64, int32 or uint8 (convert them with to)", op,
+        target.dtype());
+  if (const int last = shape.rank() - 1;
+      last > 1 && target.shape() != positions && target.shape() == shape.slice(0, last))
+    fail<ShapeError>(
+        "[{}] the target has shape {} and the input {}; classes are dimension 1; where they are the last one, "
+        "flatten(0, {}) the input and the target first",
+        op, target.shape(), shape, last - 1);
   if (target.shape() != positions)
     fail<ShapeError>("[{}] the target has shape {} and the input {}; class indices for it have shape {}", op,
                      target.shape(), shape, positions);
-  if (target.dtype() != int64 && target.dtype() != int32 && target.dtype() != uint8)
-    fail<DTypeError>("[{}] class indices must be int64, int32 or uint8, got {}", op, target.dtype());
   ClassTarget t{{ignore_index, dim, static_cast<double>(classes), 0}, contiguous(as(target, int64)), Tensor()};
   if (weight.defined()) {
     if (weight.shape() != Shape{classes} || !weight.is_floating())

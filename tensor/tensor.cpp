@@ -167,7 +167,9 @@ bool Tensor::is_contiguous(MemoryFormat format) const {
 }
 
 void Tensor::undefined() {
-  fail<ValueError>("[tensor] an undefined tensor is used; give it a value first, for instance by zeros({{2, 3}})");
+  fail<ValueError>(
+      "[tensor] an undefined tensor is used; give it a value first, for instance by zeros({{2, 3}}). A grad() is "
+      "undefined before backward(), and of results without retain_grad()");
 }
 
 Tensors::Tensors(const std::vector<Tensor>& list) : PooledVector<Tensor>(list.begin(), list.end()) {}

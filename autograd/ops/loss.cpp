@@ -120,6 +120,11 @@ Tensor cross_entropy_of_indices(const Tensor& x, const Tensor& index, const Cros
 }
 
 Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, const CrossEntropyOptions& options) {
+  if (target.rank() + 1 == x.rank())
+    fail<DTypeError>(
+        "[cross_entropy] the target is {} of shape {}, and the input has shape {}; class indices must be integers: "
+        "convert them with to(int64)",
+        target.dtype(), target.shape(), x.shape());
   check_pair("cross_entropy", x, target);
   if (x.rank() == 0) fail<ShapeError>("[cross_entropy] the input has shape (); it must be (C) or (N, C, ...)");
   if (options.ignore_index >= 0)

@@ -92,3 +92,12 @@ TEST_CASE("a write to a detached tensor is seen by what saved the memory") {
   CHECK(y.to_vector<double>()[0] == Approx(2 * std::exp(1.0)));
   CHECK_THROWS_WITH(sum(y).backward(), Catch::Contains("[exp] output 0 of shape (2,) was written in place"));
 }
+
+TEST_CASE("a gradient that is not there says when it would be") {
+  const Tensor x = ones({2}).requires_grad_(), y = x * 2;
+  CHECK_THROWS_WITH(x.grad().sum(),
+                    Catch::Contains("undefined before backward(), and of results without retain_grad()"));
+  y.sum().backward();
+  CHECK(x.grad().sum().item() == 4);
+  CHECK_THROWS_WITH(y.grad().item(), Catch::Contains("results without retain_grad()"));
+}
