@@ -4,6 +4,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::nn {
 
@@ -20,9 +21,12 @@ const Limits* limits_of(Activation f) {
   }
 }
 
-// The parameters and statistics of the channels, as far as the options ask for them.
+// The parameters and statistics of the channels, as far as the options ask for them, which it checks.
 template <class Layer, class Options>
-void start_channels(Layer& layer, int64_t channels, const Options& o) {
+void start_channels(const char* type, Layer& layer, int64_t channels, const Options& o) {
+  if (channels < 1) fail<ValueError>("[{}] {} channels; there must be at least 1", type, channels);
+  cotangent::detail::check_not_negative(type, "eps", o.eps);
+  cotangent::detail::check_fraction(type, "momentum", o.momentum);
   if (o.affine) {
     layer.weight = ones({channels}, o.dtype);
     layer.bias = zeros({channels}, o.dtype);
@@ -37,8 +41,7 @@ void start_channels(Layer& layer, int64_t channels, const Options& o) {
 
 BatchNormLayer::BatchNormLayer(int dims, int64_t channels, const BatchNormOptions& o)
     : eps(o.eps), momentum(o.momentum), activation(o.activation), dims_(dims) {
-  if (channels < 1) fail<ValueError>("[BatchNorm] {} channels; there must be at least 1", channels);
-  start_channels(*this, channels, o);
+  start_channels(dims == 1 ? "BatchNorm1d" : "BatchNorm2d", *this, channels, o);
 }
 
 Tensor BatchNormLayer::forward(const Tensor& x) {
@@ -62,9 +65,10 @@ std::string BatchNormLayer::settings() const {
 }
 
 namespace {
-void check_normalized_shape(const char* type, const Shape& shape) {
+void check_options(const char* type, const Shape& shape, double eps) {
   if (shape.empty() || shape.product() < 1)
     fail<ValueError>("[{}] normalized_shape is {}; it must have at least one dimension, none of size 0", type, shape);
+  cotangent::detail::check_not_negative(type, "eps", eps);
 }
 std::string shape_settings(const Shape& shape) {
   return shape.rank() == 1 ? std::to_string(shape[0]) : to_string(shape);
@@ -72,7 +76,7 @@ std::string shape_settings(const Shape& shape) {
 }  // namespace
 
 LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& o) : normalized_shape(shape), eps(o.eps) {
-  check_normalized_shape("LayerNorm", shape);
+  check_options("LayerNorm", shape, eps);
   if (o.affine) weight = ones(shape, o.dtype);
   if (o.affine && o.bias) bias = zeros(shape, o.dtype);
 }
@@ -82,7 +86,7 @@ Tensor LayerNorm::forward(const Tensor& x) { return layer_norm(x, normalized_sha
 std::string LayerNorm::settings() const { return shape_settings(normalized_shape); }
 
 RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& o) : normalized_shape(shape), eps(o.eps) {
-  check_normalized_shape("RMSNorm", shape);
+  check_options("RMSNorm", shape, eps);
   if (o.affine) weight = ones(shape, o.dtype);
 }
 
@@ -95,6 +99,7 @@ GroupNorm::GroupNorm(int64_t groups_, int64_t channels_, const GroupNormOptions&
   if (groups < 1 || channels < 1 || channels % groups != 0)
     fail<ValueError>("[GroupNorm] {} groups of {} channels; the groups must divide them, and there must be at least 1",
                      groups, channels);
+  cotangent::detail::check_not_negative("GroupNorm", "eps", eps);
   if (!o.affine) return;
   weight = ones({channels}, o.dtype);
   bias = zeros({channels}, o.dtype);
@@ -110,8 +115,8 @@ std::string GroupNorm::settings() const { return fmt::format("{}, {}", groups, c
 
 InstanceNormLayer::InstanceNormLayer(int dims, int64_t channels_, const InstanceNormOptions& o)
     : channels(channels_), eps(o.eps), momentum(o.momentum), dims_(dims) {
-  if (channels < 1) fail<ValueError>("[InstanceNorm{}d] {} channels; there must be at least 1", dims, channels);
-  start_channels(*this, channels, o);
+  constexpr const char* names[] = {"InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"};
+  start_channels(names[dims - 1], *this, channels, o);
 }
 
 Tensor InstanceNormLayer::forward(const Tensor& x) {

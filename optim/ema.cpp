@@ -6,12 +6,13 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::optim {
 
 EMA::EMA(std::vector<NamedTensor> parameters, const std::vector<NamedTensor>& buffers, const EMAOptions& options)
     : options_(options), model_(std::move(parameters)) {
-  detail::check_fraction("EMA", "decay", options.decay);
+  cotangent::detail::check_fraction("EMA", "decay", options.decay);
   if (options.average_buffers)
     for (const NamedTensor& buffer : buffers)
       if (buffer.tensor.is_floating()) model_.push_back(buffer);

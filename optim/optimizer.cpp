@@ -36,16 +36,6 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
 
 namespace detail {
 
-void out_of_range(const char* owner, std::string_view option, double value, Range range) {
-  switch (range) {
-    case Range::not_negative: fail<ValueError>("[{}] {} is {}; it must be 0 or more", owner, option, value);
-    case Range::at_least_1: fail<ValueError>("[{}] {} is {}; it must be 1 or more", owner, option, value);
-    case Range::fraction: fail<ValueError>("[{}] {} is {}; it must be in [0, 1]", owner, option, value);
-    case Range::beta: break;
-  }
-  fail<ValueError>("[{}] a beta is {}; both must be in [0, 1)", owner, value);
-}
-
 std::string_view Fields::next_name(const char*& names) {
   const std::string_view name = cotangent::detail::next_name(names);
   const size_t open = name.find('(');  // of a range

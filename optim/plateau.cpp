@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 
-#include <cotangent/optim/options.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::optim {
 
@@ -15,11 +15,11 @@ ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& optimizer, PlateauOptions option
   const char* name = "ReduceLROnPlateau";
   const PlateauOptions& o = options_;
   if (!(o.factor >= 0 && o.factor < 1)) fail<ValueError>("[{}] factor is {}; it must be in [0, 1)", name, o.factor);
-  detail::check_not_negative(name, "patience", static_cast<double>(o.patience));
-  detail::check_not_negative(name, "threshold", o.threshold);
-  detail::check_not_negative(name, "cooldown", static_cast<double>(o.cooldown));
-  detail::check_not_negative(name, "eps", o.eps);
-  for (double lr : o.min_lr) detail::check_not_negative(name, "min_lr", lr);
+  cotangent::detail::check_not_negative(name, "patience", static_cast<double>(o.patience));
+  cotangent::detail::check_not_negative(name, "threshold", o.threshold);
+  cotangent::detail::check_not_negative(name, "cooldown", static_cast<double>(o.cooldown));
+  cotangent::detail::check_not_negative(name, "eps", o.eps);
+  for (double lr : o.min_lr) cotangent::detail::check_not_negative(name, "min_lr", lr);
   if (o.min_lr.size() != 1 && o.min_lr.size() != optimizer.group_count())
     fail<ValueError>("[{}] {} values of min_lr for {} groups; give one, or one for each group", name, o.min_lr.size(),
                      optimizer.group_count());

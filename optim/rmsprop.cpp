@@ -5,7 +5,7 @@
 namespace cotangent::optim {
 
 COTANGENT_FIELDS(RMSpropOptions, not_negative(lr), fraction(alpha), not_negative(eps), not_negative(weight_decay),
-                 not_negative(momentum), centered, maximize)
+                 fraction(momentum), centered, maximize)
 COTANGENT_FIELDS(RMSpropState, square_avg, momentum_buffer, grad_avg)
 
 template <>

@@ -8,7 +8,7 @@ struct RMSpropOptions {
   double alpha = 0.99;  ///< how much of the mean of the squares stays in a step
   double eps = 1e-8;
   double weight_decay = 0;
-  double momentum = 0;             ///< how much of the velocity stays
+  double momentum = 0;             ///< how much of the velocity stays, in [0, 1]
   bool centered = false;           ///< divides by the standard deviation instead of the root mean square
   bool maximize = false;           ///< goes up instead of down
   void fields(detail::Fields& f);  // names them, for state_dict()

@@ -2,11 +2,15 @@
 // What an optimizer is made of, for those who write one: the fields of its options and of its state, and a rule that
 // updates one parameter.
 #include <cotangent/optim/optimizer.hpp>
-#include <cotangent/optim/options.hpp>
 #include <cotangent/tensor/optim.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::optim {
 namespace detail {
+
+using cotangent::detail::is_in;
+using cotangent::detail::out_of_range;
+using cotangent::detail::Range;
 
 /// An option with its range: how COTANGENT_FIELDS names those that are checked.
 template <class T>

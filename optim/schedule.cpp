@@ -6,6 +6,7 @@
 #include <cotangent/optim/rule.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::optim {
 namespace {
@@ -31,19 +32,19 @@ bool Schedule::has_momentum() const { return !std::isnan(momentum_at(0)); }
 double StepLR::at(int64_t t, double base) const { return base * std::pow(gamma, t / step_size); }
 void StepLR::check() const {
   check_steps("StepLR", "step_size", step_size);
-  detail::check_not_negative("StepLR", "gamma", gamma);
+  cotangent::detail::check_not_negative("StepLR", "gamma", gamma);
 }
 
 double MultiStepLR::at(int64_t t, double base) const { return base * std::pow(gamma, passed(milestones, t)); }
 void MultiStepLR::check() const {
   for (int64_t m : milestones)
     if (m < 0) fail<ValueError>("[MultiStepLR] a milestone is {}; all must be 0 or more", m);
-  detail::check_not_negative("MultiStepLR", "gamma", gamma);
+  cotangent::detail::check_not_negative("MultiStepLR", "gamma", gamma);
 }
 
 double ConstantLR::at(int64_t t, double base) const { return t < total_iters ? base * factor : base; }
 void ConstantLR::check() const {
-  detail::check_fraction("ConstantLR", "factor", factor);
+  cotangent::detail::check_fraction("ConstantLR", "factor", factor);
   check_steps("ConstantLR", "total_iters", total_iters);
 }
 
@@ -52,8 +53,8 @@ double LinearLR::at(int64_t t, double base) const {
   return base * (start_factor + (end_factor - start_factor) * part);
 }
 void LinearLR::check() const {
-  detail::check_fraction("LinearLR", "start_factor", start_factor);
-  detail::check_fraction("LinearLR", "end_factor", end_factor);
+  cotangent::detail::check_fraction("LinearLR", "start_factor", start_factor);
+  cotangent::detail::check_fraction("LinearLR", "end_factor", end_factor);
   check_steps("LinearLR", "total_iters", total_iters);
 }
 
@@ -68,7 +69,7 @@ double PolynomialLR::at(int64_t t, double base) const {
 }
 void PolynomialLR::check() const {
   check_steps("PolynomialLR", "total_iters", total_iters);
-  detail::check_not_negative("PolynomialLR", "power", power);
+  cotangent::detail::check_not_negative("PolynomialLR", "power", power);
 }
 
 double CosineAnnealingLR::at(int64_t t, double base) const {
@@ -76,7 +77,7 @@ double CosineAnnealingLR::at(int64_t t, double base) const {
 }
 void CosineAnnealingLR::check() const {
   check_steps("CosineAnnealingLR", "T_max", T_max);
-  detail::check_not_negative("CosineAnnealingLR", "eta_min", eta_min);
+  cotangent::detail::check_not_negative("CosineAnnealingLR", "eta_min", eta_min);
 }
 
 double CosineAnnealingWarmRestarts::at(int64_t t, double base) const {
@@ -88,7 +89,7 @@ double CosineAnnealingWarmRestarts::at(int64_t t, double base) const {
 void CosineAnnealingWarmRestarts::check() const {
   check_steps("CosineAnnealingWarmRestarts", "T_0", T_0);
   check_steps("CosineAnnealingWarmRestarts", "T_mult", T_mult);
-  detail::check_not_negative("CosineAnnealingWarmRestarts", "eta_min", eta_min);
+  cotangent::detail::check_not_negative("CosineAnnealingWarmRestarts", "eta_min", eta_min);
 }
 
 namespace {
@@ -120,8 +121,8 @@ double OneCycleLR::momentum_at(int64_t t) const {
   return three_phase ? one_cycle(*this, t, {top, low, top, top}) : one_cycle(*this, t, {top, low, top});
 }
 void OneCycleLR::check() const {
-  detail::check_not_negative("OneCycleLR", "max_lr", max_lr);
-  detail::check_fraction("OneCycleLR", "pct_start", pct_start);
+  cotangent::detail::check_not_negative("OneCycleLR", "max_lr", max_lr);
+  cotangent::detail::check_fraction("OneCycleLR", "pct_start", pct_start);
   const double top = pct_start * static_cast<double>(total_steps) - 1, last = static_cast<double>(total_steps - 1);
   if (!(top > 0 && (three_phase ? 2 * top : top) < last))
     fail<ValueError>(

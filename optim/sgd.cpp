@@ -5,8 +5,8 @@
 
 namespace cotangent::optim {
 
-COTANGENT_FIELDS(SGDOptions, not_negative(lr), not_negative(momentum), dampening, not_negative(weight_decay), nesterov,
-                 maximize)
+COTANGENT_FIELDS(SGDOptions, not_negative(lr), fraction(momentum), fraction(dampening), not_negative(weight_decay),
+                 nesterov, maximize)
 COTANGENT_FIELDS(SGDState, momentum_buffer)
 
 void SGDOptions::check() const {

@@ -5,8 +5,8 @@ namespace cotangent::optim {
 
 struct SGDOptions {
   double lr = 1e-3;
-  double momentum = 0;             ///< how much of the velocity stays
-  double dampening = 0;            ///< how much of a new gradient is left out of the velocity
+  double momentum = 0;             ///< how much of the velocity stays, in [0, 1]
+  double dampening = 0;            ///< how much of a new gradient is left out of the velocity, in [0, 1]
   double weight_decay = 0;         ///< adds weight_decay * p to the gradient
   bool nesterov = false;           ///< looks ahead along the velocity
   bool maximize = false;           ///< goes up instead of down

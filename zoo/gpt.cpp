@@ -12,6 +12,7 @@
 #include <cotangent/nn/init.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::zoo {
 namespace {
@@ -60,6 +61,7 @@ nn::AnyAttention make_attention(const GPTOptions& o) {
 /// Pre-norm: x + attention(norm(x)), then x + mlp(norm(x)). What is added is computed from normalized values, and the
 /// sum itself goes from the first layer to the last untouched.
 nn::TransformerEncoder make_blocks(const GPTOptions& o) {
+  cotangent::detail::check_fraction("GPT", "dropout", o.dropout);
   const auto layer = [&] {
     return nn::TransformerEncoderLayer(
         make_attention(o),

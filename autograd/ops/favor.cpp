@@ -12,6 +12,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent {
 namespace {
@@ -74,6 +75,7 @@ Tensor features_of(const Tensor& u, FavorKernel kernel, double eps) {
 
 Tensor favor_features(const Tensor& x, const Tensor& projection, FavorKernel kernel, double eps) {
   check_projection("favor_features", x, projection);
+  detail::check_not_negative("favor_features", "eps", eps);
   const auto features = [&](const Tensor& in, const Tensor& w) {
     return features_of(exponents(in, w, kernel), kernel, eps);
   };
@@ -85,6 +87,7 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   constexpr const char* op = "favor_attention";
   check_heads(op, q, k, v, options.causal);
   check_projection(op, q, projection);
+  if (options.eps) detail::check_not_negative(op, "eps", *options.eps);
   if (is_low_precision(q.dtype())) return in_float32<to>(favor_attention, q, k, v, projection, options, state);
   const FavorKernel kernel = options.kernel;
   const double eps = options.eps.value_or(kernel == FavorKernel::relu ? 1e-3 : 1e-4);

@@ -15,6 +15,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent {
 namespace {
@@ -35,6 +36,7 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   check_heads(op, q, k, v, false);
   if (options.length < 0)
     fail<ValueError>("[{}] a length of {}; it must be at least 1, or 0 for the number of keys", op, options.length);
+  detail::check_not_negative(op, "eps", options.eps);
   const Tensor kept = checked_key_mask(op, options.key_mask, k);
   const Shape scores{q.size(0), q.size(1), q.size(2), k.size(2)};
   for (const Tensor* t : {&options.bias, &options.mask})

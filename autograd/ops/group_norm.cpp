@@ -55,6 +55,7 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   if (groups < 1 || x.size(1) % groups != 0)
     fail<ShapeError>("[group_norm] {} groups for x {}; they must divide its {} channels", groups, x.shape(), x.size(1));
   check_channels("group_norm", x, weight, bias);
+  detail::check_not_negative("group_norm", "eps", eps);
   return recorded("group_norm", x, groups, weight, bias, eps);
 }
 
@@ -63,6 +64,8 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
   check_floating("instance_norm", x);
   if (x.rank() < 3) fail<ShapeError>("[instance_norm] x is {}; it must be (N, C, ...) with positions", x.shape());
   check_channels("instance_norm", x, weight, bias);
+  detail::check_not_negative("instance_norm", "eps", eps);
+  detail::check_fraction("instance_norm", "momentum", momentum);
   check_parameter("instance_norm", "running_mean", running_mean, {x.size(1)});
   check_parameter("instance_norm", "running_var", running_var, {x.size(1)});
   if (!by_instance) {

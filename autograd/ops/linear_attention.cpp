@@ -19,6 +19,7 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/linear_attention.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent {
 
@@ -135,6 +136,7 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   check_form(op, options.causal, options.form, state);
   check_positive(op, "chunk", options.chunk);
   const Tensor kept = checked_key_mask(op, options.key_mask, k);
+  detail::check_not_negative(op, "eps", options.eps);
   const bool rotated = options.rotated_q.defined();
   if (rotated != options.rotated_k.defined())
     fail<ValueError>("[{}] one of rotated_q and rotated_k is missing; the numerator takes both from there", op);

@@ -70,6 +70,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
                   double eps) {
   check_floating("layer_norm", x);
   check_normalized_shape("layer_norm", x, normalized_shape);
+  detail::check_not_negative("layer_norm", "eps", eps);
   check_parameter("layer_norm", "the weight", weight, normalized_shape);
   check_parameter("layer_norm", "the bias", bias, normalized_shape);
   const int dims = normalized_shape.rank();
@@ -86,6 +87,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
   check_floating("rms_norm", x);
   check_normalized_shape("rms_norm", x, normalized_shape);
+  detail::check_not_negative("rms_norm", "eps", eps);
   check_parameter("rms_norm", "the weight", weight, normalized_shape);
   const int dims = normalized_shape.rank();
   const raw::Normalized n = raw::layer_norm("rms_norm", x, dims, false, weight, {}, eps);
@@ -114,6 +116,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   if (training && x.shape()[0] * x.shape().slice(2, x.rank()).product() == 1)
     fail<ShapeError>("[batch_norm] x is {}: one value a channel has no variance; training needs more than one",
                      x.shape());
+  detail::check_not_negative("batch_norm", "eps", eps);
+  detail::check_fraction("batch_norm", "momentum", momentum);
   if (!(limits.low <= limits.high))
     fail<ValueError>("[batch_norm] the lower limit {} is above the upper one {}; give the lower first", limits.low,
                      limits.high);

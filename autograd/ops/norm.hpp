@@ -1,6 +1,6 @@
 #pragma once
 // Normalisation by mean and variance. Each is fused: one kernel forward and one backward. Low-precision floats are
-// normalised in float32.
+// normalised in float32. An eps below 0 and a momentum outside [0, 1] are a ValueError.
 #include <cotangent/tensor/limits.hpp>
 #include <cotangent/tensor/tensor.hpp>
 

@@ -6,6 +6,7 @@
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/norm.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::norms {
 

@@ -4,6 +4,7 @@
 
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::nn {
 namespace {
@@ -26,6 +27,7 @@ LinearAttention::LinearAttention(int64_t width, int64_t count, const LinearAtten
       features(o.features),
       cosine_length(o.cosine_length),
       eps(o.eps) {
+  cotangent::detail::check_not_negative("LinearAttention", "eps", eps);
   if (cosine_length < 0)
     fail<ValueError>("[LinearAttention] a cosine_length of {}; it must be the largest length, or 0 for other features",
                      cosine_length);

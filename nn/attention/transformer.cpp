@@ -6,16 +6,25 @@
 #include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::nn {
 namespace {
 
-const Attention& checked(const char* layer, const AnyAttention& attention) {
+void check_options(const char* layer, const TransformerLayerOptions& o) {
+  cotangent::detail::check_fraction(layer, "dropout", o.dropout);
+  cotangent::detail::check_not_negative(layer, "eps", o.eps);
+}
+
+const Attention& checked(const char* layer, const AnyAttention& attention, const TransformerLayerOptions& o) {
+  check_options(layer, o);
   if (!attention) fail<ValueError>("[{}] an empty attention; give it one", layer);
   return *attention;
 }
 
-AnyAttention softmax_attention(int64_t width, int64_t heads, bool causal, const TransformerLayerOptions& o) {
+AnyAttention softmax_attention(const char* layer, int64_t width, int64_t heads, bool causal,
+                               const TransformerLayerOptions& o) {
+  check_options(layer, o);
   return MultiHeadAttention(width, heads, {.causal = causal, .bias = o.bias, .dropout = o.dropout, .dtype = o.dtype});
 }
 
@@ -55,8 +64,8 @@ const auto& first_of(const char* stack, const Layers& layers) {
 // ---- TransformerEncoderLayer ----
 
 TransformerEncoderLayer::TransformerEncoderLayer(AnyAttention attention, const TransformerLayerOptions& o)
-    : SequenceLayer(checked("TransformerEncoderLayer", attention).width(),
-                    checked("TransformerEncoderLayer", attention).causal()),
+    : SequenceLayer(checked("TransformerEncoderLayer", attention, o).width(),
+                    checked("TransformerEncoderLayer", attention, o).causal()),
       self_attn(std::move(attention)),
       norm1(normalization(width(), o)),
       dropout(o.dropout),
@@ -69,7 +78,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(AnyAttention attention, const T
 }
 
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& o)
-    : TransformerEncoderLayer(softmax_attention(width, heads, false, o), o) {}
+    : TransformerEncoderLayer(softmax_attention("TransformerEncoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerEncoderLayer::settings() const {
   return describe(width(), linear2 ? linear2->weight.size(1) : 0, activation, norm_first);
@@ -121,7 +130,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(AnyAttention self, AnyAttention
                                                  const TransformerLayerOptions& o)
     : self_attn(std::move(self)),
       multihead_attn(std::move(cross)),
-      linear1(first_linear(checked("TransformerDecoderLayer", self_attn).width(), o)),
+      linear1(first_linear(checked("TransformerDecoderLayer", self_attn, o).width(), o)),
       linear2(second_linear(self_attn->width(), o)),
       norm1(normalization(self_attn->width(), o)),
       norm2(normalization(self_attn->width(), o)),
@@ -129,13 +138,14 @@ TransformerDecoderLayer::TransformerDecoderLayer(AnyAttention self, AnyAttention
       dropout(o.dropout),
       activation(o.activation),
       norm_first(o.norm_first) {
-  if (checked("TransformerDecoderLayer", multihead_attn).width() != self_attn->width())
+  if (checked("TransformerDecoderLayer", multihead_attn, o).width() != self_attn->width())
     fail<ValueError>("[TransformerDecoderLayer] attentions of widths {} and {}; they must be equal", self_attn->width(),
                      multihead_attn->width());
 }
 
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& o)
-    : TransformerDecoderLayer(softmax_attention(width, heads, true, o), softmax_attention(width, heads, false, o), o) {}
+    : TransformerDecoderLayer(softmax_attention("TransformerDecoderLayer", width, heads, true, o),
+                              softmax_attention("TransformerDecoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerDecoderLayer::settings() const {
   return describe(self_attn->width(), linear2.weight.size(1), activation, norm_first);

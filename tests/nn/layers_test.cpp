@@ -4,8 +4,14 @@
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/favor.hpp>
+#include <cotangent/autograd/ops/gated_attention.hpp>
+#include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/nn/attention/linear.hpp>
+#include <cotangent/nn/attention/transformer.hpp>
 #include <cotangent/nn/conv.hpp>
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
@@ -241,4 +247,45 @@ TEST_CASE("pooling layers") {
   CHECK(nn::MaxPool2d(3, {.stride = {1, 2}, .padding = 1}).settings() == "3, stride = (1, 2), padding = 1");
   CHECK(nn::AvgPool2d({2, 1}).settings() == "(2, 1)");
   CHECK(nn::AdaptiveAvgPool2d(7).settings() == "7");
+}
+
+TEST_CASE("layers refuse an eps below 0 and fractions outside [0, 1], under their own names") {
+  const auto refused = [](auto make, const std::string& error) { CHECK_THROWS_WITH(make(), error); };
+  const double nan = std::nan("");
+  refused([] { nn::BatchNorm1d(2, {.eps = -1}); }, "[BatchNorm1d] eps is -1; it must be 0 or more");
+  refused([] { nn::BatchNorm2d(2, {.momentum = 1.5}); }, "[BatchNorm2d] momentum is 1.5; it must be in [0, 1]");
+  refused([] { nn::BatchNorm2d(0); }, "[BatchNorm2d] 0 channels; there must be at least 1");
+  refused([=] { nn::InstanceNorm1d(2, {.eps = nan}); }, "[InstanceNorm1d] eps is nan; it must be 0 or more");
+  refused([] { nn::InstanceNorm3d(2, {.momentum = -1}); }, "[InstanceNorm3d] momentum is -1; it must be in [0, 1]");
+  refused([] { nn::LayerNorm(2, {.eps = -1}); }, "[LayerNorm] eps is -1; it must be 0 or more");
+  refused([] { nn::RMSNorm(2, {.eps = -1}); }, "[RMSNorm] eps is -1; it must be 0 or more");
+  refused([] { nn::GroupNorm(1, 2, {.eps = -1}); }, "[GroupNorm] eps is -1; it must be 0 or more");
+  refused([=] { nn::Dropout{nan}; }, "[Dropout] p is nan; it must be in [0, 1]");
+  refused([] { nn::LinearAttention(4, 2, {.eps = -1}); }, "[LinearAttention] eps is -1; it must be 0 or more");
+  refused([] { nn::TransformerEncoderLayer(4, 2, {.dropout = 2}); },
+          "[TransformerEncoderLayer] dropout is 2; it must be in [0, 1]");
+  refused([] { nn::TransformerDecoderLayer(4, 2, {.eps = -1}); },
+          "[TransformerDecoderLayer] eps is -1; it must be 0 or more");
+
+  const Tensor x = ones({2, 3, 4}), q = ones({1, 1, 2, 2});
+  refused([&] { layer_norm(x, {4}, {}, {}, -1); }, "[layer_norm] eps is -1; it must be 0 or more");
+  refused([&] { rms_norm(x, {4}, {}, -1); }, "[rms_norm] eps is -1; it must be 0 or more");
+  refused([&] { group_norm(x, 1, {}, {}, -1); }, "[group_norm] eps is -1; it must be 0 or more");
+  refused([&] { batch_norm(x, {}, {}, {}, {}, true, 0.1, -1); }, "[batch_norm] eps is -1; it must be 0 or more");
+  refused([&] { batch_norm(x, {}, {}, {}, {}, true, 2); }, "[batch_norm] momentum is 2; it must be in [0, 1]");
+  refused([&] { instance_norm(x, {}, {}, {}, {}, true, -1); }, "[instance_norm] momentum is -1; it must be in [0, 1]");
+  refused([&] { instance_norm(x, {}, {}, {}, {}, true, 0, nan); }, "[instance_norm] eps is nan; it must be 0 or more");
+  refused([&] { linear_attention(q, q, q, {.eps = -1}); }, "[linear_attention] eps is -1; it must be 0 or more");
+  refused([&] { squared_relu_attention(q, q, q, {.eps = -1}); },
+          "[squared_relu_attention] eps is -1; it must be 0 or more");
+  refused(
+      [&] {
+        favor_features(q, ones({3, 2}), FavorKernel::positive, -1);
+      },
+      "[favor_features] eps is -1; it must be 0 or more");
+  refused(
+      [&] {
+        favor_attention(q, q, q, ones({3, 2}), {.eps = -1});
+      },
+      "[favor_attention] eps is -1; it must be 0 or more");
 }

@@ -448,6 +448,10 @@ TEST_CASE("optimizers refuse what they can't use") {
   CHECK_THROWS_WITH(optim::Adagrad({p}, {.initial_accumulator_value = -1}), Catch::Contains("accumulator_value is -1"));
   CHECK_THROWS_WITH(optim::RMSprop({p}, {.alpha = -0.5}), "[RMSprop] alpha is -0.5; it must be in [0, 1]");
   CHECK_THROWS_WITH(optim::RMSprop({p}, {.momentum = std::nan("")}), Catch::Contains("[RMSprop] momentum is nan"));
+  CHECK_THROWS_WITH(optim::RMSprop({p}, {.momentum = 1.1}), "[RMSprop] momentum is 1.1; it must be in [0, 1]");
+  CHECK_THROWS_WITH(optim::SGD({p}, {.momentum = 1.1}), "[SGD] momentum is 1.1; it must be in [0, 1]");
+  CHECK_THROWS_WITH(optim::SGD({p}, {.momentum = -0.1}), Catch::Contains("[SGD] momentum is -0.1"));
+  CHECK_THROWS_WITH(optim::SGD({p}, {.dampening = 2}), "[SGD] dampening is 2; it must be in [0, 1]");
   CHECK_THROWS_WITH(optim::Lion({p}, {.weight_decay = -1}), Catch::Contains("[Lion] weight_decay is -1"));
   CHECK_THROWS_WITH(optim::Rprop({p}, {.etas = {0.5, 1}}),
                     "[Rprop] etas are 0.5 and 1; the first must be in (0, 1), the second above 1");

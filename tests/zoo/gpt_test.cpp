@@ -117,3 +117,7 @@ TEST_CASE("GPT says what it does not take") {
   CHECK_THROWS_AS(model(zeros({1, 5}, int64)), Error);  // longer than the table of positions
   CHECK_THROWS_AS(model(zeros({1, 2})), DTypeError);
 }
+
+TEST_CASE("GPT refuses a dropout outside [0, 1] under its own name") {
+  CHECK_THROWS_WITH(zoo::GPT(5, {.dropout = 2}), "[GPT] dropout is 2; it must be in [0, 1]");
+}

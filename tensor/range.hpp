@@ -1,9 +1,9 @@
 #pragma once
-// What options of optimizers and schedules are checked for. NaN fails each check.
+// What numbers among options are checked for. NaN fails each check.
 #include <cstdint>
 #include <string_view>
 
-namespace cotangent::optim::detail {
+namespace cotangent::detail {
 
 enum class Range : uint8_t {
   not_negative,
@@ -27,4 +27,4 @@ inline void check_fraction(const char* owner, const char* option, double value) 
   if (!is_in(Range::fraction, value)) out_of_range(owner, option, value, Range::fraction);
 }
 
-}  // namespace cotangent::optim::detail
+}  // namespace cotangent::detail
