@@ -34,6 +34,30 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
   parameters_ = std::move(all);
 }
 
+void Optimizer::without_gradients(const char* name) const {
+  constexpr int32_t kOwn = 2;  // handles: in the list of all parameters, and in their group's
+  constexpr size_t kLength = 60;
+  std::string frozen, replaced, unreached;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Tensor& p = parameters_[i];
+    std::string& list = !p.requires_grad() ? frozen : p.impl()->refs.count() <= kOwn ? replaced : unreached;
+    if (list.size() < kLength)
+      list += fmt::format("{}{} of shape {}", list.empty() ? "" : ", ", i, p.shape());
+    else if (!list.ends_with("..."))
+      list += ", ...";
+  }
+  std::string why;
+  const auto add = [&](const std::string& list, const char* cause) {
+    if (!list.empty()) why += fmt::format("; {}: {}", list, cause);
+  };
+  add(replaced,
+      "nobody else holds the tensor any more, so the model has another in its place; make the optimizer after to() "
+      "and after parameters are replaced");
+  add(unreached, "no backward() has reached it since zero_grad(), or the loss was computed from another tensor");
+  add(frozen, "it does not require a gradient");
+  fail<GradError>("[{}] step() without a gradient of any parameter{}", name, why);
+}
+
 namespace detail {
 
 std::string_view Fields::next_name(const char*& names) {

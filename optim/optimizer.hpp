@@ -19,7 +19,8 @@ struct Group {
 };
 
 /// The base of all optimizers. step() reads the gradients and never writes them; a parameter without one stays as it
-/// is.
+/// is. When there are none at all, nothing would be trained: step() is then a GradError that says why each parameter
+/// lacks one.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -48,6 +49,8 @@ class Optimizer {
   /// Takes over parameters after checking them: defined floating leaves, each once. `name` is the optimizer's, for
   /// errors.
   void take(const char* name, const Tensors& parameters);
+  /// The GradError of a step() for whose parameters there is no gradient.
+  [[noreturn]] void without_gradients(const char* name) const;
 
   Tensors parameters_;  // of all groups
 };

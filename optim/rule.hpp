@@ -190,14 +190,19 @@ void GroupedOptimizer<O, S>::step() {
   for (const Group<O>& group : parts_->groups) count += group.parameters.size();
   if (count != parts_->states.size()) detail::groups_changed(kName, count, parts_->states.size());
   S* state = parts_->states.data();
+  bool any = false;
   for (const Group<O>& group : parts_->groups) {
     detail::check_options(kName, group.options);
     for (const Tensor& parameter : group.parameters) {
       const Tensor& gradient = parameter.grad();
-      if (gradient.defined()) update({parameter, gradient, group.options.maximize}, *state, group.options);
+      if (gradient.defined()) {
+        update({parameter, gradient, group.options.maximize}, *state, group.options);
+        any = true;
+      }
       ++state;
     }
   }
+  if (!any) without_gradients(kName);
 }
 
 template <class O, class S>

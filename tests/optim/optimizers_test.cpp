@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/nn/linear.hpp>
 #include <cotangent/optim/adadelta.hpp>
 #include <cotangent/optim/adagrad.hpp>
 #include <cotangent/optim/adam.hpp>
@@ -472,4 +473,38 @@ TEST_CASE("optimizers refuse what they can't use") {
   p.set_grad(ones({2}));
   CHECK_THROWS_AS(optimizer.step(), ValueError);
   CHECK(p.to_vector<float>() == std::vector<float>{1, 1});
+}
+
+TEST_CASE("a step without any gradient says which parameters, and why") {
+  Tensor a = ones({2}).requires_grad_(), b = ones({3, 2}).requires_grad_();
+  optim::SGD optimizer({a, b}, {.lr = 1});
+  const std::string unreached = "no backward() has reached it since zero_grad()",
+                    replaced = "nobody else holds the tensor any more";
+  CHECK_THROWS_WITH(
+      optimizer.step(),
+      Catch::Contains("[SGD] step() without a gradient of any parameter; 0 of shape (2,), 1 of shape (3, 2)") &&
+          Catch::Contains(unreached) && !Catch::Contains(replaced));
+  b.sum().backward();
+  CHECK_NOTHROW(optimizer.step());  // a is not in use
+  optimizer.zero_grad();
+  CHECK_THROWS_AS(optimizer.step(), GradError);
+  b = b.detach().to(float64).requires_grad_();  // as Module::to does
+  b.sum().backward();
+  CHECK_THROWS_WITH(optimizer.step(), Catch::Contains("; 1 of shape (3, 2): " + replaced) &&
+                                          Catch::Contains("; 0 of shape (2,): " + unreached));
+  CHECK(a.to_vector<float>() == std::vector<float>{1, 1});
+
+  nn::Linear layer(2, 2);
+  optim::AdamW early(layer.parameters());
+  layer.to(float64);
+  layer(ones({1, 2}, float64)).sum().backward();
+  CHECK_THROWS_WITH(early.step(),
+                    Catch::Contains("[AdamW]") && Catch::Contains(replaced) && !Catch::Contains(unreached));
+  Tensors many;
+  for (int64_t i = 0; i < 6; ++i) many.push_back(ones({i}));
+  optim::Lion frozen(many);
+  CHECK_THROWS_WITH(
+      frozen.step(),
+      Catch::Contains("; 0 of shape (0,), 1 of shape (1,), 2 of shape (2,), 3 of shape (3,), ...: it does "
+                      "not require a gradient"));
 }
