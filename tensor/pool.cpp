@@ -132,7 +132,7 @@ void max_pool_plane(const T* x, T* y, Index* index, const Pooling& p) {
     for (int64_t j = 0; j < h.out; ++j)
       for (int64_t k = 0; k < w.out; ++k) {
         int64_t at = (d.first(i) * h.in + h.first(j)) * w.in + w.first(k);
-        T best = x[at];
+        T best = -std::numeric_limits<T>::infinity();
         for (int64_t a = d.first(i); a < d.last(i); a += d.dilation)
           for (int64_t b = h.first(j); b < h.last(j); b += h.dilation)
             for (int64_t c = w.first(k); c < w.last(k); c += w.dilation) {
@@ -141,6 +141,16 @@ void max_pool_plane(const T* x, T* y, Index* index, const Pooling& p) {
             }
         *y++ = best, *index++ = static_cast<Index>(at);
       }
+}
+
+/// Sets what belongs to windows without elements.
+void fill_empty(const Pooling& p, const Tensor& y, double value) {
+  for (int d = 0; d < 3; ++d)
+    for (int64_t o = 0; p.window[d].can_be_empty() && o < p.window[d].out; ++o)
+      if (p.window[d].first(o) >= p.window[d].last(o)) fill_into(y.narrow(y.rank() - 3 + d, o, 1), value);
+}
+bool can_be_empty(const Pooling& p) {
+  return p.window[0].can_be_empty() || p.window[1].can_be_empty() || p.window[2].can_be_empty();
 }
 
 Pooling in_planes(Pooling pooling) {
@@ -199,6 +209,7 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
       loop(plan.columns, plan.rows, px + i * in, py + i * out, index + i * out, space);
     });
   });
+  fill_empty(pooling, r.indices, -1);
   return r;
 }
 
@@ -207,8 +218,11 @@ Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices,
   if (is_low_precision(g.dtype())) return in_float32<cast>(max_pool_backward, op, g, indices, x_shape, pooling);
   if (is_in_rows(pooling))
     return in_format(max_pool_backward(op, g, indices, x_shape, in_planes(pooling)), pooling.format);
-  const Tensor dense = contiguous(g), index = contiguous(indices);
-  Tensor dx = make_tensor(x_shape, g.dtype());
+  Tensor dense = contiguous(g), index = contiguous(indices), dx = make_tensor(x_shape, g.dtype());
+  if (can_be_empty(pooling)) {
+    dense = clone(dense), index = clone(index);
+    for (const Tensor* y : {&dense, &index}) fill_empty(pooling, *y, 0);  // nothing for the first element
+  }
   dispatch_compute(op, g.dtype(), [&]<class T> {
     using Lane = kernels::PoolIndex<T>;
     Plan<T> plan(dx, pooling);

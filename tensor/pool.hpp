@@ -21,6 +21,8 @@ struct PoolWindow {
     const int64_t end = o * stride - padding + (kernel - 1) * dilation + 1;
     return end < in ? end : in;
   }
+  /// A dilation beyond the input can step over it, so that a window lies wholly in the padding.
+  bool can_be_empty() const { return !adaptive && dilation > in; }
   /// Elements that the mean is taken over; the padding counts or does not.
   int64_t cells(int64_t o, bool count_padding) const {
     if (adaptive || !count_padding) return last(o) - first(o);
@@ -38,12 +40,12 @@ struct Pooling {
 };
 
 /// The largest element of each window and its index in the flat plane, in int32 or int64. NaN wins; of equal ones the
-/// first. Indices are in row-major order, whatever the format.
+/// first. Indices are in row-major order, whatever the format. A window without elements gives -infinity and -1.
 struct MaxPoolResult {
   Tensor values, indices;
 };
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling);
-/// g goes back to the indices: a tensor of x's shape.
+/// g goes back to the indices, from -1 nowhere: a tensor of x's shape.
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
                          const Pooling& pooling);
 /// That no index of a plane of `size` elements, the last dimensions of (N, C, ...), occurs twice or lies beyond it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
@@ -89,10 +90,12 @@ MaxPool max_over(const char* op, const Tensor& x, int spatial, const Pooling& po
   Tensor y[] = {values, indices};
   record_all(op, {x}, y, Keep::output(1), pooling, [](const Backward& b, const Pooling& p) -> Gradients {
     const Shape& shape = b.shape(0);
-    if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", b.grad(), b.output(1), shape, p)};
+    Tensor g = b.grad(), at = b.output(1);
+    if (!b.creates_graph()) return {raw::max_pool_backward("max_pool", g, at, shape, p)};
+    for (const PoolWindow& w : p.window)
+      if (w.can_be_empty()) g = masked_fill(g, at < 0, 0), at = clamp(at, 0);
     const Shape planes = {shape[0], shape[1], shape.slice(2, shape.rank()).product()};
-    const Tensor at = to(flatten(b.output(1), 2), int64);
-    const Tensor flat = scatter_add(zeros(planes, b.grad().dtype()), 2, at, flatten(b.grad(), 2));
+    const Tensor flat = scatter_add(zeros(planes, g.dtype()), 2, to(flatten(at, 2), int64), flatten(g, 2));
     return {reshape(flat, shape)};
   });
   return {y[0], y[1]};

@@ -17,7 +17,8 @@ struct MaxPoolOptions {
 };
 struct MaxPool {
   Tensor values;
-  Tensor indices;  ///< int64, of the shape of values: which element of its flat plane (h * W + w) was the largest
+  Tensor indices;  ///< int64, of the shape of values: which element of its flat plane (h * W + w) was the largest;
+                   ///< -1 for a window that lies wholly in the padding, whose value is -infinity
 };
 
 /// The largest element of each window. NaN wins; of equal ones the first.   dx = dy at the largest element, else 0

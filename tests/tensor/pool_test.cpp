@@ -97,10 +97,10 @@ TEST_CASE("max_pool takes what naive loops take, with ties, infinities and NaN, 
         for (size_t o = 0; o < out; ++o) {
           const double got = values[plane * out + o];
           const bool inside = best[o] >= 0;  // else the window lies in the padding
-          if (!inside) best[o] = indices[plane * out + o];
-          adjoint[plane * static_cast<size_t>(in) + static_cast<size_t>(best[o])] += gradient[plane * out + o];
           wrong += indices[plane * out + o] != best[o];
-          if (inside) wrong += !(got == v[best[o]] || (std::isnan(got) && std::isnan(v[best[o]])));
+          if (!inside) continue;
+          adjoint[plane * static_cast<size_t>(in) + static_cast<size_t>(best[o])] += gradient[plane * out + o];
+          wrong += !(got == v[best[o]] || (std::isnan(got) && std::isnan(v[best[o]])));
         }
       }
       INFO(p.window[2].in << ": kernel " << p.window[2].kernel << ", stride " << p.window[2].stride << ", dilation "

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>
@@ -70,6 +71,31 @@ TEST_CASE("pooling of 1 to 5") {
   CHECK(max_pool1d(x, 3, {.stride = 2, .ceil_mode = true}).to_vector<double>() == Values{3, 5});
   CHECK(adaptive_avg_pool1d(row({0, 1, 2, 3, 4}), 3).to_vector<double>() == Values{.5, 2, 3.5});
   CHECK(adaptive_max_pool1d(row({0, 1, 2, 3, 4}), 3).to_vector<double>() == Values{1, 3, 4});
+}
+
+TEST_CASE("a window wholly in the padding has no element, and sends its gradient nowhere") {
+  // a dilation beyond the input steps over it: windows at -1 and d - 1
+  const auto check = [](const Tensor& x, const Spatial& padding, const Spatial& dilation, const Values& values,
+                        const std::vector<int64_t>& indices, const Values& gradient) {
+    for (Dtype dtype : {float64, float32, float16})
+      for (bool twice : {false, true}) {
+        const Tensor leaf = clone(x.to(dtype)).detach().requires_grad_();
+        const MaxPoolOptions options{.stride = 1, .padding = padding, .dilation = dilation};
+        const MaxPool y = x.rank() == 3   ? max_pool1d_with_indices(leaf, 2, options)
+                          : x.rank() == 4 ? max_pool2d_with_indices(leaf, 2, options)
+                                          : max_pool3d_with_indices(leaf, 2, options);
+        CHECK(y.values.to_vector<double>() == values);
+        CHECK(y.indices.to_vector<int64_t>() == indices);
+        const Tensor dy = arange(1, y.values.numel() + 1, 1, dtype).view(y.values.shape());
+        y.values.backward({.gradient = dy, .create_graph = twice});
+        CHECK(leaf.grad().to_vector<double>() == gradient);
+      }
+  };
+  check(row({5}), 1, 2, {-HUGE_VAL}, {-1}, {0});
+  check(row({5, 6}), 2, 3, {6, -HUGE_VAL, 5}, {1, -1, 0}, {3, 1});
+  check(from_vector(Values{1, 2, 3, 4}, {1, 1, 2, 2}), {1, 0}, {3, 1}, {-HUGE_VAL}, {-1}, {0, 0, 0, 0});
+  check(from_vector(Values{1, 2, 3, 4}, {1, 1, 2, 2}), {0, 2}, {1, 3}, {4, -HUGE_VAL, 3}, {3, -1, 2}, {0, 0, 3, 1});
+  check(from_vector(Values{7}, {1, 1, 1, 1, 1}), 1, 2, {-HUGE_VAL}, {-1}, {0});
 }
 
 TEST_CASE("of equal elements the first is the largest, and NaN wins") {
