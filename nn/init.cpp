@@ -110,14 +110,15 @@ const Tensor& orthogonal_(const Tensor& weight, double gain, Generator& generato
 
 const Tensor& icnr_(const Tensor& weight, int64_t r) {
   if (r < 1) fail<ValueError>("[icnr_] upscale_factor {} must be at least 1", r);
-  if (weight.rank() < 1 || weight.shape()[0] % (r * r) != 0)
+  const int64_t area = Dims{r, r}.product("icnr_");
+  if (weight.rank() < 1 || weight.shape()[0] % area != 0)
     fail<ShapeError>("[icnr_] the first dimension of a weight of shape {} must be a multiple of {}", weight.shape(),
-                     r * r);
+                     area);
   Shape shape = weight.shape();
   Strides to = weight.strides();
-  shape[0] /= r * r;
-  shape.insert(1, r * r);
-  to.insert(0, to[0] * r * r);
+  shape[0] /= area;
+  shape.insert(1, area);
+  to.insert(0, to[0] * area);
   Strides from = to;
   from[1] = 0;
   using cotangent::detail::make_view;

@@ -12,7 +12,7 @@ int64_t checked(int64_t pieces) {
 }  // namespace
 
 Maxout::Maxout(int64_t in, int64_t out, int64_t pieces_, const LinearOptions& options)
-    : pieces(checked(pieces_)), linear(in, out * pieces, options) {}
+    : pieces(checked(pieces_)), linear(in, Dims{out, pieces}.product("Maxout"), options) {}
 Tensor Maxout::forward(const Tensor& x) { return maxout(linear(x), pieces); }
 std::string Maxout::settings() const { return fmt::format("pieces = {}", pieces); }
 

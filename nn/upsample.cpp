@@ -39,7 +39,7 @@ PixelShuffle::PixelShuffle(int64_t factor) : upscale_factor(checked_factor("Pixe
 PixelUnshuffle::PixelUnshuffle(int64_t factor) : downscale_factor(checked_factor("PixelUnshuffle", factor)) {}
 
 SubPixelConv2d::SubPixelConv2d(int64_t in, int64_t out, int64_t factor, const SubPixelConvOptions& o)
-    : conv(in, out * checked_factor("SubPixelConv2d", factor) * factor, o.kernel_size,
+    : conv(in, Dims{out, checked_factor("SubPixelConv2d", factor), factor}.product("SubPixelConv2d"), o.kernel_size,
            {.padding = Padding::same, .bias = o.bias, .dtype = o.dtype}),
       upscale_factor(factor) {
   if (!o.icnr) return;

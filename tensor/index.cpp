@@ -7,6 +7,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/wrap.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
@@ -318,8 +319,9 @@ void scatter_add_into(const Tensor& y, int dim, const Tensor& index, const Tenso
   }
   dispatch(y.dtype(), [&]<class T> {
     if constexpr (!is_low_precision(dtype_of<T>))
-      for_each_index(index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
-                     [](T& to, const T& from) { to = static_cast<T>(to + from); });
+      for_each_index(
+          index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
+          [](T& to, const T& from) { to = static_cast<T>(kernels::wrap_t<T>(to) + kernels::wrap_t<T>(from)); });
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/kernels/wrap.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
@@ -18,12 +19,13 @@ constexpr int64_t kGrain = 200000;  // products m n k that one thread should hav
 /// Integers, by the definition.
 template <class T>
 void plain_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, bool add = false) {
+  using W = kernels::wrap_t<T>;
   for (int64_t i = 0; i < m; ++i) {
     T* row = c + i * c_row;
     if (!add) std::fill(row, row + n, T(0));
     for (int64_t l = 0; l < k; ++l) {
-      const T factor = a.data[i * a.row + l * a.column];
-      for (int64_t j = 0; j < n; ++j) row[j] = static_cast<T>(row[j] + factor * b.data[l * b.row + j * b.column]);
+      const W factor = W(a.data[i * a.row + l * a.column]);
+      for (int64_t j = 0; j < n; ++j) row[j] = static_cast<T>(W(row[j]) + factor * W(b.data[l * b.row + j * b.column]));
     }
   }
 }

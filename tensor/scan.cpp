@@ -6,6 +6,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/kernels/wrap.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {
@@ -18,10 +19,11 @@ constexpr int64_t kTileRows = 16, kTileColumns = 64;  // both sides of whose tra
 // `width` lines that lie side by side, from the first element on or from the last one back.
 template <class T>
 void scan_lines(const T* x, T* y, int64_t n, int64_t stride, int64_t width, bool reverse) {
-  compute_t<T> sums[kColumns] = {};
+  using W = kernels::wrap_t<compute_t<T>>;
+  W sums[kColumns] = {};
   for (int64_t k = 0; k < n; ++k) {
     const int64_t at = (reverse ? n - 1 - k : k) * stride;
-    for (int64_t j = 0; j < width; ++j) y[at + j] = static_cast<T>(sums[j] += static_cast<compute_t<T>>(x[at + j]));
+    for (int64_t j = 0; j < width; ++j) y[at + j] = static_cast<T>(sums[j] += static_cast<W>(x[at + j]));
   }
 }
 

@@ -62,11 +62,12 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 
 Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys) {
   constexpr const char* op = "toeplitz";
-  int64_t both;
-  if (__builtin_add_overflow(queries, keys, &both)) both = INT64_MAX;
-  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != std::max<int64_t>(both - 1, 0))
+  int64_t wanted;
+  if (__builtin_add_overflow(queries, keys, &wanted)) wanted = INT64_MAX;
+  wanted = std::max<int64_t>(wanted, 1) - 1;
+  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != wanted)
     fail<ShapeError>("[{}] a weight of shape {} for {} queries and {} keys; its last dimension must be {}", op,
-                     weight.shape(), queries, keys, both - 1);
+                     weight.shape(), queries, keys, wanted);
   const Tensor place = reshape(arange(queries), {queries, 1}) - reshape(arange(keys), {1, keys}) + (keys - 1);
   Shape shape = weight.shape();
   shape.back() = queries;

@@ -202,9 +202,11 @@ Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, i
              __builtin_add_overflow(end, reach, &end);
     if (shape[d] < 2) steps[d] = std::clamp(strides[d], -x.numel(), x.numel());
   }
-  if (shape.product("as_strided") > 0 && (wraps || low < 0 || high >= x.numel()))
+  const bool empty = shape.product("as_strided") == 0;
+  if (!empty && (wraps || low < 0 || high >= x.numel()))
     fail<IndexError>("[as_strided] shape {} with strides {} from {} reaches outside the {} elements of the tensor",
                      shape, strides, offset, x.numel());
+  if (empty) steps = contiguous_strides(shape);
   // in the order of memory a dense tensor is contiguous, and so will its gradient be
   Dims order = Dims::filled(x.rank(), 0);
   for (int d = 0; d < x.rank(); ++d) order[d] = d;
@@ -219,7 +221,7 @@ Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, i
                    {[](const char*, const Tensor& v, const PartView& p) {
                       return detail::make_view(v, p.shape, p.strides, p.args[0]);
                     },
-                    {offset},
+                    {empty ? 0 : offset},
                     shape,
                     steps,
                     true});

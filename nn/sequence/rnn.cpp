@@ -41,6 +41,8 @@ RecurrentLayer::RecurrentLayer(const char* type, Function function, int64_t gate
   if (o.nonlinearity != Rnn::tanh && gates != 1)
     fail<ValueError>("[{}] has its own functions; nonlinearity is for RNN", type);
 
+  // rows of all gates, of all layers and directions
+  cotangent::detail::check_memory(type, Dims{o.num_layers, 8, hidden}.product(type), item_size(o.dtype));
   const int64_t directions = o.bidirectional ? 2 : 1, outputs = o.proj_size > 0 ? o.proj_size : hidden;
   for (int64_t i = 0; i < o.num_layers * directions; ++i) {
     const int64_t in = i < directions ? input : directions * outputs;
@@ -160,6 +162,7 @@ RecurrentCell::RecurrentCell(const char* type, int64_t gates, int64_t input, int
   check_sizes(type, input, hidden);
   if (o.nonlinearity != Rnn::tanh && gates != 1)
     fail<ValueError>("[{}] has its own functions; nonlinearity is for RNNCell", type);
+  static_cast<void>(Dims{gates, hidden}.product(type));
   weight_ih = starting({gates * hidden, input}, hidden, o.dtype);
   weight_hh = starting({gates * hidden, hidden}, hidden, o.dtype);
   if (!o.bias) return;

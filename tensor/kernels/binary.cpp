@@ -5,9 +5,9 @@
 namespace cotangent::kernels {
 namespace {
 
-COTANGENT_BINARY(add, Any, T a, T b) { return static_cast<T>(a + b); }
-COTANGENT_BINARY(sub, Number, T a, T b) { return static_cast<T>(a - b); }
-COTANGENT_BINARY(mul, Any, T a, T b) { return static_cast<T>(a * b); }
+COTANGENT_BINARY(add, Any, T a, T b) { return static_cast<T>(wrap_t<T>(a) + wrap_t<T>(b)); }
+COTANGENT_BINARY(sub, Number, T a, T b) { return static_cast<T>(wrap_t<T>(a) - wrap_t<T>(b)); }
+COTANGENT_BINARY(mul, Any, T a, T b) { return static_cast<T>(wrap_t<T>(a) * wrap_t<T>(b)); }
 COTANGENT_BINARY(div, Float, T a, T b) { return a / b; }
 COTANGENT_BINARY(pow, Float, T a, T b) { return m_pow(a, b); }
 

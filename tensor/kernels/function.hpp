@@ -10,6 +10,7 @@
 #include <utility>  // integer_sequence: no code
 
 #include <cotangent/tensor/kernels/elementwise.hpp>
+#include <cotangent/tensor/kernels/wrap.hpp>
 
 namespace cotangent::kernels {
 namespace {

@@ -2,6 +2,7 @@
 // once, which is fast and loses less to rounding than a running sum.
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/reduce.hpp>
+#include <cotangent/tensor/kernels/wrap.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -14,19 +15,19 @@ struct Sum {
   }
   template <class T>
   static T join(T a, T b) {
-    return static_cast<T>(a + b);
+    return static_cast<T>(wrap_t<T>(a) + wrap_t<T>(b));
   }
 };
 struct SumSquares : Sum {
   template <class T>
   static T load(T x) {
-    return static_cast<T>(x * x);
+    return static_cast<T>(wrap_t<T>(x) * wrap_t<T>(x));
   }
 };
 struct Product : Sum {
   template <class T>
   static T join(T a, T b) {
-    return static_cast<T>(a * b);
+    return static_cast<T>(wrap_t<T>(a) * wrap_t<T>(b));
   }
 };
 struct Max : Sum {

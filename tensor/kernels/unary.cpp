@@ -14,13 +14,13 @@ T sign_of(T x) {
 }
 COTANGENT_UNARY(sign, Number, T x) { return sign_of(x); }
 
-COTANGENT_UNARY(neg, Number, T x) { return static_cast<T>(-x); }
+COTANGENT_UNARY(neg, Number, T x) { return static_cast<T>(-wrap_t<T>(x)); }
 
-COTANGENT_UNARY(abs, Integer, T x) { return static_cast<T>(x < T(0) ? -x : x); }
+COTANGENT_UNARY(abs, Integer, T x) { return static_cast<T>(x < T(0) ? -wrap_t<T>(x) : wrap_t<T>(x)); }
 COTANGENT_UNARY(abs, Float, T x) { return m_fabs(x); }
 COTANGENT_GRADIENT(abs, T dy, T x) { return dy * sign_of(x); }
 
-COTANGENT_UNARY(square, Number, T x) { return static_cast<T>(x * x); }
+COTANGENT_UNARY(square, Number, T x) { return static_cast<T>(wrap_t<T>(x) * wrap_t<T>(x)); }
 COTANGENT_GRADIENT(square, T dy, T x) { return dy * x * T(2); }
 
 COTANGENT_UNARY(relu, Number, T x) { return x < T(0) ? T(0) : x; }
