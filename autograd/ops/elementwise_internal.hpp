@@ -26,7 +26,7 @@ template <class X, size_t count, class Forward, class Attributes, class Rule>
   } else if (is_read && should_record(inputs, count)) {
     return record(op, inputs, forward(std::as_const(x)), keep, attributes, rule);
   } else {
-    Tensor y = record(op, inputs, forward(std::move(x)), keep, attributes, rule);
+    Tensor y = record(op, inputs, forward(std::forward<X>(x)), keep, attributes, rule);
     x = Tensor();
     return y;
   }
