@@ -120,7 +120,7 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) {
-      p[i] = exact && std::is_same_v<T, int64_t> ? static_cast<T>(a + i * d)
+      p[i] = exact && std::is_same_v<T, int64_t> ? static_cast<T>(uint64_t(a) + uint64_t(i) * uint64_t(d))
                                                  : Scalar(first + static_cast<double>(i) * by).to<T>();
     }
   });

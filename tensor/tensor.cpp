@@ -119,7 +119,7 @@ Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, in
   impl->strides = strides;
   impl->numel = numel;
   impl->contiguous = dense_row_major(shape, strides);
-  impl->data = from->data + offset * item_size(from->dtype);
+  impl->data = from->data + (numel > 0 ? offset * item_size(from->dtype) : 0);  // nothing may have any size and place
   return Tensor(impl);
 }
 
