@@ -37,6 +37,7 @@ char32_t next_code_point(std::string_view text, size_t& at) {
 }
 
 std::vector<char32_t> code_points(const char* who, std::string_view text) {
+  detail::check_memory(who, static_cast<int64_t>(text.size()), sizeof(char32_t));
   std::vector<char32_t> result;
   for (size_t at = 0; at < text.size();) {
     const char32_t code = next_code_point(text, at);
@@ -137,6 +138,7 @@ CharVocabulary::CharVocabulary(std::string_view text) : characters_(code_points(
 }
 
 Tensor CharVocabulary::encode(std::string_view text) const {
+  detail::check_memory("encode", static_cast<int64_t>(text.size()), 2 * sizeof(int64_t));
   std::vector<int64_t> tokens;
   for (const char32_t code : code_points("encode", text)) {
     const auto found = std::lower_bound(characters_.begin(), characters_.end(), code);

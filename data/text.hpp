@@ -6,7 +6,8 @@
 
 namespace cotangent::data {
 
-/// The bytes of a file. An IOError when it cannot be read, is empty, or is no file but a pipe or a device.
+/// The bytes of a file. An IOError when it cannot be read, is empty, has more bytes than there is memory for
+/// (memory_limit()), or is no file but a pipe or a device.
 std::string read_text(const std::string& path);
 
 /// The epigrams of Debian's packages fortunes and fortunes-min, each once, with a blank line between two of them: about

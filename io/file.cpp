@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <utility>
 
+#include <cotangent/tensor/memory/allocator.hpp>
+
 namespace cotangent::io {
 namespace {
 
@@ -120,6 +122,9 @@ size_t InputFile::read(void* to, size_t bytes, uint64_t offset) const {
 }
 
 std::string InputFile::text() const {
+  const int64_t room = std::max<int64_t>(memory_limit() - memory_stats().current_bytes, 0);
+  if (size_ > static_cast<uint64_t>(room))  // the system might give the memory, and end the process when it is written
+    fail<IOError>("[{}] {} has {} bytes, and there is memory for {} (memory_limit())", who_, path_, size_, room);
   std::string all(size_, '\0');
   all.resize(read(all.data(), all.size(), 0));
   char more[4096];

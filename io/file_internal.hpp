@@ -54,7 +54,7 @@ class InputFile {
   uint64_t size() const { return size_; }
   /// Reads up to `bytes`, fewer at the end of the file alone, and returns how many.
   size_t read(void* to, size_t bytes, uint64_t offset) const;
-  /// All of it.
+  /// All of it. An IOError, before memory is taken, when it is larger than what memory_limit() leaves.
   std::string text() const;
 
  private:

@@ -91,6 +91,30 @@ TEST_CASE("files: not enough memory is an error in every reader") {
   CHECK_THAT(said([](const std::string& name) { io::read_safetensors(name); }), Contains("[read_safetensors]"));
 }
 
+TEST_CASE("files: one that is larger than the memory is an error before memory is taken") {
+  struct Limit {
+    const int64_t before = memory_limit();
+    explicit Limit(int64_t more) { set_memory_limit(memory_stats().current_bytes + more); }
+    ~Limit() { set_memory_limit(before); }
+  };
+  const TemporaryDirectory directory;
+  const std::string path = directory / "sparse";
+  constexpr off_t size = 1 << 28;
+  write_plain(path, {});
+  REQUIRE(truncate(path.c_str(), size) == 0);
+  const Limit limit(1 << 20);
+  CHECK_THROWS_AS(data::read_text(path), IOError);
+  const auto room = Contains("has 268435456 bytes, and there is memory for 1048576 (memory_limit())");
+  CHECK_THAT(error_of([&] { data::read_text(path); }), Contains("[read_text] ") && room);
+  CHECK_THAT(error_of([&] { data::read_fortunes(directory.path); }), Contains("[read_fortunes] ") && room);
+
+  // A text takes more as characters and as tokens than as bytes.
+  const std::string text(1 << 19, 'a');
+  CHECK_THAT(error_of([&] { data::CharVocabulary{text}; }),
+             Contains("[CharVocabulary] there is no memory for 2097152"));
+  CHECK_THAT(error_of([&] { data::CharVocabulary("a").encode(text); }), Contains("[encode] there is no memory for"));
+}
+
 TEST_CASE("files: those of other formats are called what they are") {
   const TemporaryDirectory directory;
   const std::string path = directory / "model.pt";
