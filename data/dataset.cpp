@@ -5,7 +5,6 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tensor/random.hpp>
 
 namespace cotangent::data {
 
@@ -34,7 +33,9 @@ Tensor rows(const Tensor& x, std::span<const int64_t> indices) {
 }
 }  // namespace
 
-Batch TensorDataset::batch(std::span<const int64_t> indices) const { return {rows(x_, indices), rows(y_, indices)}; }
+Batch TensorDataset::batch(std::span<const int64_t> indices, Generator&) const {
+  return {rows(x_, indices), rows(y_, indices)};
+}
 
 Batch random_batch(const Dataset& dataset, int64_t batch_size, uint64_t seed, uint64_t step) {
   if (batch_size < 1) fail<ValueError>("[random_batch] batch_size is {}; it must be at least 1", batch_size);
@@ -43,7 +44,8 @@ Batch random_batch(const Dataset& dataset, int64_t batch_size, uint64_t seed, ui
   // A stream that is not default_generator()'s of the same seed, from a place for each step.
   Generator generator(Generator::State{seed ^ 0xD1B54A32D192ED03u, step << 32});
   const std::vector<int64_t> indices = randint(0, dataset.size(), {batch_size}, int64, generator).to_vector<int64_t>();
-  return dataset.batch(indices);
+  const UseGenerator guard(generator);
+  return dataset.batch(indices, generator);
 }
 
 }  // namespace cotangent::data

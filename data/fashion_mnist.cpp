@@ -51,7 +51,7 @@ FashionMnist::FashionMnist(Split split, const std::string& directory) {
       fail<IOError>("[FashionMnist] label {} in {} is {}; labels are 0 to 9", i, label_file, label);
 }
 
-Batch FashionMnist::batch(std::span<const int64_t> indices) const {
+Batch FashionMnist::batch(std::span<const int64_t> indices, Generator&) const {
   struct Levels {
     float value[256];
     Levels() {

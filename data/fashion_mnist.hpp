@@ -19,7 +19,7 @@ class FashionMnist : public Dataset {
 
   int64_t size() const override { return labels_.numel(); }
   /// x (B, 1, 28, 28) float32 with mean 0 and deviation 1 over the training set; y (B) int64.
-  Batch batch(std::span<const int64_t> indices) const override;
+  Batch batch(std::span<const int64_t> indices, Generator& generator) const override;
 
   const Tensor& images() const { return images_; }  ///< (N, 28, 28) uint8: 0 is the background
   const Tensor& labels() const { return labels_; }  ///< (N) int64

@@ -10,7 +10,6 @@
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tensor/random.hpp>
 
 namespace cotangent::data {
 namespace {
@@ -187,7 +186,7 @@ TextDataset::TextDataset(const Tensor& tokens, int64_t context, int64_t stride) 
   tokens_ = raw::contiguous(tokens.dtype() == int64 ? tokens : raw::cast(tokens, int64));
 }
 
-Batch TextDataset::batch(std::span<const int64_t> indices) const {
+Batch TextDataset::batch(std::span<const int64_t> indices, Generator&) const {
   const auto count = static_cast<int64_t>(indices.size());
   Batch result{empty({count, context_}, int64), empty({count, context_}, int64)};
   auto* x = result.x.data<int64_t>();

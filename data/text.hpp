@@ -55,7 +55,7 @@ class TextDataset : public Dataset {
   TextDataset(const Tensor& tokens, int64_t context, int64_t stride = 1);
   int64_t size() const override { return (tokens_.numel() - 1 - context_) / stride_ + 1; }
   /// x (B, context), y (B, context), int64
-  Batch batch(std::span<const int64_t> indices) const override;
+  Batch batch(std::span<const int64_t> indices, Generator& generator) const override;
 
  private:
   Tensor tokens_;

@@ -23,7 +23,7 @@ namespace cotangent::io {
 ///     step = std::stoll(saved.settings.at("step"));
 ///
 /// The losses after that are, bit for bit, those that would have come. The batches must be a function of the seed and
-/// the step, as data::random_batch makes them.
+/// the step, as data::random_batch makes them, or come from a data::DataLoader, whose state is a part like the others.
 struct Checkpoint {
   Metadata settings;
 

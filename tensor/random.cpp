@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -137,13 +138,18 @@ void check_probability(const char* op, double p) {
   if (!(p >= 0 && p <= 1)) fail<ValueError>("[{}] probability {} is not between 0 and 1", op, p);
 }
 
+constinit thread_local Generator* t_generator = nullptr;  // in the place of the process's
+
 }  // namespace
 
 Generator& default_generator() {
   static Generator generator;
-  return generator;
+  return t_generator ? *t_generator : generator;
 }
 void manual_seed(uint64_t seed) { default_generator().manual_seed(seed); }
+
+UseGenerator::UseGenerator(Generator& generator) : before_(std::exchange(t_generator, &generator)) {}
+UseGenerator::~UseGenerator() { t_generator = before_; }
 
 Tensor rand(const Shape& shape, Dtype dtype, Generator& generator) {
   Tensor y = make_floating("rand", shape, dtype);

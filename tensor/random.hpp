@@ -34,10 +34,23 @@ class Generator {
   State state_;
 };
 
-/// The generator that everything random uses unless told otherwise. It starts with seed 0 in every process.
+/// The generator that everything random uses unless told otherwise: one for the process, which starts with seed 0.
 Generator& default_generator();
 /// default_generator().manual_seed(seed)
 void manual_seed(uint64_t seed);
+
+/// While it lives, this thread's default_generator() is another one: for work whose numbers must not depend on what
+/// else draws.
+class UseGenerator {
+ public:
+  explicit UseGenerator(Generator& generator);
+  ~UseGenerator();
+  UseGenerator(const UseGenerator&) = delete;
+  UseGenerator& operator=(const UseGenerator&) = delete;
+
+ private:
+  Generator* before_;
+};
 
 /// Uniform in [0, 1), as all the bits of the dtype allow.
 Tensor rand(const Shape& shape, Dtype dtype = default_dtype(), Generator& generator = default_generator());

@@ -33,7 +33,7 @@ struct SmallAndLarge : ct::data::Dataset {
   Tensor images;  // (N, 28, 28) uint8
 
   int64_t size() const override { return images.size(0); }
-  ct::data::Batch batch(std::span<const int64_t> indices) const override {
+  ct::data::Batch batch(std::span<const int64_t> indices, ct::Generator&) const override {
     const Tensor chosen = ct::index_select(images, 0, ct::from_span(indices, {static_cast<int64_t>(indices.size())}));
     const Tensor large = chosen.unsqueeze(1).to(ct::float32) / 255;  // (B, 1, 28, 28)
     return {ct::interpolate(large, {.size = {14, 14}, .mode = Interpolation::area}), large};
@@ -104,7 +104,7 @@ double mean_psnr(Method enlarge, const SmallAndLarge& set, int64_t count) {
   double sum = 0;
   for (int64_t first = 0; first < count; first += 250) {
     const auto indices = ct::arange(first, std::min(count, first + 250)).to_vector<int64_t>();
-    const auto [small, large] = set.batch(indices);
+    const auto [small, large] = set.batch(indices, ct::default_generator());
     sum += psnr(enlarge(small), large).sum().item();
   }
   return sum / static_cast<double>(count);
@@ -146,7 +146,7 @@ void run(const Settings& settings) {
   std::filesystem::create_directories(settings.out);
   const int64_t count = std::min(settings.test_images, test_set.size());
   const std::vector<int64_t> shown{0, 1, 4, 8, 18, 19};  // a few of the test images
-  const ct::data::Batch chosen = test_set.batch(shown);
+  const ct::data::Batch chosen = test_set.batch(shown, ct::default_generator());
   const Tensor &small = chosen.x, &large = chosen.y;
   std::vector<Column> columns;
   const auto show = [&](const std::string& name, const Tensor& images) {

@@ -48,13 +48,13 @@ TEST_CASE("FashionMnist reads the files of a directory and scales the pixels") {
   CHECK(test.size() == 3);
   CHECK(train.images().shape() == Shape{12, 28, 28});
   const int64_t indices[] = {11, 0};
-  const data::Batch batch = train.batch(indices);
+  const data::Batch batch = train.batch(indices, default_generator());
   CHECK(batch.x.shape() == Shape{2, 1, 28, 28});
   CHECK(batch.y.to_vector<int64_t>() == std::vector<int64_t>{1, 0});
   CHECK(batch.x.data<float>()[0] == Approx((11 / 255.0 - 0.2860) / 0.3530));
   CHECK(batch.x.data<float>()[784 + 255] == Approx((1 - 0.2860) / 0.3530));
   const int64_t beyond[] = {12};
-  CHECK_THROWS_AS(train.batch(beyond), IndexError);
+  CHECK_THROWS_AS(train.batch(beyond, default_generator()), IndexError);
   setenv("FASHION_MNIST_DIR", directory.path.c_str(), 1);
   CHECK(FashionMnist(Split::test).size() == 3);
   unsetenv("FASHION_MNIST_DIR");
@@ -91,7 +91,7 @@ TEST_CASE("Debian's package holds what it should", "[slow]") {
   CHECK(test.size() == 10000);
   std::vector<int64_t> all(60000);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
-  const data::Batch batch = train.batch(all);
+  const data::Batch batch = train.batch(all, default_generator());
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < batch.x.numel(); ++i) {
     const double v = batch.x.data<float>()[i];

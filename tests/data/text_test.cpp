@@ -58,7 +58,7 @@ TEST_CASE("text: windows are shifted by one for what is to be predicted") {
   const TextDataset places(arange(8), 3), apart(arange(8), 3, 3);
   CHECK(places.size() == 5);
   const Tokens chosen{4, 0};
-  const data::Batch batch = places.batch(chosen);
+  const data::Batch batch = places.batch(chosen, default_generator());
   CHECK(batch.x.shape() == Shape{2, 3});
   CHECK(batch.x.to_vector<int64_t>() == Tokens{4, 5, 6, 0, 1, 2});
   CHECK(batch.y.to_vector<int64_t>() == Tokens{5, 6, 7, 1, 2, 3});
@@ -71,8 +71,9 @@ TEST_CASE("text: windows are shifted by one for what is to be predicted") {
   CHECK(TextDataset(arange(4), 3).size() == 1);
   CHECK(TextDataset(arange(7), 3, 3).size() == 2);
   CHECK(TextDataset(arange(6), 3, 3).size() == 1);
-  CHECK(TextDataset(arange(12).to(uint8).slice(0, 0, 12, 2), 2).batch(Tokens{1}).y.to_vector<int64_t>() ==
-        Tokens{4, 6});
+  CHECK(TextDataset(arange(12).to(uint8).slice(0, 0, 12, 2), 2)
+            .batch(Tokens{1}, default_generator())
+            .y.to_vector<int64_t>() == Tokens{4, 6});
 
   CHECK_THAT(error_of([] { TextDataset(arange(3), 3); }),
              Contains("the text has 3 tokens, too few for a context of 3"));
@@ -80,8 +81,9 @@ TEST_CASE("text: windows are shifted by one for what is to be predicted") {
   CHECK_THAT(error_of([] { TextDataset(arange(3), 0); }), Contains("context 0 and stride 1"));
   CHECK_THAT(error_of([] { TextDataset(arange(3), 1, 0); }), Contains("context 1 and stride 0"));
   CHECK_THAT(error_of([] { TextDataset(ones({3}), 1); }), Contains("must be (N) integers"));
-  CHECK_THAT(error_of([&] { places.batch(Tokens{5}); }), Contains("there is no example 5; there are 5"));
-  CHECK_THAT(error_of([&] { places.batch(Tokens{-1}); }), Contains("there is no example -1"));
+  CHECK_THAT(error_of([&] { places.batch(Tokens{5}, default_generator()); }),
+             Contains("there is no example 5; there are 5"));
+  CHECK_THAT(error_of([&] { places.batch(Tokens{-1}, default_generator()); }), Contains("there is no example -1"));
 }
 
 TEST_CASE("text: the last part is for validation") {

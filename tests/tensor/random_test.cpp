@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include <catch2/catch.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -231,4 +232,22 @@ TEST_CASE("random functions say what is wrong with their arguments") {
   CHECK_THROWS_WITH(multinomial(tensor({0.0, 1.0}), 2), Catch::Contains("has 1 with a weight above 0"));
   CHECK_THROWS_AS(multinomial(tensor({{{1.0}}}), 1), ShapeError);
   CHECK_THROWS_AS(multinomial(tensor({1.0}), 0), ValueError);
+}
+
+TEST_CASE("a thread may use another generator in place of the default one", "[threads]") {
+  manual_seed(1);
+  Generator other(2), expected(2);
+  {
+    const UseGenerator guard(other);
+    CHECK(&default_generator() == &other);
+    CHECK(rand({5}).to_vector<float>() == rand({5}, float32, expected).to_vector<float>());
+    std::thread([&] { CHECK(&default_generator() != &other); }).join();
+    Generator inner;
+    {
+      const UseGenerator nested(inner);
+      CHECK(&default_generator() == &inner);
+    }
+    CHECK(&default_generator() == &other);
+  }
+  CHECK(default_generator().state() == Generator::State{1, 0});
 }

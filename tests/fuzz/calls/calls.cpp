@@ -253,7 +253,7 @@ const std::vector<Call>& calls() {
       {"random_batch", [](Draw& d) { const data::TensorDataset set(randn({5, 2}), randn({5})); data::random_batch(set, d.integer(), 1, 1); }},
       {"DataLoader", [](Draw& d) {
          const data::TensorDataset set(randn({5, 2}), randn({5}));
-         data::DataLoader loader(set, {.batch_size = d.integer(), .drop_last = d.below(2) == 1, .prefetch = d.integer()});
+         data::DataLoader loader(set, {.batch_size = d.integer(), .drop_last = d.below(2) == 1, .workers = d.likely(), .prefetch = d.integer()});
          loader.size();
          for (const auto& batch : loader) read(batch.x);
        }},
