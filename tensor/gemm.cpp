@@ -1,15 +1,18 @@
 #include <cotangent/tensor/gemm.hpp>
 
 #include <cblas.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 
-// Only OpenBLAS has this; weak, so that another BLAS will do.
+// Only OpenBLAS has these; weak, so that another BLAS will do.
 extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
+extern "C" int openblas_get_num_threads() __attribute__((weak));
 
 namespace cotangent::raw {
 namespace {
@@ -55,6 +58,32 @@ struct Product {
 
 // ---- a matrix and a vector: bound by memory, so BLAS reads the matrix once; in chunks of rows or columns ----
 
+/// While one lives, OpenBLAS runs each call on the thread that makes it, for we divide the work by ourselves. How many
+/// threads it takes is one number for the whole process (openblas_set_num_threads_local changes the same one): the
+/// first of several sets it to 1, and the last one back.
+class OneThreadedBlas {
+ public:
+  OneThreadedBlas() {
+    if (!openblas_set_num_threads) return;
+    const std::lock_guard lock(g_mutex);
+    if (g_living++ == 0 && (g_before = openblas_get_num_threads()) != 1) openblas_set_num_threads(1);
+  }
+  ~OneThreadedBlas() {
+    if (!openblas_set_num_threads) return;
+    const std::lock_guard lock(g_mutex);
+    if (--g_living == 0 && g_before != 1) openblas_set_num_threads(g_before);
+  }
+  OneThreadedBlas(const OneThreadedBlas&) = delete;
+  OneThreadedBlas& operator=(const OneThreadedBlas&) = delete;
+
+ private:
+  static inline constinit std::mutex g_mutex;
+  static inline int g_living = 0, g_before = 1;
+  // those of other threads don't live on in a child process
+  static inline const int g_at_fork =
+      pthread_atfork([] { g_mutex.lock(); }, [] { g_mutex.unlock(); }, [] { g_living = 0, g_mutex.unlock(); });
+};
+
 void blas_gemv(bool transposed, int rows, int columns, float alpha, const float* a, int lda, const float* x, int x_step,
                float beta, float* y, int y_step) {
   cblas_sgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, alpha, a, lda, x, x_step, beta, y,
@@ -75,11 +104,7 @@ bool vector_product(int64_t n, int64_t k, Matrix<T> a, const T* x, int64_t x_ste
   constexpr int64_t limit = INT32_MAX;
   if (!(by_rows || by_columns) || x_step < 1 || y_step < 1 || std::max({n, k, lda, x_step, y_step}) > limit)
     return false;
-  static const bool one_thread = [] {
-    if (openblas_set_num_threads) openblas_set_num_threads(1);
-    return true;
-  }();
-  (void)one_thread;
+  const OneThreadedBlas guard;
   const int64_t chunk = std::max<int64_t>(65536 / k, 64);
   parallel_chunks(ceil_div(n, chunk), [&](int64_t i) {
     const int64_t first = i * chunk;

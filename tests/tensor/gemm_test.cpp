@@ -1,10 +1,13 @@
 #include <cotangent/tensor/gemm.hpp>
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include <cotangent/tensor/parallel.hpp>
@@ -151,4 +154,31 @@ TEST_CASE("gemm gives the same bits for any number of threads", "[threads]") {
     for (const auto& y : results) CHECK(y == results[0]);
   }
   set_num_threads(before);
+}
+
+TEST_CASE("OpenBLAS has as many threads as its user set, after products too") {
+  // the library of the process, where it is OpenBLAS
+  const auto get = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
+  const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  if (!get || !set) return;
+  const int before = get(), threads = num_threads();
+  set_num_threads(2);
+  std::vector<float> a(400 * 400, 1), x(400, 1), y(400);
+  for (int count : {3, 1, 2}) {
+    set(count);
+    raw::gemm<float>(400, 1, 400, {a.data(), 400, 1}, {x.data(), 1, 1}, y.data(), 1);
+    CHECK(y == std::vector<float>(400, 400));
+    CHECK(get() == count);
+    std::vector<std::thread> others;
+    for (int t = 0; t < 4; ++t)
+      others.emplace_back([&] {
+        std::vector<float> own(400);
+        for (int i = 0; i < 200; ++i)
+          raw::gemm<float>(400, 1, 400, {a.data(), 400, 1}, {x.data(), 1, 1}, own.data(), 1);
+      });
+    for (std::thread& t : others) t.join();
+    CHECK(get() == count);
+  }
+  set(before);
+  set_num_threads(threads);
 }
