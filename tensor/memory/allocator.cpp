@@ -1,6 +1,7 @@
 #include <cotangent/tensor/memory/allocator_internal.hpp>
 #include <cotangent/tensor/memory/arena_internal.hpp>
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -35,6 +37,7 @@ static_assert(detail::size_class(kSmall) == kSmallClasses - 1 && class_bytes(kSm
 
 std::atomic<int64_t> g_current, g_peak, g_allocations, g_system;
 std::atomic<int64_t> g_limit;  // 0 until it is asked for
+std::atomic<bool (*)()> g_denial{nullptr};
 
 template <class E>
 [[noreturn]] void out_of_memory(const char* op, int64_t bytes) {
@@ -43,6 +46,23 @@ template <class E>
 }
 
 bool has_room(int64_t bytes) { return bytes <= memory_limit() - g_current.load(std::memory_order_relaxed); }
+
+// Then no thread keeps blocks of its own, so that each request and each return comes by here: the short way of all
+// others need not ask.
+bool poisons() {
+  static const bool on = [] {
+    const char* set = std::getenv("COTANGENT_POISON");
+#ifdef NDEBUG
+    return set && std::string_view(set) != "0";
+#else
+    return !set || std::string_view(set) != "0";
+#endif
+  }();
+  return on;
+}
+void poison(void* block, size_t bytes) {
+  if (poisons()) std::fill_n(static_cast<uint16_t*>(block), bytes / 2, uint16_t{detail::kPoison});
+}
 
 // The first number in a file, or the largest one where there is none (as in "max").
 int64_t number_in(const std::string& path) {
@@ -83,6 +103,9 @@ struct Global {
   detail::Arenas arenas;
 };
 constinit Global g_memory{};
+// A child process finds the lock open, and what it guards whole.
+[[maybe_unused]] const int g_at_fork =
+    pthread_atfork([] { g_memory.mutex.lock(); }, [] { g_memory.mutex.unlock(); }, [] { g_memory.mutex.unlock(); });
 
 void* map_slab() {
   void* p = mmap(nullptr, kSlab, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -107,7 +130,8 @@ void hand_over_blocks() {
 void* refill(int c) {
   ThreadCache& cache = t_cache;
   const size_t bytes = class_bytes(c);
-  const uint32_t batch = static_cast<uint32_t>(std::max<size_t>(1, std::min<size_t>(32, 16 * 1024 / bytes)));
+  const uint32_t batch =
+      poisons() ? 1 : static_cast<uint32_t>(std::max<size_t>(1, std::min<size_t>(32, 16 * 1024 / bytes)));
   std::lock_guard lock(g_memory.mutex);
   for (uint32_t i = 0; i < batch; ++i) {
     Block* b = g_memory.lists[c];
@@ -135,11 +159,11 @@ void* refill(int c) {
   return b;
 }
 
-// Half of a thread's free blocks of a class go to the other threads.
-void spill(int c) {
+// So many of a thread's free blocks of a class go to the other threads.
+void spill(int c, uint32_t count) {
   ThreadCache& cache = t_cache;
   std::lock_guard lock(g_memory.mutex);
-  for (uint32_t n = cache.counts[c] / 2; n > 0; --n) {
+  for (; count > 0; --count) {
     Block* b = cache.lists[c];
     cache.lists[c] = b->next;
     --cache.counts[c];
@@ -187,6 +211,11 @@ void deallocate_large(void* pointer) { std::free(static_cast<char*>(pointer) - d
 
 #endif
 
+// A large block has a header of a unit in front of it, which counts.
+size_t usable_bytes(const void* pointer, int c) {
+  return c == detail::kLarge ? large_bytes(pointer) - detail::kUnit : class_bytes(c);
+}
+
 struct ThreadExit {
   ~ThreadExit() {
     detail::flush_counters();
@@ -197,7 +226,7 @@ thread_local ThreadExit t_exit;
 
 void register_thread() {
   if (t_cache.registered) return;
-  t_cache.registered = true;
+  t_cache.registered = !poisons();
   static_cast<void>(&t_exit);  // constructs it, so that its destructor runs
   asm volatile("" : : "r"(&t_exit));
 }
@@ -257,10 +286,14 @@ void check_memory(const char* op, int64_t count, int64_t item) {
   if (!has_room(bytes)) out_of_memory<ShapeError>(op, bytes);
 }
 
+void set_memory_denial(bool (*denies)()) { g_denial = denies; }
+
 void* allocate_slow(int c, size_t bytes) {
   register_thread();
   const int64_t asked = static_cast<int64_t>(std::min<size_t>(bytes, INT64_MAX));
   void* p = nullptr;
+  if (const auto denies = g_denial.load(std::memory_order_relaxed); denies && denies())
+    out_of_memory<ValueError>("allocate", asked);
   if (c == kLarge) {
     if (has_room(asked)) p = allocate_large(bytes);
   } else {
@@ -274,11 +307,13 @@ void* allocate_slow(int c, size_t bytes) {
   if (!p) out_of_memory<ValueError>("allocate", asked);
   ++t_cache.allocations;
   count_bytes(t_cache, static_cast<int64_t>(c == kLarge ? large_bytes(p) : class_bytes(c)));
+  poison(p, usable_bytes(p, c));
   return p;
 }
 
 void deallocate_slow(void* pointer, int c) noexcept {
   register_thread();
+  poison(pointer, usable_bytes(pointer, c));
   if (c == kLarge) {
     count_bytes(t_cache, -static_cast<int64_t>(large_bytes(pointer)));
     deallocate_large(pointer);
@@ -289,10 +324,11 @@ void deallocate_slow(void* pointer, int c) noexcept {
   std::free(pointer);
 #else
   Block* b = static_cast<Block*>(pointer);
-  if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c);
+  if (t_cache.counts[c] * class_bytes(c) >= kThreadBytes) spill(c, t_cache.counts[c] / 2);
   b->next = t_cache.lists[c];
   t_cache.lists[c] = b;
   ++t_cache.counts[c];
+  if (poisons()) spill(c, t_cache.counts[c]);
 #endif
 }
 

@@ -33,8 +33,10 @@ namespace detail {
 void check_memory(const char* op, int64_t count, int64_t item);
 
 /// 64-byte aligned memory: from free lists of each thread, one a size class, or, above 64 KiB, from arenas that all
-/// threads share. The contents are undefined.
-/// A ValueError names the size when the system has no memory left.
+/// threads share. The contents are undefined: with COTANGENT_POISON=1 in the environment, and without that in a library
+/// that was built without NDEBUG, they are 0x7fff throughout, and so are those of memory that was given back. This is
+/// NaN in each floating dtype, and far off as an integer: an element that nobody wrote shows. A ValueError names the
+/// size when the system has no memory left.
 void* allocate(size_t bytes);
 /// `bytes` must be what was asked for.
 void deallocate(void* pointer, size_t bytes) noexcept;

@@ -17,6 +17,8 @@ inline constexpr int kLarge = kSmallClasses;             // stands for all sizes
 inline constexpr size_t kSmall = 64 * 1024;              // the last class
 inline constexpr size_t kThreadBytes = 4 * 1024 * 1024;  // free bytes of a class that a thread keeps for itself
 inline constexpr int64_t kCountFlush = 64 * 1024;        // bytes that a thread counts on its own
+/// What fills memory that is poisoned: NaN in each floating dtype, and far off as an integer.
+inline constexpr uint16_t kPoison = 0x7fff;
 
 /// Multiples of 64 bytes up to 1 KiB, then four classes to each doubling.
 constexpr int size_class(size_t bytes) {
@@ -54,6 +56,9 @@ extern constinit thread_local ThreadCache t_cache;
 void* allocate_slow(int c, size_t bytes);             // a large block, or none is free in the thread's list
 void deallocate_slow(void* pointer, int c) noexcept;  // a large block, a full list, or the first of a thread
 void flush_counters() noexcept;
+/// For tests: a request fails where this says so; nullptr: none does. Asked for each block in a process that poisons
+/// its memory, else for those that a thread has not kept.
+void set_memory_denial(bool (*denies)());
 
 inline void count_bytes(ThreadCache& cache, int64_t bytes) noexcept {
   cache.delta += bytes;

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -138,3 +140,50 @@ TEST_CASE("a request beyond the limit is an error, and the next one within it is
   set_memory_limit(limit);
   CHECK(memory_limit() == limit);
 }
+
+// ---- memory that shows when nobody wrote to it: tests/main.cpp asks for it ----
+
+TEST_CASE("fresh memory is NaN in each floating dtype, and far off as an integer") {
+  for (int64_t n : {1, 3, 500, 40'000, 3'000'000}) {
+    for (int round = 0; round < 3; ++round) {  // fresh, and used before
+      CAPTURE(n, round);
+      const Tensor values = empty({n}, float64), low[] = {empty({n}), empty({n}, bfloat16), empty({n}, float16)};
+      CHECK(sum(values != values).item() == static_cast<double>(n));
+      for (const Tensor& x : low) CHECK(sum(x != x).item() == static_cast<double>(n));
+      const Tensor whole = empty({n}, int64), half = empty({n}, int32);
+      CHECK(sum(whole == 0x7fff7fff7fff7fff).item() == static_cast<double>(n));
+      CHECK(sum(half == 0x7fff7fff).item() == static_cast<double>(n));
+      for (const Tensor& x : {values, low[0], low[1], low[2], whole, half}) x.detach().fill_(0);
+    }
+  }
+}
+
+TEST_CASE("an element that a loop leaves out shows, also where it was written before") {
+  const auto double_but_the_last = [](const Tensor& x) {
+    const Tensor y = empty(x.shape());
+    for (int64_t i = 0; i + 1 < x.numel(); ++i) y.data<float>()[i] = 2 * x.data<float>()[i];
+    return y;
+  };
+  for (int64_t n : {7, 100'000}) {
+    const Tensor x = ones({n});
+    for (int round = 0; round < 3; ++round) {
+      { const Tensor used = full({n}, 2); }
+      const Tensor y = double_but_the_last(x);
+      CHECK(y[n - 2].item() == 2);
+      CHECK(std::isnan(y[n - 1].item()));
+    }
+  }
+}
+
+#ifndef COTANGENT_PLAIN_MALLOC  // there the sanitizer sees who reads it
+TEST_CASE("memory that was given back is filled too") {
+  for (size_t bytes : {256, 70'000, 3'000'000}) {
+    uint16_t* p = static_cast<uint16_t*>(detail::allocate(bytes));
+    std::fill_n(p, bytes / 2, uint16_t{1});
+    detail::deallocate(p, bytes);
+    bool filled = true;
+    for (size_t i = 4; i < bytes / 2; ++i) filled &= p[i] == detail::kPoison;  // behind the link of a list
+    CHECK(filled);
+  }
+}
+#endif
