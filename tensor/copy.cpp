@@ -63,8 +63,8 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
                 }
                 for (int k = 0; k < 4; ++k) at[k] += tiles.inner_stride(k);
               }
-              if (streams) kernels().copy.end_stream();
             });
+  if (streams) kernels().copy.end_stream();
   return true;
 }
 
@@ -85,8 +85,8 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
       char* to = y.get()->data + first * bytes;
       if (!is_large) return gather(from, to, last - first, 1);
       kernels().copy.stream(from, to, (last - first) * bytes);
-      kernels().copy.end_stream();
     });
+    if (is_large) kernels().copy.end_stream();
     return;
   }
   const Strides strides = broadcast_strides(op, x, y.shape());

@@ -78,7 +78,7 @@ struct Sink {
       kernels::kernels().copy.of(bytes).scatter(block, p, n, stride);
     }
   }
-  /// Other threads see what this one streamed; the rest of them meet a barrier.
+  /// After the loop: other threads see what this one streamed.
   void finish() const {
     if (streamed) kernels::kernels().copy.end_stream();
   }

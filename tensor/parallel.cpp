@@ -1,15 +1,17 @@
 #include <cotangent/tensor/parallel.hpp>
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <string_view>
-#include <system_error>
 #include <thread>
+#include <utility>
 
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -22,11 +24,12 @@ int default_threads() {
     const std::string_view text(set);
     int count = 0;
     std::from_chars(text.data(), text.data() + text.size(), count);
-    if (count >= 1) return count;
+    if (count >= 1) return std::min(count, kMaxThreads);
   }
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));  // more cores than a cpu_set_t can name
+  const int count = static_cast<int>(std::thread::hardware_concurrency());  // more cores than a cpu_set_t can name
+  return std::clamp(count, 1, kMaxThreads);
 }
 std::atomic<int> g_threads{0};
 constinit thread_local bool t_inside = false;  // of a parallel region: nested ones run on their own thread
@@ -38,6 +41,9 @@ constinit thread_local bool t_inside = false;  // of a parallel region: nested o
 ///
 /// Tasks are numbered on from loop to loop. Who comes late to a loop finds all its numbers taken, and can do no harm:
 /// the only other thing to agree on is how many tasks each helper has finished.
+///
+/// What a task throws is kept, and thrown once more by the caller: the first of it. The tasks that nobody has begun by
+/// then are counted as finished, and not run.
 class Team {
  public:
   explicit Team(int size) : size_(size), lanes_(new Lane[static_cast<size_t>(size)]) {}
@@ -47,8 +53,8 @@ class Team {
     const auto team = std::make_shared<Team>(size);
     try {
       for (int t = 1; t < size; ++t) std::thread([team, t] { team->help(t); }).detach();
-    } catch (const std::system_error&) {
-      // The system has no thread left: the others do the work.
+    } catch (const std::exception&) {
+      // The system has no thread or memory left: the others do the work.
     }
     return team;
   }
@@ -63,6 +69,10 @@ class Team {
       return finished == loop.end;
     };
     for (int looks = 0; !all_finished(); ++looks) rest(looks);
+    if (failed_.load(std::memory_order_relaxed)) {
+      failed_.store(false, std::memory_order_relaxed);
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
   }
 
  private:
@@ -82,6 +92,13 @@ class Team {
     if (looks >= kQuickLooks) return std::this_thread::yield();
 #ifdef __x86_64__
     __builtin_ia32_pause();
+#endif
+  }
+
+  /// What this thread has stored past the caches is there before what it stores next: no other store waits for it.
+  static void end_streams() {
+#ifdef __x86_64__
+    __builtin_ia32_sfence();
 #endif
   }
 
@@ -117,8 +134,10 @@ class Team {
       if (!loop.task) return;
       const int parts = loop.end - loop.first > size_ ? size_ : 1;  // a part of one task is begun at once
       for (int k = 0; k < parts; ++k)
-        if (const int64_t taken = take(loop, (thread + k) % size_))
+        if (const int64_t taken = take(loop, (thread + k) % size_)) {
+          end_streams();
           finished.store(finished.load(std::memory_order_relaxed) + taken, std::memory_order_release);
+        }
     }
   }
 
@@ -129,15 +148,26 @@ class Team {
     int64_t taken = 0, i = loop.first + count * part / size_;
     for (int64_t seen = next.load(std::memory_order_relaxed); (i = std::max(i, seen)) < end;) {
       if (!next.compare_exchange_weak(seen, i + 1, std::memory_order_relaxed)) continue;
-      loop.task(loop.context, i++ - loop.first);
+      if (!failed_.load(std::memory_order_relaxed)) run_task(loop, i - loop.first);
+      ++i;
       ++taken;
     }
     return taken;
   }
 
+  void run_task(const Loop& loop, int64_t i) noexcept {
+    try {
+      loop.task(loop.context, i);
+    } catch (...) {
+      if (!failed_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
+    }
+  }
+
   const int size_;
   const std::unique_ptr<Lane[]> lanes_;
   int64_t finished_ = 0;  // tasks, by the caller
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;
   std::atomic<int> sleepers_{0};
   alignas(64) std::atomic<int64_t> end_{0};
   std::atomic<int64_t> first_{0};
@@ -150,17 +180,23 @@ struct OwnTeam {
   std::shared_ptr<Team> team;
   Team& of(int size) {
     if (!team || team->size() != size) {
-      if (team) team->stop();
+      stop();
       team = Team::start(size);
     }
     return *team;
   }
+  void stop() {
+    if (team) std::exchange(team, nullptr)->stop();
+  }
   ~OwnTeam() {
-    if (team) team->stop();
+    stop();
     t_inside = true;  // what still runs on this thread runs alone
   }
 };
 thread_local OwnTeam t_team;
+
+/// A child process has the thread that called fork(), and none that helps it: its next loop starts a team anew.
+[[maybe_unused]] const int g_at_fork = pthread_atfork(nullptr, nullptr, [] { t_team.team.reset(); });
 
 }  // namespace
 
@@ -171,7 +207,8 @@ int num_threads() {
 }
 
 void set_num_threads(int count) {
-  if (count < 1) fail<ValueError>("[set_num_threads] {} threads; at least 1 is needed", count);
+  if (count < 1 || count > kMaxThreads)
+    fail<ValueError>("[set_num_threads] {} threads; 1 to {} are possible", count, kMaxThreads);
   g_threads = count;
 }
 
@@ -192,9 +229,8 @@ void run_tasks(int64_t count, void (*task)(void*, int64_t), void* context) {
     return;
   }
   Team& team = t_team.of(threads);
-  t_inside = true;
+  const SingleThreaded inside;
   team.run(count, task, context);
-  t_inside = false;
 }
 
 }  // namespace detail

@@ -4,9 +4,11 @@
 
 namespace cotangent {
 
+inline constexpr int kMaxThreads = 1024;
+
 /// How many threads kernels use: the cores of the machine (or OMP_NUM_THREADS) unless set.
 int num_threads();
-/// A ValueError below 1. Results do not depend on it, bit for bit.
+/// From 1 to kMaxThreads, else a ValueError. Results do not depend on it, bit for bit.
 void set_num_threads(int count);
 
 /// While it lives, kernels that this thread calls use no other thread: for work beside the training, as loading data
@@ -34,7 +36,8 @@ int64_t task_count(int64_t work, int64_t grain);
 inline constexpr int64_t kParallelAlign = 64;
 
 /// Calls body(first, last) on parts of [begin, end) of about `grain` each at least, at once. For work whose parts do
-/// not meet: where the cuts lie depends on the number of threads. Exceptions must not leave `body`.
+/// not meet: where the cuts lie depends on the number of threads. The first exception that leaves `body`, on whichever
+/// thread, reaches the caller, when the calls that had begun by then have ended; the others are left out.
 template <class Body>
 void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
   const int64_t tasks = detail::task_count(end - begin, grain);
@@ -60,7 +63,8 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, Body&& body) {
 }
 
 /// Calls body(chunk) for each chunk in [0, chunks), at once. The caller fixes the chunks by the size of the work alone
-/// and combines their results in order: so a reduction is bitwise the same for any number of threads.
+/// and combines their results in order: so a reduction is bitwise the same for any number of threads. Exceptions are as
+/// with parallel_for.
 template <class Body>
 void parallel_chunks(int64_t chunks, Body&& body) {
   detail::run_tasks(

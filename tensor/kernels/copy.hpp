@@ -20,7 +20,8 @@ struct CopyLoops {
 };
 struct CopyTable {
   CopyLoops of_size[4];  ///< 1, 2, 4 and 8 bytes
-  /// Copies, past the caches where the processor can. Other threads see it after end_stream() or a barrier.
+  /// Copies, past the caches where the processor can. Other threads see it after end_stream() on the thread that
+  /// streamed: the caller of a parallel loop calls it behind the loop, the threads that help do it by themselves.
   void (*stream)(const void* x, void* y, int64_t bytes);
   void (*end_stream)();
 

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <new>
+#include <stdexcept>
 #include <thread>
 
 #include <cotangent/cotangent.hpp>
@@ -83,6 +85,56 @@ TEST_CASE("parallel_chunks runs each chunk once", "[threads]") {
 TEST_CASE("threads: a count below 1 is refused") {
   CHECK_THROWS_WITH(set_num_threads(0), Catch::Contains("0 threads"));
   CHECK(num_threads() >= 1);
+}
+
+TEST_CASE("threads: a count that no machine has is refused") {
+  const int before = num_threads();
+  for (int count : {-1, INT32_MIN, kMaxThreads + 1, 2'000'000'000})
+    CHECK_THROWS_WITH(set_num_threads(count),
+                      Catch::Equals("[set_num_threads] " + std::to_string(count) + " threads; 1 to 1024 are possible"));
+  CHECK(num_threads() == before);
+}
+
+TEST_CASE("threads: what a task throws on any thread reaches the caller, and the rest is left out", "[threads]") {
+  for (int count : {1, 2, 4}) {
+    const Threads threads(count);
+    for (int64_t culprit : {0, 1, 500, 999}) {
+      std::atomic<int> begun{0};
+      CHECK_THROWS_WITH(parallel_chunks(1000,
+                                        [&](int64_t i) {
+                                          ++begun;
+                                          if (i == culprit) throw std::runtime_error("task");
+                                          if (culprit == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                                        }),
+                        "task");
+      CHECK(begun >= 1);
+      if (culprit == 0) CHECK(begun < 1000);
+      std::vector<std::atomic<int>> visits(50);
+      parallel_chunks(50, [&](int64_t i) { ++visits[static_cast<size_t>(i)]; });
+      for (const auto& v : visits) CHECK(v == 1);
+    }
+    CHECK_THROWS_AS(parallel_for(0, 100, 1, [](int64_t, int64_t) { throw ValueError("every task"); }), ValueError);
+    CHECK_THROWS_WITH(
+        parallel_for(0, 100, 1,
+                     [](int64_t, int64_t) { parallel_chunks(9, [](int64_t) { throw std::string("inner"); }); }),
+        Catch::Equals("inner"));
+  }
+}
+
+TEST_CASE("threads: after an exception, of the caller's or of a helper's, helpers still work", "[threads]") {
+  const Threads threads(3);
+  const std::thread::id caller = std::this_thread::get_id();
+  for (bool by_caller : {true, false, true}) {
+    std::atomic<bool> thrown{false};
+    CHECK_THROWS_AS(parallel_chunks(1000,
+                                    [&](int64_t) {
+                                      if ((std::this_thread::get_id() == caller) == by_caller)
+                                        thrown = true, throw std::bad_alloc();
+                                      while (!thrown) std::this_thread::yield();
+                                    }),
+                    std::bad_alloc);
+    CHECK(tasks_of_others(20) > 0);
+  }
 }
 
 TEST_CASE("results are bitwise the same for any number of threads", "[threads]") {
@@ -218,4 +270,53 @@ TEST_CASE("threads: a child process made by fork computes by itself") {
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("threads: a child process works whatever other threads were about when it was made") {
+  const Threads threads(3);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> busy;
+  for (int t = 0; t < 2; ++t)
+    busy.emplace_back([&] {
+      const SingleThreaded guard;
+      const Tensor matrix = ones({300, 300}), vector = ones({300, 1});
+      for (int64_t i = 0; !stop; ++i) {
+        const Tensor small = empty({i % 5000}), large = empty({20'000 + i % 20'000});
+        if (i % 8 == 0) matmul(matrix, vector);
+      }
+    });
+  const Tensor a = ones({200, 300}), b = ones({300, 1});
+  for (int round = 0; round < 300; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // rather than hang
+      const bool right = matmul(a, b)[199].item() == 300 && sum(ones({100'000})).item() == 1e5 &&
+                         (round % 30 != 0 || tasks_of_others(20) > 0);
+      _exit(right ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CAPTURE(round);
+    REQUIRE(WIFEXITED(status));
+    REQUIRE(WEXITSTATUS(status) == 0);
+    if (round % 30 == 0) REQUIRE(tasks_of_others(20) > 0);  // the parent keeps its own
+  }
+  stop = true;
+  for (std::thread& t : busy) t.join();
+}
+
+TEST_CASE("threads: what is stored past the caches is there for everyone behind the loop", "[threads]") {
+  const Threads threads(4);
+  const int64_t rows = 1024, columns = 5120;
+  const Tensor x = arange(rows * columns).reshape({rows, columns});
+  for (int round = 0; round < 8; ++round) {
+    const Tensor y = (x + round).clone(), turned = y.t().contiguous();
+    bool right = true;
+    std::thread([&] {
+      const int64_t *p = y.data<int64_t>(), *q = turned.data<int64_t>();
+      for (int64_t i = 0; i < y.numel(); ++i)
+        right &= p[i] == i + round && q[i % columns * rows + i / columns] == i + round;
+    }).join();
+    CHECK(right);
+  }
 }

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <functional>
 #include <set>
 #include <thread>
 
@@ -187,3 +189,84 @@ TEST_CASE("memory that was given back is filled too") {
   }
 }
 #endif
+
+// ---- no memory, on whichever thread ----
+
+TEST_CASE("memory that there is not for one of the threads is the caller's error, and the next call is served",
+          "[threads]") {
+  static const std::thread::id caller = std::this_thread::get_id();
+  static std::atomic<int> left, denied;
+  struct Denial {
+    explicit Denial(bool (*denies)()) { detail::set_memory_denial(denies); }
+    ~Denial() { detail::set_memory_denial(nullptr); }
+  };
+  const int threads = num_threads();
+  set_num_threads(4);
+  manual_seed(1);
+  const Tensor x = randn({6, 32, 40, 40}), last = x.contiguous(MemoryFormat::channels_last), w = randn({32, 32, 3, 3}),
+               one = randn({32, 1, 3, 3}), wide = randn({64, 32, 1, 1}), rows = randn({600, 700}),
+               turned = randn({900, 700}).t(), q = randn({4, 8, 200, 32}), list = randn({300, 2000}),
+               index = randint(0, 600, {5000});
+  const std::vector<std::pair<const char*, std::function<Tensor()>>> calls = {
+      {"matmul", [&] { return matmul(rows, turned); }},
+      {"matmul of many", [&] { return matmul(q, q.transpose(2, 3)); }},
+      {"conv2d", [&] { return conv2d(x, w, {}, {.padding = 1}); }},
+      {"conv2d, channels last", [&] { return conv2d(last, w, {}, {.padding = 1}); }},
+      {"conv2d, strided", [&] { return conv2d(x, w, {}, {.stride = 2}); }},
+      {"conv2d of points", [&] { return conv2d(last, wide); }},
+      {"conv2d, depthwise", [&] { return conv2d(last, one, {}, {.groups = 32}); }},
+      {"conv_transpose2d", [&] { return conv_transpose2d(x, w, {}, {.stride = 2}); }},
+      {"max_pool2d", [&] { return max_pool2d(x, 3, {.stride = 2}); }},
+      {"avg_pool2d", [&] { return avg_pool2d(last, 3, {.stride = 1}); }},
+      {"interpolate", [&] { return interpolate(x, {.scale_factor = 2.0, .mode = Interpolation::bicubic}); }},
+      {"attention", [&] { return scaled_dot_product_attention(q, q, q, {.causal = true}); }},
+      {"softmax", [&] { return softmax(list.t(), 0); }},
+      {"layer_norm", [&] { return layer_norm(list, {2000}); }},
+      {"sort", [&] { return sort(list, 0).values; }},
+      {"cumsum", [&] { return cumsum(list, 0); }},
+      {"var", [&] { return var(list, 0); }},
+      {"sum", [&] { return sum(list.t(), {0}); }},
+      {"gather", [&] { return index_select(rows, 0, index); }},
+      {"add of another layout",
+       [&] {
+         return rows.t() + randn({700, 600}).t().t();
+       }},
+      {"to", [&] { return (rows.t().to(bfloat16) * 2).to(float32); }},
+      {"randn", [&] { return randn({500'000}); }},
+  };
+  int by_helpers = 0, by_any = 0;
+  for (const auto& [name, call] : calls) {
+    CAPTURE(name);
+    manual_seed(2);
+    const Tensor expected = call();
+    const int64_t before = memory_stats().current_bytes;
+    const auto attempt = [&](bool (*denies)()) {  // whether there was memory enough
+      manual_seed(2);
+      denied = 0;
+      Tensor y;
+      try {
+        const Denial denial(denies);
+        y = call();
+      } catch (const Error& error) {
+        CHECK_THAT(error.what(), Catch::Contains("there is no memory for"));
+      }
+      const bool served = y.defined();
+      CHECK(served == (denied == 0));
+      if (served) CHECK(equal(y, expected));
+      y = Tensor();
+      CHECK(memory_stats().current_bytes == before);
+      return served;
+    };
+    for (int round = 0; round < 5; ++round)
+      by_helpers += !attempt([] { return std::this_thread::get_id() != caller && ++denied > 0; });
+    bool served = false;
+    for (int request = 0; !served && request < 60; ++request) {  // that one, on whichever thread
+      left = request;
+      by_any += !(served = attempt([] { return left-- == 0 && ++denied > 0; }));
+    }
+    CHECK(attempt([] { return false; }));
+  }
+  CHECK(by_any > static_cast<int>(calls.size()));
+  std::printf("memory: %d calls met a helper without memory, %d any thread\n", by_helpers, by_any);
+  set_num_threads(threads);
+}
