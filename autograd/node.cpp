@@ -182,7 +182,11 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
             Keep keep, RunRule rule, AttributeBlock attributes) {
   if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
   bool any = false;
-  for (size_t i = 0; i < output_count; ++i) any |= outputs[i].is_floating();
+  for (size_t i = 0; i < output_count; ++i) {
+    if (!outputs[i].is_floating()) continue;
+    any = true;
+    if (outputs[i].impl()->node) outputs[i] = make_alias(outputs[i]);
+  }
   if (!any) return;
   if (t_detect_anomaly) check_results(op, std::span(inputs, input_count), std::span(outputs, output_count));
 
@@ -218,22 +222,28 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
   node->order = t_order = order + 1;
   for (size_t i = 0; i < output_count; ++i) new (node->slots() + i) Slot(outputs[i].dtype(), outputs[i].shape());
   Saved* saved = node->saved();
-  for (uint64_t rest = bits; rest; rest &= rest - 1) {
-    const int bit = std::countr_zero(rest);
-    if (bit < Keep::kMaxInputs) {
-      const Tensor& x = *inputs[bit].tensor;
-      new (saved++) Saved{kept_input(x), x.defined() ? x.version() : 0};
-    } else {
-      const Tensor& y = outputs[bit - Keep::kMaxInputs];
-      new (saved++) Saved{make_alias(y), y.version()};
+  try {
+    for (uint64_t rest = bits; rest; rest &= rest - 1, ++saved) {
+      const int bit = std::countr_zero(rest);
+      if (bit < Keep::kMaxInputs) {
+        const Tensor& x = *inputs[bit].tensor;
+        new (saved) Saved{kept_input(x), x.defined() ? x.version() : 0};
+      } else {
+        const Tensor& y = outputs[bit - Keep::kMaxInputs];
+        new (saved) Saved{make_alias(y), y.version()};
+      }
     }
+    if (attributes.size) attributes.move(node->attributes(), attributes.value);
+  } catch (...) {  // there is no memory: the node goes, with what it has by now
+    node->saved_count = static_cast<uint16_t>(saved - node->saved());
+    node->destroy_attributes = nullptr;
+    release(node);
+    throw;
   }
-  if (attributes.size) attributes.move(node->attributes(), attributes.value);
   // the outputs own the node; the first reference is the one it was made with
   bool owned = false;
   for (size_t i = 0; i < output_count; ++i) {
     if (!outputs[i].is_floating()) continue;
-    if (outputs[i].impl()->node) outputs[i] = make_alias(outputs[i]);
     TensorImpl* impl = outputs[i].impl();
     if (owned) node->refs.add();
     owned = true;

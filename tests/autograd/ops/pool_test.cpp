@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>

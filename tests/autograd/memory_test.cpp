@@ -1,0 +1,71 @@
+// Memory that runs out, at each request of each op of the table and of its backward pass in turn, is an Error that
+// leaves nothing behind.
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/memory/allocator_internal.hpp>
+
+#include "op_samples.hpp"
+
+using namespace cotangent;
+
+namespace {
+
+int g_left;
+bool g_denied;
+
+/// While it lives, the request after `requests` others fails. The tests run on one thread.
+struct Denial {
+  explicit Denial(int requests) {
+    g_left = requests, g_denied = false;
+    detail::set_memory_denial([] {
+      const bool denies = g_left-- == 0;
+      g_denied |= denies;
+      return denies;
+    });
+  }
+  ~Denial() { detail::set_memory_denial(nullptr); }
+};
+
+}  // namespace
+
+TEST_CASE("op table: memory that runs out at any request is an Error that leaves nothing behind") {
+  const SingleThreaded alone;
+  int64_t refused = 0, samples = 0;
+  for (const OpInfo& op : op_table())
+    for (size_t i = 0; i < op.samples.size(); ++i) {
+      for (bool create_graph : {false, true}) {
+        CAPTURE(op.name, i, create_graph);
+        const Tensors inputs = make_inputs(op.samples[i].inputs);
+        const Evaluation expected = evaluate(op.samples[i], inputs, create_graph);
+        const int64_t before = memory_stats().current_bytes;
+        bool served = false;
+        for (int request = 0; !served && request < 2000; request += 1 + request / 40) {
+          try {
+            const Denial denial(request);
+            evaluate(op.samples[i], inputs, create_graph);
+            served = !g_denied;
+            CHECK(served);
+          } catch (const Error& error) {
+            CHECK_THAT(error.what(), Catch::Contains("there is no memory for"));
+            ++refused;
+          }
+          if (memory_stats().current_bytes != before) {
+            FAIL_CHECK(op.name << ": " << memory_stats().current_bytes - before << " bytes stay behind request "
+                               << request);
+            break;
+          }
+        }
+        CHECK(served);
+        const Evaluation again = evaluate(op.samples[i], inputs, create_graph);
+        CHECK(difference(again.outputs, expected.outputs, 0).empty());
+        CHECK(difference(again.gradients, expected.gradients, 0).empty());
+        ++samples;
+      }
+    }
+  CHECK(refused > samples);
+  std::printf("op table: %lld requests of memory were refused in %lld samples\n", static_cast<long long>(refused),
+              static_cast<long long>(samples));
+}
