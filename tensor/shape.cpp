@@ -40,6 +40,8 @@ int Dims::from_end(int i) const {
   return i + size_;
 }
 
+DimList::operator std::span<const int64_t>() const { return {dims_.data(), dims_.size()}; }
+
 void Dims::check_product(const char* op) const {
   int64_t p = 1;
   bool wraps = false;

@@ -93,6 +93,23 @@ class Dims {
 using Shape = Dims;
 using Strides = Dims;
 
+/// A list of dimensions as an argument: `sum(x, {0, -1})`, `sum(x, 1)`, `sum(x)` (all).
+class DimList {
+ public:
+  DimList() = default;
+  DimList(int64_t dim) : dims_{dim} {}
+  DimList(int dim) : dims_{dim} {}
+  DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
+  /// Of Dims, a std::span, vector or array of int64_t.
+  template <class List>
+  requires requires(const List& list, const int64_t* values) { values = list.data(); }
+  DimList(const List& dims) : dims_(dims) {}
+  operator std::span<const int64_t>() const;
+
+ private:
+  Dims dims_;
+};
+
 /// "(2, 3)", "(4,)", "()".
 std::string to_string(const Dims& dims);
 

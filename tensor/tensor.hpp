@@ -15,7 +15,9 @@ namespace cotangent {
 class Index;  // tensor/indexing.hpp
 class Tensor;
 struct BackwardOptions;  // autograd/engine.hpp
+struct Extreme;          // autograd/ops/reduce.hpp
 struct Node;             // autograd/node.hpp: the history of a tensor, opaque here
+struct VarOptions;       // autograd/ops/statistics.hpp
 
 /// How the elements of a (N, C, H, W) tensor lie in memory: W fastest, or C fastest.
 enum class MemoryFormat : uint8_t { contiguous, channels_last };
@@ -108,6 +110,9 @@ class Tensor {
   const Shape& shape() const { return get()->shape; }
   const Strides& strides() const { return get()->strides; }
   int rank() const { return get()->shape.rank(); }
+  /// PyTorch's names of shape() and rank().
+  const Shape& size() const { return shape(); }
+  int dim() const { return rank(); }
   /// The size of dimension `dim`, where -1 is the last.
   int64_t size(int64_t dim) const;
   int64_t numel() const { return get()->numel; }
@@ -146,7 +151,7 @@ class Tensor {
   Tensor view(const Shape& shape) const;
   Tensor flatten(int64_t start_dim = 0, int64_t end_dim = -1) const;
   Tensor unflatten(int64_t dim, const Shape& sizes) const;
-  Tensor permute(std::initializer_list<int64_t> dims) const;
+  Tensor permute(const Dims& dims) const;
   Tensor transpose(int64_t dim0, int64_t dim1) const;
   Tensor t() const;
   Tensor expand(const Shape& shape) const;
@@ -161,14 +166,52 @@ class Tensor {
   /// `x[i]` is select(0, i): a view, which can be assigned to.
   Tensor operator[](int64_t index) const;
   /// NumPy's indexing: integers, Slice, Ellipsis, None, bool and integer tensors. Read only (hence const); `index_put_`
-  /// writes.
+  /// writes. A list that is made at run time is a std::vector<Index>.
   const Tensor index(std::initializer_list<Index> indices) const;
+  const Tensor index(std::span<const Index> indices) const;
   Tensor& index_put_(std::initializer_list<Index> indices, const Tensor& values);
   Tensor& index_put_(std::initializer_list<Index> indices, const Scalar& value);
+  Tensor& index_put_(std::span<const Index> indices, const Tensor& values);
+  Tensor& index_put_(std::span<const Index> indices, const Scalar& value);
 
-  // ---- reductions: autograd/ops/reduce.hpp holds these and the others as functions ----
-  Tensor sum() const;
-  Tensor mean() const;
+  // ---- functions of autograd/ops/ that everyone types, which holds their contracts and the others ----
+  Tensor sum(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor mean(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor prod(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor amax(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor amin(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor max() const;
+  Tensor min() const;
+  Extreme max(int64_t dim, bool keepdim = false) const;
+  Extreme min(int64_t dim, bool keepdim = false) const;
+  Tensor argmax() const;
+  Tensor argmin() const;
+  Tensor argmax(int64_t dim, bool keepdim = false) const;
+  Tensor argmin(int64_t dim, bool keepdim = false) const;
+  Tensor all(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor any(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor var(const DimList& dims = {}) const;
+  Tensor var(const DimList& dims, const VarOptions& options) const;
+  Tensor std(const DimList& dims = {}) const;
+  Tensor std(const DimList& dims, const VarOptions& options) const;
+  Tensor norm(double p = 2, const DimList& dims = {}, bool keepdim = false) const;
+  Tensor logsumexp(const DimList& dims = {}, bool keepdim = false) const;
+  Tensor cumsum(int64_t dim) const;
+  Tensor exp() const;
+  Tensor log() const;
+  Tensor sqrt() const;
+  Tensor square() const;
+  Tensor abs() const;
+  Tensor sin() const;
+  Tensor cos() const;
+  Tensor tanh() const;
+  Tensor sigmoid() const;
+  Tensor relu() const;
+  Tensor softmax(int64_t dim) const;
+  Tensor log_softmax(int64_t dim) const;
+  Tensor pow(const Tensor& exponent) const;
+  Tensor pow(const Scalar& exponent) const;
+  Tensor matmul(const Tensor& other) const;
 
   // ---- in place: autograd/ops/inplace.cpp ----
   /// Each writes into this tensor's memory and returns it. Operands are broadcast to its shape and cast to its dtype.

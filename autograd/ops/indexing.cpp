@@ -14,7 +14,7 @@
 namespace cotangent {
 namespace {
 
-using Indices = std::initializer_list<Index>;
+using Indices = std::span<const Index>;
 using raw::Binary;
 
 /// What a list of indices asks for: a view, and in it the places of some dimensions.
@@ -215,6 +215,14 @@ Tensor& Tensor::index_put_(Indices indices, const Tensor& values) {
 
 Tensor& Tensor::index_put_(Indices indices, const Scalar& value) {
   return index_put_(indices, full({}, value, dtype()));
+}
+
+const Tensor Tensor::index(std::initializer_list<Index> indices) const { return index(Indices(indices)); }
+Tensor& Tensor::index_put_(std::initializer_list<Index> indices, const Tensor& values) {
+  return index_put_(Indices(indices), values);
+}
+Tensor& Tensor::index_put_(std::initializer_list<Index> indices, const Scalar& value) {
+  return index_put_(Indices(indices), value);
 }
 
 }  // namespace cotangent

@@ -18,8 +18,6 @@
 
 namespace cotangent {
 
-DimList::operator std::span<const int64_t>() const { return {dims_.begin(), dims_.size()}; }
-
 namespace detail {
 
 Tensor finish_reduction(const Tensor& y, uint32_t dims, bool keepdim) {
@@ -195,8 +193,5 @@ Tensor any(const Tensor& x, const DimList& dims, bool keepdim) {
   const uint32_t mask = checked_dims("any", dims, x.rank());
   return finish_reduction(raw::any("any", x, mask), mask, keepdim);
 }
-
-Tensor Tensor::sum() const { return cotangent::sum(*this); }
-Tensor Tensor::mean() const { return cotangent::mean(*this); }
 
 }  // namespace cotangent

@@ -6,20 +6,6 @@
 
 namespace cotangent {
 
-/// A list of dimensions as an argument: `sum(x, {0, -1})`, `sum(x, 1)`, `sum(x)` (all).
-class DimList {
- public:
-  DimList() = default;
-  DimList(int64_t dim) : dims_{dim} {}
-  DimList(int dim) : dims_{dim} {}
-  DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
-  DimList(const Dims& dims) : dims_(dims) {}
-  operator std::span<const int64_t>() const;
-
- private:
-  Dims dims_;
-};
-
 /// The sum; integers and bools are summed in int64.   dx = dy, repeated
 Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 /// The mean of a floating tensor; NaN of none.   dx = dy / n, repeated

@@ -238,7 +238,7 @@ Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const { return cotange
 Tensor permute(const Tensor& x, std::initializer_list<int64_t> dims) {
   return permute(x, std::span(dims.begin(), dims.size()));
 }
-Tensor Tensor::permute(std::initializer_list<int64_t> dims) const { return cotangent::permute(*this, dims); }
+Tensor Tensor::permute(const Dims& dims) const { return cotangent::permute(*this, dims); }
 Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const { return cotangent::transpose(*this, dim0, dim1); }
 Tensor Tensor::t() const { return cotangent::t(*this); }
 Tensor Tensor::expand(const Shape& shape) const { return cotangent::expand(*this, shape); }
