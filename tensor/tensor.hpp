@@ -41,7 +41,7 @@ class RefCount {
 /// were made with, or belong to someone else, who is told by `release`.
 struct Storage {
   RefCount refs;
-  uint32_t version = 0;  ///< grows with each in-place write
+  uint32_t version = 0;  ///< grows with each in-place write; threads may write to parts of their own
   int64_t bytes = 0;
   int size_class = 0;  ///< of the block
   char* data = nullptr;
@@ -122,7 +122,7 @@ class Tensor {
   /// Whether both are views of the same memory.
   bool shares_storage(const Tensor& other) const { return get()->storage == other.get()->storage; }
   /// How often the memory was written in place, through whichever view.
-  uint32_t version() const { return get()->storage->version; }
+  uint32_t version() const { return __atomic_load_n(&get()->storage->version, __ATOMIC_RELAXED); }
 
   // ---- elements ----
   /// The first element. The others lie at multiples of the strides. A DTypeError if T is not the dtype.
@@ -331,7 +331,7 @@ Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, in
 Tensor make_alias(const Tensor& x);
 /// A dense tensor of memory that is there already. Takes over the caller's reference.
 Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype);
-inline void bump_version(const Tensor& x) { ++x.get()->storage->version; }
+inline void bump_version(const Tensor& x) { __atomic_fetch_add(&x.get()->storage->version, 1, __ATOMIC_RELAXED); }
 /// Whether nothing but this handle refers to the memory, so that it may be overwritten.
 inline bool is_sole_owner(const Tensor& x) { return x.impl()->refs.unique() && x.impl()->storage->refs.unique(); }
 /// Whether its elements follow one another, in one of both memory formats.
