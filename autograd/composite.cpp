@@ -1,7 +1,7 @@
 // The differentiable way through a fused op: its composite form, run again on what was kept.
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/node.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
-#include <cotangent/autograd/record.hpp>
 
 namespace cotangent {
 
@@ -22,6 +22,7 @@ Gradients Backward::through(Tensor (*f)(std::span<const Tensor> inputs, const vo
 Gradients Backward::through(Tensors (*f)(std::span<const Tensor> inputs, const void* attributes),
                             const void* attributes) const {
   EnableGrad guard;
+  detail::record_after(node_);  // else the pass below would go on into the graph of an input that another thread made
   const size_t count = static_cast<size_t>(inputs());
   // Each input gets a place of its own in the graph: the same tensor may stand for several.
   Tensors places(count), wanted;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
@@ -14,6 +17,11 @@
 // The backward pass visits nodes from the newest to the oldest. A node's order is larger than that of all nodes it
 // depends on, so when it comes up, everything that uses it has been visited and its gradient is complete. A heap of the
 // nodes that have received a gradient is all the state there is; nothing is recursive.
+//
+// Gradients wait in the nodes, and so a pass holds a node from the first gradient that it brings until it has visited
+// it, or, where only some inputs are asked for, all nodes that lead towards them until it ends. A pass that comes to a
+// node of another one fails, in whichever thread the two are. Leaves are for all passes at once: what they get is added
+// up under a lock, and if they have hooks, gradients wait in the pass instead.
 
 namespace cotangent {
 namespace detail {
@@ -33,7 +41,9 @@ struct Pass {
   bool create_graph;
   bool retain_graph;
   bool filtered;                  // only what leads to a capture is visited
+  bool accumulates = false;       // the captured gradients are added to those of the inputs
   std::vector<Capture> captures;  // sorted
+  std::vector<Node*> held;        // where filtered: by this pass
   Tensors captured;
   Tensor* temporary = nullptr;  // the output, which goes when the pass begins, for the memory of the first gradients
 
@@ -50,8 +60,9 @@ struct Pass {
   bool wants(const Node* node) const {
     if (!filtered) return true;
     size_t first;
-    return node->is_leaf() ? captures_of(node, first) : node->pass == id && node->wanted;
+    return node->is_leaf() ? captures_of(node, first) : holds(node) && node->wanted;
   }
+  bool holds(const Node* node) const { return node->pass.load(std::memory_order_relaxed) == id; }
 };
 
 namespace {
@@ -61,7 +72,7 @@ thread_local std::vector<Node*> t_heap;  // shared by nested passes, each above 
 
 bool older(const Node* a, const Node* b) { return a->order < b->order; }
 
-// A hook or rule starts a pass over the graph that it is called from.
+// A hook or rule starts a pass over the graph that it is called from, or two threads differentiate one graph.
 [[noreturn]] void fail_busy(const Node* node) {
   fail<GradError>(
       "[backward] the graph at op {} is being differentiated by another pass; run passes over one graph one after "
@@ -106,16 +117,21 @@ struct Root {
   }
 };
 
-// Marks the nodes that lead to a capture. Nodes older than every capture can't.
+// Holds all nodes that may lead to a capture, and marks those that do. Nodes older than every capture can't.
 void mark_wanted(Pass& pass, std::span<const Root> roots) {
   uint64_t oldest = ~uint64_t{0};
   for (const Pass::Capture& c : pass.captures) oldest = std::min(oldest, c.node->order);
-  std::vector<Node*> reached, stack;
+  std::vector<Node*>& reached = pass.held;
+  std::vector<Node*> stack;
   auto visit = [&](Node* node) {
-    if (!node || node->is_leaf() || node->order < oldest || node->pass == pass.id) return;
-    if (node->queued) fail_busy(node);
-    node->pass = pass.id, node->wanted = false;
-    reached.push_back(node), stack.push_back(node);
+    if (!node || node->is_leaf() || node->order < oldest || pass.holds(node)) return;
+    reached.push_back(node);
+    if (!node->hold(pass.id)) {
+      reached.pop_back();
+      fail_busy(node);
+    }
+    node->wanted = false;
+    stack.push_back(node);
   };
   for (const Root& root : roots) visit(root.node);
   while (!stack.empty()) {
@@ -137,8 +153,7 @@ void mark_wanted(Pass& pass, std::span<const Root> roots) {
 class Lock {
  public:
   explicit Lock(int32_t& flag) : flag_(flag) {
-    while (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE)) {
-    }
+    while (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE)) std::this_thread::yield();
   }
   ~Lock() { __atomic_store_n(&flag_, 0, __ATOMIC_RELEASE); }
 
@@ -173,38 +188,65 @@ struct Runner {
   std::vector<Node*>& heap = t_heap;
   size_t bottom = heap.size();
   Node* running = nullptr;
+  /// What has arrived for leaves with hooks, in the order of their first gradients.
+  struct Waiting {
+    std::vector<std::pair<Node*, Tensor>> gradients;
+    std::unordered_map<const Node*, size_t> places;
+  };
+  std::unique_ptr<Waiting> waiting;
 
   explicit Runner(Pass& p) : pass(p) {}
   // also after an exception: no gradient may stay behind in a node, nor what a rule has taken a part of
   ~Runner() {
-    if (running) running->clear_slots();
     if (running && !pass.retain_graph) running->release_saved();
-    for (size_t i = bottom; i < heap.size(); ++i) heap[i]->clear_slots();
+    if (running) drop(running);
+    for (size_t i = bottom; i < heap.size(); ++i) drop(heap[i]);
     heap.resize(bottom);
+  }
+  void drop(Node* node) {
+    node->clear_slots();
+    if (!pass.filtered) node->let_go();
   }
 
   void deliver(Node* node, int output, Tensor&& gradient) {
-    if (node->is_leaf() && !node->extras) {
-      size_t first;
-      if (!pass.filtered)
-        accumulate_leaf(node, std::move(gradient), pass.create_graph);
-      else if (pass.captures_of(node, first))
-        accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
-      return;
-    }
-    if (!node->queued) {
-      if (!pass.filtered || node->is_leaf()) node->pass = pass.id;
-      node->queued = true;
+    if (node->is_leaf()) return node->extras ? wait(node, std::move(gradient)) : arrive(node, std::move(gradient));
+    const bool held = pass.holds(node);
+    if (!held || !node->queued) {
       heap.push_back(node);
+      if (!held && !node->hold(pass.id)) {
+        heap.pop_back();
+        fail_busy(node);
+      }
+      node->queued = true;
       std::push_heap(heap.begin() + static_cast<std::ptrdiff_t>(bottom), heap.end(), older);
-    } else if (node->pass != pass.id) {
-      fail_busy(node);
     }
     Tensor& sum = node->slots()[output].grad;
     if (sum.defined())
       accumulate(sum, std::move(gradient));
     else
       sum = std::move(gradient);
+  }
+
+  void arrive(Node* leaf, Tensor&& gradient) {
+    size_t first;
+    if (!pass.filtered)
+      accumulate_leaf(leaf, std::move(gradient), pass.create_graph);
+    else if (pass.captures_of(leaf, first))
+      accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
+  }
+
+  [[gnu::noinline]] void wait(Node* leaf, Tensor&& gradient) {
+    if (!waiting) waiting = std::make_unique<Waiting>();
+    const auto [place, fresh] = waiting->places.try_emplace(leaf, waiting->gradients.size());
+    if (fresh) waiting->gradients.emplace_back(leaf, Tensor());
+    accumulate(waiting->gradients[place->second].second, std::move(gradient));
+  }
+
+  [[gnu::noinline]] void finish_leaves() {
+    for (auto& [leaf, gradient] : waiting->gradients) {
+      if (!is_own(gradient)) gradient = clone(gradient);  // hooks may write to it
+      arrive(leaf, leaf->extras->run_hooks(0, std::move(gradient)));
+    }
   }
 
   // The gradients of a node's outputs are complete: hooks, retained gradients and captures.
@@ -234,11 +276,6 @@ struct Runner {
 
   void visit(Node* node) {
     if (node->extras || pass.filtered) finish_slots(node);
-    if (node->is_leaf()) {
-      if (!pass.filtered) accumulate_leaf(node, std::move(node->slots()[0].grad), pass.create_graph);
-      node->clear_slots();
-      return;
-    }
     if (pass.filtered && !goes_on(node)) {
       node->clear_slots();
       return;
@@ -290,12 +327,34 @@ struct Runner {
       running = heap.back();
       heap.pop_back();
       visit(running);
+      if (!pass.filtered) running->let_go();
       running = nullptr;
     }
+    if (waiting) finish_leaves();
   }
 };
 
-void run_from(Pass& pass, std::span<Root> roots) {
+// backward({.inputs}): what has been captured is added to the gradients of these.
+void accumulate_captured(Pass& pass, const Tensors& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const size_t index = pass.captures[i].index;
+    Tensor& gradient = pass.captured[index];
+    if (pass.repeats(i) || !gradient.defined()) continue;
+    const TensorImpl* x = inputs[index].impl();
+    if (x->node->is_leaf())
+      accumulate_leaf(x->node, std::move(gradient), pass.create_graph);
+    else
+      accumulate_grad(x->node->make_extras().retain(x->output).grad, std::move(gradient), pass.create_graph);
+  }
+}
+
+void run_from(Pass& pass, std::span<Root> roots, const Tensors& inputs) {
+  struct Held {
+    const std::vector<Node*>& nodes;
+    ~Held() {
+      for (Node* node : nodes) node->let_go();
+    }
+  } held{pass.held};
   if (pass.filtered) mark_wanted(pass, roots);
   if (pass.temporary) *pass.temporary = Tensor();
   struct Restore {
@@ -306,6 +365,7 @@ void run_from(Pass& pass, std::span<Root> roots) {
   for (Root& root : roots)
     if (pass.wants(root.node)) runner.deliver(root.node, root.output, std::move(root.gradient));
   runner.run();
+  if (pass.accumulates) accumulate_captured(pass, inputs);
 }
 
 void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::span<const Tensor> gradients,
@@ -322,11 +382,11 @@ void run_pass(Pass& pass, const char* op, std::span<const Tensor> outputs, std::
   const auto root_at = [&](size_t i) { return Root(op, outputs[i], i < gradients.size() ? gradients[i] : Tensor()); };
   if (outputs.size() == 1) {  // the common case, without a list
     Root root = root_at(0);
-    return run_from(pass, std::span(&root, 1));
+    return run_from(pass, std::span(&root, 1), inputs);
   }
   std::vector<Root> roots;
   for (size_t i = 0; i < outputs.size(); ++i) roots.push_back(root_at(i));
-  run_from(pass, roots);
+  run_from(pass, roots, inputs);
 }
 
 }  // namespace
@@ -379,18 +439,8 @@ void Tensor::backward(const Tensor& gradient) const& {
 
 void Tensor::backward(const BackwardOptions& options) const {
   detail::Pass pass(options.create_graph, options.retain_graph, !options.inputs.empty());
+  pass.accumulates = true;
   detail::run_pass(pass, "backward", std::span(this, 1), std::span(&options.gradient, 1), options.inputs);
-  EnableGrad guard(pass.create_graph);
-  for (size_t i = 0; i < options.inputs.size(); ++i) {
-    const size_t index = pass.captures[i].index;
-    Tensor& gradient = pass.captured[index];
-    if (pass.repeats(i) || !gradient.defined()) continue;
-    const detail::TensorImpl* x = options.inputs[index].impl();
-    if (x->node->is_leaf())
-      detail::accumulate_leaf(x->node, std::move(gradient), pass.create_graph);
-    else
-      detail::accumulate_grad(x->node->make_extras().retain(x->output).grad, std::move(gradient), pass.create_graph);
-  }
 }
 
 }  // namespace cotangent

@@ -3,12 +3,24 @@
 
 namespace cotangent {
 
+// Threads. Passes of several threads may run at once, each over a graph of its own, also into the same leaves: their
+// gradients are added up. The hooks of a leaf get the gradient of one pass, and are called by one thread at a time;
+// while one runs, other threads wait with theirs for this leaf, so it must not wait for them. A recorded op is for one
+// pass at a time: where passes over one graph meet, such as a retained one or the trunk of several losses, the later
+// one fails with a GradError (what it has added to leaves by then stays). Everything else that changes a tensor or its
+// place in a graph, as zero_grad(), register_hook() and writes in place do, and grad(), which looks at what a pass is
+// changing, is not for the time of a pass of another thread over the same tensors.
+
 /// Options of Tensor::backward: `loss.backward({.retain_graph = true})`.
 struct BackwardOptions {
   Tensor gradient = {};       ///< dL/d(this), of this shape and dtype; may be left out for one element, then 1
   bool retain_graph = false;  ///< keep what the rules saved, so that the graph can be differentiated again
-  bool create_graph = false;  ///< record the backward pass too, for higher derivatives; implies retain_graph
-  Tensors inputs = {};        ///< accumulate only into these, leaves or results; all leaves when empty
+  /// Record the backward pass too, for higher derivatives; implies retain_graph. The gradient that a leaf then has
+  /// holds its history, and that holds the leaf: such a cycle is never freed, and grows with each pass, until
+  /// zero_grad() or set_grad({}) takes the gradient away. The function grad() gives gradients to the caller alone, and
+  /// makes no cycle.
+  bool create_graph = false;
+  Tensors inputs = {};  ///< accumulate only into these, leaves or results; all leaves when empty
 };
 
 /// Options of grad.

@@ -72,9 +72,7 @@ Tensor Tensor::detach() const { return detail::make_alias(*this); }
 
 int Tensor::add_hook(HookFunction hook) const {
   try {
-    NodeExtras& extras = history_of("register_hook", *this)->make_extras();
-    extras.hooks.push_back({extras.next_key, impl_->output, hook});
-    return extras.next_key++;
+    return history_of("register_hook", *this)->make_extras().add_hook(impl_->output, hook);
   } catch (...) {
     hook.destroy(hook.state);
     throw;
@@ -82,6 +80,7 @@ int Tensor::add_hook(HookFunction hook) const {
 }
 
 void Tensor::remove_hook(int key) const {
+  const Tensor alive(*this);  // what goes with the hook may be the last to hold this tensor
   Node* node = history_of("remove_hook", *this);
   if (key < 0 || !node->extras || !node->extras->remove_hook(key))
     fail<ValueError>("[remove_hook] the tensor has no hook with key {}; register_hook returns it", key);

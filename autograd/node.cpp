@@ -151,6 +151,8 @@ static Tensor kept_input(const Tensor& x) {
   return alias(x);
 }
 
+void record_after(const Node* node) { t_order = std::max(t_order, node->order); }
+
 void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
   const uint64_t of_outputs = keep.bits() >> Keep::kMaxInputs, of_inputs = keep.bits() ^ of_outputs << Keep::kMaxInputs;
   if (std::cmp_greater(std::bit_width(of_inputs), inputs) || std::cmp_greater(std::bit_width(of_outputs), outputs))
@@ -283,7 +285,14 @@ NodeExtras::Retained& NodeExtras::retain(int output) {
   return retained.emplace_back(Retained{output, false, Tensor()});
 }
 
+int NodeExtras::add_hook(int output, Tensor::HookFunction hook) {
+  const std::lock_guard lock(mutex);
+  hooks.push_back({next_key, output, hook});
+  return next_key++;
+}
+
 bool NodeExtras::remove_hook(int key) {
+  const std::lock_guard lock(mutex);
   for (Entry& e : hooks)
     if (e.key == key) {
       e.key = kRemoved;
@@ -302,6 +311,7 @@ void NodeExtras::erase_removed() {
 }
 
 Tensor NodeExtras::run_hooks(int output, Tensor gradient) {
+  const std::lock_guard lock(mutex);
   struct Running {
     NodeExtras& extras;
     explicit Running(NodeExtras& e) : extras(e) { ++extras.running; }

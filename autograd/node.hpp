@@ -1,5 +1,8 @@
 #pragma once
 // The tape: what the history of a tensor is made of. Only the library includes this.
+#include <atomic>
+#include <mutex>
+
 #include <cotangent/autograd/record.hpp>
 
 namespace cotangent {
@@ -37,6 +40,7 @@ struct NodeExtras {
     bool always;  // by retain_grad(); else backward() was asked for it by name, and only that changes it
     Tensor grad;
   };
+  std::recursive_mutex mutex;  // of the hooks: one thread at a time calls them, or changes the list
   std::vector<Entry> hooks;
   int next_key = 0;
   int running = 0;  // calls of run_hooks; until they end a removed hook keeps its place, under the key kRemoved
@@ -45,6 +49,7 @@ struct NodeExtras {
   Retained* find_retained(int output);
   /// The one of this output; a new one if there is none.
   Retained& retain(int output);
+  int add_hook(int output, Tensor::HookFunction hook);
   /// False if there is no hook with this key.
   bool remove_hook(int key);
   Tensor run_hooks(int output, Tensor gradient);
@@ -62,11 +67,13 @@ struct Node {
   uint16_t slot_count;
   uint16_t saved_count;
   bool released = false;  // saved tensors were freed by a backward pass
-  bool wanted = false;    // in the running pass: an input of it is asked for
-  bool queued = false;    // in the running pass: waits in the heap
+  bool wanted = false;    // in the pass that holds it: an input of it is asked for
+  bool queued = false;    // in the pass that holds it: waits in the heap
   const char* op;
-  uint64_t order;     // larger than that of every node it depends on
-  uint64_t pass = 0;  // the pass that `wanted` and `queued` belong to
+  uint64_t order;  // larger than that of every node it depends on
+  /// The pass that holds this op, or 0: only that one reads or writes what is not the same for ever. Leaves are held by
+  /// none.
+  std::atomic<uint64_t> pass{0};
   uint64_t keep;
   detail::RunRule rule;
   void (*destroy_attributes)(void*);
@@ -80,6 +87,12 @@ struct Node {
   Slot* slots() { return reinterpret_cast<Slot*>(edges() + edge_count); }
   Saved* saved() { return reinterpret_cast<Saved*>(slots() + slot_count); }
   void* attributes() { return saved() + saved_count; }
+  /// False if another pass holds it.
+  bool hold(uint64_t id) {
+    uint64_t none = 0;
+    return pass.compare_exchange_strong(none, id, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  void let_go() { pass.store(0, std::memory_order_release); }
   /// Forgets the gradients that have arrived.
   void clear_slots() {
     queued = false;
@@ -103,6 +116,8 @@ Node* history(const Tensor& x);
 Tensor alias(const Tensor& x);
 /// x takes over the history of `from`; whether its gradient is retained stays as it was.
 void adopt_history(TensorImpl* x, const Tensor& from);
+/// What this thread records from here on is newer than that node.
+void record_after(const Node* node);
 /// Adds to a gradient, in place when nothing else refers to it.
 void accumulate(Tensor& into, Tensor gradient);
 
