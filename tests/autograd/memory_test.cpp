@@ -69,3 +69,43 @@ TEST_CASE("op table: memory that runs out at any request is an Error that leaves
   std::printf("op table: %lld requests of memory were refused in %lld samples\n", static_cast<long long>(refused),
               static_cast<long long>(samples));
 }
+
+TEST_CASE("the gradient that create_graph leaves in a leaf is freed when it is taken away") {
+  const int64_t start = memory_stats().current_bytes;
+  {
+    Tensor w = ones({1000}).requires_grad_();
+    const auto penalty = [&] {
+      sum(w * w * w).backward({.create_graph = true});
+      return sum(w.grad() * w.grad());
+    };
+    const auto bytes_after = [&](int steps, auto&& step) {
+      for (int i = 0; i < steps; ++i) step();
+      return memory_stats().current_bytes;
+    };
+    const int64_t before = memory_stats().current_bytes;
+    // kept, it grows: each gradient holds the graphs of those before
+    const int64_t one = bytes_after(1, penalty), ten = bytes_after(9, penalty);
+    CHECK(ten - before > 5 * (one - before));
+    w.set_grad({});
+    CHECK(memory_stats().current_bytes == before);
+    // the loop as it should be
+    optim::SGD optimizer({w}, {.lr = 1e-3});
+    const int64_t after_all = bytes_after(3, [&] {
+      penalty().backward();
+      optimizer.step();
+      optimizer.zero_grad();
+    });
+    CHECK(bytes_after(10, [&] {
+            penalty().backward();
+            optimizer.step();
+            optimizer.zero_grad();
+          }) == after_all);
+    // grad() leaves nothing in the leaf
+    CHECK(bytes_after(10, [&] {
+            const Tensor g = grad({sum(w * w * w)}, {w}, {.create_graph = true})[0];
+            sum(g * g).backward();
+            w.set_grad({});
+          }) == after_all);
+  }
+  CHECK(memory_stats().current_bytes == start);
+}
