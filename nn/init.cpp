@@ -10,7 +10,7 @@
 namespace cotangent::nn::init {
 
 const Tensor& constant_(const Tensor& x, double value) {
-  raw::fill_into(x, value);
+  raw::fill_into(x, value, "constant_");
   cotangent::detail::bump_version(x);
   return x;
 }

@@ -106,9 +106,9 @@ Tensor cast(const Tensor& x, Dtype dtype) {
   return y;
 }
 
-void fill_into(const Tensor& y, const Scalar& value) {
+void fill_into(const Tensor& y, const Scalar& value, const char* op) {
   dispatch(y.dtype(), [&]<class T> {
-    const T v = value.to<T>();
+    const T v = value.element<T>(op);
     const StridedWalk<1> walk(y.shape(), {&y.strides()});
     const int64_t stride = walk.inner_stride(0);
     T* data = y.data<T>();
@@ -120,6 +120,12 @@ void fill_into(const Tensor& y, const Scalar& value) {
         for (int64_t i = 0; i < n; ++i) p[i * stride] = v;
     });
   });
+}
+
+Tensor filled(const char* op, const Shape& shape, const Scalar& value, Dtype dtype) {
+  Tensor y = make_tensor(shape, dtype, op);
+  fill_into(y, value, op);
+  return y;
 }
 
 Tensor contiguous(const Tensor& x, MemoryFormat format) {

@@ -8,7 +8,9 @@ namespace cotangent::raw {
 Tensor cast(const Tensor& x, Dtype dtype);
 /// Copies x, broadcast and cast, into y.
 void copy_into(const char* op, const Tensor& x, const Tensor& y);
-void fill_into(const Tensor& y, const Scalar& value);
+/// A ValueError names `op` where y's dtype does not take the number.
+void fill_into(const Tensor& y, const Scalar& value, const char* op = "fill_");
+Tensor filled(const char* op, const Shape& shape, const Scalar& value, Dtype dtype);
 /// A dense copy in row-major or channels-last order; x itself when it lies so already.
 Tensor contiguous(const Tensor& x, MemoryFormat format = MemoryFormat::contiguous);
 /// In which of both orders x lies. One channel or one pixel lies in both: then its strides decide, as in_format sets

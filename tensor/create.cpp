@@ -11,6 +11,7 @@
 namespace cotangent {
 
 using detail::make_tensor;
+using raw::filled;
 
 NestedList::NestedList(std::initializer_list<NestedList> parts) : dtype_(float64) {
   shape_ = Shape{static_cast<int64_t>(parts.size())};
@@ -35,7 +36,7 @@ Tensor tensor(const NestedList& values, Dtype dtype) {
   Tensor x = make_tensor(values.shape(), dtype, "tensor");
   dispatch(dtype, [&]<class T> {
     T* p = x.data<T>();
-    for (const Scalar& v : values.values()) *p++ = v.to<T>();
+    for (const Scalar& v : values.values()) *p++ = v.to<T>("tensor");
   });
   return x;
 }
@@ -73,18 +74,13 @@ Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(
 
 Tensor empty(const Shape& shape, Dtype dtype) { return make_tensor(shape, dtype, "empty"); }
 
-static Tensor filled(const char* op, const Shape& shape, const Scalar& value, Dtype dtype) {
-  Tensor x = make_tensor(shape, dtype, op);
-  raw::fill_into(x, value);
-  return x;
-}
 Tensor full(const Shape& shape, const Scalar& value, Dtype dtype) { return filled("full", shape, value, dtype); }
 Tensor zeros(const Shape& shape, Dtype dtype) { return filled("zeros", shape, 0, dtype); }
 Tensor ones(const Shape& shape, Dtype dtype) { return filled("ones", shape, 1, dtype); }
 Tensor empty_like(const Tensor& x) { return raw::empty_like(x, x.dtype(), "empty_like"); }
 static Tensor filled_like(const char* op, const Tensor& x, const Scalar& value) {
   Tensor y = raw::empty_like(x, x.dtype(), op);
-  raw::fill_into(y, value);
+  raw::fill_into(y, value, op);
   return y;
 }
 Tensor full_like(const Tensor& x, const Scalar& value) { return filled_like("full_like", x, value); }
@@ -121,7 +117,7 @@ Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) {
       p[i] = exact && std::is_same_v<T, int64_t> ? static_cast<T>(uint64_t(a) + uint64_t(i) * uint64_t(d))
-                                                 : Scalar(first + static_cast<double>(i) * by).to<T>();
+                                                 : Scalar(first + static_cast<double>(i) * by).element<T>("arange");
     }
   });
   return x;
@@ -136,7 +132,7 @@ Tensor linspace(double start, double stop, int64_t count, Dtype dtype) {
     for (int64_t i = 0; i < count; ++i)  // from the nearer end, so that both are exact
       p[i] = Scalar(i < count - i ? start + static_cast<double>(i) * step
                                   : stop - static_cast<double>(count - 1 - i) * step)
-                 .to<T>();
+                 .to<T>("linspace");
   });
   return x;
 }

@@ -21,7 +21,8 @@ class NestedList {
   std::vector<Scalar> values_;
 };
 
-/// The numbers as they are nested. Floating-point numbers give default_dtype(), integers int64, booleans bool.
+/// The numbers as they are nested. Floating-point numbers give default_dtype(), integers int64, booleans bool. For an
+/// integral dtype fractions are dropped, as by to(); a ValueError where it does not hold the rest.
 Tensor tensor(const NestedList& values);
 Tensor tensor(const NestedList& values, Dtype dtype);
 
@@ -40,6 +41,7 @@ Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(
 Tensor empty(const Shape& shape, Dtype dtype = default_dtype());
 Tensor zeros(const Shape& shape, Dtype dtype = default_dtype());
 Tensor ones(const Shape& shape, Dtype dtype = default_dtype());
+/// A ValueError if the dtype does not take the number: 300 or 0.5 for uint8 (tensor/scalar.hpp).
 Tensor full(const Shape& shape, const Scalar& value, Dtype dtype = default_dtype());
 /// The same with x's shape and dtype.
 Tensor empty_like(const Tensor& x);
@@ -48,10 +50,12 @@ Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, const Scalar& value);
 
 /// start, start + step, ... below (for a negative step: above) stop: int64 for integers, else default_dtype().
+/// A ValueError where the dtype does not take one of them.
 Tensor arange(const Scalar& stop);
 Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step = 1);
 Tensor arange(const Scalar& start, const Scalar& stop, const Scalar& step, Dtype dtype);
-/// `count` values from start to stop, both included.
+/// `count` values from start to stop, both included. For an integral dtype without their fractions; a ValueError where
+/// it does not hold the rest.
 Tensor linspace(double start, double stop, int64_t count, Dtype dtype = default_dtype());
 /// The (rows, columns) matrix with ones on the diagonal; square when `columns` is left out.
 Tensor eye(int64_t rows, int64_t columns = -1, Dtype dtype = default_dtype());

@@ -60,12 +60,6 @@ Dtype promote(Dtype a, Dtype b) {
   return a == bfloat16 && b == float16 ? float32 : a;
 }
 
-Dtype promote(Dtype tensor, const Scalar& scalar) {
-  if (is_floating(tensor)) return tensor;
-  if (scalar.dtype() == float64) return default_dtype();
-  return tensor == boolean && scalar.dtype() == int64 ? int64 : tensor;
-}
-
 Dtype default_dtype() { return g_default.load(std::memory_order_relaxed); }
 
 void set_default_dtype(Dtype dtype) {

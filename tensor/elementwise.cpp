@@ -1,5 +1,6 @@
 #include <cotangent/tensor/elementwise.hpp>
 
+#include <cmath>
 #include <utility>
 
 #include <cotangent/tensor/elementwise_internal.hpp>
@@ -25,7 +26,7 @@ bool is_alike(const detail::TensorImpl* x, const detail::TensorImpl* y) {
 }
 
 void check_divisors(const char* op, Binary f, const Source& b, Dtype dtype) {
-  if (f != Binary::remainder && f != Binary::floor_divide && f != Binary::pow) return;
+  if (f != Binary::remainder && f != Binary::fmod && f != Binary::floor_divide && f != Binary::pow) return;
   const Tensor dense = b.tensor ? contiguous(*b.tensor) : Tensor();
   const void* data = b.tensor ? dense.raw_data() : b.data;
   dispatch(dtype, [&]<class T> {
@@ -81,9 +82,9 @@ void scalar_into(const char* op, Binary f, const Tensor& x, const Scalar& s, con
   }
   const Dtype dtype = compute_dtype(ix->dtype);
   if (scalar_first)
-    general_binary(op, f, {{s, dtype}, {x, dtype}}, x.dtype(), y, 0, 0);
+    general_binary(op, f, {{op, s, dtype}, {x, dtype}}, x.dtype(), y, 0, 0);
   else
-    general_binary(op, f, {{x, dtype}, {s, dtype}}, x.dtype(), y, 0, 0);
+    general_binary(op, f, {{x, dtype}, {op, s, dtype}}, x.dtype(), y, 0, 0);
 }
 
 }  // namespace
@@ -149,7 +150,22 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double
   return y;
 }
 
+// Of integers with a number that is none of theirs.
+[[gnu::noinline]] static Tensor compare_beyond(const char* op, Binary f, const Tensor& x, const Scalar& s,
+                                               Scalar::Place place) {
+  const bool is_less = f == Binary::lt || f == Binary::le, is_more = f == Binary::gt || f == Binary::ge;
+  if (place == Scalar::Place::between && (is_less || is_more))  // x < 2.5 says x <= 2
+    return binary(op, is_less ? Binary::le : Binary::gt, x, std::floor(s.to<double>()));
+  Tensor y = empty_like(x, boolean, op);
+  fill_into(
+      y, f == Binary::ne || (is_less && place == Scalar::Place::above) || (is_more && place == Scalar::Place::below));
+  return y;
+}
+
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s) {
+  if (kernels::is_comparison(f) && !is_floating(x.dtype()))
+    if (const Scalar::Place place = s.place(x.dtype()); place != Scalar::Place::held)
+      return compare_beyond(op, f, x, s, place);
   Tensor y = empty_like(x, result_dtype(f, x.dtype()), op);
   scalar_into(op, f, x, s, y, false);
   return y;

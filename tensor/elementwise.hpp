@@ -15,7 +15,8 @@ using kernels::Unary;
 Tensor unary(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
 /// y = f(a, b) for operands of one dtype; bool for comparisons. Broadcasts.
 Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b, double p = 0, double q = 0);
-/// y = f(x, s) or f(s, x). The scalar takes part in the dtype that is computed in: of low precision it has float32's.
+/// y = f(x, s) or f(s, x). The scalar takes part in the dtype that is computed in: of low precision it has float32's. A
+/// ValueError if that does not take it, but for comparisons f(x, s), which are right for any number.
 Tensor binary(const char* op, Binary f, const Tensor& x, const Scalar& s);
 Tensor binary(const char* op, Binary f, const Scalar& s, const Tensor& x);
 /// The same, written over x or a where the result looks like it, and nobody else could see that. The operand is empty

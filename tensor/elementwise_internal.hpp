@@ -26,8 +26,10 @@ struct Scratch {
 struct Source {
   Source(const Tensor& x, Dtype wanted)
       : tensor(&x), data(x.get()->data), bytes(item_size(x.dtype())), convert(converter(x.dtype(), wanted)) {}
-  Source(const Scalar& s, Dtype wanted) : tensor(nullptr), data(number), bytes(item_size(wanted)), convert(nullptr) {
-    dispatch(wanted, [&]<class T> { new (number) T(s.to<T>()); });
+  /// A ValueError names `op` where the dtype does not take the number.
+  Source(const char* op, const Scalar& s, Dtype wanted)
+      : tensor(nullptr), data(number), bytes(item_size(wanted)), convert(nullptr) {
+    dispatch(wanted, [&]<class T> { new (number) T(s.element<T>(op)); });
   }
   Source(const Source&) = delete;
 

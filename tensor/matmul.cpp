@@ -121,6 +121,11 @@ Tensor addmm(const char* op, const Tensor& c, const Tensor& a, const Tensor& b, 
     fail<DTypeError>("[{}] c is {} and a is {}; they must have one dtype, convert one with to()", op, c.dtype(),
                      a.dtype());
   if (is_low_precision(a.dtype())) return in_float32<cast>(addmm, op, c, a, b, beta, alpha);
+  if (!a.is_floating()) {
+    const Tensor product = binary(op, Binary::mul, matmul(op, a, b), alpha);
+    if (!c.defined()) return product;
+    return binary(op, Binary::add, product, binary(op, Binary::mul, expand(op, c, product.shape()), beta));
+  }
   const int64_t m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
   const Tensor y = detail::make_tensor({m, n}, a.dtype(), op);
   const bool add = c.defined() && beta != 0;

@@ -177,16 +177,19 @@ const Tensor& normal_(const Tensor& x, double mean, double std, Generator& gener
   return fill_in_place("normal_", x, [&](const Tensor& y) { fill_normal("normal_", y, mean, std, generator); });
 }
 
+static void check_holds(const char* op, int64_t low, int64_t high, Dtype dtype) {
+  const auto [least, most] = integers_of(dtype);
+  if (low < least || high - 1 > most)
+    fail<ValueError>("[{}] from {} to {} does not fit into {}, which holds the integers from {} to {}", op, low,
+                     high - 1, dtype, least, most);
+}
+
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype, Generator& generator) {
   if (low >= high) fail<ValueError>("[randint] from {} to {}: the range is empty; high must be above low", low, high);
+  check_holds("randint", low, high, dtype);
   Tensor y = make_tensor(shape, dtype, "randint");
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   dispatch(dtype, [&]<class T> {
-    if constexpr (std::is_integral_v<T>) {
-      if (low < static_cast<int64_t>(std::numeric_limits<T>::min()) ||
-          high - 1 > static_cast<int64_t>(std::numeric_limits<T>::max()))
-        fail<ValueError>("[randint] from {} to {} does not fit into {}", low, high, dtype);
-    }
     T* out = y.data<T>();
     for_chunks(
         y.numel(), 2, generator.draw(blocks_for(2 * y.numel())), [&](const uint32_t* words, int64_t first, int64_t n) {
@@ -200,6 +203,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype, Gener
 
 Tensor randperm(int64_t n, Dtype dtype, Generator& generator) {
   if (n < 0) fail<ValueError>("[randperm] {} numbers; there must be 0 or more", n);
+  if (n > 0) check_holds("randperm", 0, n, dtype);
   const Tensor y = make_tensor({n}, int64, "randperm");
   const Tensor words =
       randint(std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), {n}, int64, generator);
@@ -219,9 +223,10 @@ Tensor bernoulli(const Shape& shape, double p, Dtype dtype, Generator& generator
   const uint64_t threshold = static_cast<uint64_t>(std::llround(p * 0x1p32));
   dispatch(dtype, [&]<class T> {
     T* out = y.data<T>();
+    const T zero = Scalar(0).to<T>(), one = Scalar(1).to<T>();
     for_chunks(y.numel(), 1, generator.draw(blocks_for(y.numel())),
                [&](const uint32_t* words, int64_t first, int64_t n) {
-                 for (int64_t i = 0; i < n; ++i) out[first + i] = Scalar(words[i] < threshold).to<T>();
+                 for (int64_t i = 0; i < n; ++i) out[first + i] = words[i] < threshold ? one : zero;
                });
   });
   return y;

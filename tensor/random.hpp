@@ -60,10 +60,10 @@ Tensor randn(const Shape& shape, Dtype dtype = default_dtype(), Generator& gener
 Tensor uniform(const Shape& shape, double low, double high, Dtype dtype = default_dtype(),
                Generator& generator = default_generator());
 /// Uniform integers in [low, high), off by at most (high - low) / 2^64. A ValueError if the range is empty or leaves
-/// the dtype.
+/// the integers that the dtype holds.
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Dtype dtype = int64,
                Generator& generator = default_generator());
-/// 0 to n - 1 in a random order.
+/// 0 to n - 1 in a random order. A ValueError if the dtype does not hold all of them, as uint8 from n = 257 on.
 Tensor randperm(int64_t n, Dtype dtype = int64, Generator& generator = default_generator());
 /// 1 with probability p, else 0. A ValueError if p is not in [0, 1].
 Tensor bernoulli(const Shape& shape, double p, Dtype dtype = default_dtype(),

@@ -143,12 +143,6 @@ Tensor fold(const char* op, Fold f, const Tensor& x, uint32_t dims) {
   return back_from(op, y, order);
 }
 
-Tensor filled(const Shape& shape, Dtype dtype, const Scalar& value) {
-  Tensor y = make_tensor(shape, dtype);
-  fill_into(y, value);
-  return y;
-}
-
 /// Without the reduced dimensions along which x only repeats itself; `times` is how often.
 Tensor without_repeats(const Tensor& x, uint32_t dims, int64_t& times) {
   times = 1;
@@ -160,7 +154,7 @@ Tensor without_repeats(const Tensor& x, uint32_t dims, int64_t& times) {
 
 /// A sum (of squares) in the dtype of x, which is one that computes.
 Tensor added(const char* op, Fold f, const Tensor& x, uint32_t dims) {
-  if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), x.dtype(), 0);
+  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), 0, x.dtype());
   int64_t times;
   Tensor y = fold(op, f, without_repeats(x, dims, times), dims);
   if (times != 1) binary_into(op, Binary::mul, y, times, y);
@@ -290,7 +284,7 @@ Tensor sum_squares(const char* op, const Tensor& x, uint32_t dims) {
 Tensor prod(const char* op, const Tensor& x, uint32_t dims) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(prod, op, x, dims);
   if (!x.is_floating() && x.dtype() != int64) return prod(op, cast(x, int64), dims);
-  if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), x.dtype(), 1);
+  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), 1, x.dtype());
   return fold(op, Fold::product, x, dims);
 }
 
@@ -298,11 +292,11 @@ Tensor amax(const char* op, const Tensor& x, uint32_t dims) { return extreme(op,
 Tensor amin(const char* op, const Tensor& x, uint32_t dims) { return extreme(op, Fold::min, x, dims); }
 
 Tensor all(const char* op, const Tensor& x, uint32_t dims) {
-  if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), boolean, true);
+  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), true, boolean);
   return amin(op, x.dtype() == boolean ? x : cast(x, boolean), dims);
 }
 Tensor any(const char* op, const Tensor& x, uint32_t dims) {
-  if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), boolean, false);
+  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), false, boolean);
   return amax(op, x.dtype() == boolean ? x : cast(x, boolean), dims);
 }
 
@@ -334,11 +328,12 @@ Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
 
 Tensor logsumexp(const char* op, const Tensor& x, uint32_t dims) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(logsumexp, op, x, dims);
-  if (x.numel() == 0) return filled(kept_shape(x.shape(), dims), x.dtype(), -std::numeric_limits<double>::infinity());
+  if (x.numel() == 0)
+    return filled(op, kept_shape(x.shape(), dims), -std::numeric_limits<double>::infinity(), x.dtype());
   const Grouped g(op, x, dims);
   if (g.is_long()) {
     const Tensor m = amax(op, x, dims);
-    const Tensor shift = where(op, unary(op, Unary::is_finite, m), m, filled({}, x.dtype(), 0));
+    const Tensor shift = where(op, unary(op, Unary::is_finite, m), m, filled(op, {}, 0, x.dtype()));
     const Tensor e = unary(op, Unary::exp, binary(op, Binary::sub, x, shift));
     return binary(op, Binary::add, unary(op, Unary::log, sum(op, e, dims)), shift);
   }

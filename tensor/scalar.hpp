@@ -1,12 +1,23 @@
 #pragma once
+#include <limits>
 #include <type_traits>
 
 #include <cotangent/tensor/dtype.hpp>
 
 namespace cotangent {
 
+/// The integers that a dtype holds, all of them from `low` to `high`: 0 and 1 of bool, those up to 2^24 of float32.
+struct Integers {
+  int64_t low, high;
+};
+Integers integers_of(Dtype dtype);
+
 /// A number without a dtype of its own, as an operand: `x * 2` keeps the dtype of x, and only a floating-point number
 /// with an integral tensor (or an integer with a bool tensor) changes the category.
+///
+/// A floating dtype takes any number, rounded. An integral dtype takes those that it holds: 300 or 0.5 as an element of
+/// uint8, or as what one is added to, is a ValueError. Comparisons take any number, as mathematics does: no uint8 is
+/// -1, each is less than 300.
 class Scalar {
  public:
   template <class T>
@@ -20,19 +31,44 @@ class Scalar {
   }
   /// float64, int64 or boolean: the category of the number.
   Dtype dtype() const { return dtype_; }
+  /// As a T: rounded, or without its fraction; true unless 0. A ValueError names `op` where an integral T does not hold
+  /// that.
   template <class T>
-  T to() const {
-    if constexpr (std::is_integral_v<T>)
-      return dtype_ == float64 ? static_cast<T>(double_) : static_cast<T>(int_);
+  T to(const char* op = "item") const {
+    if constexpr (std::is_same_v<T, bool>)
+      return double_ != 0;
+    else if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(truncated(op, integers_of_type<T>));
     else if constexpr (std::is_floating_point_v<T>)
       return static_cast<T>(double_);
     else
       return T(static_cast<float>(double_));
   }
+  /// As an element of a tensor. A ValueError names `op` where the dtype does not take the number.
+  template <class T>
+  T element(const char* op) const {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      return static_cast<T>(checked(op, dtype_of<T>));
+    else
+      return to<T>();
+  }
+
+  /// Where the number stands among the elements of a dtype: `between` two of them, `nowhere` if it is NaN.
+  enum class Place : uint8_t { held, below, above, between, nowhere };
+  Place place(Dtype dtype) const;
 
  private:
+  template <class T>
+  static constexpr Integers integers_of_type = {
+      std::numeric_limits<T>::min(),
+      sizeof(T) == 8 ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(std::numeric_limits<T>::max())};
+  Place place(const Integers& among) const;
+  std::string text() const;
+  int64_t truncated(const char* op, const Integers& among) const;
+  int64_t checked(const char* op, Dtype dtype) const;
+
   double double_;
-  int64_t int_ = 0;
+  int64_t int_ = 0;  // of an integer beyond int64: negative, where double_ is not
   Dtype dtype_;
 };
 

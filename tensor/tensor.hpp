@@ -100,7 +100,7 @@ class Tensor {
     std::swap(impl_, other.impl_);
     return *this;
   }
-  /// Writes into the view on the left: `x[0] = y`, `x.select(1, 2) = 0.5`. y is broadcast and cast.
+  /// Writes into the view on the left: `x[0] = y`, `x.select(1, 2) = 0.5`, as copy_ and fill_ do.
   Tensor& operator=(const Tensor& values) &&;
   Tensor& operator=(Tensor&& values) && { return std::move(*this) = static_cast<const Tensor&>(values); }
   Tensor& operator=(const Scalar& value) &&;
@@ -214,7 +214,8 @@ class Tensor {
   Tensor matmul(const Tensor& other) const;
 
   // ---- in place: autograd/ops/inplace.cpp ----
-  /// Each writes into this tensor's memory and returns it. Operands are broadcast to its shape and cast to its dtype.
+  /// Each writes into this tensor's memory and returns it. Operands are broadcast to its shape, and the result is cast
+  /// to its dtype: a DTypeError where that would make integers of floats, or bools of numbers, which to() does.
   /// With a history the write is recorded: gradients are those of the same op out of place. A leaf that requires a
   /// gradient takes such a write only under no_grad (a GradError otherwise).
   Tensor& copy_(const Tensor& values);

@@ -8,6 +8,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent {
 namespace {
@@ -51,7 +52,7 @@ template <class A, class Rule>
 }
 
 /// A number as a tensor of rank 0, for ops without a scalar kernel.
-Tensor constant_of(const Scalar& s, Dtype dtype) { return full({}, s, dtype); }
+Tensor constant_of(const char* op, const Scalar& s, Dtype dtype) { return raw::filled(op, {}, s, dtype); }
 
 Dtype number_dtype(Binary f, const Tensor& x, const Scalar& s) {
   const Dtype dtype = promote(x.dtype(), s);
@@ -152,7 +153,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 Tensor pow(const Tensor& a, const Scalar& b) {
   const Tensor x = number_operand(a, b);
   const double e = b.to<double>();
-  if (!x.is_floating()) return pow(x, constant_of(b, x.dtype()));
+  if (!x.is_floating()) return pow(x, constant_of("pow", b, x.dtype()));
   const Tensor y = e == 2     ? raw::unary("pow", Unary::square, x)
                    : e == 0.5 ? raw::unary("pow", Unary::sqrt, x)
                    : e == -1  ? raw::unary("pow", Unary::reciprocal, x)
@@ -165,11 +166,48 @@ Tensor pow(const Tensor& a, const Scalar& b) {
   });
 }
 
+namespace {
+/// f(a, b), where low-precision operands are computed with in float32, also by the rule.
+template <class Rule>
+Tensor divide(const char* op, Binary f, Tensor (*self)(const Tensor&, const Tensor&), const Tensor& a, const Tensor& b,
+              detail::KeepOf<2, 1> keep, Rule rule) {
+  const Dtype dtype = promote(a.dtype(), b.dtype());
+  return is_low_precision(dtype) ? in_float32<to>(self, to(a, dtype), to(b, dtype)) : combine(op, f, a, b, keep, rule);
+}
+}  // namespace
+
 Tensor remainder(const Tensor& a, const Tensor& b) {
-  return combine("remainder", Binary::remainder, a, b, Keep::inputs(2),
-                 [](const Backward& back, NoAttributes) -> Gradients {
-                   return {back.grad(), back.needs(1) ? neg(back.grad() * floor(back.input(0) / back.input(1))) : none};
-                 });
+  return divide("remainder", Binary::remainder, remainder, a, b, Keep::inputs(2),
+                [](const Backward& back, NoAttributes) -> Gradients {
+                  const Tensor& dy = back.grad();
+                  return {dy, back.needs(1) ? neg(dy * floor_divide(back.input(0), back.input(1))) : none};
+                });
+}
+Tensor remainder(const Tensor& a, const Scalar& b) {
+  return combine("remainder", Binary::remainder, a, b, NoAttributes{}, shift_rule);
+}
+
+Tensor fmod(const Tensor& a, const Tensor& b) {
+  return divide("fmod", Binary::fmod, fmod, a, b, Keep::inputs(2) | Keep::output(),
+                [](const Backward& back, NoAttributes) -> Gradients {
+                  const Tensor& dy = back.grad();
+                  // a - y is a multiple of b, so that the quotient rounds to the right number where a / b may not
+                  return {dy, back.needs(1) ? neg(dy * round((back.input(0) - back.output()) / back.input(1))) : none};
+                });
+}
+Tensor fmod(const Tensor& a, const Scalar& b) {
+  return combine("fmod", Binary::fmod, a, b, NoAttributes{}, shift_rule);
+}
+
+constexpr auto flat_rule = [](const Backward& back, NoAttributes) -> Gradients {
+  return {back.needs(0) ? zeros_like(back.grad()) : none, back.needs(1) ? zeros_like(back.grad()) : none};
+};
+Tensor floor_divide(const Tensor& a, const Tensor& b) {
+  return combine("floor_divide", Binary::floor_divide, a, b, Keep::nothing(), flat_rule);
+}
+Tensor floor_divide(const Tensor& a, const Scalar& b) {
+  return combine("floor_divide", Binary::floor_divide, a, b, NoAttributes{},
+                 [](const Backward& back, NoAttributes) -> Gradients { return {zeros_like(back.grad())}; });
 }
 
 namespace {
@@ -208,47 +246,51 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 }
 Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b) {
   const Tensor x = number_operand(a, b);
-  return where(condition, x, constant_of(b, x.dtype()));
+  return where(condition, x, constant_of("where", b, x.dtype()));
 }
 Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b) {
   const Tensor x = number_operand(b, a);
-  return where(condition, constant_of(a, x.dtype()), x);
+  return where(condition, constant_of("where", a, x.dtype()), x);
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
   if (mask.dtype() != boolean)
     fail<DTypeError>("[masked_fill] the mask must be bool, got {}; compare it first, as in mask != 0", mask.dtype());
   const Tensor m = expand(mask, x.shape());
-  const Tensor filling = constant_of(value, x.dtype());  // an input, which may be infinite under DetectAnomaly
+  // an input, which may be infinite under DetectAnomaly
+  const Tensor filling = constant_of("masked_fill", value, x.dtype());
   return record("masked_fill", {x, m, filling}, raw::where("masked_fill", m, filling, x), Keep::input(1),
                 NoAttributes{}, [](const Backward& back, NoAttributes) -> Gradients {
                   return {masked_fill(back.grad(), back.input(1), 0), none};
                 });
 }
 
-Tensor clamp(const Tensor& x, double low, double high) {
-  if (!(low <= high)) fail<ValueError>("[clamp] low {} is above high {}", low, high);
-  if (!x.is_floating()) {  // infinity has no integer: leave out the bound that is not there
-    const Tensor y = std::isinf(low) ? x : maximum(x, constant_of(low, x.dtype()));
-    return std::isinf(high) ? y : minimum(y, constant_of(high, x.dtype()));
+Tensor clamp(const Tensor& x, const Scalar& low, const Scalar& high) {
+  const double l = low.to<double>(), h = high.to<double>();
+  if (!(l <= h)) fail<ValueError>("[clamp] low {} is above high {}", l, h);
+  const Dtype dtype = x.dtype();
+  if (!x.is_floating()) {  // a bound beyond all that the dtype holds bounds nothing
+    const bool is_low = low.place(dtype) != Scalar::Place::below, is_high = high.place(dtype) != Scalar::Place::above;
+    const Tensor y = is_low ? maximum(x, constant_of("clamp", low, dtype)) : x;
+    return is_high ? minimum(y, constant_of("clamp", high, dtype)) : y;
   }
-  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double l, double h) {
-    return masked_fill(dy, v < l || v > h, 0);
+  constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double least, double most) {
+    return masked_fill(dy, v < least || v > most, 0);
   };
-  return detail::record_unary<Unary::clamp, Reads::x>("clamp", x, gradient, low, high);
+  return detail::record_unary<Unary::clamp, Reads::x>("clamp", x, gradient, l, h);
 }
 
 namespace {
 Tensor compare(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   NoGrad guard;
+  if (a.is_floating() != b.is_floating()) {  // float64 holds all but the largest integers, where float32 rounds
+    const Operands o(op, to(a, float64), to(b, float64));
+    return raw::binary(op, f, o.x, o.y);
+  }
   const Operands o(op, a, b);
   return raw::binary(op, f, o.x, o.y);
 }
-Tensor compare(const char* op, Binary f, const Tensor& a, const Scalar& b) {
-  NoGrad guard;
-  const Tensor x = number_operand(a, b);
-  return raw::binary(op, f, x, b);
-}
+Tensor compare(const char* op, Binary f, const Tensor& a, const Scalar& b) { return raw::binary(op, f, a, b); }
 }  // namespace
 
 Tensor eq(const Tensor& a, const Tensor& b) { return compare("eq", Binary::eq, a, b); }

@@ -1,7 +1,7 @@
 #pragma once
 // Arithmetic, comparisons and selection, element by element. Operands broadcast by NumPy's rule and are promoted to a
-// common dtype; a plain number keeps the tensor's dtype. A gradient is summed over the dimensions along which its
-// operand was repeated. dy is the gradient of the result.
+// common dtype; a plain number keeps the tensor's dtype, which must take it (tensor/scalar.hpp). A gradient is summed
+// over the dimensions along which its operand was repeated. dy is the gradient of the result.
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
@@ -24,8 +24,20 @@ Tensor div(const Scalar& a, const Tensor& b);
 /// A ValueError for integers with a negative exponent.
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Scalar& b);
-/// a - floor(a / b) * b, with the sign of b.   da = dy, db = -dy * floor(a / b). A ValueError for an integer b = 0.
+/// a - floor(a / b) * b, with the sign of b, as Python's %: exact, but for the rounding of a small negative a by a
+/// large b.   da = dy, db = -dy * floor_divide(a, b)
 Tensor remainder(const Tensor& a, const Tensor& b);
+Tensor remainder(const Tensor& a, const Scalar& b);
+/// a - trunc(a / b) * b, with the sign of a, as C's: always exact.   da = dy, db = -dy * trunc(a / b)
+Tensor fmod(const Tensor& a, const Tensor& b);
+Tensor fmod(const Tensor& a, const Scalar& b);
+/// floor(a / b) of the exact quotient, as Python's //: floor_divide(1, .1) is 9, since .1 is slightly more than a
+/// tenth. da = db = 0
+///
+/// Of integers all three are integers, and 0 as b is a ValueError. Of floats, remainder and fmod by 0 are NaN, and
+/// floor_divide is a / b.
+Tensor floor_divide(const Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, const Scalar& b);
 /// The smaller and the larger. Where both are equal each gets half of dy. NaN wins.
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);
@@ -37,10 +49,13 @@ Tensor where(const Tensor& condition, const Tensor& a, const Scalar& b);
 Tensor where(const Tensor& condition, const Scalar& a, const Tensor& b);
 /// x with `value` where the bool mask holds; the mask broadcasts to x.   dx = dy, 0 under the mask
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value);
-/// x limited to [low, high].   dx = dy where low <= x <= high, else 0. A ValueError if low > high.
-Tensor clamp(const Tensor& x, double low, double high = __builtin_inf());
+/// x limited to [low, high].   dx = dy where low <= x <= high, else 0. A ValueError if low > high, or if x is of
+/// integers and a bound is none that limits them: 300 is no low of uint8, and 0.5 no bound of it; -5 and 300 limit none
+/// of them.
+Tensor clamp(const Tensor& x, const Scalar& low, const Scalar& high = __builtin_inf());
 
-/// Comparisons give bool tensors without history.
+/// Comparisons give bool tensors without history. Integers are compared with any number as mathematics does; with
+/// a floating tensor in float64.
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);

@@ -207,6 +207,7 @@ Tensor& Tensor::index_put_(Indices indices, const Tensor& values) {
         "index_put_", s.view,
         replaced(detail::alias(s.view), s.places, cotangent::to(in, s.view.dtype()), {s.at, s.index_shape, selected}));
   } else {
+    detail::check_holds("index_put_", s.view, in.dtype());
     raw::put(s.view, s.at, s.places, in);
     detail::bump_version(s.view);
   }
@@ -214,7 +215,7 @@ Tensor& Tensor::index_put_(Indices indices, const Tensor& values) {
 }
 
 Tensor& Tensor::index_put_(Indices indices, const Scalar& value) {
-  return index_put_(indices, full({}, value, dtype()));
+  return index_put_(indices, raw::filled("index_put_", {}, value, dtype()));
 }
 
 const Tensor Tensor::index(std::initializer_list<Index> indices) const { return index(Indices(indices)); }

@@ -123,6 +123,13 @@ void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
   }
 }
 
+void check_holds(const char* op, const Tensor& x, Dtype values) {
+  const auto category = [](Dtype d) { return d == boolean ? 0 : is_floating(d) ? 2 : 1; };
+  if (category(values) > category(x.dtype()))
+    fail<DTypeError>("[{}] the result is {} and does not fit into a {} tensor; convert one of them with to()", op,
+                     values, x.dtype());
+}
+
 Tensor apart_from(const Tensor& x, const Tensor& operand) {
   if (!operand.shares_storage(x)) return operand;
   const bool same =
@@ -155,15 +162,22 @@ void check_broadcasts(const char* op, const Tensor& x, const Tensor& other) {
         other.shape(), x.shape());
 }
 
+Dtype result_dtype(Binary f, Dtype dtype) { return f == Binary::div && !is_floating(dtype) ? default_dtype() : dtype; }
+
 Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
                    Tensor (*recorded)(const Tensor&, const Tensor&)) {
   check_broadcasts(op, x, operand);
   const Tensor other = apart_from(x, operand);
-  if (f == Binary::div && !x.is_floating())
-    fail<DTypeError>("[{}] the quotient does not fit into a {} tensor; convert it with to(float32)", op, x.dtype());
+  if (!x.is_floating()) detail::check_holds(op, x, result_dtype(f, promote(x.dtype(), other.dtype())));
   return write(
       op, x, other,
-      [&] { raw::binary_into(op, f, x, other.dtype() == x.dtype() ? other : raw::cast(other, x.dtype()), x); },
+      [&] {
+        if (other.dtype() == x.dtype()) return raw::binary_into(op, f, x, other, x);
+        const Dtype dtype = promote(x.dtype(), other.dtype());
+        const Tensor y = raw::cast(other, dtype);
+        if (dtype == x.dtype()) return raw::binary_into(op, f, x, y, x);
+        raw::copy_into(op, raw::binary(op, f, raw::cast(x, dtype), y), x);  // rounded once
+      },
       [&](const Tensor& old) {
         const bool reads_old = f == Binary::mul && has_history(other);  // for the gradient of the operand
         return recorded(reads_old ? clone(old) : old, other);
@@ -172,9 +186,7 @@ Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Tensor& operand,
 
 Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other,
                    Tensor (*recorded)(const Tensor&, const Scalar&)) {
-  if (!x.is_floating() && (f == Binary::div || other.dtype() == float64))
-    fail<DTypeError>("[{}] the result is floating and does not fit into a {} tensor; convert it with to(float32)", op,
-                     x.dtype());
+  if (!x.is_floating()) detail::check_holds(op, x, result_dtype(f, promote(x.dtype(), other)));
   return write(
       op, x, Tensor(), [&] { raw::binary_into(op, f, x, other, x); },
       [&](const Tensor& old) { return recorded(old, other); });
@@ -184,7 +196,7 @@ Tensor& arithmetic(const char* op, Binary f, Tensor& x, const Scalar& other,
 
 Tensor& Tensor::add_(const Tensor& other, const Scalar& alpha) {
   if (alpha.to<double>() == 1) return arithmetic("add_", Binary::add, *this, other, add);
-  return arithmetic("add_", Binary::add, *this, mul(other, alpha), add);
+  return arithmetic("add_", Binary::add, *this, mul(cotangent::to(other, compute_dtype(other.dtype())), alpha), add);
 }
 Tensor& Tensor::sub_(const Tensor& other) { return arithmetic("sub_", Binary::sub, *this, other, sub); }
 Tensor& Tensor::mul_(const Tensor& other) { return arithmetic("mul_", Binary::mul, *this, other, mul); }
@@ -206,7 +218,11 @@ Tensor& Tensor::copy_(const Tensor& values) {
   check_broadcasts("copy_", *this, values);
   const Tensor from = apart_from(*this, values);
   return write(
-      "copy_", *this, from, [&] { raw::copy_into("copy_", from, *this); },
+      "copy_", *this, from,
+      [&] {
+        detail::check_holds("copy_", *this, from.dtype());
+        raw::copy_into("copy_", from, *this);
+      },
       [&](const Tensor& old) {
         if (has_history(from)) return identity(from);  // a place of its own in the graph
         return overwritten(old, raw::clone(raw::expand("copy_", raw::cast(from, old.dtype()), old.shape())));

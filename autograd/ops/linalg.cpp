@@ -154,7 +154,6 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 Tensor addmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta, double alpha) {
   if (a.rank() != 2 || b.rank() != 2)
     fail<ShapeError>("[addmm] a is {} and b is {}; both must be matrices", a.shape(), b.shape());
-  if (!a.is_floating()) return c * beta + matmul(a, b) * alpha;
   struct Factors {
     double beta, alpha;
   };

@@ -21,19 +21,32 @@ COTANGENT_BINARY(pow, Integer, T base, T exponent) {  // the caller has checked 
 COTANGENT_BINARY(minimum, Any, T a, T b) { return (a < b || a != a) ? a : b; }
 COTANGENT_BINARY(maximum, Any, T a, T b) { return (a > b || a != a) ? a : b; }
 
-// Integer division rounds down, as in Python; the caller has checked that b is not 0.
-COTANGENT_BINARY(remainder, Float, T a, T b) { return a - m_floor(a / b) * b; }
+// Division rounds down, as in Python, but for fmod, where it rounds towards 0. fmod is exact, where a / b is rounded.
+// The caller has checked that no integer b is 0; the smallest integer has no quotient by -1.
+template <Integer T>
+bool is_minus_one(T b) {
+  return std::is_signed_v<T> && b == static_cast<T>(-1);
+}
 
+COTANGENT_BINARY(fmod, Float, T a, T b) { return m_fmod(a, b); }
+COTANGENT_BINARY(fmod, Integer, T a, T b) { return is_minus_one(b) ? T(0) : static_cast<T>(a % b); }
+
+COTANGENT_BINARY(remainder, Float, T a, T b) {
+  const T rest = m_fmod(a, b);
+  return rest == T(0) ? m_copysign(rest, b) : (rest < T(0)) != (b < T(0)) ? rest + b : rest;
+}
 COTANGENT_BINARY(remainder, Integer, T a, T b) {
-  if (b == T(-1)) return T(0);
+  if (is_minus_one(b)) return T(0);
   const T rest = static_cast<T>(a % b);
   return static_cast<T>(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);
 }
 
-COTANGENT_BINARY(floor_divide, Float, T a, T b) { return m_floor(a / b); }
-
+COTANGENT_BINARY(floor_divide, Float, T a, T b) {
+  const T rest = m_fmod(a, b), quotient = m_rint((a - rest) / b);
+  return b == T(0) ? a / b : rest != T(0) && (rest < T(0)) != (b < T(0)) ? quotient - T(1) : quotient;
+}
 COTANGENT_BINARY(floor_divide, Integer, T a, T b) {
-  if (b == T(-1)) return static_cast<T>(-static_cast<uint64_t>(a));
+  if (is_minus_one(b)) return static_cast<T>(-wrap_t<T>(a));
   const T quotient = static_cast<T>(a / b);
   return static_cast<T>(quotient - ((a % b != 0) && ((a < 0) != (b < 0))));
 }

@@ -68,6 +68,7 @@ enum class Binary : uint8_t {
   minimum,
   maximum,
   remainder,
+  fmod,
   floor_divide,
   scaled_sub,
   bce_with_logits,

@@ -44,6 +44,10 @@ COTANGENT_OVERLOAD(trunc)
 #undef COTANGENT_OVERLOAD
 [[maybe_unused]] inline float m_pow(float x, float y) { return ::powf(x, y); }
 [[maybe_unused]] inline double m_pow(double x, double y) { return ::pow(x, y); }
+[[maybe_unused]] inline float m_copysign(float x, float y) { return __builtin_copysignf(x, y); }
+[[maybe_unused]] inline double m_copysign(double x, double y) { return __builtin_copysign(x, y); }
+[[maybe_unused]] inline float m_fmod(float x, float y) { return ::fmodf(x, y); }
+[[maybe_unused]] inline double m_fmod(double x, double y) { return ::fmod(x, y); }
 
 constexpr double kSqrtHalf = 0.70710678118654752440;     // 1/sqrt(2)
 constexpr double kInvSqrt2Pi = 0.39894228040143267794;   // 1/sqrt(2 pi)

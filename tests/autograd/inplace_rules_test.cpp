@@ -171,3 +171,75 @@ TEST_CASE("assignment through a temporary writes, to a variable it rebinds") {
   CHECK(to_values(x) == Values{8, 9, 3});
   CHECK(z.item() == 7);
 }
+
+TEST_CASE("a write in place never makes integers of floats, or bools of numbers") {
+  const auto refuses = [](const char* op, auto f) {
+    const std::string text = error_of(f);
+    CHECK_THAT(text, Catch::StartsWith("[" + std::string(op) + "] the result is ") && Catch::Contains("does not fit"));
+  };
+  const Tensor floats = tensor({.9, 2.}), wholes = tensor({1, 2}), mask = tensor({true, false});
+  for (const Dtype dtype : {int64, int32, uint8, boolean}) {
+    INFO(name(dtype));
+    Tensor x = ones({2}, dtype);
+    for (const Dtype from : {float32, float64, float16, bfloat16}) {
+      const Tensor y = floats.to(from);
+      refuses("add_", [&] { x += y; });
+      refuses("sub_", [&] { x -= y; });
+      refuses("mul_", [&] { x *= y; });
+      refuses("div_", [&] { x /= y; });
+      refuses("add_", [&] { x.add_(y, 2); });
+      refuses("copy_", [&] { x.copy_(y); });
+      refuses("copy_", [&] { x[0] = y[0]; });
+      refuses("copy_", [&] { x.index_put_({0}, y[0]); });
+      refuses("index_put_", [&] { x.index_put_({mask}, y[0]); });
+    }
+    refuses("add_", [&] { x += .9; });
+    refuses("add_", [&] { x += 1.; });
+    refuses("div_", [&] { x /= wholes.to(dtype); });
+    refuses("div_", [&] { x /= 2; });
+    refuses("add_", [&] { x.add_(wholes, .5); });
+    CHECK(x.to_vector<int>() == std::vector<int>{1, 1});
+  }
+  Tensor truths = ones({2}, boolean);
+  refuses("add_", [&] { truths += wholes; });
+  refuses("mul_", [&] { truths *= 2; });
+  refuses("copy_", [&] { truths.copy_(wholes); });
+  refuses("index_put_", [&] { truths.index_put_({mask}, wholes[0]); });
+  CHECK(truths.to_vector<int>() == std::vector<int>{1, 1});
+  CHECK_THROWS_AS(index_add(wholes, 0, tensor({0}), tensor({.5})), DTypeError);
+  CHECK_THROWS_AS(scatter_add(wholes, 0, tensor({0}), tensor({.5})), DTypeError);
+
+  // what stays in its category, or rises, is written: integers of another size wrap
+  Tensor bytes = tensor({250, 3}, uint8);
+  bytes += tensor({10, int64_t{1} << 40});
+  CHECK(bytes.to_vector<int>() == std::vector<int>{4, 3});
+  bytes.copy_(tensor({300, -1}));
+  CHECK(bytes.to_vector<int>() == std::vector<int>{44, 255});
+  Tensor y = zeros({2});
+  y += tensor({1, 2});
+  y.copy_(mask);
+  CHECK(to_values(y) == Values{1, 0});
+}
+
+TEST_CASE("operands of a write in place are computed with as they are, and the result is rounded once") {
+  for (const bool recorded : {false, true}) {
+    const auto written = [&](const Values& values, Dtype dtype, auto write) {
+      Tensor x = from_vector(values, {std::ssize(values)}).to(dtype);
+      if (recorded) x = x.requires_grad_() * 1;
+      write(x);
+      CHECK(x.dtype() == dtype);
+      return to_values(x);
+    };
+    CHECK(written({49152, -49152}, float16, [](Tensor& x) { x.add_(full({2}, 98304), -1); }) ==
+          Values{-49152, -INFINITY});
+    CHECK(written({32768, 4}, float16, [](Tensor& x) { x *= tensor({0x1p-30, 1e5}); }) == Values{0x1p-15, INFINITY});
+    CHECK(written({1}, float16, [](Tensor& x) { x.add_(full({1}, 6e4, float16), 1e-5); }) ==
+          Values{full({}, 1.6, float16).item()});
+    CHECK(written({1}, bfloat16, [](Tensor& x) { x += full({1}, 0x1.fep-9, float16); }) == Values{1});
+    CHECK(written({0x1p100}, float32, [](Tensor& x) { x *= full({1}, 0x1p-200, float64); }) == Values{0x1p-100});
+    CHECK(written({16777216}, float32, [](Tensor& x) { x -= full({1}, 16777217, float64); }) == Values{-1});
+  }
+  Tensor i = tensor({INT32_MAX}, int32);
+  i -= full({1}, int64_t{1} << 32, int64);
+  CHECK(i.item<int>() == INT32_MAX);
+}

@@ -107,6 +107,8 @@ double times(double a, double b) { return a * b; }
 double over(double a, double b) { return a / b; }
 double power(double a, double b) { return std::pow(a, b); }
 double modulo(double a, double b) { return a - std::floor(a / b) * b; }
+double rest(double a, double b) { return a - std::trunc(a / b) * b; }
+double floored(double a, double b) { return std::floor(a / b); }
 double smaller(double a, double b) { return std::min(a, b); }
 double larger(double a, double b) { return std::max(a, b); }
 double is_equal(double a, double b) { return a == b; }
@@ -135,6 +137,26 @@ OpInfo logical(const char* name) {
                               [](Arguments x) -> Results { return F(x[0], x[1]); },
                               [](Arguments x) -> Results { return of_pairs(x[0], x[1], f, boolean); }}}),
           .orders = 0};
+}
+
+template <Function F>
+Results divided(Arguments x) {
+  return F(x[0], x[1]);
+}
+/// The references divide, where the ops do not: what is drawn lies nowhere near an integer quotient.
+template <Function F, WithNumber N, double (*f)(double, double)>
+OpInfo division(const char* name, const double (&by_hand)[4]) {
+  static const std::vector<double> expected(by_hand, by_hand + 4);
+  const bool is_flat = f == floored;
+  return {.name = name,
+          .samples = joined(pairs<F, f>(normal, positive),
+                            {with_number<N, f>(normal({2, 3})),
+                             of_integers<F, f>(),
+                             {{constant(values({4}, {3.5, -3.5, 3.5, -3.5})), constant(values({4}, {2, 2, -2, -2}))},
+                              divided<F>,
+                              [](Arguments) -> Results { return from_vector<double>(expected, {4}); }}}),
+          .errors = {{{integers({2}, 1, 4), values({2}, {1, 0}, int64)}, divided<F>, "division by zero, at element 1"}},
+          .zero_gradient = is_flat};
 }
 
 /// f of each element, in the dtype of x or as bool.
@@ -220,17 +242,9 @@ COTANGENT_OP_TABLE(elementwise) {
                   {{normal({2, 3}), normal({2, 4})},
                    [](Arguments x) -> Results { return pow(x[0], x[1]); },
                    "do not broadcast"}}},
-      {.name = "remainder",
-       .samples = joined(pairs<remainder, modulo>(normal, positive),
-                         {of_integers<remainder, modulo>(),
-                          {{constant(values({4}, {3.5, -3.5, 3.5, -3.5})), constant(values({4}, {2, 2, -2, -2}))},
-                           [](Arguments x) -> Results { return remainder(x[0], x[1]); },
-                           [](Arguments) -> Results {
-                             return from_vector<double>({1.5, 0.5, -0.5, -1.5}, {4});
-                           }}}),
-       .errors = {{{integers({2}, 1, 4), values({2}, {1, 0}, int64)},
-                   [](Arguments x) -> Results { return remainder(x[0], x[1]); },
-                   "division by zero, at element 1"}}},
+      division<remainder, remainder, modulo>("remainder", {1.5, 0.5, -0.5, -1.5}),
+      division<fmod, fmod, rest>("fmod", {1.5, -1.5, 1.5, -1.5}),
+      division<floor_divide, floor_divide, floored>("floor_divide", {1, -2, -2, 1}),
       {.name = "minimum",
        .samples = joined(pairs<minimum, smaller>(normal, normal), {of_integers<minimum, smaller>()}),
        .errors = shape_errors<minimum>()},

@@ -98,7 +98,7 @@ TEST_CASE("an index without tensors gives a view that can be written through") {
 
 TEST_CASE("values are broadcast and cast, and a written tensor may be its own value") {
   Tensor x = zeros({3, 2}, int32);
-  x.index_put_({tensor({2, 0})}, tensor({1.5, 2.9}));
+  x.index_put_({tensor({2, 0})}, tensor({1, 2}));
   CHECK(x.to_vector<int32_t>() == std::vector<int32_t>{1, 2, 0, 0, 1, 2});
   x.index_put_({x == 0}, 7);
   CHECK(x.to_vector<int32_t>() == std::vector<int32_t>{1, 2, 7, 7, 1, 2});
@@ -106,6 +106,7 @@ TEST_CASE("values are broadcast and cast, and a written tensor may be its own va
   v.index_put_({tensor({1, 2, 3})}, v.index({Slice(0, 3)}));
   CHECK(v.to_vector<int64_t>() == std::vector<int64_t>{0, 0, 1, 2});
   CHECK_THROWS_AS(x.index_put_({Slice(), 0}, arange(2)), ShapeError);
+  CHECK_THROWS_AS(x.index_put_({tensor({2, 0})}, tensor({1.5, 2.9})), DTypeError);
 }
 
 TEST_CASE("a recorded write at indices reaches bases and other views") {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -10,6 +11,7 @@
 #include <cotangent/tensor/error.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/check_gradients.hpp>
+#include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
 
@@ -113,4 +115,28 @@ TEST_CASE("products of integers") {
   CHECK(matmul(a, b).to_vector<int64_t>() == std::vector<int64_t>{210, 430});
   CHECK(addmm(b, a, a).to_vector<int64_t>() == std::vector<int64_t>{17, 110, 25, 122});
   CHECK(outer(b, b).to_vector<int64_t>() == std::vector<int64_t>{100, 1000, 1000, 10000});
+}
+
+TEST_CASE("products of integers are integers") {
+  for (const Dtype dtype : {int64, int32, uint8}) {
+    INFO(name(dtype));
+    const Tensor a = tensor({{1, 2}, {3, 4}}, dtype), c = tensor({10, 20}, dtype);
+    for (const Tensor& y : {addmm(c, a, a), addmm(c, a, a, 2, 3), matmul(a, a), linear(a, a, c), outer(c, c),
+                            matmul(a, c), einsum("ij,jk->ik", {a, a})})
+      CHECK(y.dtype() == dtype);
+    CHECK(addmm(c, a, a, 2, 3).to_vector<int64_t>() == std::vector<int64_t>{41, 70, 65, 106});
+    CHECK(addmm(c, a, a, 0).to_vector<int64_t>() == std::vector<int64_t>{7, 10, 15, 22});
+    CHECK(addmm(zeros({2, 2}, dtype), zeros({2, 0}, dtype), zeros({0, 2}, dtype)).to_vector<int64_t>() ==
+          std::vector<int64_t>(4, 0));
+    CHECK_THAT(error_of([&] { addmm(c, a, a, .5); }), Catch::StartsWith("[addmm] 0.5 does not fit into"));
+    CHECK_THAT(error_of([&] { addmm(c, a, a, 1, 2.5); }), Catch::StartsWith("[addmm] 2.5 does not fit into"));
+    CHECK_THROWS_AS(addmm(c.to(float32), a, a), DTypeError);
+    CHECK_THROWS_AS(addmm(c, a, a.to(float32)), DTypeError);
+    CHECK_THROWS_AS(addmm(zeros({3, 2, 2}, dtype), a, a), ShapeError);
+    CHECK_THROWS_AS(matmul(a, a.to(float32)), DTypeError);
+    CHECK_THROWS_AS(linear(a, a.to(float32)), DTypeError);
+  }
+  const Tensor big = full({1, 1}, (int64_t{1} << 53) + 1, int64), one = ones({1, 1}, int64);
+  CHECK(addmm(one, big, one).item<int64_t>() == (int64_t{1} << 53) + 2);
+  CHECK_THROWS_AS(addmm(ones({1}, boolean), ones({1, 1}, boolean), ones({1, 1}, boolean)), DTypeError);
 }

@@ -25,6 +25,13 @@ int64_t Draw::integer() {
   return below(2) ? edges[below(std::ssize(edges))] : below(9) - 2;
 }
 
+Scalar Draw::number() {
+  constexpr double edges[] = {
+      -__builtin_inf(), -0x1p63,          -0x1p31 - 1, -.5, -0., .5, 255.5, 0x1p31, 0x1p53, 0x1p63, 1e300,
+      __builtin_inf(),  __builtin_nan("")};
+  return below(2) ? Scalar(integer()) : Scalar(edges[below(std::ssize(edges))]);
+}
+
 Dims Draw::integers(int count) {
   Dims dims;
   for (int i = 0; i < count; ++i) dims.push_back(likely());
@@ -51,6 +58,16 @@ Tensor Draw::varied(const Tensor& x) {
 }
 
 namespace {
+
+/// f of a tensor and another one, or a number.
+template <class F>
+void with_operand(Draw& d, F f) {
+  const Tensor x = d.tensor({d.below(3), 3});
+  if (d.below(2))
+    f(x, d.tensor({3}));
+  else
+    f(x, d.number());
+}
 
 // Reads what a view shows, unless that is too much.
 void read(const Tensor& x) {
@@ -169,13 +186,39 @@ const std::vector<Call>& calls() {
       {"full", [](Draw& d) { full(d.integers(2), d.integer(), d.dtype()); }},
       {"empty", [](Draw& d) { empty(d.integers(1 + int(d.below(5))), d.dtype()); }},
       {"from_vector", [](Draw& d) { from_vector(std::vector<float>(4), d.integers(2)); }},
+      {"full, of any number", [](Draw& d) { full({2}, d.number(), d.dtype()); }},
+      {"fill_", [](Draw& d) { d.tensor({2, 3}).fill_(d.number()); }},
+      {"item", [](Draw& d) { const Tensor x = full({}, d.number(), float64); x.item<int>(), x.item<uint8_t>(), x.item<int64_t>(); }},
+      {"masked_fill", [](Draw& d) { masked_fill(d.tensor({2, 3}), d.tensor({3}).to(boolean), d.number()); }},
+      {"where", [](Draw& d) { where(d.tensor({3}).to(boolean), d.tensor({2, 3}), d.number()); }},
+      {"clamp", [](Draw& d) { clamp(d.tensor({2, 3}), d.number(), d.number()); }},
+      {"eq", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { eq(x, y), ne(x, y); }); }},
+      {"lt", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { lt(x, y), le(x, y); }); }},
+      {"gt", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { gt(x, y), ge(x, y); }); }},
+      {"add", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { x + y; }); }},
+      {"mul", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { x * y; }); }},
+      {"div", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { x / y; }); }},
+      {"pow", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { pow(x, y); }); }},
+      {"remainder", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { remainder(x, y); }); }},
+      {"fmod", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { fmod(x, y); }); }},
+      {"floor_divide", [](Draw& d) { with_operand(d, [](const Tensor& x, const auto& y) { floor_divide(x, y); }); }},
+      {"integers by -1", [](Draw& d) { const Tensor x = full({3}, d.integer(), int64).to(d.below(2) ? int64 : int32); floor_divide(x, -1), remainder(x, -1), fmod(x, full({3}, -1, x.dtype())); }},
+      {"add_", [](Draw& d) { with_operand(d, [](Tensor x, const auto& y) { x += y; }); }},
+      {"mul_", [](Draw& d) { with_operand(d, [](Tensor x, const auto& y) { x *= y; }); }},
+      {"add_, with alpha", [](Draw& d) { d.tensor({2, 3}).add_(d.tensor({3}), d.number()); }},
+      {"copy_", [](Draw& d) { d.tensor({2, 3}).copy_(d.tensor({3})); }},
+      {"index_put_", [](Draw& d) { d.tensor({2, 3}).index_put_({d.tensor({2}).to(boolean)}, d.number()); }},
+      {"addmm", [](Draw& d) { const Tensor a = d.tensor({3, 3}); addmm(a, a, a, d.number().to<double>(), d.number().to<double>()); }},
+      {"norm", [](Draw& d) { Tensor x = d.tensor({2, 3}, true); norm(x * d.number(), d.number().to<double>(), d.integers(1 + int(d.below(2)))); }},
       {"arange", [](Draw& d) { arange(d.integer(), d.integer(), d.integer(), d.dtype()); }},
+      {"arange, of any numbers", [](Draw& d) { arange(d.number(), d.number(), d.number(), d.dtype()); }},
       {"linspace", [](Draw& d) { linspace(0, 1, d.integer()); }},
+      {"linspace, of any numbers", [](Draw& d) { linspace(d.number().to<double>(), d.number().to<double>(), d.likely(), d.dtype()); }},
       {"eye", [](Draw& d) { eye(d.integer(), d.integer()); }},
       {"rand", [](Draw& d) { rand(d.integers(2)); }},
       {"randn", [](Draw& d) { randn(d.integers(2)); }},
       {"randint", [](Draw& d) { randint(d.integer(), d.integer(), d.integers(2), d.dtype()); }},
-      {"randperm", [](Draw& d) { randperm(d.integer()); }},
+      {"randperm", [](Draw& d) { randperm(d.integer(), d.dtype()); }},
       {"bernoulli", [](Draw& d) { bernoulli(d.integers(2), .5); }},
       {"multinomial", [](Draw& d) { multinomial(ones({2, 5}), d.integer(), d.below(2) == 1); }},
       {"Dims[]", [](Draw& d) { static_cast<void>(Shape{2, 3}[static_cast<int>(d.integer())]); }},

@@ -12,6 +12,8 @@ class Draw {
   int64_t below(int64_t n) { return static_cast<int64_t>(random_.bits() % static_cast<uint64_t>(n)); }
   /// An edge of what integers hold, or a small one.
   int64_t integer();
+  /// Such an integer, or a floating-point number at an edge of what dtypes hold.
+  Scalar number();
   /// Mostly from 1 to 3, so that calls get beyond their first check.
   int64_t likely() { return below(3) ? 1 + below(3) : integer(); }
   /// So many integers, all small but one.
