@@ -11,8 +11,8 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
-#include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/reduce.hpp>
 
@@ -97,24 +97,53 @@ Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
 
 namespace {
 
-Tensor euclidean_norm(const Tensor& x, uint32_t mask) {
-  const Tensor y = raw::unary("norm", Unary::sqrt, raw::sum_squares("norm", x, mask));
-  return record("norm", {x}, y, Keep::input(0) | Keep::output(), NoAttributes{},
-                [](const Backward& b, NoAttributes) -> Gradients {
-                  const Tensor v = b.output();
-                  return {b.input(0) * (b.grad() / masked_fill(v, v == 0, 1))};
-                });
+/// Whether no element is so large or so near to 0 that bits are lost.
+bool is_in_range(const Tensor& x) {
+  const Tensor dense = raw::contiguous(x);
+  return dispatch_compute("norm", x.dtype(), [&]<class T> {
+    using Limits = std::numeric_limits<T>;
+    const T* v = dense.data<T>();
+    return std::all_of(v, v + dense.numel(), [](T e) {
+      const T size = std::fabs(e);
+      return size >= Limits::min() / Limits::epsilon() && size <= Limits::max();
+    });
+  });
 }
 
-Tensor general_norm(const Tensor& x, double p, uint32_t mask) {
-  const Tensor powers = raw::unary("norm", Unary::power, raw::unary("norm", Unary::abs, x), p);
-  const Tensor y = raw::unary("norm", Unary::power, raw::sum("norm", powers, mask), 1 / p);
-  return record("norm", {x}, y, Keep::input(0) | Keep::output(), p, [](const Backward& b, double e) -> Gradients {
-    const Tensor& v = b.input(0);
-    const Tensor n = b.output(), flat = n == 0;
-    const Tensor scale = masked_fill(b.grad() / pow(masked_fill(n, flat, 1), e - 1), flat, 0);
-    return {scale * sign(v) * pow(masked_fill(abs(v), v == 0, 1), e - 1)};
-  });
+/// sum |x|^p
+Tensor sum_powers(const Tensor& x, double p, uint32_t mask) {
+  if (p == 2) return raw::sum_squares("norm", x, mask);
+  return raw::sum("norm", raw::unary("norm", Unary::power, raw::unary("norm", Unary::abs, x), p), mask);
+}
+
+Tensor raw_norm(const Tensor& x, double p, uint32_t mask) {
+  const auto root = [p](const Tensor& sums) {
+    return p == 2 ? raw::unary("norm", Unary::sqrt, sums) : raw::unary("norm", Unary::power, sums, 1 / p);
+  };
+  const Tensor sums = sum_powers(x, p, mask);
+  if (x.numel() == 0 || is_in_range(sums)) return root(sums);
+  // again, in units of the element that counts most, unless that is 0, infinite or NaN
+  const Tensor sizes = raw::unary("norm", Unary::abs, x);
+  const Tensor most = p > 0 ? raw::amax("norm", sizes, mask) : raw::amin("norm", sizes, mask);
+  const Tensor usable = raw::unary("norm", Unary::is_finite, raw::unary("norm", Unary::log, most));
+  const Tensor unit = raw::where("norm", usable, most, raw::filled("norm", {}, 1, x.dtype()));
+  const Tensor scaled = raw::binary("norm", Binary::div, x, unit);
+  return raw::binary("norm", Binary::mul, root(sum_powers(scaled, p, mask)), unit);
+}
+
+Tensor power_norm(const Tensor& x, double p, uint32_t mask) {
+  return record("norm", {x}, raw_norm(x, p, mask), Keep::input(0) | Keep::output(), p,
+                [](const Backward& b, double e) -> Gradients {
+                  const Tensor& v = b.input(0);
+                  const Tensor n = b.output(), flat = n == 0, divisor = masked_fill(n, flat, 1);
+                  if (e == 2 && !b.creates_graph()) {  // in one pass, where that is exact
+                    const Tensor factor = b.grad() / divisor;
+                    if (is_in_range(factor)) return {v * factor};
+                  }
+                  const Tensor ratio = v / divisor, dy = masked_fill(b.grad(), flat, 0);
+                  if (e == 2) return {ratio * dy};
+                  return {sign(v) * pow(masked_fill(abs(ratio), v == 0, 1), e - 1) * dy};
+                });
 }
 
 Tensor count_norm(const Tensor& x, uint32_t mask) {
@@ -132,8 +161,7 @@ Tensor norm(const Tensor& x, double p, const DimList& dims, bool keepdim) {
   const Dims list = detail::listed(mask, x.rank());
   if (std::isinf(p)) return p > 0 ? amax(abs(x), list, keepdim) : amin(abs(x), list, keepdim);
   if (p == 1) return sum(abs(x), list, keepdim);
-  const Tensor y = p == 2 ? euclidean_norm(x, mask) : p == 0 ? count_norm(x, mask) : general_norm(x, p, mask);
-  return finish_reduction(y, mask, keepdim);
+  return finish_reduction(p == 0 ? count_norm(x, mask) : power_norm(x, p, mask), mask, keepdim);
 }
 
 }  // namespace cotangent

@@ -1,10 +1,12 @@
 #include <cotangent/optim/clip.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include <catch2/catch.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/indexing.hpp>
 #include <cotangent/tensor/random.hpp>
 
 using namespace cotangent;
@@ -48,6 +50,59 @@ TEST_CASE("the norm of a large gradient is exact") {
   double sum = 0;
   for (double v : gradient.to_vector<double>()) sum += v * v;
   CHECK(optim::clip_grad_norm_({with_gradient(gradient)}, 1e9) == Approx(std::sqrt(sum)).epsilon(1e-12));
+}
+
+TEST_CASE("gradients of any dtype and size are clipped as one vector") {
+  // the dtypes side by side, at the ends of what each holds, and far apart
+  struct Part {
+    Dtype dtype;
+    double value;
+  };
+  const std::vector<std::vector<Part>> all = {{{float16, 1e-4}},
+                                              {{float16, 6e4}},
+                                              {{bfloat16, 1e-38}},
+                                              {{bfloat16, 3e38}},
+                                              {{float32, 1e-37}},
+                                              {{float32, 3e38}},
+                                              {{float64, 1e-300}},
+                                              {{float64, 1e300}},
+                                              {{float16, 6e4}, {bfloat16, 3e4}, {float32, 1e4}, {float64, 2e4}},
+                                              {{float16, 1e-4}, {float32, 2e-4}, {bfloat16, 3e-4}},
+                                              {{float16, 1e-4}, {float64, 1e200}},
+                                              {{float16, 1}, {bfloat16, 1e30}, {float32, 1e25}}};
+  for (const auto& parts : all)
+    for (const double p : {1., 2., 3., 5., inf}) {
+      long double sum = 0, most = 0;
+      Tensors parameters;
+      for (const auto& [dtype, value] : parts) {
+        INFO(name(dtype) << ' ' << value << ", order " << p);
+        parameters.push_back(with_gradient(full({2, 50}, value, dtype)));
+        const long double size = static_cast<long double>(parameters.back().grad()[0][0].item());
+        sum += 100 * std::pow(size, static_cast<long double>(p)), most = std::max(most, size);
+      }
+      const double norm = static_cast<double>(std::isinf(p) ? most : std::pow(sum, 1 / static_cast<long double>(p)));
+      for (const double limit : {.5 * norm, norm > 1 ? 1. : 1e-3 * norm}) {
+        Tensors clipped;
+        for (const Tensor& t : parameters) clipped.push_back(with_gradient(t.grad()));
+        INFO("order " << p << ", norm " << norm << " to " << limit << ", first " << name(parts[0].dtype) << ' '
+                      << parts[0].value);
+        CHECK(optim::clip_grad_norm_(clipped, limit, {.norm_type = p}) == Approx(norm).epsilon(1e-12));
+        const double scale = std::min(1., limit / (norm + 1e-6));
+        for (size_t i = 0; i < clipped.size(); ++i) {
+          const Dtype dtype = parts[i].dtype;
+          const double before = parameters[i].grad()[0][0].item(), after = clipped[i].grad()[1][49].item();
+          CHECK(clipped[i].grad().dtype() == dtype);
+          const double expected = full({}, before * scale, dtype).item();
+          CHECK(after == Approx(expected).epsilon(dtype == float64   ? 1e-14
+                                                  : dtype == float32 ? 1e-6
+                                                  : dtype == float16 ? 1e-3
+                                                                     : 8e-3));
+        }
+      }
+    }
+  const Tensor nothing = with_gradient(zeros({0}));
+  CHECK(optim::clip_grad_norm_({nothing}, 1) == 0);
+  CHECK(optim::clip_grad_norm_({nothing}, 1, {.norm_type = inf}) == 0);
 }
 
 TEST_CASE("a gradient that is not finite is an error on request") {
