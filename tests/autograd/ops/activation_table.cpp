@@ -8,23 +8,11 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
-#include <cotangent/tests/autograd/op_info.hpp>
+#include <cotangent/tests/autograd/ops/by_element.hpp>
 
 namespace cotangent {
 namespace {
 
-/// f of each element.
-template <auto F>
-Results by_element(Arguments x) {
-  Tensor y = clone(contiguous(x[0].detach()));
-  double* p = y.data<double>();
-  for (int64_t i = 0; i < y.numel(); ++i) p[i] = F(p[i]);
-  return y;
-}
-template <Tensor (*F)(const Tensor&)>
-Results call(Arguments x) {
-  return F(x[0]);
-}
 double sigmoid_of(double v) { return 1 / (1 + std::exp(-v)); }
 
 /// Positive and negative values between the kinks at -3 and 3, and beyond them.

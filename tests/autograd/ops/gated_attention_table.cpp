@@ -13,42 +13,12 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tests/autograd/op_info.hpp>
+#include <cotangent/tests/autograd/ops/naive_attention.hpp>
 
 namespace cotangent {
 namespace {
 
-/// The elements of a tensor of rank 4.
-struct Array {
-  explicit Array(const Tensor& x) : shape(x.shape()), values(x.detach().to_vector<double>()) {}
-  double operator()(int64_t b, int64_t h, int64_t t, int64_t c) const {
-    return values[static_cast<size_t>(((b * shape[1] + h) * shape[2] + t) * shape[3] + c)];
-  }
-  Shape shape;
-  std::vector<double> values;
-};
-double dot(const Array& q, const Array& k, int64_t b, int64_t h, int64_t i, int64_t j) {
-  double s = 0;
-  for (int64_t f = 0; f < q.shape[3]; ++f) s += q(b, h, i, f) * k(b, h, j, f);
-  return s;
-}
 double squared_relu(double s) { return s > 0 ? s * s : 0; }
-
-/// y_i = sum_j weigh(b, h, i, j) v_j
-template <class F>
-Tensor weighted(const Tensor& q, const Tensor& v, F weigh) {
-  const Array values(v);
-  std::vector<double> out;
-  for (int64_t b = 0; b < v.size(0); ++b)
-    for (int64_t h = 0; h < v.size(1); ++h)
-      for (int64_t i = 0; i < q.size(2); ++i)
-        for (int64_t c = 0; c < v.size(3); ++c) {
-          double y = 0;
-          for (int64_t j = 0; j < v.size(2); ++j) y += weigh(b, h, i, j) * values(b, h, j, c);
-          out.push_back(y);
-        }
-  return from_vector(out, {v.size(0), v.size(1), q.size(2), v.size(3)});
-}
 
 // x: q, k, v, a bias if floating, a key_mask if bool
 template <ReluNorm Norm, bool Causal, int64_t Length>
@@ -69,7 +39,7 @@ Results attend_naively(Arguments x) {
     else
       bias = t.detach();
   const Array b_ij(contiguous(expand(bias, {x[0].size(0), x[0].size(1), Tq, Tk})));
-  return weighted(x[0], x[2], [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+  return weighted(x[0], x[2], false, 0, [&](int64_t b, int64_t h, int64_t i, int64_t j) {
     const auto seen = [&](int64_t l) {
       return kept[static_cast<size_t>(b * Tk + l)] != 0 && (!Causal || l <= i + Tk - Tq);
     };
@@ -101,7 +71,7 @@ Results mix_naively(Arguments x) {
   const int64_t T = x[0].size(2), c = 2;
   std::vector<double> bias(4, 0.0), kept(static_cast<size_t>(x[0].size(0) * T), 1);
   for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? kept : bias) = t.detach().to_vector<double>();
-  return weighted(x[0], x[4], [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+  return weighted(x[0], x[4], false, 0, [&](int64_t b, int64_t h, int64_t i, int64_t j) {
     if (kept[static_cast<size_t>(b * T + j)] == 0) return 0.0;
     double n = 0, w = 0;
     for (int64_t l = 0; l < T; ++l) n += kept[static_cast<size_t>(b * T + l)];

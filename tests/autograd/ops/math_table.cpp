@@ -6,24 +6,9 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
-#include <cotangent/tests/autograd/op_info.hpp>
+#include <cotangent/tests/autograd/ops/by_element.hpp>
 
 namespace cotangent {
-namespace {
-template <Tensor (*F)(const Tensor&)>
-Results call(Arguments x) {
-  return F(x[0]);
-}
-/// The same function of <cmath>, element by element.
-template <auto F>
-Results by_element(Arguments x) {
-  Tensor y = clone(contiguous(x[0].detach()));
-  double* p = y.data<double>();
-  for (int64_t i = 0; i < y.numel(); ++i) p[i] = F(p[i]);
-  return y;
-}
-}  // namespace
-
 COTANGENT_OP_TABLE(math) {
   return {
       {"exp", {{{normal({2, 3})}, call<exp>, by_element<[](double v) { return std::exp(v); }>}}},
