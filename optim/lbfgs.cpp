@@ -70,9 +70,15 @@ double LBFGS::evaluate(Loss loss, void* closure) const {
 }
 
 Tensor LBFGS::gradient() const {
-  bool wide = false, any = false;
-  for (const Tensor& p : parameters_) wide |= p.dtype() == float64, any |= p.grad().defined();
+  constexpr int kOwn = 1;  // handle of each parameter
+  bool wide = false, any = false, lost = false;
+  for (const Tensor& p : parameters_) {
+    wide |= p.dtype() == float64;
+    any |= p.grad().defined();
+    lost |= !p.grad().defined() && is_replaced(p, kOwn);
+  }
   if (!any) fail<ValueError>("[LBFGS] the closure left no gradients; it must call backward() on the loss");
+  if (lost) without_gradients("LBFGS", kOwn, any);
   Tensors parts;
   for (const Tensor& p : parameters_) {
     const Dtype dtype = wide ? float64 : float32;

@@ -34,13 +34,15 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
   parameters_ = std::move(all);
 }
 
-void Optimizer::without_gradients(const char* name) const {
-  constexpr int32_t kOwn = 2;  // handles: in the list of all parameters, and in their group's
+bool Optimizer::is_replaced(const Tensor& p, int own) { return p.requires_grad() && p.impl()->refs.count() <= own; }
+
+void Optimizer::without_gradients(const char* name, int own, bool any) const {
   constexpr size_t kLength = 60;
   std::string frozen, replaced, unreached;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& p = parameters_[i];
-    std::string& list = !p.requires_grad() ? frozen : p.impl()->refs.count() <= kOwn ? replaced : unreached;
+    if (any && (p.grad().defined() || !is_replaced(p, own))) continue;
+    std::string& list = !p.requires_grad() ? frozen : is_replaced(p, own) ? replaced : unreached;
     if (list.size() < kLength)
       list += fmt::format("{}{} of shape {}", list.empty() ? "" : ", ", i, p.shape());
     else if (!list.ends_with("..."))
@@ -55,7 +57,8 @@ void Optimizer::without_gradients(const char* name) const {
       "and after parameters are replaced");
   add(unreached, "no backward() has reached it since zero_grad(), or the loss was computed from another tensor");
   add(frozen, "it does not require a gradient");
-  fail<GradError>("[{}] step() without a gradient of any parameter{}", name, why);
+  fail<GradError>("[{}] step() without a gradient of {}{}", name,
+                  any ? "parameters that will never get one" : "any parameter", why);
 }
 
 namespace detail {

@@ -20,7 +20,8 @@ struct Group {
 
 /// The base of all optimizers. step() reads the gradients and never writes them; a parameter without one stays as it
 /// is. When there are none at all, nothing would be trained: step() is then a GradError that says why each parameter
-/// lacks one.
+/// lacks one. So it is, after the others have moved, when one has no gradient and can't get one any more, because
+/// nobody else holds its tensor: the model has another in its place.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -49,8 +50,10 @@ class Optimizer {
   /// Takes over parameters after checking them: defined floating leaves, each once. `name` is the optimizer's, for
   /// errors.
   void take(const char* name, const Tensors& parameters);
-  /// The GradError of a step() for whose parameters there is no gradient.
-  [[noreturn]] void without_gradients(const char* name) const;
+  /// Whether nobody else holds a parameter, of which the optimizer has `own` handles, so that no gradient can reach it.
+  static bool is_replaced(const Tensor& parameter, int own);
+  /// The GradError of a step() without a gradient of any parameter, or `any` but with replaced ones.
+  [[noreturn]] void without_gradients(const char* name, int own, bool any) const;
 
   Tensors parameters_;  // of all groups
 };

@@ -115,6 +115,9 @@ struct Update {
   }
 };
 
+/// Its handles of a parameter: in the list of all, and in that of its group.
+inline constexpr int kGroupedHandles = 2;
+
 /// What a grouped optimizer keeps: its groups, and what it remembers of each parameter.
 template <class Options, class State>
 struct GroupedParts {
@@ -190,7 +193,7 @@ void GroupedOptimizer<O, S>::step() {
   for (const Group<O>& group : parts_->groups) count += group.parameters.size();
   if (count != parts_->states.size()) detail::groups_changed(kName, count, parts_->states.size());
   S* state = parts_->states.data();
-  bool any = false;
+  bool any = false, lost = false;
   for (const Group<O>& group : parts_->groups) {
     detail::check_options(kName, group.options);
     for (const Tensor& parameter : group.parameters) {
@@ -198,11 +201,13 @@ void GroupedOptimizer<O, S>::step() {
       if (gradient.defined()) {
         update({parameter, gradient, group.options.maximize}, *state, group.options);
         any = true;
+      } else {
+        lost |= is_replaced(parameter, detail::kGroupedHandles);
       }
       ++state;
     }
   }
-  if (!any) without_gradients(kName);
+  if (!any || lost) without_gradients(kName, detail::kGroupedHandles, any);
 }
 
 template <class O, class S>

@@ -185,6 +185,18 @@ TEST_CASE("L-BFGS refuses what it can't use, and keeps the parameters") {
   CHECK_THROWS_WITH(optim::LBFGS({p}, {.history_size = 0}), Catch::Contains("history_size is 0"));
   CHECK_THROWS_WITH(optim::LBFGS({p}, {.tolerance_grad = std::nan("")}), Catch::Contains("tolerance_grad is nan"));
 
+  Tensor replaced = leaf({3});
+  optim::LBFGS early({p, replaced});
+  replaced = leaf({3});
+  CHECK_THROWS_WITH(early.step([&] {
+    const Tensor loss = valley(p, 100) + replaced.sum();
+    loss.backward();
+    return loss;
+  }),
+                    Catch::Contains("[LBFGS] step() without a gradient of parameters that will never get one; 1 of "
+                                    "shape (1,): nobody else holds the tensor any more"));
+  CHECK(p.to_vector<double>() == std::vector<double>{-1.2, 1});
+
   CHECK_THROWS_WITH(optimizer.load_state_dict(optim::AdamW({p}).state_dict()), Catch::Contains("belong to this LBFGS"));
   CHECK_THROWS_AS(optim::AdamW({p}).load_state_dict(optimizer.state_dict()), ValueError);
   optim::LBFGS smaller({p});

@@ -117,6 +117,12 @@ void for_each_optimizer(F&& f) {
   f("Rprop", std::type_identity<optim::Rprop>(), std::type_identity<optim::RpropOptions>());
 }
 
+struct Head : nn::Module {
+  nn::Linear body{2, 2}, head{2, 3};
+  COTANGENT_MODULE(body, head)
+  Tensor forward(const Tensor& x) { return head(body(x)); }
+};
+
 const Vectors kInitial{{0.5, -1.25, 2.0, 0.0, -0.75, 1.5}, {1.0, -2.0, 0.25}};
 const Vectors kSlopes{{0.3, 1.1, 0.7, 2.0, 0.05, 1.6}, {0.9, 0.2, 1.3}};
 
@@ -473,6 +479,31 @@ TEST_CASE("optimizers refuse what they can't use") {
   p.set_grad(ones({2}));
   CHECK_THROWS_AS(optimizer.step(), ValueError);
   CHECK(p.to_vector<float>() == std::vector<float>{1, 1});
+}
+
+TEST_CASE("a step names the parameters whose tensors were replaced, though others move") {
+  const auto backward = [](Head& model) { model(ones({1, 2})).sum().backward(); };
+  const std::string replaced =
+      "without a gradient of parameters that will never get one; 2 of shape (3, 2), 3 of shape "
+      "(3,): nobody else holds the tensor any more";
+  for_each_optimizer([&]<class Optimizer, class Options>(const char* name, std::type_identity<Optimizer>,
+                                                         std::type_identity<Options>) {
+    Head model;
+    Optimizer optimizer(model.parameters());
+    backward(model);
+    optimizer.step();
+    optimizer.zero_grad();
+    model.head = nn::Linear(2, 3);
+    backward(model);
+    CHECK_THROWS_WITH(optimizer.step(), Catch::StartsWith("[" + std::string(name) + "]") && Catch::Contains(replaced));
+    Optimizer anew(model.parameters());
+    CHECK_NOTHROW(anew.step());
+    model.head.weight.set_grad({});  // not in use this time, but alive
+    CHECK_NOTHROW(anew.step());
+    model.head.requires_grad_(false);
+    model.head = nn::Linear(2, 3);
+    CHECK_NOTHROW(anew.step());
+  });
 }
 
 TEST_CASE("a step without any gradient says which parameters, and why") {
