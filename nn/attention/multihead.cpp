@@ -34,6 +34,10 @@ MultiHeadAttention::MultiHeadAttention(int64_t width, int64_t count, const Multi
     fail<ValueError>("[MultiHeadAttention] dropout {} must be at least 0 and below 1", dropout);
 }
 
+std::string MultiHeadAttention::settings() const {
+  return HeadedAttention::settings() + (dropout > 0 ? fmt::format(", dropout = {}", dropout) : "");
+}
+
 namespace {
 Tensor unit(const Tensor& x) { return x * rsqrt(sum(square(x), -1, true) + 1e-12); }
 }  // namespace

@@ -31,6 +31,7 @@ struct MultiHeadAttention : HeadedAttention {
   /// `count` divides the key heads.
   MultiHeadAttention grouped(int64_t count) const;
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
+  std::string settings() const override;
 
  protected:
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,

@@ -43,8 +43,9 @@ Tensor residual(const Tensor& x, LayerNorm& norm, bool norm_first, F f) {
   return norm_first ? x + f(norm(x)) : norm(x + f(x));
 }
 
-std::string describe(int64_t width, int64_t inner, Activation activation, bool norm_first) {
-  return fmt::format("{}, inner = {}, {}{}", width, inner, name(activation), norm_first ? ", norm_first = true" : "");
+std::string describe(int64_t width, int64_t inner, Activation activation, bool norm_first, const Dropout& dropout) {
+  return fmt::format("{}, inner = {}, {}{}{}", width, inner, name(activation), norm_first ? ", norm_first = true" : "",
+                     dropout.p > 0 ? fmt::format(", dropout = {}", dropout.p) : "");
 }
 
 void check_state(const char* layer, const StreamState* state, size_t parts) {
@@ -81,7 +82,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t width, int64_t heads, c
     : TransformerEncoderLayer(softmax_attention("TransformerEncoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerEncoderLayer::settings() const {
-  return describe(width(), linear2 ? linear2->weight.size(1) : 0, activation, norm_first);
+  return describe(width(), linear2 ? linear2->weight.size(1) : 0, activation, norm_first, dropout);
 }
 
 Tensor TransformerEncoderLayer::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
@@ -148,7 +149,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t width, int64_t heads, c
                               softmax_attention("TransformerDecoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerDecoderLayer::settings() const {
-  return describe(self_attn->width(), linear2.weight.size(1), activation, norm_first);
+  return describe(self_attn->width(), linear2.weight.size(1), activation, norm_first, dropout);
 }
 
 Tensor TransformerDecoderLayer::run(const Tensor& x, const Tensor& memory, const DecoderCall& call,

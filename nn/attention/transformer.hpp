@@ -18,7 +18,8 @@ namespace cotangent::nn {
 
 struct TransformerLayerOptions {
   int64_t inner = 2048;  ///< width between the two linear layers of the feed-forward; 0 leaves it out
-  double dropout = 0.1;  ///< after the attention, within and after the feed-forward
+  double dropout = 0.1;  ///< after the attention, within and after the feed-forward; in a layer that makes its own
+                         ///< attention (of a width and heads) also of the weights of the softmax, as PyTorch has it
   Activation activation = Activation::relu;  ///< a gated one takes a linear1 of twice the width
   bool norm_first = false;                   ///< x + f(norm(x)) instead of norm(x + f(x))
   double eps = 1e-5;                         ///< of the normalizations

@@ -157,7 +157,10 @@ TEST_CASE("the feed-forward takes any activation, or is left out") {
   CHECK(close(bare(x), bare.norm1(x + bare.self_attn(x))));
   CHECK(bare.settings() == "4, inner = 0, relu");
   CHECK(nn::TransformerDecoderLayer(4, 2, {.inner = 6, .norm_first = true}).settings() ==
-        "4, inner = 6, relu, norm_first = true");
+        "4, inner = 6, relu, norm_first = true, dropout = 0.1");
+  const std::string tree = to_string(nn::TransformerEncoderLayer(4, 2, {.inner = 6, .dropout = 0.2}));
+  CHECK_THAT(tree, Catch::Contains("TransformerEncoderLayer(4, inner = 6, relu, dropout = 0.2)") &&
+                       Catch::Contains("MultiHeadAttention(4, 2, dropout = 0.2)"));
 }
 
 TEST_CASE("dropout acts in training only") {
