@@ -5,8 +5,7 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
-#include <cotangent/autograd/ops/math.hpp>
-#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -78,6 +77,9 @@ Tensor HeadedAttention::run(const Tensor& x, const SequenceCall& call, StreamSta
   return out_proj(joined(flatten(transpose(y, 1, 2), 2)));
 }
 
-Tensor unit_rms(const Tensor& x) { return x * rsqrt(clamp(mean(square(x), -1, true), 1e-30)); }
+Tensor unit_rms(const Tensor& x) {
+  // The gradient of a row of 0, common behind relu, is multiplied by 1 / sqrt(eps): it must fit, and its cube as well.
+  return rms_norm(x, {x.size(-1)}, {}, x.dtype() == float16 ? 1e-7 : 1e-20);
+}
 
 }  // namespace cotangent::nn

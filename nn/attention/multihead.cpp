@@ -39,7 +39,7 @@ std::string MultiHeadAttention::settings() const {
 }
 
 namespace {
-Tensor unit(const Tensor& x) { return x * rsqrt(sum(square(x), -1, true) + 1e-12); }
+Tensor unit(const Tensor& x) { return unit_rms(x) * (1 / std::sqrt(static_cast<double>(x.size(-1)))); }
 }  // namespace
 
 Tensor MultiHeadAttention::query(const Tensor& q, int64_t start) const {
@@ -58,7 +58,8 @@ Tensor MultiHeadAttention::row_scale(int64_t queries, int64_t keys, int64_t star
     n = arange(start + 1, start + queries + 1);
   else
     n = key_mask.defined() ? unsqueeze(sum(key_mask, 1, true), 1) : tensor(keys).view({1});
-  return unsqueeze(log(maximum(n, tensor(1)).to(dtype)) / std::log(static_cast<double>(scale_length)), -1);
+  return unsqueeze((log(maximum(n, tensor(1)).to(float64)) / std::log(static_cast<double>(scale_length))).to(dtype),
+                   -1);
 }
 
 Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,

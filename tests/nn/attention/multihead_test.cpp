@@ -14,6 +14,8 @@
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 
+#include "checks.hpp"
+
 using namespace cotangent;
 
 namespace {
@@ -147,4 +149,41 @@ TEST_CASE("the scales of the scores") {
   CHECK(close(cosine(x), y, 1e-9));
   CHECK_THROWS_AS(with(nn::ScoreScale::log_length, 1), ValueError);
   CHECK_THROWS_AS(with(nn::ScoreScale::gradient, 1), ValueError);
+}
+
+TEST_CASE("every causal MultiHeadAttention streams, and looks at nothing that comes later") {
+  check_causal_layer(nn::MultiHeadAttention(8, 2, {.causal = true, .bias = false}));
+  for (const nn::AnyPosition& positions : {nn::AnyPosition(nn::Rotary()), nn::AnyPosition(nn::Alibi()),
+                                           nn::AnyPosition(nn::T5Bias(2, {.buckets = 8, .max_distance = 6}))})
+    check_causal_layer(nn::MultiHeadAttention(8, 2, {.kv_heads = 1, .causal = true, .positions = positions}));
+  for (nn::ScoreScale scale : {nn::ScoreScale::gradient, nn::ScoreScale::cosine, nn::ScoreScale::log_length})
+    check_causal_layer(nn::MultiHeadAttention(8, 4, {.causal = true, .scale = scale, .scale_length = 8}));
+}
+
+TEST_CASE("queries to a memory come one by one, in low precision too") {
+  const nn::MultiHeadAttention layer = prepared(nn::MultiHeadAttention(8, 2));
+  const Tensor x = sequence(5, 8), memory = sequence(7, 8, 13);
+  for (Dtype dtype : {float32, float16, bfloat16, float64}) {
+    nn::MultiHeadAttention low = layer.clone();
+    low.to(dtype);
+    nn::MultiHeadAttention wide = low.clone();
+    wide.to(float64);
+    const Tensor q = x.to(dtype), m = memory.to(dtype);
+    nn::StreamState state = low.start_cross(m);
+    const Tensor parts =
+        in_parts({2, 1, 2}, 1, [&](int64_t t, int64_t count) { return low.step(q.narrow(1, t, count), state); });
+    check_rounded(parts, wide(q.to(float64), {.memory = m.to(float64)}), 16);
+  }
+}
+
+TEST_CASE("a scale by cosines takes queries and keys of 0, as zero padding gives") {
+  for (Dtype dtype : {float64, float32, float16, bfloat16}) {
+    nn::MultiHeadAttention layer(4, 2, {.scale = nn::ScoreScale::cosine, .scale_length = 8, .dtype = dtype});
+    const Tensor x = zeros({1, 3, 4}, dtype).requires_grad_();
+    const Tensor y = layer(x);
+    y.backward(ones_like(y));
+    CHECK(equal(y.detach(), zeros({1, 3, 4}, dtype)));
+    CHECK(isfinite(x.grad()).all().item<bool>());
+    for (const Tensor& p : layer.parameters()) CHECK(isfinite(p.grad()).all().item<bool>());
+  }
 }

@@ -84,3 +84,15 @@ TEST_CASE("sparse attention layers refuse what they have no way to do") {
   CHECK_THROWS_WITH(layer(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
   CHECK_THROWS_WITH(layer(x, {.form = nn::SequenceForm::recurrent}), Catch::Contains("no recurrent form"));
 }
+
+TEST_CASE("rows of 0 behind relu have a gradient in every dtype") {
+  for (Dtype dtype : {float64, float32, float16, bfloat16}) {
+    nn::DiagAttention layer(4, 2, {.block = 2, .weights = nn::DiagWeights::relu, .causal = true, .dtype = dtype});
+    const Tensor x = zeros({1, 3, 4}, dtype).requires_grad_();
+    const Tensor y = layer(x);
+    y.backward(ones_like(y));
+    CHECK(isfinite(y).all().item<bool>());
+    CHECK(isfinite(x.grad()).all().item<bool>());
+    for (const Tensor& p : layer.parameters()) CHECK(isfinite(p.grad()).all().item<bool>());
+  }
+}

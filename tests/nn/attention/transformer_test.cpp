@@ -1,6 +1,7 @@
 #include <cotangent/nn/attention/transformer.hpp>
 
 #include <catch2/catch.hpp>
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
@@ -12,6 +13,7 @@
 
 #include "../../check_gradients.hpp"
 #include "../../json.hpp"
+#include "checks.hpp"
 
 using namespace cotangent;
 
@@ -119,6 +121,7 @@ TEST_CASE("a stack of causal layers streams") {
   CHECK(close(blocks(x, {.form = nn::SequenceForm::recurrent}), y));
   CHECK(close(blocks(x, {.form = nn::SequenceForm::chunked, .chunk = 5}), y));
   CHECK(blocks.causal());
+  check_causal_layer(blocks);
 
   // an error in the second layer leaves the state as it was
   nn::StreamState broken = blocks.start(2);
@@ -218,13 +221,15 @@ TEST_CASE("gradients of the transformer layers, parameters included") {
       inputs.push_back(p);
     }
     INFO(to_string(layer));
-    check_gradients([&] { return call(layer); }, inputs);
+    check_gradients([&] { return call(layer, x[0]); }, inputs);
+    check_precisions(layer, x[0].shape(), call);
   };
   const Tensor x = randn({1, 2, 3}, float64), memory = randn({1, 2, 3}, float64);
   for (bool norm_first : {false, true}) {
     const nn::TransformerLayerOptions o{
         .inner = 1, .dropout = 0, .activation = nn::Activation::geglu, .norm_first = norm_first};
-    check(nn::TransformerEncoderLayer(3, 1, o), {x}, [&](auto& layer) { return layer(x); });
-    check(nn::TransformerDecoderLayer(3, 1, o), {x, memory}, [&](auto& layer) { return layer(x, memory); });
+    check(nn::TransformerEncoderLayer(3, 1, o), {x}, [&](auto& layer, const Tensor& v) { return layer(v); });
+    check(nn::TransformerDecoderLayer(3, 1, o), {x, memory},
+          [&](auto& layer, const Tensor& v) { return layer(v, memory.to(v.dtype())); });
   }
 }

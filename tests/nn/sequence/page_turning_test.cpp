@@ -52,6 +52,7 @@ void check_pages(nn::PageTurningRNN<Cell> pages, const Shape& shape) {
   Tensors inputs{randn(shape, float64)};
   for (const Tensor& p : pages.parameters()) inputs.push_back(p);
   check_gradients([&] { return pages(inputs[0]); }, inputs);
+  check_precisions(pages, shape, [](auto& layer, const Tensor& x) { return layer(x); });
 }
 
 /// layer over x_i, .., x_0 for each i.

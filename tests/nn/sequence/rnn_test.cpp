@@ -13,6 +13,7 @@
 
 #include "../../check_gradients.hpp"
 #include "../../json.hpp"
+#include "../check_precisions.hpp"
 #include "../names.hpp"
 
 using namespace cotangent;
@@ -81,6 +82,11 @@ void check_recurrent(Layer layer, const Shape& shape) {
   for (Tensor& p : layer.parameters()) inputs.push_back(normal_(p, 0, 0.7, generator));
   INFO(to_string(layer));
   check_gradients([&] { return listed(layer(x)); }, inputs);
+  check_precisions(layer, shape, [](Layer& l, const Tensor& v) {
+    Tensors flat;
+    for (const Tensor& y : listed(l(v))) flat.push_back(y.reshape({-1}));
+    return cat(flat, 0);
+  });
 }
 
 }  // namespace
