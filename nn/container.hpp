@@ -102,6 +102,7 @@ class Sequential : public Module {
   void members(Members& visitor) override;
   Tensor forward(const Tensor& x);
   Tensor operator()(const Tensor& x);
+  Tensor operator()(const Tensor& x) const { return detail::evaluated(*this)(x); }
   template <class Self = void>
   auto clone() const {
     return detail::clone<Self>(*this);

@@ -177,6 +177,7 @@ void Module::to(Dtype dtype) {
 }
 
 void detail::unshare(Module& m) {
+  m.apply([](Module& inner) { inner.found_ = false; });
   replace_tensors(m, [](const Tensor& x) { return raw::clone(x); });
 }
 
@@ -285,6 +286,47 @@ std::string to_string(const Module& module) {
     result += &line == lines.data() && !line.count.empty() ? " parameters\n" : "\n";
   }
   return result;
+}
+
+// ---- calls ----
+
+namespace {
+constinit thread_local const detail::Call* t_innermost = nullptr;
+}  // namespace
+
+detail::Call::Call(Module& m) : module_(m), around_(t_innermost) {
+  if (around_ && !__atomic_load_n(&m.found_, __ATOMIC_RELAXED)) check_listed();
+  t_innermost = this;
+}
+
+detail::Call::~Call() { t_innermost = around_; }
+
+void detail::Call::check_listed() const {
+  if (!grad_enabled()) return;
+  std::vector<const void*> sought;
+  for_each_tensor(
+      module_,
+      [&](const std::string&, Parameter& p) {
+        if (p.requires_grad()) sought.push_back(p.impl());
+      },
+      nothing);
+  // All modules around it are asked, as one further out may list what both share.
+  for (const Call* call = around_; call && !sought.empty(); call = call->around_)
+    for_each_tensor(
+        call->module_, [&](const std::string&, Parameter& p) { std::erase(sought, p.impl()); }, nothing);
+  if (!sought.empty())
+    fail<ValueError>(
+        "[{0}] calls a {1}({2}) whose parameters it does not have, so that nobody would train them; name it in "
+        "{0}'s COTANGENT_MODULE, or say {1}::trained_elsewhere() or requires_grad_(false) if that is meant",
+        around_->module_.type_name(), module_.type_name(), module_.settings());
+  __atomic_store_n(&module_.found_, true, __ATOMIC_RELAXED);
+}
+
+void detail::const_in_training(const Module& m) {
+  fail<ValueError>(
+      "[{}] is called as a const module in training mode, where a call may change it; call eval() first, or call it "
+      "where it is not const (a forward() const makes all members so)",
+      m.type_name());
 }
 
 // ---- errors ----

@@ -28,6 +28,11 @@
 namespace cotangent::nn {
 
 class Module;
+namespace detail {
+class Call;
+/// Gives m tensors of its own. What was shared within m stays shared.
+void unshare(Module& m);
+}  // namespace detail
 
 /// A tensor that training changes: a leaf that requires a gradient. Undefined when the layer goes without (a bias).
 class Parameter : public Tensor {
@@ -107,6 +112,10 @@ struct NamedModule {
 };
 
 /// The base of all modules. See the top of this file for how one is written.
+///
+/// A module that is called inside another but is in no list would not be trained: its parameters would be in nobody's
+/// parameters(). So the first such call with gradients on is a ValueError that names it, unless they are shared with a
+/// module around it, are frozen, or it says trained_elsewhere().
 class Module {
  public:
   Module() = default;
@@ -140,6 +149,9 @@ class Module {
   void zero_grad();
   /// Whether the parameters require gradients: false freezes them.
   void requires_grad_(bool wanted = true);
+  /// Another optimizer has the parameters, so that modules that call this one need not list it: a critic, for instance,
+  /// in the loss of a generator.
+  void trained_elsewhere() { found_ = true; }
   /// Converts floating parameters and buffers. Make the optimizer afterwards: the parameters are new tensors.
   void to(Dtype dtype);
   /// Calls f(module) for all modules in this one, then for this one. With a type, for those of the type:
@@ -163,9 +175,12 @@ class Module {
   virtual std::string settings() const { return {}; }
 
  private:
+  friend class detail::Call;
+  friend void detail::unshare(Module& m);
   void apply_to(void (*f)(void* function, Module& m), void* function);
 
   bool training_ = true;
+  bool found_ = false;  // whether a call has found the parameters among those of the modules around it
 };
 
 /// The tree of modules with their settings and numbers of parameters:
@@ -178,19 +193,40 @@ std::string to_string(const Module& module);
 namespace detail {
 /// Adds to an error the name of the module in `m` that it came out of.
 void leave(Module& m, Error& error);
-/// f(), with that.
+/// A call of m, while it lasts. A ValueError when it is the first inside another call, and nobody there lists m.
+class Call {
+ public:
+  explicit Call(Module& m);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  void check_listed() const;
+
+  Module& module_;
+  const Call* around_;
+};
+/// f() as a call of m.
 template <class F>
 decltype(auto) within(Module& m, F f) {
   try {
+    const Call call(m);
     return f();
   } catch (Error& error) {
     leave(m, error);
     throw;
   }
 }
-/// Gives m tensors of its own. What was shared within m stays shared.
-void unshare(Module& m);
 
+[[noreturn]] void const_in_training(const Module& m);
+/// m for a call where it is const: in evaluation mode a call changes nothing, so that it is allowed. A ValueError in
+/// training mode.
+template <class M>
+M& evaluated(const M& m) {
+  if (m.is_training()) const_in_training(m);
+  return const_cast<M&>(m);
+}
 template <class Self, class M>
 M clone(const M& m) {
   M copy = m;
@@ -214,6 +250,10 @@ M clone(const M& m) {
   decltype(auto) operator()(CotangentInputs&&... cotangent_inputs) {                                                   \
     return ::cotangent::nn::detail::within(                                                                            \
         *this, [&]() -> decltype(auto) { return this->forward(std::forward<CotangentInputs>(cotangent_inputs)...); }); \
+  }                                                                                                                    \
+  template <class... CotangentInputs>                                                                                  \
+  decltype(auto) operator()(CotangentInputs&&... cotangent_inputs) const {                                             \
+    return ::cotangent::nn::detail::evaluated(*this)(std::forward<CotangentInputs>(cotangent_inputs)...);              \
   }
 
 /// Lists the members of a module, and so defines what is in this file and clone(). COTANGENT_MODULE adds the call; a
@@ -224,8 +264,10 @@ M clone(const M& m) {
   }                                                                    \
   COTANGENT_CLONE
 
-/// COTANGENT_MEMBERS and `module(inputs...)` for forward(inputs...). The module must be defined outside of functions,
-/// as it gets member templates. Errors that leave the call gain the path of the module: ` (in blocks.2.attention)`.
+/// COTANGENT_MEMBERS and `module(inputs...)` for forward(inputs...), in evaluation mode also where the module is const:
+/// a ValueError says so in training mode, in which a call may change it (running statistics). The module must be
+/// defined outside of functions, as it gets member templates. Errors that leave the call gain the path of the module: `
+/// (in blocks.2.attention)`.
 #define COTANGENT_MODULE(...)    \
   COTANGENT_MEMBERS(__VA_ARGS__) \
   COTANGENT_CALL

@@ -94,9 +94,18 @@ struct TransformerDecoderLayer : Module {
   COTANGENT_MEMBERS(self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3, dropout)
   Tensor forward(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
+  Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {}) const {
+    return detail::evaluated(*this)(x, memory, call);
+  }
   /// Streaming, as of SequenceLayer: the memory is projected once.
   StreamState start(const Tensor& memory, const Tensor& memory_key_mask = {});
+  StreamState start(const Tensor& memory, const Tensor& memory_key_mask = {}) const {
+    return detail::evaluated(*this).start(memory, memory_key_mask);
+  }
   Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {});
+  Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {}) const {
+    return detail::evaluated(*this).step(x, state, key_mask);
+  }
   std::string settings() const override;
 
  private:
@@ -111,8 +120,17 @@ struct TransformerDecoder : Module {
   COTANGENT_MEMBERS(layers, norm)
   Tensor forward(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
+  Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {}) const {
+    return detail::evaluated(*this)(x, memory, call);
+  }
   StreamState start(const Tensor& memory, const Tensor& memory_key_mask = {});
+  StreamState start(const Tensor& memory, const Tensor& memory_key_mask = {}) const {
+    return detail::evaluated(*this).start(memory, memory_key_mask);
+  }
   Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {});
+  Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {}) const {
+    return detail::evaluated(*this).step(x, state, key_mask);
+  }
 
  private:
   Tensor run(const Tensor& x, const Tensor& memory, const DecoderCall& call, StreamState* state);
@@ -143,9 +161,18 @@ struct Transformer : Module {
   COTANGENT_MEMBERS(encoder, decoder)
   Tensor forward(const Tensor& source, const Tensor& target, const TransformerCall& call = {});
   Tensor operator()(const Tensor& source, const Tensor& target, const TransformerCall& call = {});
+  Tensor operator()(const Tensor& source, const Tensor& target, const TransformerCall& call = {}) const {
+    return detail::evaluated(*this)(source, target, call);
+  }
   /// Encodes the source; step() then takes the target bit by bit.
   StreamState start(const Tensor& source, const Tensor& source_key_mask = {});
+  StreamState start(const Tensor& source, const Tensor& source_key_mask = {}) const {
+    return detail::evaluated(*this).start(source, source_key_mask);
+  }
   Tensor step(const Tensor& target, StreamState& state, const Tensor& key_mask = {});
+  Tensor step(const Tensor& target, StreamState& state, const Tensor& key_mask = {}) const {
+    return detail::evaluated(*this).step(target, state, key_mask);
+  }
 };
 
 }  // namespace cotangent::nn

@@ -86,14 +86,19 @@ class SequenceLayer : public Module {
   /// layer is causal.
   Tensor forward(const Tensor& x, const SequenceCall& call = {});
   Tensor operator()(const Tensor& x, const SequenceCall& call = {});
+  Tensor operator()(const Tensor& x, const SequenceCall& call = {}) const { return detail::evaluated(*this)(x, call); }
 
   /// The state before the first token of `batch` sequences. A ValueError where the variant can't stream: without causal
   /// = true, a token's output depends on those after it.
   StreamState start(int64_t batch);
+  StreamState start(int64_t batch) const { return detail::evaluated(*this).start(batch); }
   /// The next t >= 1 tokens, (B, t, d) -> (B, t, d), and the state after them. However a sequence is cut into steps,
   /// the outputs are those of one causal pass. `key_mask`, bool (B, t): false for those of these tokens that are
   /// padding.
   Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {});
+  Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {}) const {
+    return detail::evaluated(*this).step(x, state, key_mask);
+  }
 
   /// Which forms there are.
   virtual bool has(SequenceForm form) const { return form == SequenceForm::parallel || causal_; }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <catch2/catch.hpp>
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/nn/container.hpp>
@@ -56,6 +57,39 @@ struct Plain : nn::Module {  // as Model, but copyable
   COTANGENT_MODULE(block, scales, tied)
   Plain() { tied = block.mlp.weight; }
   Tensor forward(const Tensor& x) { return block(x) * tied; }
+};
+
+/// Lists no more than its first layer.
+struct Forgetful : nn::Module {
+  Scale listed{2};
+  Block forgotten{2};
+  COTANGENT_MODULE(listed)
+  Tensor forward(const Tensor& x) { return forgotten(listed(x)); }
+};
+
+/// Calls what others own.
+struct Borrower : nn::Module {
+  explicit Borrower(Scale* s) : borrowed(s) {}
+  Scale* borrowed;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x) { return (*borrowed)(x); }
+};
+struct Lender : nn::Module {
+  Scale scale{2};
+  Borrower borrower{&scale};
+  COTANGENT_MODULE(scale, borrower)
+  Tensor forward(const Tensor& x) { return borrower(x); }
+};
+
+/// Copies and temporaries that share the parameters of what is listed, and layers without any.
+struct Sharing : nn::Module {
+  Scale scale{2};
+  COTANGENT_MODULE(scale)
+  Tensor forward(const Tensor& x) {
+    Scale copy = scale, tied(2);
+    tied.weight = scale.weight;
+    return nn::Dropout(0)(tied(copy(x)));
+  }
 };
 
 std::vector<std::string> names(const std::vector<nn::NamedTensor>& tensors) {
@@ -255,4 +289,69 @@ TEST_CASE("an error names the module it came from") {
 
   nn::Sequential net(Scale(2), nn::Sequential(Scale(2), Scale(5)));
   CHECK_THAT(message([&] { net(ones({2})); }), Catch::EndsWith(" (in 1.1)"));
+}
+
+TEST_CASE("a module that is called inside another but not listed is named") {
+  const Tensor x = ones({2});
+  Forgetful model;
+  const std::string message =
+      "[Forgetful] calls a Block() whose parameters it does not have, so that nobody would train them; name it in "
+      "Forgetful's COTANGENT_MODULE, or say Block::trained_elsewhere() or requires_grad_(false) if that is meant";
+  CHECK_THROWS_WITH(model(x), message);
+  CHECK_THROWS_WITH(model(x), message);
+  CHECK_THROWS_WITH(nn::Sequential(Forgetful(), nn::Dropout())(x), message + " (in 0)");
+  {
+    NoGrad guard;
+    CHECK_NOTHROW(model(x));
+  }
+  CHECK_THROWS_AS(model(x), ValueError);
+  model.forgotten(x);  // a call from outside proves nothing
+  CHECK_THROWS_AS(model(x), ValueError);
+
+  Forgetful frozen = Forgetful().clone();
+  frozen.forgotten.requires_grad_(false);
+  CHECK_NOTHROW(frozen(x));
+  Forgetful critic;
+  critic.forgotten.trained_elsewhere();
+  CHECK_NOTHROW(critic(x));
+
+  Scale outside(2);
+  CHECK_THROWS_AS(nn::Residual(Borrower(&outside))(x), ValueError);
+  nn::Sequential net([&](const Tensor& v) { return outside(v); });
+  CHECK_THROWS_WITH(net(x), Catch::Contains("[Function] calls a Scale(2)") && Catch::EndsWith(" (in 0)"));
+}
+
+TEST_CASE("modules that share their parameters with those around them need no list") {
+  const Tensor x = ones({2});
+  Sharing sharing;
+  CHECK_NOTHROW(sharing(x));
+  Lender lender;
+  CHECK_NOTHROW(lender(x));
+  CHECK_NOTHROW(lender.borrower(x));  // which is known by now to be trained by somebody
+  Model model(2);
+  model.extra.emplace(2);
+  CHECK_NOTHROW(model(x));
+
+  Borrower borrower(&lender.scale);
+  Scale clone = lender.scale.clone();  // with parameters of its own, which nobody has seen
+  borrower.borrowed = &clone;
+  CHECK_THROWS_AS(borrower(x), ValueError);
+}
+
+TEST_CASE("a const module is called in evaluation mode, and says why not in training mode") {
+  const Tensor x = ones({2});
+  Model model(2);
+  const Model& constant = model;
+  CHECK_THROWS_WITH(constant(x),
+                    "[Model] is called as a const module in training mode, where a call may change it; call eval() "
+                    "first, or call it where it is not const (a forward() const makes all members so)");
+  model.eval();
+  CHECK(equal(constant(x), model(x)));
+  const nn::Sequential net = [] {
+    nn::Sequential stages(nn::Dropout(0.5), nn::Dropout(0.5));
+    stages.eval();
+    return stages;
+  }();
+  CHECK(equal(net(x), x));
+  CHECK_THROWS_AS(std::as_const(*std::make_unique<nn::Sequential>())(x), ValueError);
 }

@@ -233,3 +233,28 @@ TEST_CASE("gradients of the transformer layers, parameters included") {
           [&](auto& layer, const Tensor& v) { return layer(v, memory.to(v.dtype())); });
   }
 }
+
+TEST_CASE("const sequence layers and transformers are called and stream in evaluation mode") {
+  NoGrad guard;
+  nn::TransformerOptions options{.encoder_layers = 1, .decoder_layers = 2, .layer = {.inner = 6}};
+  nn::Transformer made(4, 2, options);
+  const nn::Transformer& model = made;
+  const nn::TransformerEncoder& encoder = made.encoder;
+  const nn::TransformerDecoder& decoder = made.decoder;
+  const Tensor source = randn({2, 3, 4}), target = randn({2, 2, 4});
+  CHECK_THROWS_AS(model(source, target), ValueError);
+  CHECK_THROWS_AS(encoder(source), ValueError);
+  CHECK_THROWS_AS(decoder(target, source), ValueError);
+  CHECK_THROWS_AS(model.start(source), ValueError);
+  made.eval();
+  const Tensor whole = model(source, target);
+  CHECK(equal(decoder(target, encoder(source)), whole));
+  nn::StreamState state = model.start(source);
+  CHECK(allclose(model.step(target, state), whole, 1e-5, 1e-5));
+  const auto& layer = decoder.layers[0];
+  state = layer.start(source);
+  CHECK(allclose(layer.step(target, state), layer(target, source), 1e-5, 1e-5));
+  const nn::SequenceLayer& attention = *layer.self_attn;
+  state = attention.start(2);
+  CHECK(allclose(attention.step(target, state), attention(target), 1e-5, 1e-5));
+}
