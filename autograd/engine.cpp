@@ -153,11 +153,16 @@ void mark_wanted(Pass& pass, std::span<const Root> roots) {
 class Lock {
  public:
   explicit Lock(int32_t& flag) : flag_(flag) {
-    while (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE)) std::this_thread::yield();
+    if (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE)) [[unlikely]]
+      wait();
   }
   ~Lock() { __atomic_store_n(&flag_, 0, __ATOMIC_RELEASE); }
 
  private:
+  [[gnu::cold, gnu::noinline]] void wait() {
+    do std::this_thread::yield();
+    while (__atomic_exchange_n(&flag_, 1, __ATOMIC_ACQUIRE));
+  }
   int32_t& flag_;
 };
 

@@ -87,9 +87,15 @@ struct Node {
   Slot* slots() { return reinterpret_cast<Slot*>(edges() + edge_count); }
   Saved* saved() { return reinterpret_cast<Saved*>(slots() + slot_count); }
   void* attributes() { return saved() + saved_count; }
-  /// False if another pass holds it.
+  /// False if another pass holds it. The caller has come by an edge of a node that it holds, or owns this one: the only
+  /// owner meets nobody else here, and need not pay for an exchange.
   bool hold(uint64_t id) {
     uint64_t none = 0;
+    if (refs.unique()) {
+      if (pass.load(std::memory_order_acquire) != none) return false;
+      pass.store(id, std::memory_order_relaxed);
+      return true;
+    }
     return pass.compare_exchange_strong(none, id, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void let_go() { pass.store(0, std::memory_order_release); }

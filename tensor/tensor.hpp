@@ -332,7 +332,13 @@ Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, in
 Tensor make_alias(const Tensor& x);
 /// A dense tensor of memory that is there already. Takes over the caller's reference.
 Tensor make_on(Storage* storage, const Shape& shape, Dtype dtype);
-inline void bump_version(const Tensor& x) { __atomic_fetch_add(&x.get()->storage->version, 1, __ATOMIC_RELAXED); }
+inline void bump_version(const Tensor& x) {
+  Storage& s = *x.get()->storage;
+  if (s.refs.unique())  // no view for another thread to write through
+    __atomic_store_n(&s.version, s.version + 1, __ATOMIC_RELAXED);
+  else
+    __atomic_fetch_add(&s.version, 1, __ATOMIC_RELAXED);
+}
 /// Whether nothing but this handle refers to the memory, so that it may be overwritten.
 inline bool is_sole_owner(const Tensor& x) { return x.impl()->refs.unique() && x.impl()->storage->refs.unique(); }
 /// Whether its elements follow one another, in one of both memory formats.
