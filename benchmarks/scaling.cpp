@@ -179,9 +179,10 @@ void draw(const std::vector<Scaled>& chosen, const std::vector<std::vector<Point
       to.append(", $w").append(number).append(" using ").append(columns).append(" lt ").append(number).append(style);
     };
     curve(time, "1:2 with lines", " dt 2 lw 1.5 notitle");
-    curve(time, "1:3 with linespoints", " lw 2 pt 7 ps 0.5 title ");
+    const std::string marked = " lw 2 ps 0.5 pt " + number;
+    curve(time, "1:3 with linespoints", (marked + " title ").c_str());
     time.append(quoted(chosen[i].name)).append(" noenhanced");
-    curve(memory, "1:4 with linespoints", " lw 2 pt 7 ps 0.5 notitle");
+    curve(memory, "1:4 with linespoints", (marked + " notitle").c_str());
   }
   script += R"(set logscale xy
 set grid lc '#dddddd'

@@ -64,7 +64,14 @@ std::vector<Entry> all_entries() {
 
 // ---- 2. Their curves ----
 
-/// A panel each: f thick, f' and f'' thin.
+/// A piece of line k at the top, and its name behind it.
+std::string legend(int k, const char* text) {
+  const std::string number = std::to_string(k), at = std::to_string(0.34 + 0.08 * k);
+  return "set arrow " + number + " from screen " + at + ",0.975 rto screen 0.03,0 nohead ls " + number +
+         "\nset label " + number + " \"" + text + "\" at screen " + at + "+0.035,0.975 font ',17'\n";
+}
+
+/// A panel each: f thick, f' thin, f'' dashed.
 void draw(const std::vector<Entry>& entries, const std::string& picture) {
   std::vector<Entry> drawn;
   std::copy_if(entries.begin(), entries.end(), std::back_inserter(drawn),
@@ -74,9 +81,9 @@ void draw(const std::vector<Entry>& entries, const std::string& picture) {
                        " font 'Helvetica,13' background 'white'\nset output " + quoted(picture) +
                        "\nset multiplot layout " + std::to_string(rows) + "," + std::to_string(columns) +
                        " rowsfirst margins 0.03,0.985,0.03,0.93 spacing 0.025,0.055\n"
-                       "set label 1 \"f\" at screen 0.45,0.975 center font ',17' tc rgb '#1f4e9c'\n"
-                       "set label 2 \"f'\" at screen 0.50,0.975 center font ',17' tc rgb '#2a9d5c'\n"
-                       "set label 3 \"f''\" at screen 0.55,0.975 center font ',17' tc rgb '#e08a1e'\n"
+                       "set style line 1 lw 3 lc rgb '#1f4e9c'\nset style line 2 lw 1.5 lc rgb '#e08a1e'\n"
+                       "set style line 3 lw 1.5 dt 2 lc rgb '#444444'\n" +
+                       legend(1, "f") + legend(2, "f'") + legend(3, "f''") +
                        "set xtics scale 0.5; set ytics scale 0.5\n"
                        "set xzeroaxis lt 1 lc rgb '#bbbbbb'; set yzeroaxis lt 1 lc rgb '#bbbbbb'\n"
                        "unset key\n";
@@ -100,9 +107,8 @@ void draw(const std::vector<Entry>& entries, const std::string& picture) {
     script += "END\nr = " + r +
               "; set xrange [-r:r]; set yrange [-r/2:0.8*r]; set xtics -r,r/2; set ytics -r/2,r/4\nset title " +
               quoted(entry.name) +
-              " noenhanced offset 0,-0.7\nplot $data using 1:4 with lines lw 1.5 lc rgb '#e08a1e', "
-              "$data using 1:3 with lines lw 1.5 lc rgb '#2a9d5c', $data using 1:2 with lines lw 2.5 lc rgb '#1f4e9c'\n"
-              "unset label\n";
+              " noenhanced offset 0,-0.7\nplot $data using 1:4 with lines ls 3, $data using 1:3 with lines ls 2, "
+              "$data using 1:2 with lines ls 1\nunset label\nunset arrow\n";
   }
   run_gnuplot(script + "unset multiplot\n", picture);
 }
@@ -150,9 +156,6 @@ Outcome train(const Entry& entry, int steps, int64_t width) {
 
 void run(int steps, int64_t width, const std::vector<std::string>& only, const std::string& out) {
   const std::vector<Entry> entries = all_entries();
-  for (const std::string& name : only)
-    if (std::none_of(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == name; }))
-      throw ct::ValueError("there is no activation \"" + name + '"');
   std::filesystem::create_directories(out);
   draw(entries, out + "/activations.svg");
 
@@ -179,6 +182,9 @@ int main(int argc, char** argv) {
   options.add("--steps", steps, "How many steps to train", kPositive);
   options.add("--width", width, "Units in each of the two hidden layers", kPositive);
   options.add("--only", only, "The activations to train with, instead of all");
+  std::vector<std::string> names;
+  for (const Entry& entry : all_entries()) names.push_back(entry.name);
+  options.allow("--only", names);
   options.add("--out", out, "Where the picture goes");
   return options.run(argc, argv, [&] { run(steps, width, only, out); });
 }

@@ -217,7 +217,7 @@ plot $contours using 1:2 with lines lc '#bbbbbb' notitle, \
   $centre with linespoints lc '#555555' dt 2 pt 1 ps 1.2 title 'from the minimum to the origin', \
   $adam with lines lc '#d9622b' lw 1.6 title 'Adam', $adamw with lines lc '#1155cc' lw 1.6 title 'AdamW', \
   $end0 with points lc '#8c2f00' pt 7 ps 1.3 title 'where Adam stays', \
-  $end1 with points lc '#002a80' pt 7 ps 1.3 title 'where AdamW stays'
+  $end1 with points lc '#002a80' pt 5 ps 1.3 title 'where AdamW stays'
 )";
   run_gnuplot(script, path);
 }
@@ -251,9 +251,13 @@ void run(int steps, int size, const std::string& out) {
   const double level = 1;
   std::string lines[2];
   const double slopes[] = {slope_at(maps[0], level, lines[0]), slope_at(maps[1], level, lines[1])};
-  std::printf(
-      "for the same test loss at ten times the rate, the decay must change by 10^%.2f (Adam), 10^%.2f (AdamW)\n",
-      slopes[0], slopes[1]);
+  if (std::isnan(slopes[0] + slopes[1]))
+    std::printf("too few of the networks come near a test loss of %g to compare their decays; try more --size\n",
+                level);
+  else
+    std::printf(
+        "for the same test loss at ten times the rate, the decay must change by 10^%.2f (Adam), 10^%.2f (AdamW)\n",
+        slopes[0], slopes[1]);
   draw_maps(maps, lines, level, out + "/heat_maps.svg");
 
   std::string paths[2];

@@ -12,6 +12,8 @@
 #include <cotangent/cotangent.hpp>
 #include <cstdio>
 
+#include "common/command_line.hpp"
+
 namespace ct = cotangent;
 namespace nn = cotangent::nn;
 using ct::Tensor;
@@ -63,7 +65,7 @@ Tensor broken_snake(const Tensor& x, const Tensor& frequency) {
                     });
 }
 
-int main() {
+void run(int steps) {
   ct::manual_seed(1);
 
   // The checker moves every input a little and compares: in float64, for the first and the second derivative.
@@ -81,12 +83,20 @@ int main() {
   nn::Sequential net(nn::Linear(1, 32), Snake(32, 3), nn::Linear(32, 32), Snake(32), nn::Linear(32, 1));
   std::printf("---- in a network ----\n%s\n", to_string(net).c_str());
   ct::optim::AdamW optimizer(net.parameters(), {.lr = 3e-3});
-  for (int step = 0; step <= 300; ++step) {
+  for (int step = 0; step <= steps; ++step) {
     optimizer.zero_grad();
     const Tensor loss = ct::mse_loss(net(t), signal);
     loss.backward();
     optimizer.step();
-    if (step % 100 == 0) std::printf("step %3d  loss %.5f\n", step, loss.item());
+    if (step % 100 == 0 || step == steps) std::printf("step %3d  loss %.5f\n", step, loss.item());
   }
-  return good.ok() && !bad.ok() ? 0 : 1;
+  if (!good.ok() || bad.ok()) throw ct::Error("the checker did not tell the rule from the mistake");
+}
+
+int main(int argc, char** argv) {
+  int steps = 300;
+  CommandLine options("new_layer",
+                      "Checks the gradient of a new layer, finds a mistake in it, and trains with the layer.");
+  options.add("--steps", steps, "Steps of the training", kPositive);
+  return options.run(argc, argv, [&] { run(steps); });
 }

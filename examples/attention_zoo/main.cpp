@@ -139,7 +139,8 @@ void run_tasks(std::vector<Row>& rows, const std::vector<Task>& tasks, const Set
   std::ofstream csv(s.out + "/tasks.csv");
   csv << "variant,task,figure,target,guessing,solved,steps,seconds\n";
   std::printf(
-      "Models of %lld layers of width %lld; solved @ the step at which it was, or where it was after %lld steps.\n",
+      "Models of %lld layers of width %lld. With @ a task is solved, at that step; else this is what it came to in "
+      "%lld.\n",
       static_cast<long long>(s.layers), static_cast<long long>(s.width), static_cast<long long>(s.steps));
   std::printf("%-18s", "");
   for (const Task& task : tasks) std::printf(" %8s      ", task.name.c_str());
@@ -176,7 +177,7 @@ void run_costs(std::vector<Row>& rows, const Settings& s) {
     row.costs = measure_cost(*row.variant, s.cost);
     std::printf("%-18s", row.variant->name.c_str());
     for (const auto& [length, seconds, bytes] : row.costs) {
-      std::printf(" %6.4g/%6.4g", 1e3 * seconds, static_cast<double>(bytes) / 1e6);
+      std::printf(" %7.3g/%-5.3g", 1e3 * seconds, static_cast<double>(bytes) / 1e6);
       csv << row.variant->name << ',' << length << ',' << seconds << ',' << bytes << std::endl;
     }
     std::printf("\n");
@@ -190,11 +191,19 @@ int main(int argc, char** argv) {
   CommandLine options(
       "attention_zoo",
       "Trains every attention on five small tasks, and measures its time and memory against the length.");
-  options.add("--variants", settings.variants, "Which attentions: a regular expression of names");
-  options.add("--tasks", settings.tasks, "Which tasks: a regular expression of names");
+  std::vector<std::string> attentions, things;
+  for (const Variant& variant : variants()) attentions.push_back(variant.name);
+  for (const Task& task : tasks()) things.push_back(task.name);
+  const auto help = [](const char* what, const std::vector<std::string>& names) {
+    return std::string(what) + ", by a regular expression that is found in their names: " + joined(names);
+  };
+  options.add("--variants", settings.variants, help("Which attentions", attentions).c_str());
+  options.add("--tasks", settings.tasks, help("Which tasks", things).c_str());
   options.add("--steps", settings.steps, "Most steps of training a task", kPositive);
-  options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured");
-  options.add("--max-seconds", settings.cost.max_seconds, "Longest forward and backward to be measured");
+  options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured",
+              Range{128});
+  options.add("--max-seconds", settings.cost.max_seconds, "Seconds of the longest forward and backward to be measured",
+              kPositive);
   options.add("--seed", settings.seed, "Seed of the weights and the examples");
   options.add("--out", settings.out, "Directory for tables and pictures");
   options.add("--skip-tasks", settings.skip_tasks, "Measure time and memory alone");
@@ -212,7 +221,10 @@ int main(int argc, char** argv) {
     std::vector<Task> chosen;
     for (const Task& task : tasks())
       if (finds(settings.tasks, task.name)) chosen.push_back(task);
-    if (rows.empty() || chosen.empty()) throw ct::ValueError("no variant or no task has such a name");
+    if (rows.empty())
+      throw ct::ValueError("no attention has a name like " + settings.variants + "; there are " + joined(attentions));
+    if (chosen.empty())
+      throw ct::ValueError("no task has a name like " + settings.tasks + "; there are " + joined(things));
 
     std::filesystem::create_directories(settings.out);
     const auto start = std::chrono::steady_clock::now();

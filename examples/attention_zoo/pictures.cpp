@@ -9,7 +9,7 @@
 
 namespace {
 
-/// Shades of the family's colour, one for each of its variants.
+/// Shades of the family's colour, one for each of its variants. Families differ in their dashes as well.
 std::string colour(const Variant& variant) {
   constexpr int shades[][2][3] = {{{18, 60, 120}, {110, 175, 235}},  // blue
                                   {{60, 60, 60}, {190, 190, 190}},   // grey
@@ -49,8 +49,8 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
   const double anchor = static_cast<double>(first);
   script << "set terminal svg size 1080,760 font 'sans-serif,14' background rgb 'white'\n"
          << "set output " << quoted(picture) << "\nset title " << quoted(title) << "\n"
-         << "set xlabel 'length T of the sequence (a curve ends where the next length would take more than "
-         << s.max_seconds << " s or " << s.max_bytes / 1e9 << " GB)'\nset ylabel " << quoted(unit) << "\n"
+         << "set xlabel \"length T of the sequence\\n(a curve ends where the next length would take more than "
+         << s.max_seconds << " s or " << s.max_bytes / 1e9 << " GB)\"\nset ylabel " << quoted(unit) << "\n"
          << "set logscale x 2\nset logscale y 10\nset xrange [" << first << ':' << last << "]\n"
          << "set yrange [" << least / 1.5 << ':' << most * 1.5 << "]\n"
          << "set grid lt 1 lc rgb '#e8e8e8'\nset border lc rgb '#808080'\nset tics textcolor rgb '#202020'\nset format "
@@ -59,8 +59,9 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
          << "plot " << least << "*x/" << anchor << " lw 1 dt 3 lc rgb '#909090' title 'grows as T', " << least << "*(x/"
          << anchor << ")**2 lw 1 dt 2 lc rgb '#909090' title 'grows as T^2'";
   for (size_t i = 0; i < rows.size(); ++i)
-    script << ", $v" << i << " with linespoints lw 1.6 ps 0.6 pt " << markers[i % 8] << " lc rgb '"
-           << colour(*rows[i].variant) << "' title " << quoted(rows[i].variant->name);
+    script << ", $v" << i << " with linespoints lw 1.6 ps 0.6 pt " << markers[i % 8] << " dt "
+           << 1 + static_cast<int>(rows[i].variant->family) << " lc rgb '" << colour(*rows[i].variant) << "' title "
+           << quoted(rows[i].variant->name);
   script << "\n";
   run_gnuplot(script.str(), picture);
 }
@@ -97,15 +98,15 @@ void draw_tasks(const std::vector<Row>& rows, const std::vector<Task>& tasks, co
     }
   script << "END\nset terminal svg size " << 260 + 130 * tasks.size() << ',' << 130 + 26 * rows.size()
          << " font 'sans-serif,14' background rgb 'white'\nset output " << quoted(picture) << "\n"
-         << "set title 'Which attention solves which task (green, with the step at which it did)'\n"
+         << "set title \"Which attention solves which task\\n(blue: solved, at that step)\"\n"
          << "set yrange [" << rows.size() << "-0.5:-0.5]\nset xrange [-0.5:" << tasks.size() << "-0.5]\n"
          << "set tics scale 0 textcolor rgb '#202020'\nunset key\nunset colorbox\nset border lc rgb '#c0c0c0'\n"
-         << "set palette defined (0 '#fdf1ea', 0.8 '#f6d9a8', 0.81 '#b5dfb0', 1 '#b5dfb0')\nset cbrange [0:1]\n"
+         << "set palette defined (0 '#fdf1ea', 0.8 '#f6d9a8', 0.81 '#a9cdee', 1 '#a9cdee')\nset cbrange [0:1]\n"
          << "set xtics (";
   for (size_t j = 0; j < tasks.size(); ++j) script << (j ? ", " : "") << quoted(tasks[j].name) << ' ' << j;
   script << ")\nset ytics (";
   for (size_t i = 0; i < rows.size(); ++i) script << (i ? ", " : "") << quoted(rows[i].variant->name) << ' ' << i;
   script << ")\nplot $cells using 1:2:3 with image pixels, $cells using ($1-0.03):2:4 with labels right tc "
-         << "rgb '#202020', $cells using ($1+0.06):2:5 with labels left font 'sans-serif,12' tc rgb '#406040'\n";
+         << "rgb '#202020', $cells using ($1+0.06):2:5 with labels left font 'sans-serif,12' tc rgb '#1f4e79'\n";
   run_gnuplot(script.str(), picture);
 }

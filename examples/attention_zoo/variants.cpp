@@ -27,45 +27,45 @@ const std::vector<Variant>& variants() {
   using enum Positions;
   static const std::vector<Variant> all{
       // softmax, whose heads may share keys and values
-      {"multi-head", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
-      {"grouped-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = p.heads / 2, .causal = p.causal}); }},
-      {"multi-query", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = 1, .causal = p.causal}); }},
+      {"multihead", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"grouped", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = p.heads / 2, .causal = p.causal}); }},
+      {"multiquery", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = 1, .causal = p.causal}); }},
       // multi-head by the scale of its scores
-      {"no scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::none, .scale_length = p.length}); }},
-      {"gradient scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::gradient, .scale_length = p.length}); }},
-      {"log-n scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::log_length, .scale_length = p.length}); }},
-      {"cosine scores", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::cosine, .scale_length = p.length}); }},
+      {"no-scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::none, .scale_length = p.length}); }},
+      {"gradient-scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::gradient, .scale_length = p.length}); }},
+      {"log-n-scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::log_length, .scale_length = p.length}); }},
+      {"cosine-scores", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::cosine, .scale_length = p.length}); }},
       // multi-head by what it knows of positions
-      {"no positions", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"no-positions", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"sinusoidal", positions, sinusoidal, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"rotary", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
-      {"ALiBi", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Alibi()}); }},
-      {"T5 buckets", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::T5Bias(p.heads, {.bidirectional = !p.causal})}); }},
+      {"alibi", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Alibi()}); }},
+      {"t5", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::T5Bias(p.heads, {.bidirectional = !p.causal})}); }},
       // softmax over some of the keys
       {"local", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.window = part(p, 64), .causal = p.causal}); }},
-      {"blocks", sparse, learned, [](P p) { return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal}); }},
+      {"diagonal", sparse, learned, [](P p) { return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal}); }},
       {"atrous", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::atrous, .stride = stride(p), .causal = p.causal}); }},
-      {"strided heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.odd_heads = SparsePattern::atrous, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
-      {"strided merged", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::combined, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
-      {"fixed heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::blocks, .odd_heads = SparsePattern::summary, .stride = stride(p), .summary = stride(p) / 4, .causal = p.causal}); }},
+      {"strided-heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.odd_heads = SparsePattern::atrous, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
+      {"strided", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::combined, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
+      {"fixed-heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::blocks, .odd_heads = SparsePattern::summary, .stride = stride(p), .summary = stride(p) / 4, .causal = p.causal}); }},
       // sums over the keys, formed once
       {"linear", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal}); }},
-      {"linear, rotary", linear, none, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
-      {"cosFormer", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.cosine_length = p.length, .causal = p.causal}); }},
+      {"linear-rotary", linear, none, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
+      {"cosformer", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.cosine_length = p.length, .causal = p.causal}); }},
       {"first-order", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.features = FeatureMap::direction, .causal = p.causal}); }},
-      {"Efficient", linear, learned, [](P p) { return nn::EfficientAttention(p.width, p.heads, {.causal = p.causal}); }},
-      {"Performer", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.causal = p.causal}); }},
-      {"Performer, cosh", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::hyperbolic, .causal = p.causal}); }},
-      {"Performer, ReLU", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::relu, .causal = p.causal}); }},
-      {"NormAttention", linear, learned, [](P p) { return nn::NormAttention(p.width, p.heads, {.causal = p.causal}); }},
-      {"TransNormer", linear, learned, [](P p) -> nn::AnyAttention {
+      {"efficient", linear, learned, [](P p) { return nn::EfficientAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"performer", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.causal = p.causal}); }},
+      {"performer-cosh", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::hyperbolic, .causal = p.causal}); }},
+      {"performer-relu", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::relu, .causal = p.causal}); }},
+      {"norm", linear, learned, [](P p) { return nn::NormAttention(p.width, p.heads, {.causal = p.causal}); }},
+      {"transnormer", linear, learned, [](P p) -> nn::AnyAttention {
          if (2 * p.layer < p.layers) return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal});
          return nn::NormAttention(p.width, p.heads, {.causal = p.causal});
        }},
       // attention and feed-forward in one
-      {"GAU", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
-      {"GAU, softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
-      {"FLASH", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
+      {"gated", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
+      {"gated-softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
+      {"flash", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
   };
   return all;
 }

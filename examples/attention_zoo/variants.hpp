@@ -19,7 +19,7 @@ enum class Family : uint8_t { softmax, positions, sparse, linear, gated };
 enum class Positions : uint8_t { none, learned, sinusoidal };
 
 struct Variant {
-  std::string name;
+  std::string name;  // where char_gpt --attention has it too, the one that it has there
   Family family;
   Positions added;  // none for those that know of positions themselves
   std::function<cotangent::nn::AnyAttention(const Place& place)> make;

@@ -32,7 +32,7 @@ struct Settings {
   std::string out = "runs/char_gpt", checkpoint;
   bool resume = false, sample = false;
   int64_t pause_at = 0;
-  std::string prompt = "\n";
+  std::string prompt;
   int64_t tokens = 500;
   nn::SamplingOptions sampling{.temperature = 0.8, .top_k = 0, .top_p = 0.95};
   uint64_t sample_seed = 1;
@@ -225,7 +225,7 @@ void draw_curve(const std::string& out) {
 std::string write(ct::zoo::GPT& model, const ct::data::CharVocabulary& vocabulary, const Settings& s) {
   model.eval();
   ct::Generator generator(s.sample_seed);
-  const Tensor prompt = vocabulary.encode(s.prompt).unsqueeze(0);
+  const Tensor prompt = vocabulary.encode(s.prompt.empty() ? "\n" : s.prompt).unsqueeze(0);
   return vocabulary.decode(model.write(prompt, s.tokens, s.sampling, generator)[0]);
 }
 

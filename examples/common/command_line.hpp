@@ -36,7 +36,7 @@ class CommandLine {
   void add(const std::string& name, std::vector<std::string>& values, const char* help);
   /// Without a value: true when it is given.
   void add(const std::string& name, bool& flag, const char* help);
-  /// The texts that an option takes.
+  /// The texts that an option takes, which --help lists.
   void allow(const std::string& name, const std::vector<std::string>& choices);
   /// The title in --help of the options that follow.
   void group(const char* title);
@@ -68,3 +68,5 @@ class CommandLine {
 void check_loss(double loss, int64_t step);
 /// Whether a regular expression is found in a text. Throws when it is none.
 bool finds(const std::string& expression, const std::string& text);
+/// "a, b, c"
+std::string joined(const std::vector<std::string>& names);

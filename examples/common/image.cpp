@@ -24,7 +24,8 @@ constexpr uint8_t kDigits[10][7] = {
     {31, 2, 4, 2, 1, 17, 14},     {2, 6, 10, 18, 31, 2, 2}, {31, 16, 30, 1, 1, 17, 14},    // 3 4 5
     {6, 8, 16, 30, 17, 17, 14},   {31, 1, 2, 4, 8, 8, 8},   {14, 17, 17, 14, 17, 17, 14},  // 6 7 8
     {14, 17, 17, 15, 1, 2, 12}};                                                           // 9
-constexpr uint8_t kPoint[7] = {0, 0, 0, 0, 0, 12, 12};
+constexpr uint8_t kPoint[7] = {0, 0, 0, 0, 0, 12, 12}, kComma[7] = {0, 0, 0, 0, 12, 4, 8},
+                  kColon[7] = {0, 12, 12, 0, 12, 12, 0};
 constexpr uint8_t kMinus[7] = {0, 0, 0, 14, 0, 0, 0}, kSlash[7] = {1, 1, 2, 4, 8, 16, 16}, kSpace[7] = {};
 
 }  // namespace
@@ -41,6 +42,8 @@ void write_text(Image& image, const std::string& text, int centre, int y, Colour
     const uint8_t* rows = letter >= 0 && letter < 26 ? kLetters[letter]
                           : c >= '0' && c <= '9'     ? kDigits[c - '0']
                           : c == '.'                 ? kPoint
+                          : c == ','                 ? kComma
+                          : c == ':'                 ? kColon
                           : c == '-'                 ? kMinus
                           : c == '/'                 ? kSlash
                                                      : kSpace;

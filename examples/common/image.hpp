@@ -7,7 +7,7 @@
 struct Colour {
   uint8_t r, g, b;
 };
-inline constexpr Colour kBlack{30, 30, 30}, kRed{200, 30, 30}, kGreen{30, 120, 60};
+inline constexpr Colour kBlack{30, 30, 30}, kGrey{225, 225, 225}, kOrange{200, 90, 0}, kBlue{31, 95, 168};
 
 /// An RGB picture, white at first; what is drawn beyond its edges is left out.
 struct Image {
@@ -29,6 +29,6 @@ struct Image {
 
 inline constexpr int kDot = 2, kLetterWidth = 6 * kDot, kLineHeight = 10 * kDot;
 
-/// Centred at `centre`, with its top at y. Letters, digits, points, minus signs and slashes; other characters are
-/// spaces.
+/// Centred at `centre`, with its top at y. Letters, digits, points, commas, colons, minus signs and slashes; other
+/// characters are spaces.
 void write_text(Image& image, const std::string& text, int centre, int y, Colour colour);

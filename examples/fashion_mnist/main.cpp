@@ -82,11 +82,12 @@ void train(const Settings& settings) {
   auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
 
   const int64_t total = settings.steps > 0 ? settings.steps : settings.epochs * loader.size();
+  const std::string epochs = "/" + std::to_string((total + loader.size() - 1) / loader.size());
   int64_t step = 0;
   Result result;
   for (int64_t epoch = 1; step < total; ++epoch) {
     {
-      ct::data::Progress progress("epoch " + std::to_string(epoch), std::min(loader.size(), total - step));
+      ct::data::Progress progress("epoch " + std::to_string(epoch) + epochs, std::min(loader.size(), total - step));
       for (const auto& [images, labels] : loader) {
         // the learning rate falls to 0 along half a cosine (Loshchilov and Hutter 2017)
         optimizer.lr() =
@@ -97,7 +98,7 @@ void train(const Settings& settings) {
         loss.backward();
         optimizer.step();
         progress.step(loss.item());
-        if (++step % 50 == 0)
+        if (++step % 50 == 0 || step == total)
           metrics << step << ',' << epoch << ',' << progress.average_loss() << ",,," << seconds() << '\n';
         if (step == total) break;
       }

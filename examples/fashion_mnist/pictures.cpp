@@ -15,12 +15,12 @@ void draw_curves(const std::string& out) {
          << "set output " << quoted(picture) << "\n"
          << "set datafile separator ','\n"
          << "set title 'Fashion-MNIST: loss and accuracy'\n"
-         << "set xlabel 'step'\nset ylabel 'cross entropy'\nset y2label 'test accuracy'\n"
+         << "set xrange [0:*]\nset xlabel 'step'\nset ylabel 'cross entropy'\nset y2label 'test accuracy'\n"
          << "set ytics nomirror\nset y2tics\nset y2range [0.7:1]\nset yrange [0:*]\nset grid lt 1 lc rgb '#e0e0e0'\n"
          << "set key top center horizontal\nset border lc rgb '#808080'\n"
          << "plot " << data << " skip 1 using 1:3 with lines lw 2 lc rgb '#7fb2e5' title 'training loss', " << data
          << " skip 1 using 1:4 with linespoints lw 2 pt 7 lc rgb '#1f5fa8' title 'test loss', " << data
-         << " skip 1 using 1:5 axes x1y2 with linespoints lw 2 pt 7 lc rgb '#d9822b' title 'test accuracy'\n";
+         << " skip 1 using 1:5 axes x1y2 with linespoints lw 2 pt 5 lc rgb '#d9822b' title 'test accuracy'\n";
   run_gnuplot(script.str(), picture);
 }
 
@@ -68,18 +68,17 @@ void draw_samples(const FashionMnist& set, const std::vector<int64_t>& predictio
     const int top = 16 + static_cast<int>(k / columns) * cell_height;
     const int64_t label = set.labels().data<int64_t>()[k], predicted = predictions[static_cast<size_t>(k)];
     const bool right = label == predicted;
-    image.fill(left - 4, top - 4, side + 8, side + 8, right ? Colour{225, 225, 225} : kRed);
+    image.fill(left - 4, top - 4, side + 8, side + 8, right ? kGrey : kOrange);
     for (int y = 0; y < 28; ++y)
       for (int x = 0; x < 28; ++x) {
         const auto grey = static_cast<uint8_t>(255 - pixels[(k * 28 + y) * 28 + x]);
         image.fill(left + x * zoom, top + y * zoom, zoom, zoom, {grey, grey, grey});
       }
     const int centre = left + side / 2, below = top + side + 10;
-    write_text(image, FashionMnist::class_name(predicted), centre, below, right ? kBlack : kRed);
-    if (!right) write_text(image, FashionMnist::class_name(label), centre, below + kLineHeight, kGreen);
+    write_text(image, FashionMnist::class_name(predicted), centre, below, right ? kBlack : kOrange);
+    if (!right) write_text(image, FashionMnist::class_name(label), centre, below + kLineHeight, kBlue);
   }
   const int bottom = rows * cell_height + 12;
-  write_text(image, "red - predicted by mistake", image.width / 4, bottom, kRed);
-  write_text(image, "green - what it is", 3 * image.width / 4, bottom, kGreen);
+  write_text(image, "above: predicted. below, where that is wrong: true", image.width / 2, bottom, kBlack);
   image.write_png(out + "/samples.png");
 }

@@ -112,7 +112,10 @@ double mean_psnr(Method enlarge, const SmallAndLarge& set, int64_t count) {
 
 // ---- Training: the mean squared error, and a learning rate that falls to 0. ----
 
-constexpr int64_t kEarly = 20, kEvery = 50, kFew = 500;
+constexpr int64_t kEvery = 50, kFew = 500;
+
+/// The step of the second picture.
+int64_t early(const Settings& settings) { return std::min<int64_t>(20, settings.steps - 1); }
 
 void train(Learned& learned, const SmallAndLarge& train_set, const SmallAndLarge& test_set, const Tensor& sample,
            const Settings& settings) {
@@ -125,7 +128,7 @@ void train(Learned& learned, const SmallAndLarge& train_set, const SmallAndLarge
   };
   take_picture(learned, sample);
   for (int64_t step = 0; step < settings.steps; ++step) {
-    if (step == std::min(kEarly, settings.steps - 1)) take_picture(learned, sample);
+    if (step == early(settings)) take_picture(learned, sample);
     if (step % kEvery == 0) measure(step);
     optimizer.lr() = settings.lr * 0.5 * (1 + std::cos(M_PI * static_cast<double>(step) / total));
     optimizer.zero_grad();
@@ -157,7 +160,8 @@ void run(const Settings& settings) {
   for (Learned& each : learned) train(each, train_set, test_set, small.narrow(0, 0, 1), settings);
 
   std::printf("\n%-16s %9s    unevenness of a flat image, in grey levels\n", "", "PSNR");
-  std::printf("%-16s %9s    at first, after %lld steps, at the end\n", "", "dB", static_cast<long long>(kEarly));
+  std::printf("%-16s %9s    at first, after %lld steps, at the end\n", "", "dB",
+              static_cast<long long>(early(settings)));
   double bicubic = 0, bicubic_of_few = 0, least = 1e9;
   for (Interpolation mode : {Interpolation::nearest, Interpolation::bilinear, Interpolation::bicubic}) {
     const auto enlarge = [&](const Tensor& x) { return ct::interpolate(x, {.scale_factor = 2, .mode = mode}); };
@@ -177,17 +181,17 @@ void run(const Settings& settings) {
     if (each.name == "transposed 4") show("transposed", each.net(small));
     if (each.name == "sub-pixel icnr") show("sub-pixel", each.net(small));
   }
-  std::printf("the learned ones are %.2f dB %s bicubic interpolation, or more\n", std::fabs(least - bicubic),
-              least > bicubic ? "above" : "BELOW");
+  std::printf("the worst of the learned ones is %.2f dB %s bicubic interpolation\n", std::fabs(least - bicubic),
+              least > bicubic ? "above" : "below");
 
   columns.push_back({"original", large, {}});
   draw_samples(columns, settings.out);
 
-  const std::string early = "after " + std::to_string(kEarly) + " steps";
+  const std::string when = "after " + std::to_string(early(settings)) + " steps";
   std::vector<Row> rows{{"overlap of the kernels", {}, true},
                         {"a flat image at first", {}, true},
-                        {"the flat image " + early, {}, true},
-                        {"an image " + early, {}, false},
+                        {"the flat image " + when, {}, true},
+                        {"an image " + when, {}, false},
                         {"the image at the end", {}, false}};
   for (Learned& each : learned) {
     const Tensor pictures[] = {middle(each.overlap), each.flat[0], each.flat[1], each.sample[1], each.sample[2]};

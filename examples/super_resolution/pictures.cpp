@@ -19,7 +19,7 @@ void paste(Image& image, const Tensor& picture, int left, int top, int zoom) {
   const std::vector<float> values = picture.to_vector<float>();
   const int n = static_cast<int>(picture.size(0));
   size_t i = 0;
-  image.fill(left - 1, top - 1, n * zoom + 2, n * zoom + 2, {225, 225, 225});
+  image.fill(left - 1, top - 1, n * zoom + 2, n * zoom + 2, kGrey);
   for (int y = 0; y < n; ++y)
     for (int x = 0; x < n; ++x) {
       const float v = std::clamp(values[i++], 0.0F, 1.0F);
@@ -58,7 +58,7 @@ void draw_checkerboard(const std::vector<std::string>& networks, const std::vect
             row_height = kSide + kLineHeight + 3 * kGap;
   Image image(columns * wide + kGap, 3 * kGap + kLineHeight + static_cast<int>(rows.size()) * row_height);
   for (int c = 0; c < columns; ++c)
-    write_text(image, networks[static_cast<size_t>(c)], c * wide + wide / 2, kGap, kRed);
+    write_text(image, networks[static_cast<size_t>(c)], c * wide + wide / 2, kGap, kBlack);
   int top = 3 * kGap + kLineHeight;
   for (const Row& row : rows) {
     write_text(image, row.title, image.width / 2, top, kBlack);
@@ -79,7 +79,8 @@ void draw_checkerboard(const std::vector<std::string>& networks, const std::vect
 
 void draw_curves(const std::vector<std::string>& networks, double bicubic, const std::string& out) {
   const std::string picture = out + "/psnr.svg", data = quoted(out + "/psnr.csv");
-  const char* colours[] = {"#d9822b", "#b0413e", "#7fb2e5", "#1f5fa8"};
+  const char* styles[] = {"dt 1 lc rgb '#d9822b'", "dt 4 lc rgb '#8a4a00'", "dt 1 lc rgb '#7fb2e5'",
+                          "dt 4 lc rgb '#1f5fa8'"};
   std::ostringstream script;
   script << "set terminal svg size 900,520 font 'sans-serif,15' background rgb 'white'\n"
          << "set output " << quoted(picture) << "\n"
@@ -90,7 +91,7 @@ void draw_curves(const std::vector<std::string>& networks, double bicubic, const
          << "set key bottom right\nset border lc rgb '#808080'\nset yrange [15:*]\n"
          << "plot " << bicubic << " lw 2 dt 2 lc rgb '#606060' title 'bicubic'";
   for (size_t i = 0; i < networks.size(); ++i)
-    script << ", " << data << " skip 1 using 1:" << i + 2 << " with lines lw 2 lc rgb '" << colours[i % 4] << "' title "
+    script << ", " << data << " skip 1 using 1:" << i + 2 << " with lines lw 2 " << styles[i % 4] << " title "
            << quoted(networks[i]);
   script << "\n";
   run_gnuplot(script.str(), picture);
