@@ -229,7 +229,7 @@ LoadReport Module::load_state_dict(const StateDict& state, bool strict) {
   if (strict && !(report.missing.empty() && report.unexpected.empty() && report.wrong_shape.empty()))
     report_mismatch(report, own, state);
   NoGrad guard;
-  for (const std::string& name : report.matched) Tensor(own[name]).copy_(state[name]);
+  for (const std::string& name : report.matched) Tensor(own[name]).copy_(state[name].to(own[name].dtype()));
   return report;
 }
 

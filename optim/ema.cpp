@@ -65,7 +65,7 @@ void EMA::load_state_dict(const StateDict& state) {
     fits &= saved.defined();
   }
   if (!fits) fail<ValueError>("[load_state_dict] this is not the state of an EMA of this model");
-  for (NamedTensor& entry : averages_) entry.tensor.copy_(state.get(entry.name));
+  for (NamedTensor& entry : averages_) entry.tensor.copy_(state.get(entry.name).to(entry.tensor.dtype()));
   num_updates_ = static_cast<int64_t>(updates.item());
 }
 

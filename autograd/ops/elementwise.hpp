@@ -75,8 +75,7 @@ Tensor logical_or(const Tensor& a, const Tensor& b);
 Tensor logical_xor(const Tensor& a, const Tensor& b);
 Tensor isnan(const Tensor& x);
 Tensor isfinite(const Tensor& x);
-/// Whether all elements of both are equal (NaN is not equal to itself), in dtype-promoted comparison; false for other
-/// shapes.
+/// Whether all elements of both are equal, as eq has it; false for other shapes.
 bool equal(const Tensor& a, const Tensor& b);
 /// Whether |a - b| <= atol + rtol * |b| for all elements; false for other shapes.
 bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8);

@@ -224,6 +224,11 @@ TEST_CASE("load_state_dict copies values in") {
   a.to(float64);
   b.load_state_dict(a.state_dict());
   CHECK(b.attention.weight.dtype() == float32);
+  nn::StateDict floats;  // as a program wrote it that knows no integers
+  for (const auto& [path, x] : state) floats.add(path, (x + .75).to(float64));
+  b.load_state_dict(floats);
+  CHECK(b.attention.calls.dtype() == int64);
+  CHECK(b.attention.calls.item() == a.attention.calls.item());
 }
 
 TEST_CASE("a state that does not fit is listed, and nothing is loaded") {
