@@ -97,6 +97,9 @@ struct Sizes {
   int64_t visible(bool causal, int64_t i, int64_t rows) const {
     return causal ? std::clamp<int64_t>(i + rows + keys - queries, 0, keys) : keys;
   }
+  /// Where the maximum of a row is in the statistics; its share is all_rows() further on.
+  int64_t row(int64_t b, int64_t h, int64_t i) const { return (b * heads + h) * queries + i; }
+  int64_t all_rows() const { return batch * heads * queries; }
 };
 
 template <class T>
@@ -108,6 +111,19 @@ AttentionTile<T> make_tile(const Sizes& n, const AttentionOptions& o, int64_t i,
   tile.causal = o.causal;
   tile.first_hidden = i + n.keys - n.queries + 1 - j;  // for row 0: the columns j' with j + j' <= i + Tk - Tq
   return tile;
+}
+
+/// y += w x, or w^T x, for the weights w of a tile and rows of `width`. Around NaN, by what is seen alone, since a
+/// weight of 0 would not keep NaN out of a product.
+template <class T>
+void add_product(const kernels::AttentionLoops<T>& loops, bool around_nan, const AttentionTile<T>& tile, const T* w,
+                 bool transposed, Matrix<T> x, int64_t width, T* y, int64_t y_row) {
+  if (around_nan)
+    loops.add_seen(tile, w, transposed, x.data, x.row, x.column, width, y, y_row);
+  else if (transposed)
+    gemm<T>(tile.columns, width, tile.rows, {w, 1, tile.row_stride}, x, y, y_row, 1, 1);
+  else
+    gemm<T>(tile.rows, width, tile.columns, {w, tile.row_stride, 1}, x, y, y_row, 1, 1);
 }
 
 // (B, H, T, d) whose memory has the order (B, T, H, d): joining the heads is then a view.
@@ -122,12 +138,13 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
                           AttentionOptions options) {
   const Sizes n(q, k, v);
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
-                         make_tensor({n.batch, n.heads, n.queries}, q.dtype())};
+                         make_tensor({2, n.batch, n.heads, n.queries}, q.dtype())};
   const Mask seen(mask);
+  const bool hides = options.causal || mask.defined();
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const int64_t tile_height = tile_rows<T>(n.queries), blocks = (n.queries + tile_height - 1) / tile_height;
     const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
-    T* lse = result.log_sum_exp.data<T>();
+    T* statistics = result.statistics.data<T>();
     const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
     const T infinity = std::numeric_limits<T>::infinity();
     Tensor packed;  // keys of all heads
@@ -145,38 +162,42 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
       const int64_t i = (blocks - 1 - task % blocks) * tile_height, rows = std::min(tile_height, n.queries - i);
       const Tensor scratch = make_tensor({rows * (kScoreRow + n.value_width + 2)}, q.dtype());
       T *scores = scratch.data<T>(), *sum = scores + rows * kScoreRow, *top = sum + rows, *acc = top + rows;
-      std::fill(sum, sum + rows, T(0));
-      std::fill(top, top + rows, -infinity);
-      std::fill(acc, acc + rows * n.value_width, T(0));
       const int64_t last = n.visible(options.causal, i, rows);
-      for (int64_t j = 0; j < last; j += kColumns) {
-        const int64_t columns = std::min(kColumns, last - j);
-        AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
-        seen.place(tile, b, h, i, j);
-        keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
-        loops.forward(scores, top, sum, acc, n.value_width, tile);
-        gemm<T>(rows, n.value_width, columns, {scores, kScoreRow, 1}, hv.rows(b, g, j), acc, n.value_width, 1, 1);
-      }
-      loops.finish(acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2],
-                   lse + (b * n.heads + h) * n.queries + i);
+      const auto attend = [&](bool around_nan) {
+        std::fill(sum, sum + rows, T(0));
+        std::fill(top, top + rows, -infinity);
+        std::fill(acc, acc + rows * n.value_width, T(0));
+        for (int64_t j = 0; j < last; j += kColumns) {
+          const int64_t columns = std::min(kColumns, last - j);
+          AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
+          seen.place(tile, b, h, i, j);
+          keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
+          loops.forward(scores, top, sum, acc, n.value_width, tile);
+          add_product(loops, around_nan, tile, scores, false, hv.rows(b, g, j), n.value_width, acc, n.value_width);
+        }
+        T* maximum = statistics + n.row(b, h, i);
+        loops.finish(acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2], maximum, maximum + n.all_rows());
+        return loops.finite(ho.at(b, h, i), ho.stride[2], rows, n.value_width);
+      };
+      if (!attend(false) && hides) attend(true);
     });
   });
   return result;
 }
 
 AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const Tensor& k, const Tensor& v,
-                                      const Tensor& mask, const Tensor& output, const Tensor& log_sum_exp,
+                                      const Tensor& mask, const Tensor& output, const Tensor& statistics,
                                       AttentionOptions options) {
   const Sizes n(q, k, v);
   const Tensor g = g_.strides()[3] == 1 ? g_ : contiguous(g_);
   AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()),
                             make_heads(v.shape(), v.dtype())};
-  for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
   const Mask seen(mask);
+  const bool hides = options.causal || mask.defined();
   const int64_t members = n.heads / std::max<int64_t>(n.groups, 1);
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
-    const T* lse = log_sum_exp.data<T>();
+    const T* all_statistics = statistics.data<T>();
     const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
     const int64_t tile_height = tile_rows<T>(n.queries);
     const bool several = n.queries > tile_height;
@@ -190,26 +211,47 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
       T *scores = scratch.data<T>(), *products = scores + tile_size, *delta = products + tile_size,
         *space = delta + queries;
       if (several) keys.pack(space), values.pack(space + keys.packed_size());
-      for (int64_t h = group * members; h < (group + 1) * members; ++h) {
+      const auto differentiate_head = [&](int64_t h, bool around_nan) {
         loops.dot_rows(hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width, delta);
-        for (int64_t i = 0; i < n.queries; i += tile_height) {
-          const int64_t rows = std::min(tile_height, n.queries - i), last = n.visible(options.causal, i, rows);
+        const int64_t step = around_nan ? 1 : tile_height;
+        for (int64_t i = 0; i < n.queries; i += step) {
+          const int64_t rows = std::min(step, n.queries - i), last = n.visible(options.causal, i, rows);
+          const T* dy = hg.at(b, h, i);  // a query that sees NaN, but whose result nobody used, has no gradient to give
+          if (around_nan && std::all_of(dy, dy + n.value_width, [](T x) { return x == T(0); })) continue;
+          const T *maximum = all_statistics + n.row(b, h, i), *share = maximum + n.all_rows();
           for (int64_t j = 0; j < last; j += kColumns) {
             const int64_t columns = std::min(kColumns, last - j);
             AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
             seen.place(tile, b, h, i, j);
             keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
             values.multiply(rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
-            loops.backward(scores, products, lse + (b * n.heads + h) * n.queries + i, delta + i, tile);
-            const Matrix<T> p_transposed{scores, 1, kScoreRow}, ds{products, kScoreRow, 1},
-                ds_transposed{products, 1, kScoreRow};
-            gemm<T>(columns, n.value_width, rows, p_transposed, hg.rows(b, h, i), dv.at(b, group, j), dv.stride[2], 1,
-                    1);
-            gemm<T>(rows, n.width, columns, ds, hk.rows(b, group, j), dq.at(b, h, i), dq.stride[2], 1, 1);
-            gemm<T>(columns, n.width, rows, ds_transposed, hq.rows(b, h, i), dk.at(b, group, j), dk.stride[2], 1, 1);
+            loops.backward(scores, products, maximum, share, delta + i, tile);
+            const auto add = [&](const T* w, bool transposed, Matrix<T> x, int64_t width, T* y, int64_t y_row) {
+              add_product(loops, around_nan, tile, w, transposed, x, width, y, y_row);
+            };
+            add(scores, true, hg.rows(b, h, i), n.value_width, dv.at(b, group, j), dv.stride[2]);
+            add(products, false, hk.rows(b, group, j), n.width, dq.at(b, h, i), dq.stride[2]);
+            add(products, true, hq.rows(b, h, i), n.width, dk.at(b, group, j), dk.stride[2]);
           }
         }
-      }
+      };
+      const auto differentiate = [&](bool around_nan) {
+        bool finite = true;
+        const auto for_results = [&](auto&& f) {
+          f(dk.at(b, group, 0), dk.stride[2], n.keys, n.width);
+          f(dv.at(b, group, 0), dv.stride[2], n.keys, n.value_width);
+          for (int64_t h = group * members; h < (group + 1) * members; ++h)
+            f(dq.at(b, h, 0), dq.stride[2], n.queries, n.width);
+        };
+        for_results([](T* x, int64_t row, int64_t rows, int64_t width) {
+          for (int64_t i = 0; i < rows; ++i) std::fill_n(x + i * row, width, T(0));
+        });
+        for (int64_t h = group * members; h < (group + 1) * members; ++h) differentiate_head(h, around_nan);
+        for_results(
+            [&](T* x, int64_t row, int64_t rows, int64_t width) { finite &= loops.finite(x, row, rows, width); });
+        return finite;
+      };
+      if (!differentiate(false) && hides) differentiate(true);
     });
   });
   return result;

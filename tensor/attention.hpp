@@ -12,21 +12,22 @@ struct AttentionOptions {
 };
 
 struct AttentionResult {
-  Tensor output;       ///< (B, H, Tq, dv)
-  Tensor log_sum_exp;  ///< (B, H, Tq): of the scores of each row; +inf where everything is masked
+  Tensor output;      ///< (B, H, Tq, dv)
+  Tensor statistics;  ///< (2, B, H, Tq): of each row the maximum m of its scores s, and 1 / sum(exp(s - m)), or zeros
 };
 
 /// q (B, H, Tq, d), k (B, G, Tk, d), v (B, G, Tk, dv), float32 or float64; query head h reads key head h * G / H. The
 /// mask is undefined, bool (true: may be seen) or of q's dtype (added to the scores), and broadcasts to (B, H, Tq, Tk).
+/// What a query may not see does not matter to it, not even as NaN.
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
                           AttentionOptions options);
 
 struct AttentionGradients {
   Tensor q, k, v;
 };
-/// The gradients for g = dL/d(output). The probabilities are computed again from log_sum_exp.
+/// The gradients for g = dL/d(output). The probabilities are computed again from the statistics.
 AttentionGradients attention_backward(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
-                                      const Tensor& mask, const Tensor& output, const Tensor& log_sum_exp,
+                                      const Tensor& mask, const Tensor& output, const Tensor& statistics,
                                       AttentionOptions options);
 
 }  // namespace cotangent::raw

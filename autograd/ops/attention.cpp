@@ -38,16 +38,14 @@ Tensor composite(std::span<const Tensor> x, const void* attributes) {
   const Attributes& a = *static_cast<const Attributes*>(attributes);
   const Tensor &q = x[0], &mask = x[3];
   const Tensor k = repeat_heads(x[1], q.size(1)), v = repeat_heads(x[2], q.size(1));
-  Tensor s = matmul(q, transpose(k, 2, 3)) * a.scale;
-  if (mask.defined()) s = mask.dtype() == boolean ? where(mask, s, kHidden) : s + mask;
-  if (a.causal) {
-    const int64_t rows = s.size(2), columns = s.size(3);
-    const Tensor late = reshape(arange(columns), {1, columns}) > reshape(arange(rows), {rows, 1}) + (columns - rows);
-    s = masked_fill(s, late, kHidden);
-  }
+  const bool added = mask.defined() && mask.dtype() != boolean;
+  const Tensor seen =
+      both_seen(added ? mask != kHidden : mask, a.causal ? causal_mask(q.size(2), k.size(2)) : Tensor());
+  Tensor s = seen_scores(q * a.scale, k, seen, kHidden);
+  if (added) s = s + mask;
   Tensor p = masked_softmax(s, -1);
   if (a.dropout > 0) p = dropout(p, a.dropout);
-  return matmul(p, v);
+  return seen_product(p, v, seen);
 }
 
 void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
@@ -109,6 +107,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Shape shape = q.shape();
   shape.back() = v.size(-1);
   Tensor mask = options.mask;
+  while (mask.defined() && mask.rank() < 2) mask = unsqueeze(mask, 0);
   if (q.rank() > 4 && mask.defined()) {
     Shape scores = q.shape();
     scores.back() = k.size(-2);
@@ -117,8 +116,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   const Tensor inputs[] = {as_heads(q), as_heads(k), as_heads(v), mask};
   if (options.dropout > 0 || (mask.defined() && mask.requires_grad() && grad_enabled()))
     return reshape(composite(inputs, &attributes), shape);
-  auto [y, log_sum_exp] = raw::attention(inputs[0], inputs[1], inputs[2], mask, {attributes.scale, attributes.causal});
-  y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, log_sum_exp}, y,
+  auto [y, statistics] = raw::attention(inputs[0], inputs[1], inputs[2], mask, {attributes.scale, attributes.causal});
+  y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, statistics}, y,
              Keep::inputs(5) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
                if (b.creates_graph()) {
                  Gradients all =

@@ -17,10 +17,11 @@ struct AttentionOptions {
 ///   attention.
 /// With P the weights and dP = dy v^T:
 ///   dv = P^T dy,  dS = P * (dP - rowsum(P * dP)),  dq = scale * dS k,  dk = scale * dS^T q,  dmask = dS
-/// A row in which everything is masked gives 0, and a gradient of 0. Computed in tiles with an online softmax: memory
-/// grows with Tq + Tk, and tiles above the causal diagonal are skipped. Dropout, and the gradient of a mask, take the
-/// way over the whole matrix of scores. A ShapeError when the shapes do not fit; a DTypeError for a mask of another
-/// kind. Vaswani et al., arXiv:1706.03762; Dao et al., arXiv:2205.14135; Ainslie et al., arXiv:2305.13245.
+/// A row in which everything is masked gives 0, and a gradient of 0. What a query may not see does not matter to it,
+/// not even as NaN or infinity. Computed in tiles with an online softmax: memory grows with Tq + Tk, and tiles above
+/// the causal diagonal are skipped. Dropout, and the gradient of a mask, take the way over the whole matrix of scores.
+/// A ShapeError when the shapes do not fit; a DTypeError for a mask of another kind. Vaswani et al., arXiv:1706.03762;
+/// Dao et al., arXiv:2205.14135; Ainslie et al., arXiv:2305.13245.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options = {});
 

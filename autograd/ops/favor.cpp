@@ -92,11 +92,11 @@ Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const FavorKernel kernel = options.kernel;
   const double eps = options.eps.value_or(kernel == FavorKernel::relu ? 1e-3 : 1e-4);
   const double scale = std::pow(static_cast<double>(q.size(3)), -0.25);
-  Tensor uq = exponents(q * scale, projection, kernel), uk = exponents(k * scale, projection, kernel);
+  const Tensor kept = checked_key_mask(op, options.key_mask, k), keys = kept.defined() ? masked_fill(k, !kept, 0) : k;
+  Tensor uq = exponents(q * scale, projection, kernel), uk = exponents(keys * scale, projection, kernel);
   if (kernel != FavorKernel::relu && q.numel() > 0 && k.numel() > 0) {
     uq = uq - amax(uq, -1, true);
     if (!options.causal) {
-      const Tensor kept = checked_key_mask(op, options.key_mask, k);
       const Tensor seen = kept.defined() ? masked_fill(uk, !kept, kHidden) : uk;
       uk = uk - finite_top(amax(seen, {2, 3}, true));
     }

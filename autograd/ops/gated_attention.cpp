@@ -48,16 +48,16 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   if (is_low_precision(q.dtype())) return in_float32<to>(squared_relu_attention, q, k, v, options);
   const int64_t keys = options.length ? options.length : k.size(2);
   const Tensor counted = options.length ? Tensor() : kept;
-  Tensor s = matmul(q, transposed(k));
+  const Tensor seen = both_seen(both_seen(options.causal ? causal_mask(q.size(2), k.size(2)) : Tensor(), options.mask),
+                                kept.defined() ? transposed(kept) : kept);
+  Tensor s = seen_scores(q, k, seen, 0);
   s = options.norm == ReluNorm::squared_length ? per_key(s, counted, keys) : s * reciprocal_root(q.size(3));
   if (options.bias.defined()) s = s + options.bias;
   Tensor a = square(relu(s));
-  if (options.causal) a = tril(a, k.size(2) - q.size(2));
-  if (options.mask.defined()) a = masked_fill(a, !options.mask, 0);
-  if (kept.defined()) a = masked_fill(a, !transposed(kept), 0);
+  if (seen.defined()) a = masked_fill(a, !seen, 0);
   if (options.norm == ReluNorm::row) a = a / (sum(a, -1, true) + options.eps);
   if (options.norm == ReluNorm::length) a = per_key(a, counted, keys);
-  return matmul(a, v);
+  return seen_product(a, v, seen);
 }
 
 Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys) {
@@ -88,8 +88,9 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
     fail<ShapeError>("[{}] the bias is {}; for chunks of {} it must be ({}, {})", op, options.bias.shape(), c, c, c);
   if (is_low_precision(q_quad.dtype()))
     return in_float32<to>(mixed_chunk_attention, q_quad, k_quad, q_lin, k_lin, v, options, state);
-  // both parts are linear in v: there padding is 0
-  Tensor kq = k_quad, kl = k_lin, values = kept.defined() ? v * to(kept, v.dtype()) : v;
+  // both parts are linear in v: there padding is 0, and whatever its keys hold must not matter
+  const auto without_padding = [&](const Tensor& x) { return kept.defined() ? masked_fill(x, !kept, 0) : x; };
+  Tensor kq = without_padding(k_quad), kl = without_padding(k_lin), values = without_padding(v);
   const int64_t B = v.size(0), H = v.size(1), T = v.size(2);
   const int64_t partial = state ? state->length % c : 0, whole = (partial + T) / c,
                 count = whole + ((partial + T) % c != 0);
@@ -105,11 +106,12 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
   const Tensor vs = chunked(values, 0);
   Tensor y;
   if (options.local) {
-    Tensor s = matmul(chunked(q_quad, partial), transposed(chunked(kq, 0))) * reciprocal_root(q_quad.size(3));
+    const Tensor seen = options.causal ? causal_mask(c, c) : Tensor();
+    Tensor s = seen_scores(chunked(q_quad, partial), chunked(kq, 0), seen, 0) * reciprocal_root(q_quad.size(3));
     if (options.bias.defined()) s = s + options.bias;
     Tensor a = square(relu(s)) / static_cast<double>(c);
     if (options.causal) a = tril(a);
-    y = matmul(a, vs);
+    y = seen_product(a, vs, seen);
   }
   const Shape sums{B, H, 1, k_lin.size(3), v.size(3)};
   const Tensor own = matmul(transposed(chunked(kl, 0)), vs);  // (B, H, chunks, s, e)

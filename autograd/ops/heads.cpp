@@ -5,8 +5,10 @@
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/seen_product.hpp>
 
 namespace cotangent {
 
@@ -67,6 +69,34 @@ Tensor masked_softmax(const Tensor& scores, int64_t dim) {
   const Tensor e = exp(scores - finite_top(amax(scores.detach(), dim, true)));
   return divided_by_sum(e, sum(e, dim, true));
 }
+
+Tensor seen_scores(const Tensor& a, const Tensor& b, const Tensor& seen, double hidden) {
+  if (!seen.defined()) return matmul(a, transposed(b));
+  if (is_low_precision(a.dtype())) return in_float32<to>(seen_scores, a, b, seen, hidden);
+  return record("seen_scores", {a, b, seen}, raw::seen_scores(a, b, seen, hidden), Keep::inputs(3), NoAttributes{},
+                [](const Backward& r, NoAttributes) -> Gradients {
+                  const Tensor& s = r.input(2);
+                  return {r.needs(0) ? seen_product(r.grad(), r.input(1), s) : Tensor(),
+                          r.needs(1) ? seen_product(transposed(r.grad()), r.input(0), transposed(s)) : Tensor()};
+                });
+}
+
+Tensor seen_product(const Tensor& w, const Tensor& x, const Tensor& seen) {
+  if (!seen.defined()) return matmul(w, x);
+  if (is_low_precision(w.dtype())) return in_float32<to>(seen_product, w, x, seen);
+  return record("seen_product", {w, x, seen}, raw::seen_product(w, x, seen), Keep::inputs(3), NoAttributes{},
+                [](const Backward& r, NoAttributes) -> Gradients {
+                  const Tensor& s = r.input(2);
+                  return {r.needs(0) ? seen_scores(r.grad(), r.input(1), s, 0) : Tensor(),
+                          r.needs(1) ? seen_product(transposed(r.input(0)), r.grad(), transposed(s)) : Tensor()};
+                });
+}
+
+Tensor causal_mask(int64_t queries, int64_t keys) {
+  return reshape(arange(keys), {1, 1, 1, keys}) <= reshape(arange(queries), {1, 1, queries, 1}) + (keys - queries);
+}
+
+Tensor both_seen(const Tensor& a, const Tensor& b) { return a.defined() && b.defined() ? a && b : a.defined() ? a : b; }
 
 Tensor no_values(const Tensor& q, const Tensor& v) {
   return matmul(q, zeros({q.size(0), q.size(1), q.size(3), v.size(3)}, q.dtype()));

@@ -34,6 +34,16 @@ Tensor finite_top(const Tensor& top);
 Tensor divided_by_sum(const Tensor& x, const Tensor& total);
 /// softmax over `dim`. Where all scores are hidden the weights are 0, and so is the gradient.
 Tensor masked_softmax(const Tensor& scores, int64_t dim);
+/// a b^T where `seen` (bool, broadcasts to the result; undefined for everything), and elsewhere `hidden`, whatever a
+/// and b hold there. a (.., Tq, d), b (.., Tk, d), with the same leading dimensions.
+Tensor seen_scores(const Tensor& a, const Tensor& b, const Tensor& seen, double hidden);
+/// w x by the weights that are seen: a NaN in x does not reach those that may not see it, as 0 * NaN would. w (.., Tq,
+/// Tk), x (.., Tk, d).
+Tensor seen_product(const Tensor& w, const Tensor& x, const Tensor& seen);
+/// Bool (1, 1, Tq, Tk): query i sees the keys j <= i + (Tk - Tq).
+Tensor causal_mask(int64_t queries, int64_t keys);
+/// Both of two masks that hide; an undefined one hides nothing.
+Tensor both_seen(const Tensor& a, const Tensor& b);
 /// What attention to no keys gives: zeros (B, H, Tq, n) for q (B, H, Tq, d) and v (B, H, 0, n).
 Tensor no_values(const Tensor& q, const Tensor& v);
 

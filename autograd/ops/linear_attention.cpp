@@ -96,7 +96,8 @@ namespace {
 Tensor causal_sums(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, LinearForm form,
                    int64_t chunk) {
   if (form == LinearForm::parallel) {
-    const Tensor y = matmul(tril(matmul(q, transposed(k))), v);
+    const Tensor seen = causal_mask(q.size(2), k.size(2));
+    const Tensor y = seen_product(seen_scores(q, k, seen, 0), v, seen);
     return state.defined() ? y + matmul(q, state) : y;
   }
   if (form != LinearForm::recurrent) return causal_product(q, k, v, state, false, chunk);
@@ -146,14 +147,13 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
     wide.rotated_q = widened<to>(options.rotated_q), wide.rotated_k = widened<to>(options.rotated_k);
     return in_float32<to>(linear_attention, q, k, v, wide, state);
   }
-  const Tensor factor = kept.defined() ? to(kept, q.dtype()) : Tensor();
-  const auto masked = [&](const Tensor& x) { return factor.defined() ? x * factor : x; };
-  const Tensor keys = masked(k), top_q = rotated ? options.rotated_q : q,
+  const auto masked = [&](const Tensor& x) { return kept.defined() ? masked_fill(x, !kept, 0) : x; };
+  const Tensor keys = masked(k), seen_v = masked(v), top_q = rotated ? options.rotated_q : q,
                top_k = rotated ? masked(options.rotated_k) : keys;
   const Tensor one = ones({v.size(0), v.size(1), v.size(2), 1}, v.dtype());
   // without rotations the sum of the weights is a further column of the values
   const bool joined = options.normalize && !rotated;
-  const Tensor values = joined ? cat({v, one}, -1) : v;
+  const Tensor values = joined ? cat({seen_v, one}, -1) : seen_v;
   const int64_t n = v.size(3);
   Tensor y, total;
   if (!options.causal) {
@@ -166,7 +166,7 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
     y = causal_sums(top_q, top_k, values, start, options.form, options.chunk);
     if (options.normalize && rotated) total = causal_sums(q, keys, one, past_k, options.form, options.chunk);
     if (state) {
-      state->kv = plus(past, matmul(transposed(top_k), v));
+      state->kv = plus(past, matmul(transposed(top_k), seen_v));
       state->k = plus(state->k, sum(keys, 2));
     }
   }
@@ -223,7 +223,8 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
   const Tensor total = sum(w, 4) + factor * unsqueeze(select(start, -1, n), 3);
   const Tensor share = divided_by_sum(chunked(softmax(q, -1)), total);
   const Tensor weights = squeeze(matmul(w, unsqueeze(share, -1)), -1);
-  const Tensor y = matmul(weights, narrow(values, -1, 0, n)) + matmul(share * factor, narrow(start, -1, 0, n));
+  const Tensor y = seen_product(weights, narrow(values, -1, 0, n), causal_mask(chunk, chunk)) +
+                   matmul(share * factor, narrow(start, -1, 0, n));
   if (state) *state = {narrow(sums, -1, 0, n), select(sums, -1, n), before};
   return narrow(reshape(y, {B, H, G * chunk, n}), 2, 0, T);
 }
@@ -238,16 +239,17 @@ Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
   check_positive(op, "chunk", options.chunk);
   const Tensor kept = checked_key_mask(op, options.key_mask, k);
   if (is_low_precision(q.dtype())) return in_float32<to>(efficient_attention, q, k, v, options, state);
-  const Tensor keys = kept.defined() ? masked_fill(k, !kept, kHidden) : k;
+  const Tensor keys = kept.defined() ? masked_fill(k, !kept, kHidden) : k,
+               values = kept.defined() ? masked_fill(v, !kept, 0) : v;
   if (k.size(2) == 0) return no_values(q, v);
   if (options.causal) {
     const int64_t T = q.size(2);
     const int64_t chunk = options.form == LinearForm::parallel    ? T
                           : options.form == LinearForm::recurrent ? 1
                                                                   : std::min(options.chunk, T);
-    return efficient_causal(q, keys, v, chunk, state);
+    return efficient_causal(q, keys, values, chunk, state);
   }
-  return whole_sums(softmax(q, -1), masked_softmax(keys, 2), v, options.form);
+  return whole_sums(softmax(q, -1), masked_softmax(keys, 2), values, options.form);
 }
 
 }  // namespace cotangent

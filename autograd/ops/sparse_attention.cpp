@@ -133,9 +133,9 @@ Tensor in_order(const Tensor& y, const Tensor& places) { return index_select(fla
 /// What a plan's rows may see, (groups, rows, keys), with `kept` (B, T) as (B, 1, groups, rows, keys); without the keys
 /// of the plan before. Undefined where the order of the rows says it all.
 Tensor plan_mask(const Plan& p, const SparseOptions& o, int64_t length, const Plan* before, const Tensor& kept) {
-  if (p.same && !kept.defined() && !before && (o.causal || p.groups * p.rows == length)) return {};
+  if (p.same && !kept.defined() && !before && p.groups * p.rows == length) return {};
   const Tensor keys = unsqueeze(p.key_positions(), 1), rows = unsqueeze(p.row_positions(), 2);
-  Tensor mask = allowed(o, p.pattern, rows, keys) && keys >= 0;
+  Tensor mask = allowed(o, p.pattern, rows, keys) && keys >= 0 && rows >= 0;
   if (before) mask = mask && !allowed(o, before->pattern, rows, keys);
   if (!kept.defined()) return mask;
   const Tensor at = flatten(maximum(p.key_positions(), zeros({}, int64)));
@@ -160,22 +160,20 @@ Tensor attend_across(const std::vector<Plan>& plans, const Tensor& q, const Tens
                      const SparseOptions& o) {
   const int64_t B = q.size(0), H = q.size(1), length = q.size(2);
   const double scale = o.scale != 0 ? o.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
-  Tensors scores;
+  Tensors scores, masks;
   std::vector<int64_t> widths;
   for (const Plan& p : plans) {
     const Tensor qs = gathered(q, p.row_positions()), ks = gathered(k, p.key_positions());
-    Tensor s = matmul(qs, transpose(ks, -2, -1)) * scale;
-    const Tensor mask = plan_mask(p, o, length, &p == plans.data() ? nullptr : plans.data(), o.key_mask);
-    if (mask.defined()) s = masked_fill(s, !mask, kHidden);
-    if (p.same && o.causal) s = masked_fill(s, triu(ones({p.rows, p.keys}, boolean), 1), kHidden);
-    scores.push_back(in_order(s, p.places(length)));
+    masks.push_back(both_seen(plan_mask(p, o, length, &p == plans.data() ? nullptr : plans.data(), o.key_mask),
+                              p.same && o.causal ? causal_mask(p.rows, p.keys) : Tensor()));
+    scores.push_back(in_order(seen_scores(qs * scale, ks, masks.back(), kHidden), p.places(length)));
     widths.push_back(p.keys);
   }
   const Tensors weights = split(masked_softmax(cat(scores, -1), -1), widths, -1);
   Tensor y;
   for (size_t n = 0; n < plans.size(); ++n) {
     const Plan& p = plans[n];
-    const Tensor part = matmul(gathered(weights[n], p.row_positions()), gathered(v, p.key_positions()));
+    const Tensor part = seen_product(gathered(weights[n], p.row_positions()), gathered(v, p.key_positions()), masks[n]);
     const Tensor ordered = in_order(part, p.places(length));
     y = y.defined() ? y + ordered : ordered;
   }

@@ -4,6 +4,7 @@
 
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -76,7 +77,10 @@ Tensor DiagAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, 
   // block by block from the start of the one that is not full; padding is 0, which adds nothing without a denominator
   const int64_t batch = v.size(0), length = v.size(2);
   Tensor keys = key, values = v;
-  if (call.key_mask.defined()) values = where(reshape(call.key_mask, {batch, 1, length, 1}), v, 0);
+  if (call.key_mask.defined()) {
+    const Tensor seen = reshape(call.key_mask, {batch, 1, length, 1});
+    keys = where(seen, key, 0), values = where(seen, v, 0);
+  }
   const int64_t before = first(state) % block;
   if (before > 0) keys = cat({kept->k, keys}, 2), values = cat({kept->v, values}, 2);
   const int64_t total = before + length, count = total / block + (total % block != 0);
@@ -85,10 +89,10 @@ Tensor DiagAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, 
     return reshape(cat({none(skipped), x, none(count * block - skipped - x.size(2))}, 2),
                    {batch, heads, count, block, x.size(3)});
   };
-  Tensor a = relu(matmul(cut(query, before), transpose(cut(keys, 0), 3, 4)) *
-                  (1 / std::sqrt(static_cast<double>(head_width()))));
-  if (causal()) a = tril(a);
-  const Tensor y = reshape(matmul(a, cut(values, 0)), {batch, heads, count * block, head_width()});
+  const Tensor seen = causal() ? causal_mask(block, block) : Tensor();
+  const Tensor a =
+      relu(seen_scores(cut(query, before), cut(keys, 0), seen, 0) * (1 / std::sqrt(static_cast<double>(head_width()))));
+  const Tensor y = reshape(seen_product(a, cut(values, 0), seen), {batch, heads, count * block, head_width()});
   if (kept) {
     const int64_t left = total % block, gone = total - left;
     kept->k = narrow(keys, 2, gone, left), kept->v = narrow(values, 2, gone, left);

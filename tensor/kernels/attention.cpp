@@ -6,7 +6,10 @@
 namespace cotangent::kernels {
 namespace {
 
-// scores = scale * scores + mask, with -inf beyond the row's last visible key.
+template <class T>
+constexpr T kInfinity = static_cast<T>(__builtin_inf());
+
+// scores = scale * scores + mask, and -inf where that hides a key.
 template <class T>
 void apply_mask(T* s, const AttentionTile<T>& t, int64_t row, int64_t visible) {
   const T scale = static_cast<T>(t.scale);
@@ -16,15 +19,15 @@ void apply_mask(T* s, const AttentionTile<T>& t, int64_t row, int64_t visible) {
     const T* m = t.added + row * t.mask_row;
     if (t.mask_column) {
 #pragma omp simd
-      for (int64_t j = 0; j < visible; ++j) s[j] += m[j];
+      for (int64_t j = 0; j < visible; ++j) s[j] = m[j] == -kInfinity<T> ? m[j] : s[j] + m[j];
     } else {
-      for (int64_t j = 0; j < visible; ++j) s[j] += m[0];
+      for (int64_t j = 0; j < visible; ++j) s[j] = m[0] == -kInfinity<T> ? m[0] : s[j] + m[0];
     }
   }
   if (t.allowed) {
     const bool* m = t.allowed + row * t.mask_row;
     for (int64_t j = 0; j < visible; ++j)
-      if (!m[j * t.mask_column]) s[j] = -static_cast<T>(__builtin_inf());
+      if (!m[j * t.mask_column]) s[j] = -kInfinity<T>;
   }
 }
 
@@ -38,7 +41,6 @@ int64_t visible_keys(const AttentionTile<T>& t, int64_t row) {
 // new maximum.
 template <class T>
 void forward(T* scores, T* m, T* l, T* acc, int64_t width, const AttentionTile<T>& t) {
-  const T infinity = static_cast<T>(__builtin_inf());
   for (int64_t i = 0; i < t.rows; ++i) {
     T* s = scores + i * t.row_stride;
     const int64_t visible = visible_keys(t, i);
@@ -46,8 +48,9 @@ void forward(T* scores, T* m, T* l, T* acc, int64_t width, const AttentionTile<T
     T top = m[i];
 #pragma omp simd reduction(max : top)
     for (int64_t j = 0; j < visible; ++j) top = s[j] > top ? s[j] : top;
-    if (top == -infinity) {  // nothing to see so far
-      for (int64_t j = 0; j < t.columns; ++j) s[j] = 0;
+    if (top == -kInfinity<T>) {  // nothing to see so far, but perhaps NaN, which is no maximum
+      for (int64_t j = 0; j < visible; ++j) l[i] += s[j] = s[j] != s[j] ? s[j] : T(0);
+      for (int64_t j = visible; j < t.columns; ++j) s[j] = 0;
       continue;
     }
     T total = 0;
@@ -58,7 +61,7 @@ void forward(T* scores, T* m, T* l, T* acc, int64_t width, const AttentionTile<T
     }
     for (int64_t j = visible; j < t.columns; ++j) s[j] = 0;
     if (top != m[i]) {
-      const T shrink = m[i] == -infinity ? T(0) : m_exp(m[i] - top);
+      const T shrink = m[i] == -kInfinity<T> ? T(0) : m_exp(m[i] - top);
       l[i] *= shrink;
       T* row = acc + i * width;
 #pragma omp simd
@@ -69,18 +72,19 @@ void forward(T* scores, T* m, T* l, T* acc, int64_t width, const AttentionTile<T
   }
 }
 
-// scores become the probabilities p = exp(score - log_sum_exp), and products (dO V^T) become ds = p (dp - delta) scale.
+// scores become the probabilities p = exp(score - maximum) * share, and products (dO V^T) become ds = p (dp - delta)
+// scale.
 template <class T>
-void backward(T* scores, T* products, const T* log_sum_exp, const T* delta, const AttentionTile<T>& t) {
+void backward(T* scores, T* products, const T* maximum, const T* shares, const T* delta, const AttentionTile<T>& t) {
   for (int64_t i = 0; i < t.rows; ++i) {
     T *s = scores + i * t.row_stride, *d = products + i * t.row_stride;
-    const T top = log_sum_exp[i], shift = delta[i];
+    const T top = maximum[i], share = shares[i], shift = delta[i];
     const T scale = static_cast<T>(t.scale);
     const int64_t visible = visible_keys(t, i);
     apply_mask(s, t, i, visible);
 #pragma omp simd
     for (int64_t j = 0; j < visible; ++j) {
-      s[j] = m_quick_exp(s[j] - top);
+      s[j] = m_quick_exp(s[j] - top) * share;
       d[j] = s[j] * (d[j] - shift) * scale;
     }
     for (int64_t j = visible; j < t.columns; ++j) s[j] = d[j] = 0;
@@ -88,11 +92,12 @@ void backward(T* scores, T* products, const T* log_sum_exp, const T* delta, cons
 }
 
 template <class T>
-void finish(const T* acc, const T* top, const T* total, int64_t rows, int64_t width, T* y, int64_t y_row, T* lse) {
+void finish(const T* acc, const T* top, const T* total, int64_t rows, int64_t width, T* y, int64_t y_row, T* maximum,
+            T* share) {
   for (int64_t i = 0; i < rows; ++i, acc += width, y += y_row) {
     const bool masked = total[i] == T(0);
-    lse[i] = masked ? static_cast<T>(__builtin_inf()) : top[i] + m_log(total[i]);
-    const T scale = masked ? T(0) : T(1) / total[i];
+    maximum[i] = masked ? T(0) : top[i];
+    const T scale = share[i] = masked ? T(0) : T(1) / total[i];
 #pragma omp simd
     for (int64_t j = 0; j < width; ++j) y[j] = acc[j] * scale;
   }
@@ -109,8 +114,30 @@ void dot_rows(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows
 }
 
 template <class T>
+bool finite(const T* x, int64_t x_row, int64_t rows, int64_t width) {
+  T sum = 0;
+  for (int64_t i = 0; i < rows; ++i, x += x_row)
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < width; ++j) sum += x[j] * T(0);
+  return sum == T(0);
+}
+
+template <class T>
+void add_seen(const AttentionTile<T>& t, const T* w, bool transposed, const T* x, int64_t x_row, int64_t x_column,
+              int64_t width, T* y, int64_t y_row) {
+  for (int64_t i = 0; i < t.rows; ++i)
+    for (int64_t j = 0; j < visible_keys(t, i); ++j) {
+      const int64_t at = i * t.mask_row + j * t.mask_column;
+      if ((t.allowed && !t.allowed[at]) || (t.added && t.added[at] == -kInfinity<T>)) continue;
+      const T weight = w[i * t.row_stride + j], *from = x + (transposed ? i : j) * x_row;
+      T* to = y + (transposed ? j : i) * y_row;
+      for (int64_t c = 0; c < width; ++c) to[c] += weight * from[c * x_column];
+    }
+}
+
+template <class T>
 AttentionLoops<T> loops() {
-  return {forward<T>, backward<T>, finish<T>, dot_rows<T>};
+  return {forward<T>, backward<T>, finish<T>, finite<T>, add_seen<T>, dot_rows<T>};
 }
 
 }  // namespace

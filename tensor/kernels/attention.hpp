@@ -19,11 +19,20 @@ struct AttentionTile {
 template <class T>
 struct AttentionLoops {
   void (*forward)(T* scores, T* maximum, T* sum, T* accumulated, int64_t width, const AttentionTile<T>& tile);
-  void (*backward)(T* scores, T* products, const T* log_sum_exp, const T* delta, const AttentionTile<T>& tile);
-  /// After the last tile, for rows of `width`: y = accumulated / sum and log_sum_exp = maximum + log(sum), or zeros and
-  /// infinity for a row that sees nothing.
-  void (*finish)(const T* accumulated, const T* maximum, const T* sum, int64_t rows, int64_t width, T* y, int64_t y_row,
-                 T* log_sum_exp);
+  /// The maximum and share of each row are those of `finish`.
+  void (*backward)(T* scores, T* products, const T* maximum, const T* share, const T* delta,
+                   const AttentionTile<T>& tile);
+  /// After the last tile, for rows of `width`: y = accumulated * share, where the share of a row is 1 / sum. All three
+  /// are 0 for a row that sees nothing. Adding the logarithm of the sum to the maximum would lose it where that is
+  /// large.
+  void (*finish)(const T* accumulated, const T* top, const T* sum, int64_t rows, int64_t width, T* y, int64_t y_row,
+                 T* maximum, T* share);
+  /// Whether all rows of x are finite.
+  bool (*finite)(const T* x, int64_t x_row, int64_t rows, int64_t width);
+  /// y += w x, or w^T x, for the weights w of a tile (its scores or products) and rows x and y of `width`: what is
+  /// hidden has no weight, also where it is NaN.
+  void (*add_seen)(const AttentionTile<T>& tile, const T* w, bool transposed, const T* x, int64_t x_row,
+                   int64_t x_column, int64_t width, T* y, int64_t y_row);
   /// y[i] = the sum of a[i * a_row + j] * b[i * b_row + j] over `width` j.
   void (*dot_rows)(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows, int64_t width, T* y);
 };

@@ -73,7 +73,8 @@ COTANGENT_OP_TABLE(attention) {
                       {{q, k, normal({1, 2, 4, 2})}, attend<false>, "differ in length"},
                       {{normal({1, 3, 3, 2}), k, k}, attend<false>, "divide those of q"},
                       {{q, k, k, integers({3, 3}, 0, 2)}, attend<false>, "it must be bool"},
-                      {{q, k, k, normal({2, 4})}, attend<false>, "broadcast"}}}};
+                      {{q, k, k, normal({2, 4})}, attend<false>, "broadcast"}},
+           .recorded_as = {"seen_scores", "seen_product"}}};
 }
 
 }  // namespace cotangent

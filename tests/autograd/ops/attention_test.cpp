@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -139,4 +140,23 @@ TEST_CASE("attention's dropout is drawn again in the backward pass") {
         return scaled_dot_product_attention(q, k, k, {.causal = true, .dropout = 0.4});
       },
       {q, k});
+}
+
+TEST_CASE("attention: weights sum to 1 however large the scores are") {
+  // exp(s - (max + log sum)) would lose the logarithm of the sum
+  for (const auto& [dtype, size] : {std::pair(float32, 1e9), {float64, 1e17}, {bfloat16, 1e9}, {float16, 6e4}})
+    for (bool added : {true, false})
+      for (bool create_graph : {false, true}) {
+        INFO(name(dtype) << (added ? ", by a mask" : ", by keys") << (create_graph ? ", of second order" : ""));
+        const Tensor q = ones({1, 1, 1, 1}, dtype).requires_grad_(), v = ones({1, 1, 4, 1}, dtype).requires_grad_(),
+                     k = full({1, 1, 4, 1}, added ? 1 : size, dtype).requires_grad_();
+        const Tensor mask = added ? full({1, 4}, -size, dtype) : Tensor();
+        const Tensor y = scaled_dot_product_attention(q, k, v, {.mask = mask});
+        const Tensors g = grad({sum(square(y))}, {q, k, v}, {.create_graph = create_graph});
+        CHECK(to_values(y) == Values{1});
+        CHECK(to_values(g[0]) == Values{0});
+        CHECK(to_values(g[1]) == Values(4, 0));
+        CHECK(to_values(g[2]) == Values(4, 0.5));
+        if (create_graph) CHECK(to_values(grad({sum(square(g[2]))}, {v})[0]) == Values(4, 0.5));
+      }
 }
