@@ -303,50 +303,78 @@ Tensor any(const char* op, const Tensor& x, uint32_t dims) {
 ValuesAndIndices max_along(const char* op, const Tensor& x, int dim) { return extreme_along(op, Fold::max, x, dim); }
 ValuesAndIndices min_along(const char* op, const Tensor& x, int dim) { return extreme_along(op, Fold::min, x, dim); }
 
-Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(deviation, op, x, dims);
-  const Grouped g(op, x, dims);
-  if (x.numel() == 0 || g.is_long()) {
-    const Tensor m = mean(op, x, dims);
-    return {m, sum_squares(op, binary(op, Binary::sub, x, m), dims)};
-  }
-  Deviation y{make_tensor(kept_shape(x.shape(), dims), x.dtype()), make_tensor(kept_shape(x.shape(), dims), x.dtype())};
-  dispatch_compute(op, x.dtype(), [&]<class T> {
-    const kernels::DeviationLoops<T>& loops = kernels().reduce.deviation.of<T>();
-    const T* from = g.x.data<T>();
-    T *m = y.mean.data<T>(), *s = y.squares.data<T>();
-    const int64_t n = g.axis.size, inner = g.axis.inner;
-    along(
-        g.axis, [&](int64_t o, int64_t count) { loops.rows(from + o * n, m + o, s + o, count, n); },
-        [&](int64_t o, int64_t column, int64_t count) {
-          const int64_t at = o * inner + column;
-          loops.columns(from + o * n * inner + column, m + at, s + at, n, inner, count);
-        });
+namespace {
+
+/// From deviations from a mean that was rounded, whose sum stands in `rest`, those from the true one.
+Deviation refined(const char* op, Deviation y, int64_t elements) {
+  const double count = static_cast<double>(elements / y.mean.numel());
+  bool matters = false;
+  dispatch_compute(op, y.mean.dtype(), [&]<class T> {
+    T *mean = y.mean.data<T>(), *squares = y.squares.data<T>(), *rest = y.rest.data<T>();
+    for (int64_t i = 0; i < y.mean.numel(); ++i) {
+      const double share = static_cast<double>(rest[i]) / count, exact = static_cast<double>(mean[i]) + share;
+      const T left = squares[i] - static_cast<T>(share * share * count);
+      mean[i] = static_cast<T>(exact);
+      rest[i] = static_cast<T>(exact - static_cast<double>(mean[i]));
+      squares[i] = left < T(0) ? T(0) : left;
+      matters |= static_cast<double>(rest[i]) * rest[i] * count > 1e-12 * static_cast<double>(squares[i]);
+    }
   });
+  if (!matters) y.rest = Tensor();
   return y;
 }
 
-Tensor logsumexp(const char* op, const Tensor& x, uint32_t dims) {
+}  // namespace
+
+Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
+  if (is_low_precision(x.dtype())) return in_float32<cast>(deviation, op, x, dims);
+  const Grouped g(op, x, dims);
+  const Shape shape = kept_shape(x.shape(), dims);
+  if (x.numel() == 0) return {mean(op, x, dims), filled(op, shape, 0, x.dtype()), {}};
+  if (g.is_long()) {
+    const Tensor m = mean(op, x, dims), d = binary(op, Binary::sub, x, m);
+    return refined(op, {m, sum_squares(op, d, dims), sum(op, d, dims)}, x.numel());
+  }
+  Deviation y{make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype())};
+  dispatch_compute(op, x.dtype(), [&]<class T> {
+    const kernels::DeviationLoops<T>& loops = kernels().reduce.deviation.of<T>();
+    const T* from = g.x.data<T>();
+    T *m = y.mean.data<T>(), *s = y.squares.data<T>(), *d = y.rest.data<T>();
+    const int64_t n = g.axis.size, inner = g.axis.inner;
+    along(
+        g.axis, [&](int64_t o, int64_t count) { loops.rows(from + o * n, m + o, s + o, d + o, count, n); },
+        [&](int64_t o, int64_t column, int64_t count) {
+          const int64_t at = o * inner + column;
+          loops.columns(from + o * n * inner + column, m + at, s + at, d + at, n, inner, count);
+        });
+  });
+  return refined(op, y, x.numel());
+}
+
+LogSumExp logsumexp(const char* op, const Tensor& x, uint32_t dims) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(logsumexp, op, x, dims);
+  const Shape shape = kept_shape(x.shape(), dims);
   if (x.numel() == 0)
-    return filled(op, kept_shape(x.shape(), dims), -std::numeric_limits<double>::infinity(), x.dtype());
+    return {filled(op, shape, -std::numeric_limits<double>::infinity(), x.dtype()), filled(op, shape, 0, x.dtype()),
+            filled(op, shape, 0, x.dtype())};
   const Grouped g(op, x, dims);
   if (g.is_long()) {
     const Tensor m = amax(op, x, dims);
     const Tensor shift = where(op, unary(op, Unary::is_finite, m), m, filled(op, {}, 0, x.dtype()));
-    const Tensor e = unary(op, Unary::exp, binary(op, Binary::sub, x, shift));
-    return binary(op, Binary::add, unary(op, Unary::log, sum(op, e, dims)), shift);
+    const Tensor total = sum(op, unary(op, Unary::exp, binary(op, Binary::sub, x, shift)), dims);
+    return {binary(op, Binary::add, unary(op, Unary::log, total), shift), shift, total};
   }
-  const Tensor y = make_tensor(kept_shape(x.shape(), dims), x.dtype());
+  LogSumExp y{make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype())};
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const auto& loops = kernels().softmax.logsumexp.of<T>();
     const T* from = g.x.data<T>();
-    T* to = y.data<T>();
+    T *to = y.result.data<T>(), *shift = y.shift.data<T>(), *total = y.sum.data<T>();
     const int64_t n = g.axis.size, inner = g.axis.inner;
     along(
-        g.axis, [&](int64_t o, int64_t count) { loops.rows(from + o * n, to + o, count, n); },
+        g.axis, [&](int64_t o, int64_t count) { loops.rows(from + o * n, to + o, shift + o, total + o, count, n); },
         [&](int64_t o, int64_t column, int64_t count) {
-          loops.columns(from + o * n * inner + column, to + o * inner + column, n, inner, count);
+          const int64_t at = o * inner + column;
+          loops.columns(from + o * n * inner + column, to + at, shift + at, total + at, n, inner, count);
         });
   });
   return y;

@@ -31,11 +31,17 @@ ValuesAndIndices min_along(const char* op, const Tensor& x, int dim);
 
 struct Deviation {
   Tensor mean, squares;
+  Tensor rest;  ///< what rounding took from the mean; undefined where that is nothing beside the deviations
 };
 /// The mean, and the sum of (x - mean)^2.
 Deviation deviation(const char* op, const Tensor& x, uint32_t dims);
+
+struct LogSumExp {
+  Tensor result;
+  Tensor shift, sum;  ///< the maximum, or 0 where it is infinite, and sum(exp(x - shift))
+};
 /// log(sum(exp(x))): -infinity where all elements are.
-Tensor logsumexp(const char* op, const Tensor& x, uint32_t dims);
+LogSumExp logsumexp(const char* op, const Tensor& x, uint32_t dims);
 
 /// The number of elements that `dims` reduces to one.
 int64_t reduced_count(const Shape& shape, uint32_t dims);

@@ -40,10 +40,15 @@ struct Spread {
   double divisor;
 };
 
-// (x - m) * factor, where the factor has the shape of the result; inputs x, m.
+// (x - m) * factor, where the factor has the shape of the result; inputs x, m, and what rounding took from m.
 Gradients away_from_mean(const Backward& b, const Spread& s, const Tensor& factor) {
-  const Tensor& x = b.input(0);
-  return {(x - (b.creates_graph() ? mean(x, detail::listed(s.dims, x.rank()), true) : b.input(1))) * factor};
+  const Tensor &x = b.input(0), &rest = b.input(2);
+  Tensor d = x - b.input(1);
+  if (b.creates_graph())
+    d = d - mean(d, detail::listed(s.dims, x.rank()), true);
+  else if (rest.defined())
+    d = d - rest;
+  return {d * factor};
 }
 
 double divisor_of(const Tensor& x, uint32_t mask, double correction) {
@@ -58,7 +63,7 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const double divisor = divisor_of(x, mask, options.correction);
   const raw::Deviation d = raw::deviation("var", x, mask);
   const Tensor y = raw::binary("var", Binary::div, d.squares, divisor);
-  return finish_reduction(record("var", {x, d.mean}, y, Keep::inputs(2), Spread{mask, divisor},
+  return finish_reduction(record("var", {x, d.mean, d.rest}, y, Keep::inputs(3), Spread{mask, divisor},
                                  [](const Backward& b, const Spread& s) -> Gradients {
                                    return away_from_mean(b, s, b.grad() * (2 / s.divisor));
                                  }),
@@ -71,7 +76,7 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
   const double divisor = divisor_of(x, mask, options.correction);
   const raw::Deviation d = raw::deviation("std", x, mask);
   const Tensor y = raw::unary("std", Unary::sqrt, raw::binary("std", Binary::div, d.squares, divisor));
-  return finish_reduction(record("std", {x, d.mean}, y, Keep::inputs(2) | Keep::output(), Spread{mask, divisor},
+  return finish_reduction(record("std", {x, d.mean, d.rest}, y, Keep::inputs(3) | Keep::output(), Spread{mask, divisor},
                                  [](const Backward& b, const Spread& s) -> Gradients {
                                    const Tensor v = b.output();
                                    return away_from_mean(b, s, masked_fill(b.grad() / (v * s.divisor), v == 0, 0));
@@ -84,11 +89,15 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
 Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
   const uint32_t mask = checked_floating("logsumexp", x, dims);
   if (is_low_precision(x.dtype())) return in_float32<to>(logsumexp, x, dims, keepdim);
-  const Tensor y = record("logsumexp", {x}, raw::logsumexp("logsumexp", x, mask), Keep::input(0) | Keep::output(),
-                          NoAttributes{}, [](const Backward& b, NoAttributes) -> Gradients {
-                            const Tensor v = b.output();
-                            const Tensor shift = masked_fill(v, v == -std::numeric_limits<double>::infinity(), 0);
-                            return {b.grad() * exp(b.input(0) - shift)};
+  const auto [result, shift, total] = raw::logsumexp("logsumexp", x, mask);
+  // e^(x - result) would lose the logarithm of the sum where the maximum is large
+  const Tensor y = record("logsumexp", {x, shift, total}, result, Keep::inputs(3), mask,
+                          [](const Backward& b, uint32_t reduced) -> Gradients {
+                            const Tensor e = exp(b.input(0) - b.input(1));
+                            Tensor all = b.input(2);
+                            const Tensor none = all == 0;
+                            if (b.creates_graph()) all = sum(e, detail::listed(reduced, e.rank()), true);
+                            return {e * (b.grad() / masked_fill(all, none, 1))};
                           });
   return finish_reduction(y, mask, keepdim);
 }

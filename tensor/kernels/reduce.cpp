@@ -1,7 +1,8 @@
 // Reductions of contiguous rows to one element each, and of matrices to one row. Each keeps many partial results at
-// once, which is fast and loses less to rounding than a running sum.
+// once, and joins those of long halves in pairs, which is fast and loses less to rounding than a running sum.
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/reduce.hpp>
+#include <cotangent/tensor/kernels/sums.hpp>
 #include <cotangent/tensor/kernels/wrap.hpp>
 
 namespace cotangent::kernels {
@@ -52,8 +53,14 @@ void halve(T* acc, int from, int to) {
     for (int j = 0; j < width; ++j) acc[j] = F::join(acc[j], acc[j + width]);
 }
 
+constexpr int64_t kFoldBlock = 4096;
+
 template <class F, class T>
 T fold(const T* x, int64_t n) {
+  if (n > kFoldBlock) {
+    const int64_t half = (n / 2 + kFoldBlock - 1) / kFoldBlock * kFoldBlock;
+    return F::join(fold<F>(x, half), fold<F>(x + half, n - half));
+  }
   constexpr int kVector = 64 / sizeof(T), kWide = 4 * kVector;
   T acc[kWide];
   int64_t i = 0;
@@ -86,9 +93,7 @@ void rows(const void* px, void* py, int64_t count, int64_t n) {
 }
 
 template <class F, class T>
-void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
-  const T* x = static_cast<const T*>(px);
-  T* __restrict y = static_cast<T*>(py);
+void column_block(const T* x, T* __restrict y, int64_t n, int64_t stride, int64_t count) {
   for (int64_t j = 0; j < count; ++j) y[j] = F::load(x[j]);
   int64_t i = 1;
   for (; i + 4 <= n; i += 4) {
@@ -102,6 +107,18 @@ void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count)
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) y[j] = F::join(y[j], F::load(a[j]));
   }
+}
+
+template <class F, class T>
+void columns(const void* px, void* py, int64_t n, int64_t stride, int64_t count) {
+  const T* x = static_cast<const T*>(px);
+  T* y = static_cast<T*>(py);
+  if (n <= kSumRows || count > kColumns) return column_block<F>(x, y, n, stride, count);
+  T rest[kColumns];
+  const int64_t half = n / 2;
+  columns<F, T>(x, y, half, stride, count);
+  columns<F, T>(x + half * stride, rest, n - half, stride, count);
+  for (int64_t j = 0; j < count; ++j) y[j] = F::join(y[j], rest[j]);
 }
 
 // ---- where an extreme stands first ----
@@ -143,36 +160,47 @@ void find_columns(const void* px, const void* pv, int64_t* index, int64_t n, int
   }
 }
 
-// ---- the sum of squared deviations from the mean, in two passes, with what rounding of the mean adds taken off ----
+// ---- deviations from the mean, in two passes ----
 
 template <class T>
-void deviation_rows(const T* x, T* mean, T* y, int64_t count, int64_t n) {
+void deviation_rows(const T* x, T* mean, T* squares, T* sum, int64_t count, int64_t n) {
   for (int64_t r = 0; r < count; ++r, x += n) {
-    const T m = fold<Sum>(x, n) / static_cast<T>(n);
-    T sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum, squares)
-    for (int64_t i = 0; i < n; ++i) {
-      const T d = x[i] - m;
-      sum += d, squares += d * d;
+    const T m = mean[r] = fold<Sum>(x, n) / static_cast<T>(n);
+    double s = 0, q = 0;
+    for (int64_t first = 0; first < n; first += kSumBlock) {
+      const int64_t last = n - first < kSumBlock ? n : first + kSumBlock;
+      T block = 0, block_squares = 0;
+#pragma omp simd reduction(+ : block, block_squares)
+      for (int64_t i = first; i < last; ++i) {
+        const T d = x[i] - m;
+        block += d, block_squares += d * d;
+      }
+      s += static_cast<double>(block), q += static_cast<double>(block_squares);
     }
-    mean[r] = m, y[r] = squares - sum * sum / static_cast<T>(n);
+    sum[r] = static_cast<T>(s), squares[r] = static_cast<T>(q);
   }
 }
 
 template <class T>
-void deviation_columns(const T* x, T* __restrict mean, T* __restrict y, int64_t n, int64_t stride, int64_t count) {
+void deviation_columns(const T* x, T* __restrict mean, T* squares, T* sum, int64_t n, int64_t stride, int64_t count) {
   columns<Sum, T>(x, mean, n, stride, count);
-  T sum[kColumns];
-  for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), y[j] = 0, sum[j] = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const T* row = x + i * stride;
+  double s[kColumns], q[kColumns];
+  for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), s[j] = 0, q[j] = 0;
+  for_row_blocks(n, [&](int64_t first, int64_t last) {
+    T block[kColumns], block_squares[kColumns];
+    for (int64_t j = 0; j < count; ++j) block[j] = block_squares[j] = 0;
+    for (int64_t i = first; i < last; ++i) {
+      const T* row = x + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) {
-      const T d = row[j] - mean[j];
-      sum[j] += d, y[j] += d * d;
+      for (int64_t j = 0; j < count; ++j) {
+        const T d = row[j] - mean[j];
+        block[j] += d, block_squares[j] += d * d;
+      }
     }
-  }
-  for (int64_t j = 0; j < count; ++j) y[j] -= sum[j] * sum[j] / static_cast<T>(n);
+    for (int64_t j = 0; j < count; ++j)
+      s[j] += static_cast<double>(block[j]), q[j] += static_cast<double>(block_squares[j]);
+  });
+  for (int64_t j = 0; j < count; ++j) sum[j] = static_cast<T>(s[j]), squares[j] = static_cast<T>(q[j]);
 }
 
 template <class T>

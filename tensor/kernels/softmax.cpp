@@ -1,6 +1,7 @@
 // Softmax and its logarithm along contiguous rows, or along the columns of a matrix, kColumns at a time.
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/softmax.hpp>
+#include <cotangent/tensor/kernels/sums.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -17,10 +18,7 @@ template <class T>
 void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += y[i] = m_quick_exp(x[i] - m);
-    const T scale = T(1) / sum;
+    const T scale = static_cast<T>(1 / sum_of<T>(n, [=](int64_t i) { return y[i] = m_quick_exp(x[i] - m); }));
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] *= scale;
   }
@@ -30,49 +28,55 @@ template <class T>
 void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += m_quick_exp(x[i] - m);
-    const T log_sum = m_log(sum);
+    const T log_sum = m_log(static_cast<T>(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); })));
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] - m - log_sum;
   }
 }
 
-template <class T, bool kLog>
-void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
-  T m[kColumns], sum[kColumns];
-  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
+template <class T>
+void maxima(const T* x, T* m, int64_t n, int64_t stride, int64_t count) {
+  for (int64_t j = 0; j < count; ++j) m[j] = x[j];
   for (int64_t i = 1; i < n; ++i) {
     const T* row = x + i * stride;
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
   }
-  for (int64_t i = 0; i < n; ++i) {
-    const T* row = x + i * stride;
-    T* out = y + i * stride;
+}
+
+template <class T, bool kLog>
+void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
+  T m[kColumns], last[kColumns];
+  double total[kColumns];
+  maxima(x, m, n, stride, count);
+  for (int64_t j = 0; j < count; ++j) total[j] = 0;
+  for_row_blocks(n, [&](int64_t first, int64_t end) {
+    T sum[kColumns];
+    for (int64_t j = 0; j < count; ++j) sum[j] = 0;
+    for (int64_t i = first; i < end; ++i) {
+      const T* row = x + i * stride;
+      T* out = y + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) {
-      const T e = m_quick_exp(row[j] - m[j]);
-      sum[j] += e;
-      out[j] = kLog ? row[j] - m[j] : e;
+      for (int64_t j = 0; j < count; ++j) {
+        const T e = m_quick_exp(row[j] - m[j]);
+        sum[j] += e;
+        out[j] = kLog ? row[j] - m[j] : e;
+      }
     }
-  }
-#pragma omp simd
-  for (int64_t j = 0; j < count; ++j) sum[j] = kLog ? m_log(sum[j]) : T(1) / sum[j];
+    for (int64_t j = 0; j < count; ++j) total[j] += static_cast<double>(sum[j]);
+  });
+  for (int64_t j = 0; j < count; ++j) last[j] = kLog ? m_log(static_cast<T>(total[j])) : static_cast<T>(1 / total[j]);
   for (int64_t i = 0; i < n; ++i) {
     T* out = y + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) out[j] = kLog ? out[j] - sum[j] : out[j] * sum[j];
+    for (int64_t j = 0; j < count; ++j) out[j] = kLog ? out[j] - last[j] : out[j] * last[j];
   }
 }
 
 template <class T, bool kLog>
 void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, dy += n, y += n, dx += n) {
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += kLog ? dy[i] : dy[i] * y[i];
+    const T sum = static_cast<T>(sum_of<T>(n, [=](int64_t i) { return kLog ? dy[i] : dy[i] * y[i]; }));
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_quick_exp(y[i]) * sum : y[i] * (dy[i] - sum);
   }
@@ -80,18 +84,26 @@ void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
 
 template <class T, bool kLog>
 void columns_backward(const T* dy, const T* y, T* dx, int64_t n, int64_t stride, int64_t count) {
-  T sum[kColumns];
+  double sum[kColumns];
   for (int64_t j = 0; j < count; ++j) sum[j] = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const T *g = dy + i * stride, *out = y + i * stride;
+  for_row_blocks(n, [&](int64_t first, int64_t end) {
+    T part[kColumns];
+    for (int64_t j = 0; j < count; ++j) part[j] = 0;
+    for (int64_t i = first; i < end; ++i) {
+      const T *g = dy + i * stride, *out = y + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) sum[j] += kLog ? g[j] : g[j] * out[j];
-  }
+      for (int64_t j = 0; j < count; ++j) part[j] += kLog ? g[j] : g[j] * out[j];
+    }
+    for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
+  });
+  T total[kColumns];
+  for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
     const T *g = dy + i * stride, *out = y + i * stride;
     T* to = dx + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) to[j] = kLog ? g[j] - m_quick_exp(out[j]) * sum[j] : out[j] * (g[j] - sum[j]);
+    for (int64_t j = 0; j < count; ++j)
+      to[j] = kLog ? g[j] - m_quick_exp(out[j]) * total[j] : out[j] * (g[j] - total[j]);
   }
 }
 
@@ -103,33 +115,31 @@ T finite_or_zero(T x) {
 }
 
 template <class T>
-void logsumexp_rows(const T* x, T* y, int64_t rows, int64_t n) {
+void logsumexp_rows(const T* x, T* y, T* shift, T* total, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n) {
     const T m = finite_or_zero(maximum(x, n));
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; ++i) sum += m_quick_exp(x[i] - m);
-    y[r] = m + m_log(sum);
+    shift[r] = m;
+    total[r] = static_cast<T>(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); }));
+    y[r] = m + m_log(total[r]);
   }
 }
 
 template <class T>
-void logsumexp_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
-  T m[kColumns], sum[kColumns];
-  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0;
-  for (int64_t i = 1; i < n; ++i) {
-    const T* row = x + i * stride;
+void logsumexp_columns(const T* x, T* y, T* m, T* total, int64_t n, int64_t stride, int64_t count) {
+  double sum[kColumns];
+  maxima(x, m, n, stride, count);
+  for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]), sum[j] = 0;
+  for_row_blocks(n, [&](int64_t first, int64_t end) {
+    T part[kColumns];
+    for (int64_t j = 0; j < count; ++j) part[j] = 0;
+    for (int64_t i = first; i < end; ++i) {
+      const T* row = x + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
-  }
-  for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]);
-  for (int64_t i = 0; i < n; ++i) {
-    const T* row = x + i * stride;
-#pragma omp simd
-    for (int64_t j = 0; j < count; ++j) sum[j] += m_quick_exp(row[j] - m[j]);
-  }
-#pragma omp simd
-  for (int64_t j = 0; j < count; ++j) y[j] = m[j] + m_log(sum[j]);
+      for (int64_t j = 0; j < count; ++j) part[j] += m_quick_exp(row[j] - m[j]);
+    }
+    for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
+  });
+  for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]), y[j] = m[j] + m_log(total[j]);
 }
 
 template <class T, bool kLog>
