@@ -197,7 +197,7 @@ Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, 
 }
 
 Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y) {
-  constexpr int64_t kChunk = 32768, kBlock = 4096;  // blocks are summed in the elements' type, chunks in float64
+  constexpr int64_t kChunk = 32768;
   const Tensor a = contiguous(widened<cast>(x)), b = contiguous(widened<cast>(y));
   const int64_t n = a.numel(), chunks = (n + kChunk - 1) / kChunk;
   const Tensor parts = make_tensor({chunks}, float64);
@@ -206,9 +206,8 @@ Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y) {
     const auto loop = kernels().loss.of<T>().squared_distance;
     const T *pa = a.data<T>(), *pb = b.data<T>();
     parallel_chunks(chunks, [&](int64_t c) {
-      part[c] = 0;
-      const int64_t end = std::min(n, (c + 1) * kChunk);
-      for (int64_t i = c * kChunk; i < end; i += kBlock) part[c] += loop(pa + i, pb + i, std::min(kBlock, end - i));
+      const int64_t first = c * kChunk;
+      part[c] = loop(pa + first, pb + first, std::min(kChunk, n - first));
     });
   });
   double sum = 0;

@@ -1,5 +1,8 @@
 #include <cotangent/autograd/ops/loss.hpp>
 
+#include <cmath>
+#include <limits>
+
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -31,6 +34,13 @@ void check_pair(const char* op, const Tensor& x, const Tensor& target) {
                      x.shape(), target.shape());
   if (!x.is_floating() || !target.is_floating())
     fail<DTypeError>("[{}] the input is {} and the target {}; both must be floating", op, x.dtype(), target.dtype());
+}
+
+/// weight * x, where a weight of 0 also takes away what is infinite, as the logarithm of a probability of 0 is.
+Tensor weighed(const Tensor& weight, const Tensor& x) {
+  const Tensor y = weight * x;
+  if (!std::isnan(sum(y.detach()).item())) return y;
+  return weight * masked_fill(x, weight == 0 && abs(x.detach()) == std::numeric_limits<double>::infinity(), 0);
 }
 
 void check_smoothing(double e) {
@@ -95,7 +105,8 @@ Tensor cross_entropy_slope(const Tensor& dy, const Tensor& x, const raw::ClassTa
   const int dim = target.dim;
   const Tensor q = raw::class_coefficients(target, x.shape(), x.dtype(), rule.smoothing);
   const Tensor each = dy.rank() == 0 ? dy : unsqueeze(dy, dim);
-  return (softmax(x, dim) * sum(q, dim, true) - q) * (each * rule.scale);
+  const Tensor counted = masked_fill(x, unsqueeze(target.target == target.ignore_index, dim), 0);  // no NaN from there
+  return (softmax(counted, dim) * sum(q, dim, true) - q) * (each * rule.scale);
 }
 
 Tensor cross_entropy_of_indices(const Tensor& x, const Tensor& index, const CrossEntropyOptions& options) {
@@ -144,7 +155,7 @@ Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, con
     shape[dim] = classes;
     q = q * to(reshape(options.weight.detach(), shape), x.dtype());
   }
-  return reduced(neg(sum(q * log_softmax(x, dim), dim)), options.reduction);
+  return reduced(neg(sum(weighed(q, log_softmax(x, dim)), dim)), options.reduction);
 }
 
 }  // namespace
@@ -161,7 +172,7 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& opt
   const raw::ClassTarget t =
       raw::class_target("nll_loss", x.shape(), x.dtype(), target, options.weight, options.ignore_index);
   Tensor loss = neg(pick_class(x, t.target, {t.ignore_index, t.dim}));
-  if (t.weight.defined()) loss = loss * raw::position_weights(t, x.dtype());
+  if (t.weight.defined()) loss = weighed(raw::position_weights(t, x.dtype()), loss);
   if (options.reduction == Reduction::none) return loss;
   return options.reduction == Reduction::mean ? sum(loss) / t.total : sum(loss);
 }
@@ -180,7 +191,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, c
     return in_float32<to>(binary_cross_entropy_with_logits, x, target, options);
   Tensor loss;
   if (options.pos_weight.defined()) {
-    loss = neg(target * options.pos_weight * log_sigmoid(x) + (1 - target) * log_sigmoid(neg(x)));
+    loss = neg(weighed(target * options.pos_weight, log_sigmoid(x)) + weighed(1 - target, log_sigmoid(neg(x))));
   } else {
     loss = record(
         "binary_cross_entropy_with_logits", {x, target}, raw::binary(op, Binary::bce_with_logits, x, target),
@@ -192,7 +203,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, c
           return {b.grad() * raw::binary("binary_cross_entropy_with_logits", Binary::bce_with_logits_slope, v, t), dt};
         });
   }
-  if (options.weight.defined()) loss = loss * options.weight;
+  if (options.weight.defined()) loss = weighed(options.weight, loss);
   return reduced(loss, options.reduction);
 }
 

@@ -27,6 +27,7 @@ struct CrossEntropyOptions {
 ///   Probabilities: x and target (N, C, d1, ...), target floating;     q_c = w_c ((1 - e) target_c + e / C)
 ///   dx = dy (softmax(x) sum(q) - q).   Probabilities get a gradient too: d(target_c) = -dy w_c (1 - e)
 ///   log(softmax(x))_c
+/// A class with q_c = 0 counts nothing, also where its logit is -infinity.
 /// For class indices the mean divides by the sum of w_target over the positions that are not ignored, so it is NaN when
 /// all are (with a gradient of zero); for probabilities it divides by the number of positions. An IndexError names the
 /// position of an index that is no class. For indices this is one op, which keeps two numbers a position instead of a
@@ -48,7 +49,8 @@ struct BceWithLogitsOptions {
   Reduction reduction = Reduction::mean;
 };
 /// -(t p log(s) + (1 - t) log(1 - s)) with s = sigmoid(x) and a floating target t in [0, 1], without underflow. x and
-/// target must have one shape.   dx = dy ((1 - t) s - t p (1 - s)), which is dy (s - t) for p = 1
+/// target must have one shape.   dx = dy ((1 - t) s - t p (1 - s)), which is dy (s - t) for p = 1. Infinite logits are
+/// certain: no loss where they are right, an infinite one where they are not, with a gradient of 0, 1 or -1.
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
                                         const BceWithLogitsOptions& options = {});
 

@@ -53,7 +53,11 @@ COTANGENT_BINARY(floor_divide, Integer, T a, T b) {
 
 // Losses: a is what the model gives, b the target.
 COTANGENT_BINARY(scaled_sub, Float, T a, T b, T scale) { return (a - b) * scale; }
-COTANGENT_BINARY(bce_with_logits, Float, T a, T b) { return (a < T(0) ? T(0) : a) - a * b + m_log1p_unit(m_decay(a)); }
+COTANGENT_BINARY(bce_with_logits, Float, T a, T b) {
+  const T factor = (a > T(0) ? T(1) : T(0)) - b;  // 0 where the target is certain and right, be a infinite
+  const T distance = (factor == T(0)) & (m_fabs(a) == T(__builtin_inf())) ? T(0) : factor * a;
+  return distance + m_log1p_unit(m_decay(a));
+}
 COTANGENT_BINARY(bce_with_logits_slope, Float, T a, T b) { return m_sigmoid(a) - b; }
 
 COTANGENT_BINARY(eq, Any, T a, T b) { return a == b; }

@@ -3,6 +3,7 @@
 #include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/sums.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -21,6 +22,12 @@ struct Row {
   T hit, smooth;
 };
 
+/// weight * x, where a weight of 0 also takes away what is infinite.
+template <class T>
+T weighed(T weight, T x) {
+  return (weight == T(0)) & (m_fabs(x) == static_cast<T>(__builtin_inf())) ? T(0) : weight * x;
+}
+
 // ---- classes lie one after another ----
 
 template <class T>
@@ -36,23 +43,14 @@ void forward_row(const CrossEntropy<T>& a, int64_t i) {
   T m = x[0];
 #pragma omp simd reduction(max : m)
   for (int64_t c = 0; c < n; ++c) m = x[c] > m ? x[c] : m;
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < n; ++c) sum += m_quick_exp(x[c] - m);
-  const T log_sum = m_log(sum);
+  const T log_sum = m_log(static_cast<T>(sum_of<T>(n, [=](int64_t c) { return m_quick_exp(x[c] - m); })));
   a.shift[i] = m;
   a.log_sum[i] = log_sum;
-  *loss = row.hit * (log_sum - (x[row.target] - m));
+  *loss = weighed(row.hit, log_sum - (x[row.target] - m));
   if (row.smooth == T(0)) return;
-  T total = 0;
-  if (w) {
-#pragma omp simd reduction(+ : total)
-    for (int64_t c = 0; c < n; ++c) total += w[c] * (log_sum - (x[c] - m));
-  } else {
-#pragma omp simd reduction(+ : total)
-    for (int64_t c = 0; c < n; ++c) total += log_sum - (x[c] - m);
-  }
-  *loss += row.smooth * total;
+  const double total = w ? sum_of<T>(n, [=](int64_t c) { return weighed(w[c], log_sum - (x[c] - m)); })
+                         : sum_of<T>(n, [=](int64_t c) { return log_sum - (x[c] - m); });
+  *loss += row.smooth * static_cast<T>(total);
 }
 
 template <class T>
@@ -85,27 +83,34 @@ void forward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t
   const int64_t n = a.classes, at = o * a.inner + first;
   const T *x = a.logits + o * n * a.inner + first, *w = a.weight;
   T *m = a.shift + at, *log_sum = a.log_sum + at, *loss = a.loss + at;
-  T sum[kColumns], total[kColumns];
-  for (int64_t j = 0; j < count; ++j) m[j] = x[j], sum[j] = 0, total[j] = 0;
+  double all[kColumns], all_total[kColumns];
+  for (int64_t j = 0; j < count; ++j) m[j] = x[j], all[j] = all_total[j] = 0;
   for (int64_t c = 1; c < n; ++c) {
     const T* row = x + c * a.inner;
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
   }
-  for (int64_t c = 0; c < n; ++c) {
-    const T* row = x + c * a.inner;
-    const T weight = w ? w[c] : T(1);
+  for_row_blocks(n, [&](int64_t from, int64_t to) {
+    T sum[kColumns], total[kColumns];
+    for (int64_t j = 0; j < count; ++j) sum[j] = total[j] = 0;
+    for (int64_t c = from; c < to; ++c) {
+      const T* row = x + c * a.inner;
+      const T weight = w ? w[c] : T(1);
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) {
-      sum[j] += m_quick_exp(row[j] - m[j]);
-      total[j] += weight * (row[j] - m[j]);
+      for (int64_t j = 0; j < count; ++j) {
+        sum[j] += m_quick_exp(row[j] - m[j]);
+        total[j] += weighed(weight, row[j] - m[j]);
+      }
     }
-  }
+    for (int64_t j = 0; j < count; ++j)
+      all[j] += static_cast<double>(sum[j]), all_total[j] += static_cast<double>(total[j]);
+  });
   for (int64_t j = 0; j < count; ++j) {
     const Row<T> row(a, at + j);
-    log_sum[j] = m_log(sum[j]);
-    loss[j] = row.target < 0 ? T(0) : row.hit * (log_sum[j] - (x[row.target * a.inner + j] - m[j]));
-    if (row.smooth != T(0)) loss[j] += row.smooth * (static_cast<T>(a.weight_sum) * log_sum[j] - total[j]);
+    log_sum[j] = m_log(static_cast<T>(all[j]));
+    loss[j] = row.target < 0 ? T(0) : weighed(row.hit, log_sum[j] - (x[row.target * a.inner + j] - m[j]));
+    if (row.smooth != T(0))
+      loss[j] += row.smooth * static_cast<T>(a.weight_sum * static_cast<double>(log_sum[j]) - all_total[j]);
   }
 }
 
@@ -156,10 +161,7 @@ void run(const CrossEntropy<T>& a, int64_t first, int64_t last) {
 
 template <class T>
 double squared_distance(const T* x, const T* y, int64_t n) {
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += (x[i] - y[i]) * (x[i] - y[i]);
-  return static_cast<double>(sum);
+  return sum_of<T>(n, [=](int64_t i) { return (x[i] - y[i]) * (x[i] - y[i]); });
 }
 
 template <class T>

@@ -26,7 +26,7 @@ template <class T>
 struct LossLoops {
   void (*cross_entropy)(const CrossEntropy<T>& arguments, int64_t first, int64_t last);
   void (*cross_entropy_backward)(const CrossEntropy<T>& arguments, int64_t first, int64_t last);
-  /// The sum of (x - y)^2; of a few thousand elements, since it is summed in their type.
+  /// The sum of (x - y)^2.
   double (*squared_distance)(const T* x, const T* y, int64_t n);
 };
 
