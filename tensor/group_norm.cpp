@@ -46,12 +46,13 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
   const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Groups g(x, groups);
-  const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({g.count}, dtype),
+  const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({g.count}, float64),
                rstd = make_tensor({g.count}, dtype);
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
     const T *px = in.data<T>(), *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
-    T *py = y.data<T>(), *pm = mean.data<T>(), *pr = rstd.data<T>();
+    T *py = y.data<T>(), *pr = rstd.data<T>();
+    double* pm = mean.data<double>();
     g.for_each([&](int64_t i, int64_t channel, int64_t offset) {
       double m = 0, squares = 0;
       for (int64_t first = 0; first < g.size; first += kSpan) {
@@ -60,12 +61,13 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
         loops.span_moments(px + offset + first, 1, n, n, &part_mean, &part_squares);
         merge(m, squares, first, part_mean, part_squares, n);
       }
-      pm[i] = static_cast<T>(m);
+      pm[i] = m;
+      const T rounded = static_cast<T>(m), rest = static_cast<T>(m - static_cast<double>(rounded));
       pr[i] = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(g.size) + eps));
       for (int64_t k = 0; k < g.members; ++k) {
         const int64_t at = offset + k * g.inner, c = channel + k;
-        const T scale = pw ? pw[c] * pr[i] : pr[i], shift = pb ? pb[c] : T(0);
-        loops.span_normalize({1, pm + i, &scale, &shift}, px + at, py + at, 0, 1, g.inner);
+        const T scale = pw ? pw[c] * pr[i] : pr[i], shift = (pb ? pb[c] : T(0)) - scale * rest;
+        loops.span_normalize({1, &rounded, &scale, &shift}, px + at, py + at, 0, 1, g.inner);
       }
     });
   });
@@ -75,15 +77,15 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
 // With g = dy * weight and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h)), the means over a group
 NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor& x, int64_t groups,
                                   const Tensor& weight, const Tensor& mean, const Tensor& rstd, NormWanted wanted) {
-  const Dtype dtype = mean.dtype();
+  const Dtype dtype = rstd.dtype();
   const Tensor grad = prepared(dy, dtype), in = prepared(x, dtype), w = prepared(weight, dtype);
   const Groups g(x, groups);
   NormGradients result;
   if (wanted.x) result.x = make_tensor(x.shape(), dtype);
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
-    const T *pg = grad.data<T>(), *px = in.data<T>(), *pw = data_or_null<T>(w), *pm = mean.data<T>(),
-            *pr = rstd.data<T>();
+    const T *pg = grad.data<T>(), *px = in.data<T>(), *pw = data_or_null<T>(w), *pr = rstd.data<T>();
+    const double* pm = mean.data<double>();
     T* to = wanted.x ? result.x.template data<T>() : nullptr;
     // of each channel of each of the batch: the sums of dy and of dy * (x - mean)
     const Scratch<double> scratch(2 * g.count * g.members);
@@ -91,24 +93,27 @@ NormGradients group_norm_backward(const char* op, const Tensor& dy, const Tensor
     std::fill(sums, sums + 2 * g.count * g.members, 0.0);
     g.for_each([&](int64_t i, int64_t channel, int64_t offset) {
       const double r = static_cast<double>(pr[i]);
+      const T m = static_cast<T>(pm[i]);
+      const double rest = pm[i] - static_cast<double>(m);
       double sum = 0, product = 0;
       for (int64_t k = 0; k < g.members; ++k) {
         double &s = sums[i * g.members + k], &p = products[i * g.members + k];
         for (int64_t first = 0; first < g.inner; first += kSpan) {
           const int64_t at = offset + k * g.inner + first;
           const int64_t count = std::min(kSpan, g.inner - first);
-          loops.span_sums({1, pm + i, pr + i, pm + i}, 0, pg + at, px + at, 1, count, count, &s, &p);
+          loops.span_sums({1, &m, pr + i, &m}, 0, pg + at, px + at, 1, count, count, &s, &p);
         }
+        p -= rest * s;
         const double factor = pw ? static_cast<double>(pw[channel + k]) : 1.0;
         sum += factor * s, product += factor * p;
       }
       if (!to) return;
-      const double n = static_cast<double>(g.size);
+      const double n = static_cast<double>(g.size), factor = -r * r * r * product / n;
       for (int64_t k = 0; k < g.members; ++k) {
         const int64_t at = offset + k * g.inner;
-        const T scale = pw ? pw[channel + k] * pr[i] : pr[i], slope = static_cast<T>(-r * r * r * product / n),
-                shift = static_cast<T>(-r * sum / n);
-        loops.span_gradient({1, pm + i, &scale, pm + i}, &slope, &shift, pg + at, px + at, to + at, 0, 1, g.inner);
+        const T scale = pw ? pw[channel + k] * pr[i] : pr[i], slope = static_cast<T>(factor),
+                shift = static_cast<T>(-r * sum / n - factor * rest);
+        loops.span_gradient({1, &m, &scale, &m}, &slope, &shift, pg + at, px + at, to + at, 0, 1, g.inner);
       }
     });
     const int64_t batch = x.shape()[0];

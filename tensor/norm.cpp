@@ -38,13 +38,14 @@ Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, c
   const Tensor in = prepared(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const int64_t n = x.shape().slice(x.rank() - dims, x.rank()).product(),
                 rows = x.shape().slice(0, x.rank() - dims).product();
-  const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({rows}, dtype), rstd = make_tensor({rows}, dtype);
+  const Tensor y = make_tensor(x.shape(), dtype), mean = make_tensor({rows}, float64),
+               rstd = make_tensor({rows}, dtype);
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
     parallel_for(0, n == 0 ? 0 : rows, std::max<int64_t>(kElementGrain / (n + 1), 1), [&](int64_t first, int64_t last) {
       loops.layer_norm[centred](in.data<T>() + first * n, data_or_null<T>(w), data_or_null<T>(b),
-                                y.data<T>() + first * n, mean.data<T>() + first, rstd.data<T>() + first, last - first,
-                                n, eps);
+                                y.data<T>() + first * n, mean.data<double>() + first, rstd.data<T>() + first,
+                                last - first, n, eps);
     });
   });
   return {in_dtype(y, x.dtype()), mean, rstd};
@@ -52,7 +53,7 @@ Normalized layer_norm(const char* op, const Tensor& x, int dims, bool centred, c
 
 NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor& x, bool centred, const Tensor& weight,
                                   const Tensor& mean, const Tensor& rstd, NormWanted wanted) {
-  const Dtype dtype = mean.dtype();
+  const Dtype dtype = rstd.dtype();
   const Tensor g = prepared(dy, dtype), in = prepared(x, dtype), w = prepared(weight, dtype);
   const int64_t rows = mean.numel(), n = rows == 0 ? 0 : x.numel() / rows;
   const Shape shape = weight.defined() ? weight.shape() : Shape{n};
@@ -71,7 +72,7 @@ NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor
       if (dw) std::fill(dw, dw + n, T(0));
       if (db) std::fill(db, db + n, T(0));
       loops.layer_norm_backward[centred](g.data<T>() + first * n, in.data<T>() + first * n, data_or_null<T>(w),
-                                         mean.data<T>() + first, rstd.data<T>() + first,
+                                         mean.data<double>() + first, rstd.data<T>() + first,
                                          wanted.x ? result.x.template data<T>() + first * n : nullptr, dw, db,
                                          last - first, n);
     });
@@ -177,15 +178,18 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
   }
   const int64_t chunks = chunk_count(c.count(), channels);
   const Scratch<double> parts(chunks * 2 * channels);
-  const Scratch<T> blocks(chunks * 2 * channels);
+  const Scratch<T> blocks(chunks * 3 * channels);
   std::fill(parts.data(), parts.data() + chunks * 2 * channels, 0.0);
   for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
     double* part = parts.data() + chunk * 2 * channels;
-    T* block = blocks.data() + chunk * 2 * channels;
-    loops.row_moments(x + row * channels, rows, channels, block, block + channels);
+    T *m = blocks.data() + chunk * 3 * channels, *s = m + channels, *rest = s + channels;
+    loops.row_moments(x + row * channels, rows, channels, m, s, rest);
     const int64_t before = row - c.count() * chunk / chunks;
-    for (int64_t i = 0; i < channels; ++i)
-      merge(part[i], part[channels + i], before, block[i], block[channels + i], rows);
+    for (int64_t i = 0; i < channels; ++i) {
+      const double lost = static_cast<double>(rest[i]), excess = static_cast<double>(rows) * lost * lost;
+      merge(part[i], part[channels + i], before, static_cast<double>(m[i]) + lost, static_cast<double>(s[i]) - excess,
+            rows);
+    }
   });
   std::fill(mean, mean + channels, 0.0);
   std::fill(squares, squares + channels, 0.0);
@@ -194,6 +198,19 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
     const double* part = parts.data() + chunk * 2 * channels;
     for (int64_t i = 0; i < channels; ++i) merge(mean[i], squares[i], first, part[i], part[channels + i], last - first);
   }
+}
+
+/// What is done with each channel, in `factors`, of 3 numbers a channel.
+template <class T>
+ChannelNorm<T> channel_norm(int64_t channels, const double* mean, const T* rstd, const T* weight, const T* bias,
+                            const Limits& limits, T* factors) {
+  T *rounded = factors, *scale = rounded + channels, *shift = scale + channels;
+  for (int64_t i = 0; i < channels; ++i) {
+    rounded[i] = static_cast<T>(mean[i]);
+    scale[i] = weight ? weight[i] * rstd[i] : rstd[i];
+    shift[i] = (bias ? bias[i] : T(0)) - scale[i] * static_cast<T>(mean[i] - static_cast<double>(rounded[i]));
+  }
+  return {channels, rounded, scale, shift, limits.low, limits.high};
 }
 
 /// Of each channel, the sums of the gradient that passes the limits, and of it times (x - mean).
@@ -253,20 +270,21 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
   const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
   const Channels c(in);
-  const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, dtype),
+  const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, float64),
                rstd = make_tensor({c.channels}, dtype);
   const Tensor old_mean = training ? Tensor() : prepared(running_mean, float64),
                old_var = training ? Tensor() : prepared(running_var, float64);
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
     const int64_t channels = c.channels;
-    const Scratch<double> moments(2 * channels);
-    double *means = moments.data(), *vars = means + channels;
+    const Scratch<double> variances(channels);
+    double *means = mean.data<double>(), *vars = variances.data();
     if (!training) {
       std::copy_n(old_mean.data<double>(), channels, means);
       std::copy_n(old_var.data<double>(), channels, vars);
     } else if (c.count() == 0) {
-      std::fill(means, means + 2 * channels, 0.0);
+      std::fill(means, means + channels, 0.0);
+      std::fill(vars, vars + channels, 0.0);
     } else {
       channel_moments<T>(c, in.data<T>(), means, vars);
       const double n = static_cast<double>(c.count());
@@ -275,14 +293,11 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
       update_running(running_var, vars, momentum);
       for (int64_t i = 0; i < channels; ++i) vars[i] *= (n - 1) / n;
     }
-    const Scratch<T> factors(2 * channels);
-    T *scale = factors.data(), *shift = scale + channels, *pm = mean.data<T>(), *pr = rstd.data<T>();
-    const T *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
-    for (int64_t i = 0; i < channels; ++i) {
-      pm[i] = static_cast<T>(means[i]), pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
-      scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
-    }
-    const ChannelNorm<T> norm{channels, pm, scale, shift, limits.low, limits.high};
+    T* pr = rstd.data<T>();
+    for (int64_t i = 0; i < channels; ++i) pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
+    const Scratch<T> factors(3 * channels);
+    const ChannelNorm<T> norm =
+        channel_norm<T>(channels, means, pr, data_or_null<T>(w), data_or_null<T>(b), limits, factors.data());
     for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
       if (c.by_rows)
         loops.row_normalize(norm, in.data<T>() + at, y.data<T>() + at, last - first);
@@ -298,7 +313,7 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
 NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, const Tensor& weight, const Tensor& bias,
                                   const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted,
                                   const Limits& limits) {
-  const Dtype dtype = mean.dtype();
+  const Dtype dtype = rstd.dtype();
   const Tensor in = dense(x, dtype), g = like(std::exchange(dy, {}), in), w = prepared(weight, dtype),
                b = prepared(bias, dtype);
   const Channels c(in);
@@ -306,12 +321,13 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
     const int64_t channels = c.channels;
-    const T *pm = mean.data<T>(), *pr = rstd.data<T>(), *pw = data_or_null<T>(w), *pb = data_or_null<T>(b);
-    const Scratch<T> factors(4 * channels);
-    T *scale = factors.data(), *shift = scale + channels, *slope = shift + channels, *offset = slope + channels;
-    for (int64_t i = 0; i < channels; ++i)  // as in the forward pass
-      scale[i] = pw ? pw[i] * pr[i] : pr[i], shift[i] = pb ? pb[i] : T(0);
-    const ChannelNorm<T> norm{channels, pm, scale, shift, limits.low, limits.high};
+    const double* pm = mean.data<double>();
+    const T *pr = rstd.data<T>(), *pw = data_or_null<T>(w);
+    const Scratch<T> factors(5 * channels);
+    T *slope = factors.data() + 3 * channels, *offset = slope + channels;
+    const ChannelNorm<T> norm =
+        channel_norm<T>(channels, pm, pr, pw, data_or_null<T>(b), limits, factors.data());  // as in the forward pass
+    const auto rest = [&](int64_t i) { return pm[i] - static_cast<double>(norm.mean[i]); };
     const Scratch<double> sums(2 * channels);
     double *sum = sums.data(), *product = sum + channels;
     const bool reduces = training || wanted.weight || wanted.bias;
@@ -319,6 +335,7 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
       channel_sums<T>(c, norm, g.data<T>(), in.data<T>(), sum, product);
     else
       std::fill(sum, sum + 2 * channels, 0.0);
+    for (int64_t i = 0; i < channels; ++i) product[i] -= rest(i) * sum[i];
     if (wanted.weight) {
       result.weight = make_tensor({channels}, dtype);
       for (int64_t i = 0; i < channels; ++i) result.weight.data<T>()[i] = static_cast<T>(product[i] * pr[i]);
@@ -332,8 +349,9 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
     const double n = static_cast<double>(c.count());
     for (int64_t i = 0; i < channels; ++i) {
       const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];
-      slope[i] = training ? static_cast<T>(-a * r * r * product[i] / n) : T(0);
-      offset[i] = training ? static_cast<T>(-a * sum[i] / n) : T(0);
+      const double factor = training ? -a * r * r * product[i] / n : 0;
+      slope[i] = static_cast<T>(factor);
+      offset[i] = training ? static_cast<T>(-a * sum[i] / n - factor * rest(i)) : T(0);
     }
     const T *pg = g.data<T>(), *from = in.data<T>();
     T* to = result.x.data<T>();

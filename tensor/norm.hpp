@@ -5,8 +5,9 @@
 
 namespace cotangent::raw {
 
-/// A normalised tensor, and what its gradient needs: the mean and one over the standard deviation of each row or
-/// channel, in the dtype that is computed in (float32 for low-precision x).
+/// A normalised tensor, and what its gradient needs of each row or channel: the mean, in float64, since numbers that
+/// are large beside their deviations have a mean that float32 does not hold; and one over the standard deviation, in
+/// the dtype that is computed in (float32 for low-precision x).
 struct Normalized {
   Tensor y, mean, rstd;
 };

@@ -24,10 +24,8 @@ Tensor composite(std::span<const Tensor> inputs, const void* attributes) {
   per_channel[1] = x.size(1);
   auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
   const Tensor rows = reshape(x, {x.size(0), a.groups, x.numel() / (x.size(0) * a.groups)});
-  const Tensor m = mean(rows, 2, true), rstd = rsqrt(mean(square(rows - m), 2, true) + a.eps);
-  const Tensor h = reshape((rows - m) * rstd, x.shape());
-  return normalized(h, zeros({}, x.dtype()), ones({}, x.dtype()), spread(inputs[1]), spread(inputs[2]),
-                    inputs[0].dtype());
+  const Tensor d = centred(rows, {2}), h = reshape(d * inverse_deviation(d, {2}, a.eps), x.shape());
+  return normalized(h, ones({}, x.dtype()), spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
 }
 
 Tensor recorded(const char* op, const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps) {
@@ -82,7 +80,8 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
     auto update = [&](Tensor running, const Tensor& moments) {  // a handle: it writes the caller's memory
       if (running.defined()) running.mul_(1 - momentum).add_(mean(moments, 0), momentum);
     };
-    update(running_mean, mean(rows, 2));
+    const Tensor near = mean(rows, 2, true);
+    update(running_mean, squeeze(near, 2) + mean(rows - near, 2));
     update(running_var, var(rows, 2));
   }
   return recorded("instance_norm", x, std::max<int64_t>(x.size(1), 1), weight, bias, eps);

@@ -27,9 +27,8 @@ Tensor composite_layer_norm(std::span<const Tensor> inputs, const void* attribut
   const NormAttributes& a = *static_cast<const NormAttributes*>(attributes);
   const Tensor x = widened<to>(inputs[0]);
   const Dims dims = last_dims(x.rank(), a.dims);
-  const Tensor m = mean(x, dims, true);
-  const Tensor rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
-  return normalized(x, m, rstd, inputs[1], inputs[2], inputs[0].dtype());
+  const Tensor d = centred(x, dims);
+  return normalized(d, inverse_deviation(d, dims, a.eps), inputs[1], inputs[2], inputs[0].dtype());
 }
 
 Tensor composite_rms_norm(std::span<const Tensor> inputs, const void* attributes) {
@@ -45,14 +44,12 @@ Tensor composite_batch_norm(std::span<const Tensor> inputs, const void* attribut
   Shape per_channel = Dims::filled(x.rank(), 1);
   per_channel[1] = x.shape()[1];
   auto spread = [&](const Tensor& t) { return t.defined() ? reshape(t, per_channel) : t; };
-  Tensor m = spread(inputs[3]), rstd = spread(inputs[4]);
-  if (a.training) {
-    Dims dims{0};
-    for (int d = 2; d < x.rank(); ++d) dims.push_back(d);
-    m = mean(x, dims, true);
-    rstd = rsqrt(mean(square(x - m), dims, true) + a.eps);
-  }
-  const Tensor y = normalized(x, m, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
+  Dims dims{0};
+  for (int d = 2; d < x.rank(); ++d) dims.push_back(d);
+  const Tensor m = spread(inputs[3]), rounded = to(m, x.dtype()), rest = to(m - rounded, x.dtype());
+  const Tensor d = a.training ? centred(x, dims) : x - rounded - rest,
+               rstd = a.training ? inverse_deviation(d, dims, a.eps) : spread(inputs[4]);
+  const Tensor y = normalized(d, rstd, spread(inputs[1]), spread(inputs[2]), inputs[0].dtype());
   return a.limits.any() ? hardtanh(y, a.limits.low, a.limits.high) : y;
 }
 

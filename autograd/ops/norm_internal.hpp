@@ -2,6 +2,8 @@
 #pragma once
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/norm.hpp>
@@ -36,12 +38,21 @@ inline Gradients finish(const Backward& b, const raw::NormGradients& g) {
   return {g.x, as_input(g.weight, 1), as_input(g.bias, 2)};
 }
 
+/// x less its mean, which is taken away twice: of large numbers, the first is rounded, and the second is small.
+inline Tensor centred(const Tensor& x, const Dims& dims) {
+  const Tensor d = x - mean(x.detach(), dims, true);
+  return d - mean(d, dims, true);
+}
+/// One over the standard deviation of what is centred.
+inline Tensor inverse_deviation(const Tensor& centred, const Dims& dims, double eps) {
+  return rsqrt(mean(square(centred), dims, true) + eps);
+}
 /// By elementary functions, in the dtype that the kernel computes in; the way to higher derivatives.
-inline Tensor normalized(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight,
-                         const Tensor& bias, Dtype dtype) {
-  Tensor y = (x - mean) * rstd;
-  if (weight.defined()) y = y * to(weight, x.dtype());
-  if (bias.defined()) y = y + to(bias, x.dtype());
+inline Tensor normalized(const Tensor& centred, const Tensor& rstd, const Tensor& weight, const Tensor& bias,
+                         Dtype dtype) {
+  Tensor y = centred * rstd;
+  if (weight.defined()) y = y * to(weight, y.dtype());
+  if (bias.defined()) y = y + to(bias, y.dtype());
   return to(y, dtype);
 }
 

@@ -34,34 +34,56 @@ void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body) {
   }
 }
 
-/// The mean of spans of n elements and the sum of their squared deviations from it.
-template <class T>
-void moments(const T* x, int64_t spans, int64_t n, int64_t stride, T& mean, T& squares) {
-  T sum;
-  add_up<1>(spans, n, stride, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
-  const T m = sum / static_cast<T>(spans * n);
-  add_up<1>(spans, n, stride, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - m) * (x[i] - m); });
-  mean = m;
+/// The same for a row that may be long: what is added up in blocks is added up in float64.
+template <int kTotals, class T, class Body>
+void add_up_row(int64_t n, double* totals, Body body) {
+  constexpr int64_t kBlock = 4096;
+  for (int t = 0; t < kTotals; ++t) totals[t] = 0;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t count = n - first < kBlock ? n - first : kBlock;
+    T part[kTotals];
+    add_up<kTotals>(1, count, count, part, [=](int64_t i, T* s) { body(first + i, s); });
+    for (int t = 0; t < kTotals; ++t) totals[t] += static_cast<double>(part[t]);
+  }
 }
+
+/// The mean and the sum of squared deviations of `count` elements, from the sums of deviations from `near` and of their
+/// squares.
+struct Moments {
+  Moments(double near, double deviations, double squared, double count) : mean(near + deviations / count) {
+    const double left = squared - deviations / count * deviations;
+    squares = left < 0 ? 0 : left;
+  }
+  double mean, squares;
+};
 
 // Without its mean taken away (centred = false) it is the norm by the root mean square.
 template <class T, bool centred>
-void layer_norm(const T* x, const T* w, const T* b, T* y, T* means, T* rstds, int64_t rows, int64_t n, double eps) {
+void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstds, int64_t rows, int64_t n,
+                double eps) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    T m = 0, squares = 0;
+    double sums[2] = {0, 0}, mean = 0, squares;
     if constexpr (centred) {
-      moments(x, 1, n, n, m, squares);
+      add_up_row<1, T>(n, sums, [=](int64_t i, T* s) { s[0] += x[i]; });
+      const T near = static_cast<T>(sums[0] / static_cast<double>(n));
+      add_up_row<2, T>(n, sums, [=](int64_t i, T* s) {
+        const T d = x[i] - near;
+        s[0] += d, s[kWide] += d * d;
+      });
+      const Moments of(static_cast<double>(near), sums[0], sums[1], static_cast<double>(n));
+      mean = of.mean, squares = of.squares;
     } else {
-      add_up<1>(1, n, n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
+      add_up_row<1, T>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
-    const T rstd = T(1) / m_sqrt(squares / static_cast<T>(n) + static_cast<T>(eps));
-    means[r] = m, rstds[r] = rstd;
+    const T rstd = T(1) / m_sqrt(static_cast<T>(squares / static_cast<double>(n) + eps)), m = static_cast<T>(mean);
+    const T lift = -static_cast<T>(mean - static_cast<double>(m)) * rstd;  // what m lacks
+    means[r] = mean, rstds[r] = rstd;
     if (w && b) {
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * rstd * w[i] + b[i];
+      for (int64_t i = 0; i < n; ++i) y[i] = ((x[i] - m) * rstd + lift) * w[i] + b[i];
     } else {
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * rstd;
+      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * rstd + lift;
       if (w)
 #pragma omp simd
         for (int64_t i = 0; i < n; ++i) y[i] *= w[i];
@@ -75,27 +97,31 @@ void layer_norm(const T* x, const T* w, const T* b, T* y, T* means, T* rstds, in
 // With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h)), where mean(g) stays away if
 // x was not centred
 template <class T, bool centred>
-void layer_norm_backward(const T* dy, const T* x, const T* w, const T* means, const T* rstds, T* dx, T* dw, T* db,
+void layer_norm_backward(const T* dy, const T* x, const T* w, const double* means, const T* rstds, T* dx, T* dw, T* db,
                          int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, dy += n) {
-    const T m = means[r], rstd = rstds[r];
+    const T m = static_cast<T>(means[r]), rstd = rstds[r];
+    const double rest = means[r] - static_cast<double>(m);
+    const T lift = -static_cast<T>(rest) * rstd;
     if (dw)
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) dw[i] += dy[i] * ((x[i] - m) * rstd);
+      for (int64_t i = 0; i < n; ++i) dw[i] += dy[i] * ((x[i] - m) * rstd + lift);
     if (db)
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) db[i] += dy[i];
     if (!dx) continue;
-    T total[2];  // of g and g * (x - mean)
+    double total[2];  // of g and g * (x - m)
     if (w)
-      add_up<2>(1, n, n, total, [=](int64_t i, T* s) {
+      add_up_row<2, T>(n, total, [=](int64_t i, T* s) {
         const T g = dy[i] * w[i];
         s[0] += g, s[kWide] += g * (x[i] - m);
       });
     else
-      add_up<2>(1, n, n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
-    const T shift = centred ? -rstd * total[0] / static_cast<T>(n) : T(0),
-            slope = -rstd * rstd * rstd * total[1] / static_cast<T>(n);
+      add_up_row<2, T>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+    const double scale = static_cast<double>(rstd), count = static_cast<double>(n),
+                 factor = -scale * scale * scale * (total[1] - rest * total[0]) / count;
+    const T slope = static_cast<T>(factor),
+            shift = static_cast<T>((centred ? -scale * total[0] / count : 0) - rest * factor);
     if (w) {
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) dx[i] = rstd * (dy[i] * w[i]) + (x[i] - m) * slope + shift;
@@ -138,9 +164,15 @@ void with_limits(const ChannelNorm<T>& c, F f) {
 
 template <class T>
 void span_moments(const T* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
-  T m, s;
-  moments(x, spans, n, stride, m, s);
-  *mean = m, *squares = s;
+  T sum, sums[2];
+  add_up<1>(spans, n, stride, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
+  const T near = sum / static_cast<T>(spans * n);
+  add_up<2>(spans, n, stride, sums, [=](int64_t i, T* s) {
+    const T d = x[i] - near;
+    s[0] += d, s[kWide] += d * d;
+  });
+  const Moments of(near, sums[0], sums[1], static_cast<double>(spans * n));
+  *mean = of.mean, *squares = of.squares;
 }
 
 template <class T>
@@ -210,13 +242,19 @@ void add_up_rows(int64_t rows, int64_t channels, const T* x, T* sums, F f) {
   for (; rows > 0; --rows) add(std::integral_constant<int, 1>());
 }
 
+// Only where a mean is large beside the deviations does what rounding took from it matter: then it takes a third pass.
 template <class T>
-void row_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
-  for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = T(0);
+void row_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest) {
+  for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = rest[i] = T(0);
   add_up_rows(rows, channels, x, mean, [](T value, int64_t) { return value; });
   const T share = T(1) / static_cast<T>(rows);
   for (int64_t i = 0; i < channels; ++i) mean[i] *= share;
   add_up_rows(rows, channels, x, squares, [=](T value, int64_t i) { return (value - mean[i]) * (value - mean[i]); });
+  int large = 0;
+  for (int64_t i = 0; i < channels; ++i) large |= mean[i] * mean[i] > T(16) * share * squares[i];
+  if (!large) return;
+  add_up_rows(rows, channels, x, rest, [=](T value, int64_t i) { return value - mean[i]; });
+  for (int64_t i = 0; i < channels; ++i) rest[i] *= share;
 }
 
 template <class T>

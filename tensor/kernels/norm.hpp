@@ -4,22 +4,24 @@
 
 namespace cotangent::kernels {
 
-/// y = (x - mean) * scale + shift of each channel, limited to [low, high]. No gradient passes a limit.
+/// y = (x - mean) * scale + shift of each channel, limited to [low, high]. No gradient passes a limit. The mean is
+/// rounded; the shift takes back what it lost.
 template <class T>
 struct ChannelNorm {
   int64_t channels;
   const T *mean, *scale, *shift;  ///< (channels)
   double low = -__builtin_inf(), high = __builtin_inf();
 };
-/// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels.
+/// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels. Means are taken in two
+/// passes, of numbers and of their deviations from the first.
 template <class T>
 struct NormLoops {
   /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias
   /// may be null. [1] is that, and [0] takes 0 for the mean.
-  void (*layer_norm[2])(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, int64_t rows, int64_t n,
-                        double eps);
+  void (*layer_norm[2])(const T* x, const T* weight, const T* bias, T* y, double* mean, T* rstd, int64_t rows,
+                        int64_t n, double eps);
   /// dweight and dbias are added to. Each of weight, dx, dweight and dbias may be null.
-  void (*layer_norm_backward[2])(const T* dy, const T* x, const T* weight, const T* mean, const T* rstd, T* dx,
+  void (*layer_norm_backward[2])(const T* dy, const T* x, const T* weight, const double* mean, const T* rstd, T* dx,
                                  T* dweight, T* dbias, int64_t rows, int64_t n);
   /// Of n elements of one channel, or several spans of n that lie `stride` apart: the mean and the sum of squared
   /// deviations.
@@ -32,8 +34,9 @@ struct NormLoops {
                     int64_t stride, double* sum, double* product);
   void (*span_gradient)(const ChannelNorm<T>& c, const T* slope, const T* offset, const T* dy, const T* x, T* dx,
                         int64_t first, int64_t last, int64_t n);
-  /// The same for rows that hold an element of each channel; the sums are overwritten.
-  void (*row_moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
+  /// The same for rows that hold an element of each channel; the sums are overwritten. `rest` is what rounding took
+  /// from the mean.
+  void (*row_moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest);
   void (*row_normalize)(const ChannelNorm<T>& c, const T* x, T* y, int64_t rows);
   void (*row_sums)(const ChannelNorm<T>& c, const T* dy, const T* x, int64_t rows, T* sum, T* product);
   void (*row_gradient)(const ChannelNorm<T>& c, const T* slope, const T* offset, const T* dy, const T* x, T* dx,

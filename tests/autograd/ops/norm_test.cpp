@@ -5,8 +5,12 @@
 #include <cmath>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/statistics.hpp>
+#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/check_gradients.hpp>
@@ -145,5 +149,128 @@ TEST_CASE("low-precision inputs are normalised in float32, with parameters of ei
     const Tensor z = batch_norm(wide.to(dtype), mean, var, w, b, true);
     CHECK(z.dtype() == dtype);
     CHECK(mean[0].item() != 0);
+  }
+}
+
+namespace {
+
+using NormOfThree = Tensor (*)(const Tensor& x, const Tensor& weight, const Tensor& bias);
+struct LargeCase {
+  const char* name;
+  NormOfThree norm;
+  Shape shape, per;  // of x, and of the weight and the bias
+  bool channels_last = false;
+};
+
+const LargeCase kLargeCases[] = {
+    {"layer",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return layer_norm(x, {4096}, w, b); },
+     {3, 4096},
+     {4096}},
+    {"layer, long",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return layer_norm(x, {200000}, w, b); },
+     {1, 200000},
+     {200000}},
+    {"group",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return group_norm(x, 2, w, b); },
+     {2, 4, 32, 32},
+     {4}},
+    {"instance",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return instance_norm(x, {}, {}, w, b); },
+     {2, 3, 64, 64},
+     {3}},
+    {"batch, spans",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); },
+     {2, 3, 64, 64},
+     {3}},
+    {"batch, short spans",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); },
+     {700, 3, 7},
+     {3}},
+    {"batch, rows",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); },
+     {4096, 3},
+     {3}},
+    {"batch, channels last",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) { return batch_norm(x, {}, {}, w, b, true); },
+     {2, 70, 32, 32},
+     {70},
+     true},
+    {"batch, limited",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) {
+       return batch_norm(x, {}, {}, w, b, true, 0.1, 1e-5, {.low = -0.7, .high = 0.9});
+     },
+     {2, 3, 64, 64},
+     {3}},
+    {"batch, by what was seen before",
+     [](const Tensor& x, const Tensor& w, const Tensor& b) {
+       return batch_norm(x, full(w.shape(), 1e6 + 1.0 / 32, float64), full(w.shape(), 1.0 / 1024, float64), w, b,
+                         false);
+     },
+     {2, 3, 64, 64},
+     {3}},
+};
+
+}  // namespace
+
+TEST_CASE("the normalisations of large numbers, whose mean float32 does not hold") {
+  manual_seed(7);
+  // 0, 1/4, .., 6/4 or 0 and 1/16 in some order above a million, where float32 holds sixteenths
+  for (int64_t values : {7, 2})
+    for (const LargeCase& test : kLargeCases) {
+      INFO(test.name << ", " << values << " values");
+      const int64_t n = test.shape.product();
+      Tensor x = remainder(remainder(arange(n) * 7919, full({}, 65537, int64)), full({}, values, int64)).to(float64);
+      x = (x / (values == 7 ? 4 : 16) + 1e6).view(test.shape);
+      if (test.channels_last) x = x.contiguous(MemoryFormat::channels_last);
+      const Tensor w = rand(test.per, float64) + 0.5, b = rand(test.per, float64) - 0.5,
+                   dy = randn(test.shape, float64);
+      const auto evaluate = [&](Dtype dtype) {
+        Tensors all, inputs;
+        for (const Tensor& t : {x, w, b}) inputs.push_back(t.to(dtype).detach().requires_grad_());
+        all.push_back(test.norm(inputs[0], inputs[1], inputs[2]));
+        for (bool create_graph : {false, true})
+          for (const Tensor& g : grad(
+                   {all[0]}, inputs, {.gradients = {dy.to(dtype)}, .retain_graph = true, .create_graph = create_graph}))
+            all.push_back(g);
+        return all;
+      };
+      const Tensors got = evaluate(float32), expected = evaluate(float64);
+      for (size_t i = 0; i < got.size(); ++i) {
+        INFO("result " << i);
+        const double size = std::max(1.0, amax(abs(expected[i].detach())).item());
+        CHECK(amax(abs(got[i].detach().to(float64) - expected[i].detach())).item() < 2e-4 * size);
+      }
+    }
+}
+
+TEST_CASE("running means and variances of large numbers") {
+  const Tensor x = (remainder(arange(0, 8192, 1, float32), full({}, 2)) / 16 + 1e6).view({4096, 2}).transpose(0, 1);
+  for (const Tensor& in :
+       {x.contiguous().view({4096, 2}), x.contiguous().view({1, 2, 4096}), x.contiguous().view({2, 2, 2048})}) {
+    const Tensor mean = zeros({2}, float64), var = zeros({2}, float64);
+    const double spread = cotangent::var(in.to(float64), in.rank() == 2 ? DimList{0} : DimList{0, 2})[0].item();
+    batch_norm(in, mean, var, {}, {}, true, 1);
+    CHECK(
+        mean[0].item() ==
+        Approx(cotangent::mean(in.to(float64), in.rank() == 2 ? DimList{0} : DimList{0, 2})[0].item()).epsilon(1e-12));
+    CHECK(var[0].item() == Approx(spread).epsilon(1e-5).margin(1e-12));
+  }
+}
+
+TEST_CASE("the normalisations of 70000 numbers in low precision") {
+  for (Dtype dtype : {float16, bfloat16}) {
+    INFO(name(dtype));
+    const Tensor x = (remainder(arange(0, 70000, 1, float32), full({}, 2)) * 600).to(dtype).view({1, 70000}),
+                 sign = (remainder(arange(0, 70000, 1, float32), full({}, 2)) * 2 - 1).view({1, 70000});
+    const auto check = [&](const Tensor& y, const Tensor& expected) {
+      CHECK(allclose(reshape(y.to(float32), {1, 70000}), expected, 4e-3, 0));
+    };
+    check(layer_norm(x, {70000}), sign);
+    check(rms_norm(x, {70000}), (sign + 1) * std::sqrt(0.5));
+    check(group_norm(x.view({1, 1, 70000}), 1), sign);
+    check(instance_norm(x.view({1, 1, 70000})), sign);
+    check(batch_norm(x.view({70000, 1}), {}, {}, {}, {}, true), sign);
+    check(batch_norm(x.view({1, 1, 70000}), {}, {}, {}, {}, true), sign);
   }
 }

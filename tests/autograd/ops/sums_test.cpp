@@ -6,6 +6,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -57,4 +58,33 @@ TEST_CASE("variances of large numbers, whose mean float32 does not hold, and the
         CHECK(allclose(grad({sum(s)}, {leaf}, {.create_graph = create_graph})[0], sign * share, 1e-5, 0));
       }
     }
+}
+
+TEST_CASE("means of 65520 numbers in low precision: summed, divided and scaled before they are rounded") {
+  constexpr int64_t n = 65520;
+  for (Dtype dtype : {float16, bfloat16}) {
+    INFO(name(dtype));
+    const Tensor leaf = full({1, 1, 240, 273}, 300, dtype).requires_grad_(), row = leaf.view({n}),
+                 steps = (remainder(arange(0, n, 1, float32), full({}, 2)) * 2).to(dtype);
+    const auto check = [&](const Tensor& y, double value, double slope) {
+      CHECK(y.dtype() == dtype);
+      CHECK(y.item() == Approx(value).epsilon(4e-3));
+      for (bool create_graph : {false, true}) {
+        const Tensor g = grad({y}, {leaf}, {.retain_graph = true, .create_graph = create_graph})[0];
+        CHECK(amax(g).item() == Approx(slope).epsilon(4e-3));
+        CHECK(amin(g).item() == Approx(slope).epsilon(4e-3));
+      }
+    };
+    check(mean(row), 300, 1.0 / n);
+    check(squeeze(mean(leaf, {2, 3})), 300, 1.0 / n);
+    check(mean(mean(leaf, 3)), 300, 1.0 / n);
+    check(squeeze(avg_pool2d(leaf, {240, 273})), 300, 1.0 / n);
+    check(squeeze(adaptive_avg_pool2d(leaf, {1, 1})), 300, 1.0 / n);
+    check(norm(row * 0.5), 150 * std::sqrt(static_cast<double>(n)), 0.5 / std::sqrt(static_cast<double>(n)));
+    check(logsumexp(row), 300 + std::log(static_cast<double>(n)), 1.0 / n);
+    CHECK(var(steps).item() == 1);
+    CHECK(cotangent::std(steps).item() == 1);
+    CHECK(sum(steps * 0.25).item() == Approx(n * 0.25).epsilon(4e-3));
+    CHECK(var(row).item() == 0);
+  }
 }
