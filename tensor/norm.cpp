@@ -183,8 +183,12 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
   for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
     double* part = parts.data() + chunk * 2 * channels;
     T *m = blocks.data() + chunk * 3 * channels, *s = m + channels, *rest = s + channels;
-    loops.row_moments(x + row * channels, rows, channels, m, s, rest);
+    const bool exact = !loops.row_moments(x + row * channels, rows, channels, m, s, rest);
     const int64_t before = row - c.count() * chunk / chunks;
+    if (exact) {
+      for (int64_t i = 0; i < channels; ++i) merge(part[i], part[channels + i], before, m[i], s[i], rows);
+      return;
+    }
     for (int64_t i = 0; i < channels; ++i) {
       const double lost = static_cast<double>(rest[i]), excess = static_cast<double>(rows) * lost * lost;
       merge(part[i], part[channels + i], before, static_cast<double>(m[i]) + lost, static_cast<double>(s[i]) - excess,

@@ -307,12 +307,12 @@ namespace {
 
 /// From deviations from a mean that was rounded, whose sum stands in `rest`, those from the true one.
 Deviation refined(const char* op, Deviation y, int64_t elements) {
-  const double count = static_cast<double>(elements / y.mean.numel());
+  const double count = static_cast<double>(elements / y.mean.numel()), part = 1 / count;
   bool matters = false;
   dispatch_compute(op, y.mean.dtype(), [&]<class T> {
     T *mean = y.mean.data<T>(), *squares = y.squares.data<T>(), *rest = y.rest.data<T>();
     for (int64_t i = 0; i < y.mean.numel(); ++i) {
-      const double share = static_cast<double>(rest[i]) / count, exact = static_cast<double>(mean[i]) + share;
+      const double share = static_cast<double>(rest[i]) * part, exact = static_cast<double>(mean[i]) + share;
       const T left = squares[i] - static_cast<T>(share * share * count);
       mean[i] = static_cast<T>(exact);
       rest[i] = static_cast<T>(exact - static_cast<double>(mean[i]));

@@ -35,9 +35,10 @@ struct Gradient {};
 #define COTANGENT_GRADIENT(f, ...) \
   template <Float T>               \
   auto compute(Gradient<Unary::f>, __VA_ARGS__)
+// inlined, or the larger ones would be called for each element by the loops of three layouts
 #define COTANGENT_BINARY(f, Types, ...) \
   template <Types T>                    \
-  auto compute(Value<Binary::f>, __VA_ARGS__)
+  [[gnu::always_inline]] inline auto compute(Value<Binary::f>, __VA_ARGS__)
 
 template <class Of, class... X>
 concept Takes = requires(X... x) {

@@ -43,14 +43,14 @@ void forward_row(const CrossEntropy<T>& a, int64_t i) {
   T m = x[0];
 #pragma omp simd reduction(max : m)
   for (int64_t c = 0; c < n; ++c) m = x[c] > m ? x[c] : m;
-  const T log_sum = m_log(static_cast<T>(sum_of<T>(n, [=](int64_t c) { return m_quick_exp(x[c] - m); })));
+  const T log_sum = m_log(sum_of<T>(n, [=](int64_t c) { return m_quick_exp(x[c] - m); }));
   a.shift[i] = m;
   a.log_sum[i] = log_sum;
   *loss = weighed(row.hit, log_sum - (x[row.target] - m));
   if (row.smooth == T(0)) return;
-  const double total = w ? sum_of<T>(n, [=](int64_t c) { return weighed(w[c], log_sum - (x[c] - m)); })
-                         : sum_of<T>(n, [=](int64_t c) { return log_sum - (x[c] - m); });
-  *loss += row.smooth * static_cast<T>(total);
+  const T total = w ? sum_of<T>(n, [=](int64_t c) { return weighed(w[c], log_sum - (x[c] - m)); })
+                    : sum_of<T>(n, [=](int64_t c) { return log_sum - (x[c] - m); });
+  *loss += row.smooth * total;
 }
 
 template <class T>
@@ -90,7 +90,8 @@ void forward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t
 #pragma omp simd
     for (int64_t j = 0; j < count; ++j) m[j] = row[j] > m[j] ? row[j] : m[j];
   }
-  for_row_blocks(n, [&](int64_t from, int64_t to) {
+  for (int64_t from = 0; from < n; from += kSumRows) {
+    const int64_t to = n - from < kSumRows ? n : from + kSumRows;
     T sum[kColumns], total[kColumns];
     for (int64_t j = 0; j < count; ++j) sum[j] = total[j] = 0;
     for (int64_t c = from; c < to; ++c) {
@@ -104,7 +105,7 @@ void forward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t
     }
     for (int64_t j = 0; j < count; ++j)
       all[j] += static_cast<double>(sum[j]), all_total[j] += static_cast<double>(total[j]);
-  });
+  }
   for (int64_t j = 0; j < count; ++j) {
     const Row<T> row(a, at + j);
     log_sum[j] = m_log(static_cast<T>(all[j]));

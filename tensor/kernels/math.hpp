@@ -58,13 +58,13 @@ constexpr double kSeluScale = 1.0507009873554804934;  // the fixed point of mean
 constexpr double kSeluAlpha = 1.6732632423543772848;
 
 // Cheaper float32 versions of what softmax and the activations are made of; float64 takes the functions above. All
-// polynomials were fitted for the least relative error.
+// polynomials were fitted for the least relative error. They are inlined always: a call would keep a loop from vectors.
 
 /// x = n log(2) + r, with 2^n as `power`: 0 for n below -126, infinite above 127.
 struct ExpArgument {
   float r, power;
 };
-[[maybe_unused]] inline ExpArgument m_exp_argument(float x) {
+[[maybe_unused, gnu::always_inline]] inline ExpArgument m_exp_argument(float x) {
   // the sum with 1.5 * 2^23 rounds to an integer, which stands in the low bits
   const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
   return {x - n * 0.693359375f + n * 2.12194440e-4f,
@@ -75,7 +75,7 @@ struct ExpArgument {
 struct ExpParts {
   float power, rest;
 };
-[[maybe_unused]] inline ExpParts m_exp_parts(float x) {
+[[maybe_unused, gnu::always_inline]] inline ExpParts m_exp_parts(float x) {
   const auto [r, power] = m_exp_argument(x);
   float p = 0.0013814540f;
   p = p * r + 0.0083687451f;
@@ -86,28 +86,30 @@ struct ExpParts {
 }
 /// Of two comparisons that keep NaN, each is one instruction.
 template <class T>
-[[maybe_unused]] inline T m_at_least(T x, T low) {
+[[maybe_unused, gnu::always_inline]] inline T m_at_least(T x, T low) {
   return x < low ? low : x;
 }
 template <class T>
-[[maybe_unused]] inline T m_at_most(T x, T high) {
+[[maybe_unused, gnu::always_inline]] inline T m_at_most(T x, T high) {
   return x > high ? high : x;
 }
 
 // Bounds by the bits: of integers the compiler has one instruction each, and knows it, where it would branch on floats
 // for the sake of NaN. NaN becomes the bound, or stays.
-[[maybe_unused]] inline float m_at_least_negative(float x, float low) {
+[[maybe_unused, gnu::always_inline]] inline float m_at_least_negative(float x, float low) {
   const uint32_t bits = __builtin_bit_cast(uint32_t, x), bound = __builtin_bit_cast(uint32_t, low);
   return __builtin_bit_cast(float, bits < bound ? bits : bound);
 }
-[[maybe_unused]] inline float m_at_most_positive(float x, float high) {
+[[maybe_unused, gnu::always_inline]] inline float m_at_most_positive(float x, float high) {
   const int32_t bits = __builtin_bit_cast(int32_t, x), bound = __builtin_bit_cast(int32_t, high);
   return __builtin_bit_cast(float, bits < bound ? bits : bound);
 }
-[[maybe_unused]] inline double m_at_most_positive(double x, double high) { return x < high ? x : high; }
+[[maybe_unused, gnu::always_inline]] inline double m_at_most_positive(double x, double high) {
+  return x < high ? x : high;
+}
 
 /// e^x for x in [-88, 89], without denormal results: 0 below -87.7, infinity above 88.4, else within 2 ulp.
-[[maybe_unused]] inline float m_exp_within(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_exp_within(float x) {
   const auto [r, power] = m_exp_argument(x);
   float p = 0.0082902690f;
   p = p * r + 0.0418981611f;
@@ -118,38 +120,40 @@ template <class T>
   return p * power;
 }
 /// The same of any number. NaN gives some number.
-[[maybe_unused]] inline float m_quickest_exp(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_quickest_exp(float x) {
   return m_exp_within(m_at_most_positive(m_at_least_negative(x, -88.0f), 89.0f));
 }
-[[maybe_unused]] inline double m_quickest_exp(double x) { return m_exp(x); }
+[[maybe_unused, gnu::always_inline]] inline double m_quickest_exp(double x) { return m_exp(x); }
 /// The same, and NaN stays NaN.
 template <class T>
-[[maybe_unused]] inline T m_quick_exp(T x) {
+[[maybe_unused, gnu::always_inline]] inline T m_quick_exp(T x) {
   const T y = m_quickest_exp(x);
   return x != x ? x : y;
 }
 /// e^-|x|. NaN gives some number.
-[[maybe_unused]] inline float m_decay(float x) { return m_exp_within(m_at_least_negative(-m_fabs(x), -88.0f)); }
-[[maybe_unused]] inline double m_decay(double x) { return m_exp(-m_fabs(x)); }
+[[maybe_unused, gnu::always_inline]] inline float m_decay(float x) {
+  return m_exp_within(m_at_least_negative(-m_fabs(x), -88.0f));
+}
+[[maybe_unused, gnu::always_inline]] inline double m_decay(double x) { return m_exp(-m_fabs(x)); }
 
 /// e^x - 1 for x <= 0.
-[[maybe_unused]] inline float m_negative_expm1(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_negative_expm1(float x) {
   const ExpParts e = m_exp_parts(m_at_least(x, -30.0f));
   return e.power * e.rest + (e.power - 1.0f);
 }
-[[maybe_unused]] inline double m_negative_expm1(double x) { return m_expm1(x); }
+[[maybe_unused, gnu::always_inline]] inline double m_negative_expm1(double x) { return m_expm1(x); }
 
 /// (e^2x - 1) / (e^2x + 1), which is 1 beyond 10.
-[[maybe_unused]] inline float m_tanh(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_tanh(float x) {
   const ExpParts e = m_exp_parts(2.0f * m_at_most_positive(m_fabs(x), 10.0f));
   const float difference = e.power * e.rest + (e.power - 1.0f);
   const float y = __builtin_copysignf(difference / (difference + 2.0f), x);
   return x != x ? x : y;
 }
-[[maybe_unused]] inline double m_tanh(double x) { return ::tanh(x); }
+[[maybe_unused, gnu::always_inline]] inline double m_tanh(double x) { return ::tanh(x); }
 
 /// log(1 + e) for e in [0, 1], as 2 atanh(e / (2 + e)).
-[[maybe_unused]] inline float m_log1p_unit(float e) {
+[[maybe_unused, gnu::always_inline]] inline float m_log1p_unit(float e) {
   const float s = e / (2.0f + e), z = s * s;
   float p = 0.2817833487f;
   p = p * z + 0.2796060276f;
@@ -158,14 +162,14 @@ template <class T>
   p = p * z + 2.0f;
   return p * s;
 }
-[[maybe_unused]] inline double m_log1p_unit(double e) { return m_log1p(e); }
+[[maybe_unused, gnu::always_inline]] inline double m_log1p_unit(double e) { return m_log1p(e); }
 
 /// The normal distribution function at -|x|, as a product: e^(-x^2/2), and a ratio that varies little; and |x| itself,
 /// bounded where the bell is 0. NaN gives some number.
 struct NormalTail {
   float bell, ratio, distance;
 };
-[[maybe_unused]] inline NormalTail m_normal_tail(float x) {
+[[maybe_unused, gnu::always_inline]] inline NormalTail m_normal_tail(float x) {
   const float u = m_at_most_positive(m_fabs(x), 13.28f), z = u * u;
   // the bell as in m_quick_exp, but of a power of two: one step less
   const float shifted = z * -0.72134752f + 12582912.0f, n = shifted - 12582912.0f;
@@ -189,31 +193,31 @@ struct NormalTail {
 }
 
 template <class T>
-[[maybe_unused]] inline T m_sigmoid(T x) {
+[[maybe_unused, gnu::always_inline]] inline T m_sigmoid(T x) {
   return T(1) / (T(1) + m_quick_exp(-x));
 }
 template <class T>
-[[maybe_unused]] inline T m_softplus(T x) {  // log(1 + exp(x)) without overflow
+[[maybe_unused, gnu::always_inline]] inline T m_softplus(T x) {  // log(1 + exp(x)) without overflow
   return (x < T(0) ? T(0) : x) + m_log1p_unit(m_decay(x));
 }
 
 /// x times the normal distribution function, and the slope of that.
-[[maybe_unused]] inline float m_gelu(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_gelu(float x) {
   const NormalTail tail = m_normal_tail(x);
   return (x < 0.0f ? 0.0f : x) - tail.distance * (tail.bell * tail.ratio);
 }
-[[maybe_unused]] inline float m_gelu_slope(float x) {
+[[maybe_unused, gnu::always_inline]] inline float m_gelu_slope(float x) {
   const NormalTail tail = m_normal_tail(x);
   const float below = tail.bell * (tail.ratio - static_cast<float>(kInvSqrt2Pi) * tail.distance);
   const float slope = x < 0.0f ? below : 1.0f - below;
   return x != x ? x : slope;
 }
 // beyond 40, both are at their limits
-[[maybe_unused]] inline double m_gelu(double x) {
+[[maybe_unused, gnu::always_inline]] inline double m_gelu(double x) {
   x = m_at_least(x, -40.0);
   return x * (0.5 + 0.5 * m_erf(x * kSqrtHalf));
 }
-[[maybe_unused]] inline double m_gelu_slope(double x) {
+[[maybe_unused, gnu::always_inline]] inline double m_gelu_slope(double x) {
   x = m_at_least(m_at_most(x, 40.0), -40.0);
   return 0.5 + 0.5 * m_erf(x * kSqrtHalf) + x * kInvSqrt2Pi * m_exp(-0.5 * x * x);
 }
@@ -224,7 +228,7 @@ struct MishParts {
   T e, above;
 };
 template <class T>
-[[maybe_unused]] inline MishParts<T> m_mish(T x) {
+[[maybe_unused, gnu::always_inline]] inline MishParts<T> m_mish(T x) {
   const T e = m_quickest_exp(m_at_most_positive(x, T(20)));
   return {e, e * (e + T(2))};
 }

@@ -13,9 +13,9 @@ constexpr int kNarrow = 8;
 /// Adds up the terms of `spans` times n elements: body(i, s) adds those of element i to s[0], and to s[kWide] where
 /// there are two totals.
 template <int kTotals, class T, class Body>
-void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body) {
+void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body, int64_t first = 0) {
   T s[kTotals * kWide] = {};
-  for (int64_t first = 0; spans > 0; --spans, first += stride) {
+  for (; spans > 0; --spans, first += stride) {
     int64_t i = first;
     const int64_t end = first + n;
     for (; i + kWide <= end; i += kWide)
@@ -42,17 +42,23 @@ void add_up_row(int64_t n, double* totals, Body body) {
   for (int64_t first = 0; first < n; first += kBlock) {
     const int64_t count = n - first < kBlock ? n - first : kBlock;
     T part[kTotals];
-    add_up<kTotals>(1, count, count, part, [=](int64_t i, T* s) { body(first + i, s); });
+    add_up<kTotals>(1, count, count, part, body, first);
     for (int t = 0; t < kTotals; ++t) totals[t] += static_cast<double>(part[t]);
   }
 }
 
-/// The mean and the sum of squared deviations of `count` elements, from the sums of deviations from `near` and of their
-/// squares.
+/// Whether a mean is so large beside the deviations that what rounding took from it matters: then it takes a third
+/// pass.
+template <class T>
+bool is_large(T mean, T variance) {
+  return mean * mean > T(16) * variance;
+}
+
+/// The mean, and the sum of squared deviations from it: from those from `near`, whose sum is `sum`.
 struct Moments {
-  Moments(double near, double deviations, double squared, double count) : mean(near + deviations / count) {
-    const double left = squared - deviations / count * deviations;
-    squares = left < 0 ? 0 : left;
+  Moments(double near, double squares_, double sum, double count)
+      : mean(near + sum / count), squares(squares_ - sum / count * sum) {
+    if (squares < 0) squares = 0;
   }
   double mean, squares;
 };
@@ -61,21 +67,23 @@ struct Moments {
 template <class T, bool centred>
 void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstds, int64_t rows, int64_t n,
                 double eps) {
+  const double part = 1 / static_cast<double>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    double sums[2] = {0, 0}, mean = 0, squares;
+    double sum, mean = 0, squares;
     if constexpr (centred) {
-      add_up_row<1, T>(n, sums, [=](int64_t i, T* s) { s[0] += x[i]; });
-      const T near = static_cast<T>(sums[0] / static_cast<double>(n));
-      add_up_row<2, T>(n, sums, [=](int64_t i, T* s) {
-        const T d = x[i] - near;
-        s[0] += d, s[kWide] += d * d;
-      });
-      const Moments of(static_cast<double>(near), sums[0], sums[1], static_cast<double>(n));
-      mean = of.mean, squares = of.squares;
+      add_up_row<1, T>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
+      const T near = static_cast<T>(sum * part);
+      add_up_row<1, T>(n, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - near) * (x[i] - near); });
+      mean = static_cast<double>(near);
+      if (is_large(near, static_cast<T>(squares * part))) {
+        add_up_row<1, T>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i] - near; });
+        const Moments of(mean, squares, sum, static_cast<double>(n));
+        mean = of.mean, squares = of.squares;
+      }
     } else {
       add_up_row<1, T>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
-    const T rstd = T(1) / m_sqrt(static_cast<T>(squares / static_cast<double>(n) + eps)), m = static_cast<T>(mean);
+    const T rstd = T(1) / m_sqrt(static_cast<T>(squares * part + eps)), m = static_cast<T>(mean);
     const T lift = -static_cast<T>(mean - static_cast<double>(m)) * rstd;  // what m lacks
     means[r] = mean, rstds[r] = rstd;
     if (w && b) {
@@ -99,6 +107,7 @@ void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstd
 template <class T, bool centred>
 void layer_norm_backward(const T* dy, const T* x, const T* w, const double* means, const T* rstds, T* dx, T* dw, T* db,
                          int64_t rows, int64_t n) {
+  const double part = 1 / static_cast<double>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, dy += n) {
     const T m = static_cast<T>(means[r]), rstd = rstds[r];
     const double rest = means[r] - static_cast<double>(m);
@@ -110,6 +119,8 @@ void layer_norm_backward(const T* dy, const T* x, const T* w, const double* mean
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) db[i] += dy[i];
     if (!dx) continue;
+    const double scale = static_cast<double>(rstd), cubed = -scale * scale * scale * part,
+                 lowered = centred ? -scale * part : 0;
     double total[2];  // of g and g * (x - m)
     if (w)
       add_up_row<2, T>(n, total, [=](int64_t i, T* s) {
@@ -118,10 +129,8 @@ void layer_norm_backward(const T* dy, const T* x, const T* w, const double* mean
       });
     else
       add_up_row<2, T>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
-    const double scale = static_cast<double>(rstd), count = static_cast<double>(n),
-                 factor = -scale * scale * scale * (total[1] - rest * total[0]) / count;
-    const T slope = static_cast<T>(factor),
-            shift = static_cast<T>((centred ? -scale * total[0] / count : 0) - rest * factor);
+    const double factor = cubed * (total[1] - rest * total[0]);
+    const T slope = static_cast<T>(factor), shift = static_cast<T>(lowered * total[0] - rest * factor);
     if (w) {
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) dx[i] = rstd * (dy[i] * w[i]) + (x[i] - m) * slope + shift;
@@ -164,14 +173,15 @@ void with_limits(const ChannelNorm<T>& c, F f) {
 
 template <class T>
 void span_moments(const T* x, int64_t spans, int64_t n, int64_t stride, double* mean, double* squares) {
-  T sum, sums[2];
+  T sum, squared;
+  const T count = static_cast<T>(spans * n);
   add_up<1>(spans, n, stride, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
-  const T near = sum / static_cast<T>(spans * n);
-  add_up<2>(spans, n, stride, sums, [=](int64_t i, T* s) {
-    const T d = x[i] - near;
-    s[0] += d, s[kWide] += d * d;
-  });
-  const Moments of(near, sums[0], sums[1], static_cast<double>(spans * n));
+  const T near = sum / count;
+  add_up<1>(spans, n, stride, &squared, [=](int64_t i, T* s) { s[0] += (x[i] - near) * (x[i] - near); });
+  *mean = static_cast<double>(near), *squares = static_cast<double>(squared);
+  if (!is_large(near, squared / count)) return;
+  add_up<1>(spans, n, stride, &sum, [=](int64_t i, T* s) { s[0] += x[i] - near; });
+  const Moments of(*mean, *squares, static_cast<double>(sum), static_cast<double>(spans * n));
   *mean = of.mean, *squares = of.squares;
 }
 
@@ -242,19 +252,21 @@ void add_up_rows(int64_t rows, int64_t channels, const T* x, T* sums, F f) {
   for (; rows > 0; --rows) add(std::integral_constant<int, 1>());
 }
 
-// Only where a mean is large beside the deviations does what rounding took from it matter: then it takes a third pass.
 template <class T>
-void row_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest) {
-  for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = rest[i] = T(0);
+bool row_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest) {
+  for (int64_t i = 0; i < channels; ++i) mean[i] = squares[i] = T(0);
   add_up_rows(rows, channels, x, mean, [](T value, int64_t) { return value; });
   const T share = T(1) / static_cast<T>(rows);
   for (int64_t i = 0; i < channels; ++i) mean[i] *= share;
   add_up_rows(rows, channels, x, squares, [=](T value, int64_t i) { return (value - mean[i]) * (value - mean[i]); });
   int large = 0;
-  for (int64_t i = 0; i < channels; ++i) large |= mean[i] * mean[i] > T(16) * share * squares[i];
-  if (!large) return;
+#pragma omp simd reduction(| : large)
+  for (int64_t i = 0; i < channels; ++i) large |= is_large(mean[i], share * squares[i]) ? 1 : 0;
+  if (!large) return false;
+  for (int64_t i = 0; i < channels; ++i) rest[i] = T(0);
   add_up_rows(rows, channels, x, rest, [=](T value, int64_t i) { return value - mean[i]; });
   for (int64_t i = 0; i < channels; ++i) rest[i] *= share;
+  return true;
 }
 
 template <class T>

@@ -12,8 +12,8 @@ struct ChannelNorm {
   const T *mean, *scale, *shift;  ///< (channels)
   double low = -__builtin_inf(), high = __builtin_inf();
 };
-/// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels. Means are taken in two
-/// passes, of numbers and of their deviations from the first.
+/// Normalisation. Means and rstds (one over the standard deviation) are of rows, or of channels. Of large
+/// numbers, means are taken twice: of the numbers, and of their deviations from the first.
 template <class T>
 struct NormLoops {
   /// y = (x - mean) * rstd * weight + bias along rows of n elements, whose means and rstds are kept. weight and bias
@@ -35,8 +35,8 @@ struct NormLoops {
   void (*span_gradient)(const ChannelNorm<T>& c, const T* slope, const T* offset, const T* dy, const T* x, T* dx,
                         int64_t first, int64_t last, int64_t n);
   /// The same for rows that hold an element of each channel; the sums are overwritten. `rest` is what rounding took
-  /// from the mean.
-  void (*row_moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest);
+  /// from the mean, if row_moments gives true.
+  bool (*row_moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares, T* rest);
   void (*row_normalize)(const ChannelNorm<T>& c, const T* x, T* y, int64_t rows);
   void (*row_sums)(const ChannelNorm<T>& c, const T* dy, const T* x, int64_t rows, T* sum, T* product);
   void (*row_gradient)(const ChannelNorm<T>& c, const T* slope, const T* offset, const T* dy, const T* x, T* dx,

@@ -53,21 +53,26 @@ void halve(T* acc, int from, int to) {
     for (int j = 0; j < width; ++j) acc[j] = F::join(acc[j], acc[j + width]);
 }
 
-constexpr int64_t kFoldBlock = 4096;
+constexpr int kFoldSteps = 64;  // after which the partial results are put aside
 
 template <class F, class T>
 T fold(const T* x, int64_t n) {
-  if (n > kFoldBlock) {
-    const int64_t half = (n / 2 + kFoldBlock - 1) / kFoldBlock * kFoldBlock;
-    return F::join(fold<F>(x, half), fold<F>(x + half, n - half));
-  }
   constexpr int kVector = 64 / sizeof(T), kWide = 4 * kVector;
   T acc[kWide];
   int64_t i = 0;
   if (n >= kWide) {
-    for (int j = 0; j < kWide; ++j) acc[j] = F::load(x[j]);
-    for (i = kWide; i + kWide <= n; i += kWide)
-      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+    const auto fold_steps = [&](T* into) {
+      for (int j = 0; j < kWide; ++j) into[j] = F::load(x[i + j]);
+      const int64_t end = n - i < kFoldSteps * kWide ? n : i + kFoldSteps * kWide;
+      for (i += kWide; i + kWide <= end; i += kWide)
+        for (int j = 0; j < kWide; ++j) into[j] = F::join(into[j], F::load(x[i + j]));
+    };
+    fold_steps(acc);
+    while (i + kWide <= n) {
+      T more[kWide];
+      fold_steps(more);
+      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], more[j]);
+    }
     halve<F>(acc, kWide, kVector);
   } else if (n >= kVector) {
     for (int j = 0; j < kVector; ++j) acc[j] = F::load(x[j]);
@@ -182,24 +187,25 @@ void deviation_rows(const T* x, T* mean, T* squares, T* sum, int64_t count, int6
 }
 
 template <class T>
-void deviation_columns(const T* x, T* __restrict mean, T* squares, T* sum, int64_t n, int64_t stride, int64_t count) {
+void deviation_columns(const T* x, T* __restrict mean, T* __restrict squares, T* __restrict sum, int64_t n,
+                       int64_t stride, int64_t count) {
   columns<Sum, T>(x, mean, n, stride, count);
   double s[kColumns], q[kColumns];
-  for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), s[j] = 0, q[j] = 0;
-  for_row_blocks(n, [&](int64_t first, int64_t last) {
-    T block[kColumns], block_squares[kColumns];
-    for (int64_t j = 0; j < count; ++j) block[j] = block_squares[j] = 0;
+  for (int64_t j = 0; j < count; ++j) mean[j] /= static_cast<T>(n), s[j] = q[j] = 0;
+  for (int64_t first = 0; first < n; first += kSumRows) {
+    const int64_t last = n - first < kSumRows ? n : first + kSumRows;
+    for (int64_t j = 0; j < count; ++j) sum[j] = squares[j] = 0;
     for (int64_t i = first; i < last; ++i) {
       const T* row = x + i * stride;
 #pragma omp simd
       for (int64_t j = 0; j < count; ++j) {
         const T d = row[j] - mean[j];
-        block[j] += d, block_squares[j] += d * d;
+        sum[j] += d, squares[j] += d * d;
       }
     }
-    for (int64_t j = 0; j < count; ++j)
-      s[j] += static_cast<double>(block[j]), q[j] += static_cast<double>(block_squares[j]);
-  });
+    if (n <= kSumRows) return;
+    for (int64_t j = 0; j < count; ++j) s[j] += static_cast<double>(sum[j]), q[j] += static_cast<double>(squares[j]);
+  }
   for (int64_t j = 0; j < count; ++j) sum[j] = static_cast<T>(s[j]), squares[j] = static_cast<T>(q[j]);
 }
 

@@ -18,7 +18,11 @@ template <class T>
 void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    const T scale = static_cast<T>(1 / sum_of<T>(n, [=](int64_t i) { return y[i] = m_quick_exp(x[i] - m); }));
+    const T scale = T(1) / sum_of<T>(n, [=](int64_t i) {
+                      const T e = m_quick_exp(x[i] - m);
+                      y[i] = e;
+                      return e;
+                    });
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] *= scale;
   }
@@ -28,7 +32,7 @@ template <class T>
 void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    const T log_sum = m_log(static_cast<T>(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); })));
+    const T log_sum = m_log(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); }));
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] - m - log_sum;
   }
@@ -50,7 +54,8 @@ void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
   double total[kColumns];
   maxima(x, m, n, stride, count);
   for (int64_t j = 0; j < count; ++j) total[j] = 0;
-  for_row_blocks(n, [&](int64_t first, int64_t end) {
+  for (int64_t first = 0; first < n; first += kSumRows) {
+    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
     T sum[kColumns];
     for (int64_t j = 0; j < count; ++j) sum[j] = 0;
     for (int64_t i = first; i < end; ++i) {
@@ -64,7 +69,7 @@ void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
       }
     }
     for (int64_t j = 0; j < count; ++j) total[j] += static_cast<double>(sum[j]);
-  });
+  }
   for (int64_t j = 0; j < count; ++j) last[j] = kLog ? m_log(static_cast<T>(total[j])) : static_cast<T>(1 / total[j]);
   for (int64_t i = 0; i < n; ++i) {
     T* out = y + i * stride;
@@ -76,7 +81,7 @@ void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
 template <class T, bool kLog>
 void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, dy += n, y += n, dx += n) {
-    const T sum = static_cast<T>(sum_of<T>(n, [=](int64_t i) { return kLog ? dy[i] : dy[i] * y[i]; }));
+    const T sum = sum_of<T>(n, [=](int64_t i) { return kLog ? dy[i] : dy[i] * y[i]; });
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_quick_exp(y[i]) * sum : y[i] * (dy[i] - sum);
   }
@@ -86,7 +91,8 @@ template <class T, bool kLog>
 void columns_backward(const T* dy, const T* y, T* dx, int64_t n, int64_t stride, int64_t count) {
   double sum[kColumns];
   for (int64_t j = 0; j < count; ++j) sum[j] = 0;
-  for_row_blocks(n, [&](int64_t first, int64_t end) {
+  for (int64_t first = 0; first < n; first += kSumRows) {
+    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
     T part[kColumns];
     for (int64_t j = 0; j < count; ++j) part[j] = 0;
     for (int64_t i = first; i < end; ++i) {
@@ -95,7 +101,7 @@ void columns_backward(const T* dy, const T* y, T* dx, int64_t n, int64_t stride,
       for (int64_t j = 0; j < count; ++j) part[j] += kLog ? g[j] : g[j] * out[j];
     }
     for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
-  });
+  }
   T total[kColumns];
   for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
@@ -119,7 +125,7 @@ void logsumexp_rows(const T* x, T* y, T* shift, T* total, int64_t rows, int64_t 
   for (int64_t r = 0; r < rows; ++r, x += n) {
     const T m = finite_or_zero(maximum(x, n));
     shift[r] = m;
-    total[r] = static_cast<T>(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); }));
+    total[r] = sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); });
     y[r] = m + m_log(total[r]);
   }
 }
@@ -129,7 +135,8 @@ void logsumexp_columns(const T* x, T* y, T* m, T* total, int64_t n, int64_t stri
   double sum[kColumns];
   maxima(x, m, n, stride, count);
   for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]), sum[j] = 0;
-  for_row_blocks(n, [&](int64_t first, int64_t end) {
+  for (int64_t first = 0; first < n; first += kSumRows) {
+    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
     T part[kColumns];
     for (int64_t j = 0; j < count; ++j) part[j] = 0;
     for (int64_t i = first; i < end; ++i) {
@@ -138,7 +145,7 @@ void logsumexp_columns(const T* x, T* y, T* m, T* total, int64_t n, int64_t stri
       for (int64_t j = 0; j < count; ++j) part[j] += m_quick_exp(row[j] - m[j]);
     }
     for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
-  });
+  }
   for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]), y[j] = m[j] + m_log(total[j]);
 }
 
