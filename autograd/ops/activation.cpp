@@ -182,6 +182,7 @@ Tensor hardswish(const Tensor& x) {
 
 Tensor hardtanh(const Tensor& x, double low, double high) {
   if (!(low <= high)) fail<ValueError>("[hardtanh] low {} is greater than high {}", low, high);
+  if (!x.is_floating()) return detail::clamp_integers("hardtanh", x, low, high);
   // The result would tell less than x: a limit may lie between two numbers of the dtype.
   return record_unary<Unary::hardtanh, Reads::x>("hardtanh", x, hardtanh_gradient, low, high);
 }

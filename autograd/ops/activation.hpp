@@ -84,7 +84,7 @@ Tensor hardsigmoid(const Tensor& x);
 /// x * hardsigmoid(x): exactly 0 below -3 and x above 3 (Howard et al., arXiv:1905.02244).   dx = 0 where x <= -3, dy
 /// where x >= 3, else dy (x/3 + 1/2)
 Tensor hardswish(const Tensor& x);
-/// x limited to [low, high].   dx = dy where low < x < high, else 0. A ValueError if low > high.
+/// x limited to [low, high].   dx = dy where low < x < high, else 0. A ValueError if low > high; of integers as clamp.
 Tensor hardtanh(const Tensor& x, double low = -1, double high = 1);
 
 // ---- shrinkage ----

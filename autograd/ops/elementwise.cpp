@@ -265,15 +265,17 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
                 });
 }
 
+Tensor detail::clamp_integers(const char* op, const Tensor& x, const Scalar& low, const Scalar& high) {
+  const Dtype dtype = x.dtype();
+  const bool is_low = low.place(dtype) != Scalar::Place::below, is_high = high.place(dtype) != Scalar::Place::above;
+  const Tensor y = is_low ? maximum(x, constant_of(op, low, dtype)) : x;
+  return is_high ? minimum(y, constant_of(op, high, dtype)) : y;
+}
+
 Tensor clamp(const Tensor& x, const Scalar& low, const Scalar& high) {
   const double l = low.to<double>(), h = high.to<double>();
   if (!(l <= h)) fail<ValueError>("[clamp] low {} is above high {}", l, h);
-  const Dtype dtype = x.dtype();
-  if (!x.is_floating()) {  // a bound beyond all that the dtype holds bounds nothing
-    const bool is_low = low.place(dtype) != Scalar::Place::below, is_high = high.place(dtype) != Scalar::Place::above;
-    const Tensor y = is_low ? maximum(x, constant_of("clamp", low, dtype)) : x;
-    return is_high ? minimum(y, constant_of("clamp", high, dtype)) : y;
-  }
+  if (!x.is_floating()) return detail::clamp_integers("clamp", x, low, high);
   constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double least, double most) {
     return masked_fill(dy, v < least || v > most, 0);
   };

@@ -14,6 +14,10 @@ using raw::Unary;
 
 inline Tensor floating(const Tensor& x) { return x.is_floating() ? x : to(x, default_dtype()); }
 
+/// Integers or bools within bounds. A bound beyond all that the dtype holds bounds nothing; another one that it does
+/// not hold is a ValueError that names `op`.
+Tensor clamp_integers(const char* op, const Tensor& x, const Scalar& low, const Scalar& high);
+
 /// Records y = forward(x), where x is the first of the inputs. A temporary x is handed on as one, for forward to write
 /// over it, unless the rule is to read it, and dropped, so that y becomes the only handle of its memory.
 template <class X, size_t count, class Forward, class Attributes, class Rule>

@@ -211,6 +211,11 @@ TEST_CASE("clamp of integers is by bounds that they hold, or that bound none of 
   CHECK_THAT(error_of([&] { clamp(bytes, -5, -1); }), Catch::StartsWith("[clamp] -1 does not fit into uint8"));
   CHECK_THAT(error_of([&] { clamp(bytes, .5, 4); }), Catch::StartsWith("[clamp] 0.5 does not fit into uint8"));
   CHECK_THROWS_AS(clamp(bytes, NAN, 4), ValueError);
+  CHECK(of(hardtanh(arange(0, 5, 1, int32), 1, 1e10)) == V{1, 1, 2, 3, 4});
+  CHECK(of(hardtanh(bytes, -5, 3)) == V{0, 1, 3, 3, 3});
+  CHECK(of(hardtanh(bytes)) == V{0, 1, 1, 1, 1});
+  CHECK(of(relu6(bytes)) == V{0, 1, 6, 6, 6});
+  CHECK_THAT(error_of([&] { hardtanh(bytes, -.5, .5); }), Catch::StartsWith("[hardtanh] 0.5 does not fit into uint8"));
 }
 
 TEST_CASE("a number is read as what it is asked for, or not at all") {
