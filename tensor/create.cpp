@@ -69,7 +69,12 @@ Tensor from_memory(void* data, const Shape& shape, Dtype dtype, void (*release)(
   storage->data = static_cast<char*>(data);
   storage->release = release ? release : [](void*) {};
   storage->owner = owner;
-  return detail::make_on(storage, shape, dtype);
+  try {
+    return detail::make_on(storage, shape, dtype);
+  } catch (...) {  // there is no memory for the tensor itself
+    detail::deallocate_class(storage, size_class);
+    throw;
+  }
 }
 
 Tensor empty(const Shape& shape, Dtype dtype) { return make_tensor(shape, dtype, "empty"); }

@@ -270,3 +270,20 @@ TEST_CASE("memory that there is not for one of the threads is the caller's error
   std::printf("memory: %d calls met a helper without memory, %d any thread\n", by_helpers, by_any);
   set_num_threads(threads);
 }
+
+TEST_CASE("memory of someone else stays theirs when there is none for the tensor") {
+  static int left;
+  float values[4] = {};
+  bool released = false;
+  const int64_t before = memory_stats().current_bytes;
+  for (int request = 0; request < 2; ++request) {
+    left = request;
+    detail::set_memory_denial([] { return left-- == 0; });
+    CHECK_THROWS_AS(from_memory(
+                        values, {4}, float32, [](void* p) { *static_cast<bool*>(p) = true; }, &released),
+                    Error);
+    detail::set_memory_denial(nullptr);
+    CHECK(memory_stats().current_bytes == before);
+    CHECK_FALSE(released);
+  }
+}
