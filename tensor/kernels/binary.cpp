@@ -31,9 +31,20 @@ bool is_minus_one(T b) {
 COTANGENT_BINARY(fmod, Float, T a, T b) { return m_fmod(a, b); }
 COTANGENT_BINARY(fmod, Integer, T a, T b) { return is_minus_one(b) ? T(0) : static_cast<T>(a % b); }
 
+// Of two, without a branch, which chance would mislead.
+template <class T>
+T second_if(bool second, T a, T b) {
+  const T both[] = {a, b};
+  return both[second];
+}
+template <Float T>
+bool are_apart(T rest, T b) {
+  return rest != T(0) && (rest < T(0)) != (b < T(0));
+}
+
 COTANGENT_BINARY(remainder, Float, T a, T b) {
   const T rest = m_fmod(a, b);
-  return rest == T(0) ? m_copysign(rest, b) : (rest < T(0)) != (b < T(0)) ? rest + b : rest;
+  return rest == T(0) ? m_copysign(rest, b) : second_if(are_apart(rest, b), rest, rest + b);
 }
 COTANGENT_BINARY(remainder, Integer, T a, T b) {
   if (is_minus_one(b)) return T(0);
@@ -43,7 +54,7 @@ COTANGENT_BINARY(remainder, Integer, T a, T b) {
 
 COTANGENT_BINARY(floor_divide, Float, T a, T b) {
   const T rest = m_fmod(a, b), quotient = m_rint((a - rest) / b);
-  return b == T(0) ? a / b : rest != T(0) && (rest < T(0)) != (b < T(0)) ? quotient - T(1) : quotient;
+  return b == T(0) ? a / b : quotient - T(are_apart(rest, b));
 }
 COTANGENT_BINARY(floor_divide, Integer, T a, T b) {
   if (is_minus_one(b)) return static_cast<T>(-wrap_t<T>(a));

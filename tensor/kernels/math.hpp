@@ -46,8 +46,20 @@ COTANGENT_OVERLOAD(trunc)
 [[maybe_unused]] inline double m_pow(double x, double y) { return ::pow(x, y); }
 [[maybe_unused]] inline float m_copysign(float x, float y) { return __builtin_copysignf(x, y); }
 [[maybe_unused]] inline double m_copysign(double x, double y) { return __builtin_copysign(x, y); }
-[[maybe_unused]] inline float m_fmod(float x, float y) { return ::fmodf(x, y); }
-[[maybe_unused]] inline double m_fmod(double x, double y) { return ::fmod(x, y); }
+[[maybe_unused]] inline float m_fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+[[maybe_unused]] inline double m_fma(double x, double y, double z) { return __builtin_fma(x, y, z); }
+[[maybe_unused]] inline float m_long_fmod(float x, float y) { return ::fmodf(x, y); }
+[[maybe_unused]] inline double m_long_fmod(double x, double y) { return ::fmod(x, y); }
+/// The C function. That goes bit by bit; where the quotient is a whole number of T, the rest of x is one step away.
+template <class T>
+[[maybe_unused]] inline T m_fmod(T x, T y) {
+  const T quotient = m_trunc(x / y);
+  if (!(m_fabs(quotient) < (sizeof(T) == 4 ? T(0x1p24) : T(0x1p53)))) return m_long_fmod(x, y);  // NaN, too
+  if (quotient == T(0)) return x;
+  const T rest = m_fma(-quotient, y, x);
+  // x / y may have rounded up to the quotient
+  return rest != T(0) && (rest < T(0)) != (x < T(0)) ? rest + m_copysign(y, x) : m_copysign(rest, x);
+}
 
 constexpr double kSqrtHalf = 0.70710678118654752440;     // 1/sqrt(2)
 constexpr double kInvSqrt2Pi = 0.39894228040143267794;   // 1/sqrt(2 pi)
