@@ -13,7 +13,8 @@ constexpr int kNarrow = 8;
 /// Adds up the terms of `spans` times n elements: body(i, s) adds those of element i to s[0], and to s[kWide] where
 /// there are two totals.
 template <int kTotals, class T, class Body>
-void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body, int64_t first = 0) {
+[[gnu::always_inline]] inline void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body,
+                                          int64_t first = 0) {
   T s[kTotals * kWide] = {};
   for (; spans > 0; --spans, first += stride) {
     int64_t i = first;
@@ -36,7 +37,7 @@ void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body, int6
 
 /// The same for a row that may be long: what is added up in blocks is added up in float64.
 template <int kTotals, class T, class Body>
-void add_up_row(int64_t n, double* totals, Body body) {
+[[gnu::always_inline]] inline void add_up_row(int64_t n, double* totals, Body body) {
   constexpr int64_t kBlock = 4096;
   for (int t = 0; t < kTotals; ++t) totals[t] = 0;
   for (int64_t first = 0; first < n; first += kBlock) {

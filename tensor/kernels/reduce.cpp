@@ -53,26 +53,17 @@ void halve(T* acc, int from, int to) {
     for (int j = 0; j < width; ++j) acc[j] = F::join(acc[j], acc[j + width]);
 }
 
-constexpr int kFoldSteps = 64;  // after which the partial results are put aside
+constexpr int64_t kFoldBlock = 4096;
 
 template <class F, class T>
-T fold(const T* x, int64_t n) {
+[[gnu::always_inline]] inline T fold_block(const T* x, int64_t n) {
   constexpr int kVector = 64 / sizeof(T), kWide = 4 * kVector;
   T acc[kWide];
   int64_t i = 0;
   if (n >= kWide) {
-    const auto fold_steps = [&](T* into) {
-      for (int j = 0; j < kWide; ++j) into[j] = F::load(x[i + j]);
-      const int64_t end = n - i < kFoldSteps * kWide ? n : i + kFoldSteps * kWide;
-      for (i += kWide; i + kWide <= end; i += kWide)
-        for (int j = 0; j < kWide; ++j) into[j] = F::join(into[j], F::load(x[i + j]));
-    };
-    fold_steps(acc);
-    while (i + kWide <= n) {
-      T more[kWide];
-      fold_steps(more);
-      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], more[j]);
-    }
+    for (int j = 0; j < kWide; ++j) acc[j] = F::load(x[j]);
+    for (i = kWide; i + kWide <= n; i += kWide)
+      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
     halve<F>(acc, kWide, kVector);
   } else if (n >= kVector) {
     for (int j = 0; j < kVector; ++j) acc[j] = F::load(x[j]);
@@ -88,6 +79,18 @@ T fold(const T* x, int64_t n) {
   T result = acc[0];
   for (; i < n; ++i) result = F::join(result, F::load(x[i]));
   return result;
+}
+
+template <class F, class T>
+[[gnu::noinline]] T fold_long(const T* x, int64_t n) {
+  if (n <= kFoldBlock) return fold_block<F>(x, n);
+  const int64_t half = (n / 2 + kFoldBlock - 1) / kFoldBlock * kFoldBlock;
+  return F::join(fold_long<F>(x, half), fold_long<F>(x + half, n - half));
+}
+
+template <class F, class T>
+T fold(const T* x, int64_t n) {
+  return n <= kFoldBlock ? fold_block<F>(x, n) : fold_long<F>(x, n);
 }
 
 template <class F, class T>

@@ -11,7 +11,7 @@ constexpr int64_t kSumRows = 256;  // of a block of columns
 
 /// The sum of f(i) for begin <= i < end, in one block.
 template <class T, class F>
-T sum_of_block(int64_t begin, int64_t end, F f) {
+[[gnu::always_inline]] inline T sum_of_block(int64_t begin, int64_t end, F f) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = begin; i < end; ++i) sum += f(i);
@@ -19,7 +19,7 @@ T sum_of_block(int64_t begin, int64_t end, F f) {
 }
 /// The sum of f(i) for i < n.
 template <class T, class F>
-T sum_of(int64_t n, F f) {
+[[gnu::always_inline]] inline T sum_of(int64_t n, F f) {
   if (n <= kSumBlock) return sum_of_block<T>(0, n, f);
   double total = 0;
   for (int64_t first = 0; first < n; first += kSumBlock)
