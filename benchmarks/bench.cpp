@@ -106,6 +106,7 @@ std::vector<Workload> chosen(const Options& options) {
   };
   take(overhead());
   take(bench::kernels());
+  take(bench::products());
   take(training());
   if (options.all) take(variants());
   return found;

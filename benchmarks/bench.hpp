@@ -33,6 +33,7 @@ struct Workload {
 // The families, each in the .cpp of its name. Those of PyTorch's and our standard set come first.
 std::vector<Workload> overhead();
 std::vector<Workload> kernels();
+std::vector<Workload> products();
 std::vector<Workload> training();
 std::vector<Workload> variants();
 

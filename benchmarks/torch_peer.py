@@ -357,6 +357,113 @@ def train_gpt():
     return training_step(model, optimizer, lambda m: F.cross_entropy(m(i).view(-1, 96), y))
 
 
+def conv_norm_relu(i, o, stride=1):
+    return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, i, o, stride):
+        super().__init__()
+        self.first, self.second, self.norm = conv_norm_relu(i, o, stride), nn.Conv2d(o, o, 3, padding=1, bias=False), nn.BatchNorm2d(o)
+        if i != o or stride != 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+        else:
+            self.shortcut = nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.norm(self.second(self.first(x))) + self.shortcut(x))
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = conv_norm_relu(3, 16)
+        shapes = [(16, 16, 1)] * 3 + [(16, 32, 2), (32, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 1)]
+        self.blocks, self.head = nn.Sequential(*[ResidualBlock(*s) for s in shapes]), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+def resnet():
+    model, x, y = in_format(ResNet20()), in_format(torch.randn(64, 3, 32, 32)), torch.randint(0, 10, (64,))
+    optimizer = make_optimizer(torch.optim.AdamW, model.parameters(), lr=1e-3)
+    return training_step(model, optimizer, lambda m: F.cross_entropy(m(x), y))
+
+
+@workload
+def train_resnet():
+    return resnet()
+
+
+@workload
+def train_resnet_channels_last():  # the same here, where each workload takes the better order
+    return resnet()
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+        def two(i, o):
+            return nn.Sequential(conv_norm_relu(i, o), conv_norm_relu(o, o))
+
+        self.down1, self.down2, self.bottom, self.up2, self.up1 = two(3, 32), two(32, 64), two(64, 128), two(128, 64), two(64, 32)
+        self.rise2, self.rise1 = nn.ConvTranspose2d(128, 64, 2, 2), nn.ConvTranspose2d(64, 32, 2, 2)
+        self.head = nn.Conv2d(32, 3, 1)
+
+    def forward(self, x):
+        a = self.down1(x)
+        b = self.down2(F.max_pool2d(a, 2))
+        d = self.up2(torch.cat([self.rise2(self.bottom(F.max_pool2d(b, 2))), b], 1))
+        return self.head(self.up1(torch.cat([self.rise1(d), a], 1)))
+
+
+@workload
+def train_unet():
+    model, x, y = in_format(UNet()), in_format(torch.randn(8, 3, 64, 64)), torch.randn(8, 3, 64, 64)
+    optimizer = make_optimizer(torch.optim.AdamW, model.parameters(), lr=1e-3)
+    return training_step(model, optimizer, lambda m: F.mse_loss(m(x), y))
+
+
+# ---- products ----
+
+@workload
+def matrix_vector():
+    a, x = leaf(4096, 4096), leaf(4096)
+    return forward_backward([a, x], lambda: a @ x)
+
+
+@workload
+def matrix_vector_t():
+    a, x = leaf(4096, 4096), leaf(4096)
+    return forward_backward([a, x], lambda: a.t() @ x)
+
+
+@workload
+def matmul_odd():
+    a, b = leaf(487, 331), leaf(331, 613)
+    return forward_backward([a, b], lambda: a @ b)
+
+
+@workload
+def feed_forward_gelu():
+    up, down, x = nn.Linear(256, 1024), nn.Linear(1024, 256), leaf(4096, 256)
+    return forward_backward([x, *up.parameters(), *down.parameters()], lambda: down(F.gelu(up(x))))
+
+
+@workload
+def feed_forward_swiglu():
+    gate, up, down, x = *(nn.Linear(i, o, bias=False) for i, o in ((256, 683), (256, 683), (683, 256))), leaf(4096, 256)
+    return forward_backward([x, gate.weight, up.weight, down.weight], lambda: down(F.silu(gate(x)) * up(x)))
+
+
+@workload
+def lstm_2x256():
+    m, x = nn.LSTM(256, 256, num_layers=2), leaf(64, 32, 256)
+    return forward_backward([*m.parameters(), x], lambda: m(x)[0])
+
+
 # ---- variants ----
 
 def of_one(shape, function, dtype=torch.float32):

@@ -8,6 +8,7 @@
 #include <cotangent/tensor/gemm.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/product_plan_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -22,8 +23,13 @@ constexpr int64_t kColumns = 256;
 constexpr int64_t kScoreRow = kColumns + 16;  // between rows of scores: no power of two, for the first cache's sake
 template <class T>
 int64_t tile_rows(int64_t queries) {
-  const int64_t strip = kernels::kernels().gemm.of<T>().strip;
+  const int64_t strip = product_plan<T>().strip;
   return strip * std::max<int64_t>(1, (queries <= 192 ? 32 : 64) / strip);
+}
+template <class T>
+int64_t tile_columns() {
+  const int64_t panel = PackedMatrix<T>::panel();
+  return kColumns / panel * panel;
 }
 
 /// Where a matrix of a (B, H, T, d) tensor lies.
@@ -142,7 +148,8 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   const Mask seen(mask);
   const bool hides = options.causal || mask.defined();
   dispatch_compute("attention", q.dtype(), [&]<class T> {
-    const int64_t tile_height = tile_rows<T>(n.queries), blocks = (n.queries + tile_height - 1) / tile_height;
+    const int64_t tile_height = tile_rows<T>(n.queries), tile_width = tile_columns<T>(),
+                  blocks = (n.queries + tile_height - 1) / tile_height;
     const Heads<T> hq(q), hk(k), hv(v), ho(result.output);
     T* statistics = result.statistics.data<T>();
     const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
@@ -167,8 +174,8 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
         std::fill(sum, sum + rows, T(0));
         std::fill(top, top + rows, -infinity);
         std::fill(acc, acc + rows * n.value_width, T(0));
-        for (int64_t j = 0; j < last; j += kColumns) {
-          const int64_t columns = std::min(kColumns, last - j);
+        for (int64_t j = 0; j < last; j += tile_width) {
+          const int64_t columns = std::min(tile_width, last - j);
           AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
           seen.place(tile, b, h, i, j);
           keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
@@ -199,7 +206,7 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
     const T* all_statistics = statistics.data<T>();
     const kernels::AttentionLoops<T>& loops = kernels::kernels().attention.of<T>();
-    const int64_t tile_height = tile_rows<T>(n.queries);
+    const int64_t tile_height = tile_rows<T>(n.queries), tile_width = tile_columns<T>();
     const bool several = n.queries > tile_height;
     // a key head and the query heads that read it: nobody else writes what this task writes
     parallel_chunks(n.batch * n.groups, [&](int64_t task) {
@@ -219,8 +226,8 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
           const T* dy = hg.at(b, h, i);  // a query that sees NaN, but whose result nobody used, has no gradient to give
           if (around_nan && std::all_of(dy, dy + n.value_width, [](T x) { return x == T(0); })) continue;
           const T *maximum = all_statistics + n.row(b, h, i), *share = maximum + n.all_rows();
-          for (int64_t j = 0; j < last; j += kColumns) {
-            const int64_t columns = std::min(kColumns, last - j);
+          for (int64_t j = 0; j < last; j += tile_width) {
+            const int64_t columns = std::min(tile_width, last - j);
             AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
             seen.place(tile, b, h, i, j);
             keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);

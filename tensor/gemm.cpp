@@ -1,50 +1,28 @@
 #include <cotangent/tensor/gemm.hpp>
 
-#include <cblas.h>
-#include <pthread.h>
-
 #include <algorithm>
-#include <mutex>
 
+#include <cotangent/tensor/blas_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-
-// Only OpenBLAS has these; weak, so that another BLAS will do.
-extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
-extern "C" int openblas_get_num_threads() __attribute__((weak));
+#include <cotangent/tensor/processor_internal.hpp>
+#include <cotangent/tensor/product_plan_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
 
-using kernels::GemmLoops;
 using kernels::PanelProduct;
 
-constexpr int64_t kDepth = 256, kStreamedDepth = 1024;  // of k that is multiplied at once
 // Strips by panels of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
 // keeps. Where that would give few tiles they are smaller, so that the threads end together.
-constexpr int64_t kTileStrips = 16, kTilePanels = 4, kGroupStrips = 4, kLeastTiles = 32;
-constexpr int64_t kBlock = 1024, kPacked = 1 << 21;  // rows or columns, and elements, that are packed at once: to stay
-                                                     // within the last cache
-constexpr int64_t kPage = 4096, kNear = 2048, kFirstCache = 32768;  // bytes
-constexpr int64_t kSerial = 1000000;                                // products m n k that one thread does
-constexpr int64_t kSmallOperand = 32768;                            // elements of a that the second cache keeps
-constexpr int64_t kVector = 16384;  // elements of the matrix from which BLAS multiplies it with a vector
+constexpr int64_t kTileRows = 128, kTileColumns = 128, kGroupStrips = 4, kLeastTiles = 32;
+constexpr int64_t kBlock = 1024;      // rows or columns that are packed at once
+constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
+constexpr int64_t kPackedStrips = 4;  // which share the lines of the cache where a lies transposed
+constexpr int64_t kThin = 16;         // rows of a result for which it does not pay to pack b
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/// Whether the processor reads operands that lie a little apart as fast as packed ones: a panel of its vectors is more
-/// than the first cache keeps anyway.
-template <class T>
-bool streams(const GemmLoops<T>& loops) {
-  return 2 * loops.lanes * kDepth * int64_t{sizeof(T)} >= kFirstCache;
-}
-/// Of k that is multiplied at once: as much as the first cache keeps of a panel, or, where that is not to be, the
-/// second of a tile's operands. Long runs have fewer beginnings and ends.
-template <class T>
-int64_t longest_run(const GemmLoops<T>& loops) {
-  return streams<T>(loops) ? kStreamedDepth : kDepth;
-}
 
 template <class T>
 struct Product {
@@ -56,73 +34,104 @@ struct Product {
   const T* bias;
 };
 
-// ---- a matrix and a vector: bound by memory, so BLAS reads the matrix once; in chunks of rows or columns ----
+// ---- a matrix and a vector: bound by memory, which is read once ----
 
-/// While one lives, OpenBLAS runs each call on the thread that makes it, for we divide the work by ourselves. How many
-/// threads it takes is one number for the whole process (openblas_set_num_threads_local changes the same one): the
-/// first of several sets it to 1, and the last one back.
-class OneThreadedBlas {
- public:
-  OneThreadedBlas() {
-    if (!openblas_set_num_threads) return;
-    const std::lock_guard lock(g_mutex);
-    if (g_living++ == 0 && (g_before = openblas_get_num_threads()) != 1) openblas_set_num_threads(1);
-  }
-  ~OneThreadedBlas() {
-    if (!openblas_set_num_threads) return;
-    const std::lock_guard lock(g_mutex);
-    if (--g_living == 0 && g_before != 1) openblas_set_num_threads(g_before);
-  }
-  OneThreadedBlas(const OneThreadedBlas&) = delete;
-  OneThreadedBlas& operator=(const OneThreadedBlas&) = delete;
+constexpr int64_t kVectorChunk = 65536;   // elements of the matrix that a thread takes at once
+constexpr int64_t kVectorColumns = 1024;  // sums that the first cache keeps
 
- private:
-  static inline constinit std::mutex g_mutex;
-  static inline int g_living = 0, g_before = 1;
-  // those of other threads don't live on in a child process
-  static inline const int g_at_fork =
-      pthread_atfork([] { g_mutex.lock(); }, [] { g_mutex.unlock(); }, [] { g_living = 0, g_mutex.unlock(); });
+/// `count` elements that lie next to one another, times a factor: x itself where it is that already.
+template <class T>
+struct Gathered {
+  Gathered(const T* x, int64_t step, int64_t count, T factor)
+      : space(step == 1 && factor == T(1) ? 0 : count), data(step == 1 && factor == T(1) ? x : space.data()) {
+    if (data == space.data())
+      for (int64_t i = 0; i < count; ++i) space[i] = factor * x[i * step];
+  }
+  const Scratch<T> space;
+  const T* const data;
 };
 
-void blas_gemv(bool transposed, int rows, int columns, float alpha, const float* a, int lda, const float* x, int x_step,
-               float beta, float* y, int y_step) {
-  cblas_sgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, alpha, a, lda, x, x_step, beta, y,
-              y_step);
-}
-void blas_gemv(bool transposed, int rows, int columns, double alpha, const double* a, int lda, const double* x,
-               int x_step, double beta, double* y, int y_step) {
-  cblas_dgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, alpha, a, lda, x, x_step, beta, y,
-              y_step);
+/// c = beta c + bias, for rows of n neighbours.
+template <class T>
+void begin_rows(int64_t m, int64_t n, T* c, int64_t c_row, T beta, const T* bias) {
+  for (int64_t i = 0; i < m; ++i, c += c_row) {
+    if (beta == T(0) && bias)
+      std::copy(bias, bias + n, c);
+    else if (beta == T(0))
+      std::fill(c, c + n, T(0));
+    else if (beta != T(1) || bias)
+      for (int64_t j = 0; j < n; ++j) c[j] = beta * c[j] + (bias ? bias[j] : T(0));
+  }
 }
 
-/// y(i) = alpha sum_k a(i, k) x(k) + beta y(i); false for a geometry that BLAS does not take.
+/// y(j) = alpha sum_i x(i) a(i, j) + beta y(j), for m rows of n neighbouring elements. Columns are cut up for the
+/// threads, and the rows of few columns too, whose sums are then added in order.
+template <class T>
+void add_rows(int64_t m, int64_t n, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step, T alpha, T beta) {
+  const auto loop = kernels::kernels().gemm.of<T>().add_rows;
+  const int64_t columns = std::min(n, kVectorColumns), across = ceil_div(n, columns),
+                rows = across > 1 ? m : std::max<int64_t>(kVectorChunk / columns, 1), down = ceil_div(m, rows);
+  const Gathered<T> factors(x, x_step, m, alpha);
+  const bool direct = down == 1 && y_step == 1;
+  const Scratch<T> space(direct ? 0 : down * n);
+  T* const sums = direct ? y : space.data();
+  begin_rows<T>(down, n, sums, n, direct ? beta : T(0), nullptr);
+  parallel_chunks(down * across, [&](int64_t task) {
+    const int64_t row = task / across * rows, column = task % across * columns;
+    loop(std::min(rows, m - row), std::min(columns, n - column), a.data + row * a.row + column, a.row,
+         factors.data + row, sums + task / across * n + column);
+  });
+  for (int64_t i = 1; i < down; ++i)
+    for (int64_t j = 0; j < n; ++j) sums[j] += sums[i * n + j];
+  for (int64_t j = 0; !direct && j < n; ++j) {
+    T& to = y[j * y_step];
+    to = beta == T(0) ? sums[j] : sums[j] + beta * to;
+  }
+}
+
+/// y(i) = alpha sum_k a(i, k) x(k) + beta y(i); false where neither rows nor columns of a are neighbours.
 template <class T>
 bool vector_product(int64_t n, int64_t k, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step, T alpha,
                     T beta) {
-  const bool by_rows = a.column == 1 && a.row >= k, by_columns = a.row == 1 && a.column >= n;
-  const int64_t lda = by_rows ? a.row : a.column;
-  constexpr int64_t limit = INT32_MAX;
-  if (!(by_rows || by_columns) || x_step < 1 || y_step < 1 || std::max({n, k, lda, x_step, y_step}) > limit)
-    return false;
-  const OneThreadedBlas guard;
-  const int64_t chunk = std::max<int64_t>(65536 / k, 64);
+  if (a.column != 1 && a.row == 1) {
+    add_rows<T>(k, n, {a.data, a.column, 1}, x, x_step, y, y_step, alpha, beta);
+    return true;
+  }
+  if (a.column != 1) return false;
+  const auto loop = kernels::kernels().gemm.of<T>().dot_rows;
+  const Gathered<T> vector(x, x_step, k, T(1));
+  const int64_t chunk = ceil_div(std::max(kVectorChunk / k, int64_t{1}), 4) * 4;
   parallel_chunks(ceil_div(n, chunk), [&](int64_t i) {
     const int64_t first = i * chunk;
-    const int count = static_cast<int>(std::min(chunk, n - first)), depth = static_cast<int>(k);
-    blas_gemv(!by_rows, by_rows ? count : depth, by_rows ? depth : count, alpha, a.data + first * a.row,
-              static_cast<int>(lda), x, static_cast<int>(x_step), beta, y + first * y_step, static_cast<int>(y_step));
+    loop(std::min(chunk, n - first), k, alpha, a.data + first * a.row, a.row, vector.data, beta, y + first * y_step,
+         y_step);
   });
   return true;
+}
+
+// ---- one column and one row: bound by memory too ----
+
+template <class T>
+void outer_product(const Product<T>& p) {
+  const auto add = kernels::kernels().gemm.of<T>().axpy;
+  const Gathered<T> row(p.b.data, p.b.column, p.n, p.alpha);
+  parallel_for(0, p.m, ceil_div(kVectorChunk, p.n), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      T* const to = p.c + i * p.c_row;
+      begin_rows(1, p.n, to, p.c_row, p.beta, p.bias);
+      add(p.n, p.a.data[i * p.a.row], row.data, to);
+    }
+  });
 }
 
 // ---- small: one thread, B packed on the stack panel by panel, or used where it lies ----
 
 template <class T>
 void small_product(const Product<T>& p) {
-  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const int64_t lanes = loops.lanes, panel = 2 * lanes;
-  const int64_t depth = longest_run<T>(loops);
-  alignas(64) T packed[kStreamedDepth * 32 * 4 / sizeof(T)];
+  const kernels::GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
+  const ProductPlan<T>& plan = product_plan<T>();
+  const int64_t lanes = loops.lanes, panel = plan.panel, depth = plan.run_of(p.k);
+  alignas(64) T packed[kMostPacked<T>];
   for (int64_t first_k = 0; first_k < p.k; first_k += depth) {
     const int64_t k = std::min(depth, p.k - first_k);
     const T* a = p.a.data + first_k * p.a.column;
@@ -130,41 +139,45 @@ void small_product(const Product<T>& p) {
       const int64_t n = std::min(panel, p.n - j);
       const T* b = p.b.data + first_k * p.b.row + j * p.b.column;
       int64_t b_row = p.b.row;
-      const bool in_place = p.b.column == 1 && (n == panel || n == lanes);
+      const bool in_place = p.b.column == 1 && n % lanes == 0;
       if (!in_place) {
-        b_row = n > lanes ? panel : lanes;
-        loops.pack(b_row, k, n, b, p.b.row, p.b.column, packed);
+        b_row = ceil_div(n, lanes) * lanes;
+        loops.pack(b_row, k, n, b, p.b.row, p.b.column, packed, 0);
         b = packed;
       }
       const bool first = first_k == 0;
-      loops.multiply({p.m, n, k, a, p.a.row, p.a.column, loops.strip * p.a.row, b, b_row, p.c + j, p.c_row,
-                      first && p.bias ? p.bias + j : nullptr, p.alpha, first ? p.beta : 1});
+      plan.multiply({p.m, n, k, a, p.a.row, p.a.column, plan.strip * p.a.row, b, b_row, p.c + j, p.c_row,
+                     first && p.bias ? p.bias + j : nullptr, p.alpha, first ? p.beta : 1});
     }
   }
 }
 
 // ---- large: tiles of the result are handed out to the threads ----
 
+/// Whether rows lie a little apart, so that the processor reads them as fast as packed ones.
+template <class T>
+bool lie_near(const ProductPlan<T>& plan, int64_t step) {
+  return plan.near && step * int64_t{sizeof(T)} <= processor().page / 2;
+}
 /// Rows that lie whole pages apart would drive one another out of the first cache.
 template <class T>
-bool packs_a(const GemmLoops<T>& loops, Matrix<T> a) {
-  constexpr int64_t size = sizeof(T);
-  return a.column == 1 ? a.row * size % kPage == 0 : !(streams<T>(loops) && a.row == 1 && a.column * size <= kNear);
+bool packs_a(const ProductPlan<T>& plan, Matrix<T> a) {
+  if (a.column == 1) return a.row * int64_t{sizeof(T)} % processor().page == 0;
+  return !(a.row == 1 && lie_near(plan, a.column));
 }
 template <class T>
-bool packs_b(const GemmLoops<T>& loops, int64_t m, Matrix<T> b) {
-  const bool once = m <= 2 * loops.strip, near = streams<T>(loops) && b.row * int64_t{sizeof(T)} <= kNear;
-  return !(b.column == 1 && (once || near));
+bool packs_b(const ProductPlan<T>& plan, int64_t m, Matrix<T> b) {
+  return !(b.column == 1 && (m <= kThin || lie_near(plan, b.row)));
 }
 
 /// A part of a product that is packed as a whole. Where a is read where it lies, packed_a is nullptr; of b, the first
 /// `panels_in_place` panels are.
 template <class T>
 void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels_in_place) {
-  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const auto pack = loops.pack;
-  const int64_t strip = loops.strip, panel = 2 * loops.lanes;
-  const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), depth = longest_run<T>(loops),
+  const auto pack = kernels::kernels().gemm.of<T>().pack;
+  const ProductPlan<T>& plan = product_plan<T>();
+  const int64_t strip = plan.strip, panel = plan.panel;
+  const int64_t strips = ceil_div(p.m, strip), panels = ceil_div(p.n, panel), depth = plan.run_of(p.k),
                 layers = ceil_div(p.k, depth);
   const int64_t packed_panels = panels - panels_in_place;
   // Layer after layer of k, in each strip after strip of a, or panel after panel of b.
@@ -178,17 +191,17 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
     });
   };
   if (packed_a)
-    for_parts(strips, strip, [&](int64_t i, int64_t first_k, int64_t k) {
-      const int64_t row = i * strip;
-      pack(strip, k, std::min(strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column, p.a.column, p.a.row,
-           packed_a + first_k * strips * strip + row * k);
+    for_parts(ceil_div(strips, kPackedStrips), kPackedStrips * strip, [&](int64_t i, int64_t first_k, int64_t k) {
+      const int64_t row = i * kPackedStrips * strip;
+      pack(strip, k, std::min(kPackedStrips * strip, p.m - row), p.a.data + row * p.a.row + first_k * p.a.column,
+           p.a.column, p.a.row, packed_a + first_k * strips * strip + row * k, strip * k);
     });
   for_parts(packed_panels, panel, [&](int64_t i, int64_t first_k, int64_t k) {
     const int64_t column = (panels_in_place + i) * panel;
     pack(panel, k, std::min(panel, p.n - column), p.b.data + first_k * p.b.row + column * p.b.column, p.b.row,
-         p.b.column, packed_b + (first_k * packed_panels + i * k) * panel);
+         p.b.column, packed_b + (first_k * packed_panels + i * k) * panel, 0);
   });
-  int64_t down = kTileStrips, across = kTilePanels;
+  int64_t down = ceil_div(kTileRows, strip), across = ceil_div(kTileColumns, panel);
   while (ceil_div(strips, down) * ceil_div(panels, across) < kLeastTiles && down * across > 8)
     down >= 4 * across ? down /= 2 : across /= 2;
   const int64_t tiles_down = ceil_div(strips, down), tiles_across = ceil_div(panels, across);
@@ -225,7 +238,7 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
             part.a_strip = strip * k;
           if (i >= panels_in_place)
             part.b = packed_b + (first_k * packed_panels + (i - panels_in_place) * k) * panel, part.b_row = panel;
-          loops.multiply(part);
+          plan.multiply(part);
         }
     }
   });
@@ -233,13 +246,13 @@ void block_product(const Product<T>& p, T* packed_a, T* packed_b, int64_t panels
 
 template <class T>
 void large_product(const Product<T>& p) {
-  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const int64_t panel = 2 * loops.lanes;
-  const bool pack_a = packs_a(loops, p.a), pack_b = packs_b(loops, p.m, p.b);
-  const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, kBlock);
-  const int64_t packed_rows = pack_a ? rows + loops.strip : 0, packed_columns = pack_b ? columns + panel : panel;
-  const int64_t run = longest_run<T>(loops),
-                depth = std::min(p.k, std::max<int64_t>(kPacked / (packed_rows + packed_columns) / run, 1) * run);
+  const ProductPlan<T>& plan = product_plan<T>();
+  const int64_t panel = plan.panel, run = plan.longest_run;
+  const bool pack_a = packs_a(plan, p.a), pack_b = packs_b(plan, p.m, p.b);
+  const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, ceil_div(kBlock, panel) * panel);
+  const int64_t packed_rows = pack_a ? rows + plan.strip : 0, packed_columns = pack_b ? columns + panel : panel;
+  const int64_t most = processor().last_cache / 4 / int64_t{sizeof(T)};  // packed elements, which that cache keeps
+  const int64_t depth = std::min(p.k, std::max<int64_t>(most / (packed_rows + packed_columns) / run, 1) * run);
   const Scratch<T> packed_a(packed_rows * depth), packed_b(packed_columns * depth);
   for (int64_t j = 0; j < p.n; j += columns)
     for (int64_t i = 0; i < p.m; i += rows)
@@ -264,22 +277,19 @@ template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha, T beta,
           const T* bias) {
   if (m == 0 || n == 0) return;
-  const bool column = n == 1 && m * k >= kVector, row = m == 1 && n * k >= kVector;
-  if (bias && (k == 0 || column || row)) {  // these add to what is there
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < n; ++j) c[i * c_row + j] = (beta == T(0) ? T(0) : beta * c[i * c_row + j]) + bias[j];
+  const bool blas = product_plan<T>().blas;
+  if (k == 0 || (bias && (blas || m == 1 || n == 1))) {
+    begin_rows(m, n, c, c_row, beta, bias);
     beta = 1, bias = nullptr;
   }
-  if (k == 0) {
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < n; ++j) c[i * c_row + j] = beta == T(0) ? T(0) : beta * c[i * c_row + j];
-    return;
-  }
-  if (column && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
-  if (row && vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta)) return;
+  if (k == 0) return;
+  if (blas && blas_product<T>(m, n, k, a, b, c, c_row, alpha, beta)) return;
+  if (n == 1 && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
+  if (m == 1 && vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta)) return;
   const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta, bias};
+  if (k == 1) return outer_product(p);
   const bool alone = detail::task_count(2, 1) == 1;  // then larger ones gain nothing from packing a
-  if (m * n * k <= kSerial || (alone && m * k <= kSmallOperand))
+  if (m * n * k <= kSerial || (alone && m * k * int64_t{sizeof(T)} <= processor().second_cache / 8))
     small_product(p);
   else
     large_product(p);
@@ -287,36 +297,39 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
 
 // Layer after layer of k, in each panel after panel.
 template <class T>
+int64_t PackedMatrix<T>::panel() {
+  return product_plan<T>().panel;
+}
+
+template <class T>
 int64_t PackedMatrix<T>::packed_size(int64_t k, int64_t n) {
-  const int64_t panel = 2 * kernels::kernels().gemm.of<T>().lanes;
-  return ceil_div(n, panel) * panel * k;
+  return ceil_div(n, panel()) * panel() * k;
 }
 
 template <class T>
 PackedMatrix<T> PackedMatrix<T>::pack(int64_t k, int64_t n, Matrix<T> b, T* space) {
-  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const int64_t panel = 2 * loops.lanes, width = ceil_div(n, panel) * panel;
-  const int64_t run = longest_run<T>(loops);
+  const auto pack = kernels::kernels().gemm.of<T>().pack;
+  const ProductPlan<T>& plan = product_plan<T>();
+  const int64_t panel = plan.panel, width = ceil_div(n, panel) * panel, run = plan.run_of(k);
   for (int64_t first_k = 0; first_k < k; first_k += run) {
     const int64_t depth = std::min(run, k - first_k);
     for (int64_t j = 0; j < n; j += panel)
-      loops.pack(panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row, b.column,
-                 space + first_k * width + j * depth);
+      pack(panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row, b.column,
+           space + first_k * width + j * depth, 0);
   }
   return {k, n, space};
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row) {
-  const GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const int64_t panel = 2 * loops.lanes, width = ceil_div(b.n, panel) * panel;
-  const int64_t run = longest_run<T>(loops);
+  const ProductPlan<T>& plan = product_plan<T>();
+  const int64_t panel = plan.panel, width = ceil_div(b.n, panel) * panel, run = plan.run_of(b.k);
   for (int64_t first_k = 0; first_k < b.k; first_k += run) {
     const int64_t k = std::min(run, b.k - first_k);
     for (int64_t j = 0; j < n; j += panel)
-      loops.multiply({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column, loops.strip * a.row,
-                      b.data + first_k * width + (first + j) * k, panel, c + j, c_row, nullptr, 1,
-                      first_k == 0 ? 0.0 : 1.0});
+      plan.multiply({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column, plan.strip * a.row,
+                     b.data + first_k * width + (first + j) * k, panel, c + j, c_row, nullptr, 1,
+                     first_k == 0 ? 0.0 : 1.0});
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Products of matrices in memory, for kernels of other families too (convolution, attention). The one user of BLAS.
+// Products of matrices in memory, for kernels of other families too (convolution, attention).
 #include <cstdint>
 
 namespace cotangent::raw {
@@ -26,11 +26,13 @@ struct PackedMatrix {
   int64_t k, n;
   const T* data;  ///< packed_size(k, n) elements
 
+  /// Columns that lie together.
+  static int64_t panel();
   static int64_t packed_size(int64_t k, int64_t n);
   /// Into `space`, which is 64-byte aligned.
   static PackedMatrix pack(int64_t k, int64_t n, Matrix<T> b, T* space);
 };
-/// c = a b for the columns from `first` on of b; `first` is a multiple of 64. On the calling thread.
+/// c = a b for the columns from `first` on of b; `first` is a multiple of panel(). On the calling thread.
 template <class T>
 void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row);
 

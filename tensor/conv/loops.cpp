@@ -157,7 +157,7 @@ void pack_weights(const ConvGroup& s, int64_t groups, int64_t rows, int64_t tile
       const T* from = w + b / blocks * strides.group + first_row * strides.row;
       T* block = to + b * tile * depth;
       if (in_order || taps == 1) {
-        pack(tile, depth, count, from + first_tap, in_order ? 1 : strides.channel, strides.row, block);
+        pack(tile, depth, count, from + first_tap, in_order ? 1 : strides.channel, strides.row, block, 0);
         continue;
       }
       std::fill_n(block, tile * depth, T(0));

@@ -9,16 +9,6 @@
 namespace cotangent::kernels {
 namespace {
 
-// A tile of kStrip rows and two vectors of columns fills the registers: 12 + 2 of 16, or 8 + 2 of 16. Of 32 registers
-// half are enough to wait for sums, and 8 rows divide the sizes that people choose.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kStrip = 8;
-#elif defined(__AVX__)
-constexpr int kStrip = 6;
-#else
-constexpr int kStrip = 4;
-#endif
-
 template <class T>
 struct Vectors;
 template <>
@@ -31,8 +21,6 @@ struct Vectors<double> {
 };
 template <class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
-template <class T>
-constexpr int kPanel = 2 * kLanes<T>;
 
 /// M rows by N vectors of columns.
 template <class T, int M, int N>
@@ -86,18 +74,18 @@ void tile(const PanelProduct<T>& p, const T* a, T* c) {
     }
 }
 
-template <class T, int N>
+template <class T, int Strip, int N>
 void strips(const PanelProduct<T>& p) {
   T* c = p.c;
-  for (int64_t first = 0; first < p.m; first += kStrip) {
-    const T* a = p.a + first / kStrip * p.a_strip;
-    const int64_t rows = p.m - first < kStrip ? p.m - first : kStrip;
+  for (int64_t first = 0; first < p.m; first += Strip) {
+    const T* a = p.a + first / Strip * p.a_strip;
+    const int64_t rows = p.m - first < Strip ? p.m - first : Strip;
     for (int64_t i = 0; i < rows;) {
       const T* from = a + i * p.a_row;
       T* to = c + (first + i) * p.c_row;
       const int64_t rest = rows - i;
-      if (rest == kStrip)
-        tile<T, kStrip, N>(p, from, to), i += kStrip;
+      if (rest == Strip)
+        tile<T, Strip, N>(p, from, to), i += Strip;
       else if (rest >= 4)
         tile<T, 4, N>(p, from, to), i += 4;
       else if (rest >= 2)
@@ -108,25 +96,31 @@ void strips(const PanelProduct<T>& p) {
   }
 }
 
-template <class T>
+template <class T, int Strip, int N>
 void multiply(const PanelProduct<T>& p) {
-  if (p.n > kLanes<T>)
-    strips<T, 2>(p);
-  else
-    strips<T, 1>(p);
+  if constexpr (N > 1)
+    if (p.n <= (N - 1) * kLanes<T>) return multiply<T, Strip, N - 1>(p);
+  strips<T, Strip, N>(p);
 }
 
-/// Rows of a fixed length.
+template <class T, int Strip, int N>
+constexpr GemmTile<T> kTile{Strip, N, multiply<T, Strip, N>};
+
+/// Rows of `parts` times a fixed length, each read as it lies.
 template <class T, int Width>
-void copy_rows(int64_t k, const T* x, int64_t k_step, T* y) {
-  for (int64_t i = 0; i < k; ++i) __builtin_memcpy(y + i * Width, x + i * k_step, Width * sizeof(T));
+void copy_rows(int64_t k, const T* x, int64_t k_step, T* y, int64_t parts = 1, int64_t part = 0) {
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t j = 0; j < parts; ++j)
+      __builtin_memcpy(y + j * part + i * Width, x + i * k_step + j * Width, Width * sizeof(T));
 }
 
 template <class T>
-void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y) {
+void pack_part(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y) {
   if (n_step == 1 && n == width) {
-    if (width == kPanel<T>) return copy_rows<T, kPanel<T>>(k, x, k_step, y);
-    if (width == kStrip) return copy_rows<T, kStrip>(k, x, k_step, y);
+    if (width == 4 * kLanes<T>) return copy_rows<T, 4 * kLanes<T>>(k, x, k_step, y);
+    if (width == 3 * kLanes<T>) return copy_rows<T, 3 * kLanes<T>>(k, x, k_step, y);
+    if (width == 2 * kLanes<T>) return copy_rows<T, 2 * kLanes<T>>(k, x, k_step, y);
+    if (width == 4) return copy_rows<T, 4>(k, x, k_step, y);
   }
   if (k_step == 1) transpose(x, n, k, n_step, y, width);
   for (int64_t i = 0; i < k; ++i) {
@@ -139,15 +133,118 @@ void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64
 }
 
 template <class T>
+void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y, int64_t part) {
+  int64_t parts = 0;  // that are copied together
+  if (n_step == 1 && width == 4)
+    copy_rows<T, 4>(k, x, k_step, y, parts = n / 4, part);
+  else if (n_step == 1 && width == 8)
+    copy_rows<T, 8>(k, x, k_step, y, parts = n / 8, part);
+  for (int64_t j = parts * width; j < n; j += width)
+    pack_part(width, k, n - j < width ? n - j : width, x + j * n_step, k_step, n_step, y + j / width * part);
+}
+
+template <class T>
 void axpy(int64_t n, double alpha, const T* x, T* y) {
   const T a = static_cast<T>(alpha);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
 }
 
+// ---- a matrix and a vector ----
+
+/// The sum of the lanes: halves are added until one is left.
+template <class T, int L = kLanes<T>>
+T sum_of(const T* x) {
+  if constexpr (L == 1) {
+    return x[0];
+  } else {
+    T half[L / 2];
+    for (int i = 0; i < L / 2; ++i) half[i] = x[i] + x[i + L / 2];
+    return sum_of<T, L / 2>(half);
+  }
+}
+
+// Each row is summed in the same order, whichever rows are summed with it.
+template <class T, int M>
+void dots(int64_t k, const T* a, int64_t a_row, const T* x, T* sums) {
+  using Vector = typename Vectors<T>::Full;
+  constexpr int lanes = kLanes<T>;
+  Vector sum[M][2] = {};
+  int64_t l = 0;
+  for (; l + 2 * lanes <= k; l += 2 * lanes)
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < 2; ++j)
+        sum[i][j] += *reinterpret_cast<const Vector*>(a + i * a_row + l + j * lanes) *
+                     *reinterpret_cast<const Vector*>(x + l + j * lanes);
+  if (l + lanes <= k) {
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+      sum[i][0] += *reinterpret_cast<const Vector*>(a + i * a_row + l) * *reinterpret_cast<const Vector*>(x + l);
+    l += lanes;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i) {
+    T each[lanes];
+    *reinterpret_cast<Vector*>(each) = sum[i][0] + sum[i][1];
+    sums[i] = sum_of(each);
+  }
+  for (; l < k; ++l)
+    for (int i = 0; i < M; ++i) sums[i] += a[i * a_row + l] * x[l];
+}
+
+template <class T>
+void dot_rows(int64_t m, int64_t k, double alpha, const T* a, int64_t a_row, const T* x, double beta, T* y,
+              int64_t y_step) {
+  const T factor = static_cast<T>(alpha), kept = static_cast<T>(beta);
+  T sums[4];
+  for (int64_t i = 0; i < m;) {
+    const int64_t count = m - i >= 4 ? 4 : 1;
+    if (count == 4)
+      dots<T, 4>(k, a + i * a_row, a_row, x, sums);
+    else
+      dots<T, 1>(k, a + i * a_row, a_row, x, sums);
+    for (int64_t j = 0; j < count; ++j, ++i) {
+      T& to = y[i * y_step];
+      to = kept == T(0) ? factor * sums[j] : factor * sums[j] + kept * to;
+    }
+  }
+}
+
+template <class T, int M>
+void add_some(int64_t n, const T* a, int64_t a_row, const T* x, T* y) {
+  T factors[M];
+  for (int i = 0; i < M; ++i) factors[i] = x[i];
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) {
+    T sum = y[j];
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) sum += factors[i] * a[i * a_row + j];
+    y[j] = sum;
+  }
+}
+
+template <class T>
+void add_rows(int64_t m, int64_t n, const T* a, int64_t a_row, const T* x, T* y) {
+  int64_t i = 0;
+  for (; i + 8 <= m; i += 8) add_some<T, 8>(n, a + i * a_row, a_row, x + i, y);
+  for (; i < m; ++i) add_some<T, 1>(n, a + i * a_row, a_row, x + i, y);
+}
+
 template <class T>
 GemmLoops<T> loops() {
-  return {kStrip, kLanes<T>, pack<T>, multiply<T>, axpy<T>};
+  return {
+    .lanes = kLanes<T>,
+// Of 32 registers, or of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+    .tiles = {kTile<T, 8, 2>, kTile<T, 4, 4>, kTile<T, 8, 3>, kTile<T, 6, 4>},
+#elif defined(__AVX__)
+    .tiles = {kTile<T, 6, 2>, kTile<T, 4, 3>},
+#else
+    .tiles = {kTile<T, 4, 2>, kTile<T, 4, 3>},
+#endif
+    .pack = pack<T>, .axpy = axpy<T>, .dot_rows = dot_rows<T>, .add_rows = add_rows<T>
+  };
 }
 
 }  // namespace

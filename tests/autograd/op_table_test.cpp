@@ -45,7 +45,7 @@ int64_t count_elements(const Tensors& xs) {
 
 }  // namespace
 
-TEST_CASE("op table: values equal the reference") {
+TEST_CASE("op table: values equal the reference", "[products]") {
   int samples = 0, with_reference = 0;
   for_each_sample([&](const OpInfo&, const Sample& sample, const std::string& where) {
     const Tensors inputs = make_inputs(sample.inputs);

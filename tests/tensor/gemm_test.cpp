@@ -50,11 +50,11 @@ void check_product(int64_t m, int64_t n, int64_t k, raw::Matrix<T> a, raw::Matri
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "", float, double) {
-  const int64_t sizes[][3] = {{1, 1, 1},       {4, 16, 2},     {3, 1, 7},     {1, 5, 300},    {17, 33, 9},
-                              {14, 32, 16},    {29, 70, 5},    {64, 10, 200}, {13, 48, 193},  {130, 131, 70},
-                              {100, 110, 120}, {300, 40, 400}, {9, 200, 700}, {20, 70, 1024}, {1100, 45, 30},
-                              {40, 1100, 30},  {5, 40, 30000}};
+TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "[products]", float, double) {
+  const int64_t sizes[][3] = {{1, 1, 1},       {4, 16, 2},     {3, 1, 7},      {1, 5, 300},    {17, 33, 9},
+                              {14, 32, 16},    {29, 70, 5},    {64, 10, 200},  {13, 48, 193},  {130, 131, 70},
+                              {100, 110, 120}, {300, 40, 400}, {9, 200, 700},  {20, 70, 1024}, {1100, 45, 30},
+                              {40, 1100, 30},  {5, 40, 30000}, {67, 129, 513}, {200, 300, 1},  {8, 64, 1}};
   for (const auto& [m, n, k] : sizes) {
     const std::vector<TestType> x = integers<TestType>(4 * m * k, 1), y = integers<TestType>(4 * k * n, 2);
     const raw::Matrix<TestType> rows_a{x.data(), k, 1}, columns_a{x.data(), 1, m}, spread_a{x.data(), 2 * k, 2};
@@ -68,22 +68,37 @@ TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "", f
   }
 }
 
-TEMPLATE_TEST_CASE("gemm multiplies by a vector", "", float, double) {
-  for (int64_t size : {100, 500}) {
-    const std::vector<TestType> matrix = integers<TestType>(size * size, 1), vector = integers<TestType>(2 * size, 2);
-    for (int64_t step : {1, 2}) {
-      for (bool by_rows : {true, false}) {
-        const raw::Matrix<TestType> a{matrix.data(), by_rows ? size : 1, by_rows ? 1 : size};
-        check_product<TestType>(size, 1, size, a, {vector.data(), step, 1});
-        check_product<TestType>(1, size, size, {vector.data(), 1, step}, a);
-        check_product<TestType>(size, 1, size, a, {vector.data(), step, 1}, 2, 3);
-        check_product<TestType>(1, size, size, {vector.data(), 1, step}, a, 2, 3);
+TEMPLATE_TEST_CASE("gemm multiplies by a vector", "[products]", float, double) {
+  // rows and columns: fewer than a vector, no multiple of one, many of few, few of many
+  for (auto [rows, columns] :
+       {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {37, 21}, {100, 500}, {9000, 13}, {6, 5000}}) {
+    const std::vector<TestType> matrix = integers<TestType>(rows * columns, 1),
+                                vector = integers<TestType>(2 * std::max(rows, columns), 2);
+    const raw::Matrix<TestType> a{matrix.data(), columns, 1}, transposed{matrix.data(), 1, columns};
+    for (int64_t step : {1, 2})
+      for (auto [alpha, beta] : {std::pair<TestType, TestType>{1, 0}, {2, 3}, {-1, 1}}) {
+        const raw::Matrix<TestType> down{vector.data(), step, 1}, across{vector.data(), 1, step};
+        check_product<TestType>(rows, 1, columns, a, down, alpha, beta);
+        check_product<TestType>(columns, 1, rows, transposed, down, alpha, beta);
+        check_product<TestType>(1, columns, rows, across, a, alpha, beta);
+        check_product<TestType>(1, rows, columns, across, transposed, alpha, beta);
       }
-    }
   }
 }
 
-TEMPLATE_TEST_CASE("gemm adds a bias to each row", "", float, double) {
+TEST_CASE("a product with a vector does not read what beta forgets, and keeps what is not finite", "[products]") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float matrix[] = {1, infinity, 2, 0}, x[] = {1, 0};
+  float y[] = {NAN, NAN};
+  raw::gemm<float>(2, 1, 2, {matrix, 2, 1}, {x, 1, 1}, y, 1);
+  CHECK(std::isnan(y[0]));  // infinity times 0
+  CHECK(y[1] == 2);
+  raw::gemm<float>(2, 1, 2, {matrix, 1, 2}, {x, 1, 1}, y, 1);
+  CHECK(y[0] == 1);
+  CHECK(y[1] == infinity);
+}
+
+TEMPLATE_TEST_CASE("gemm adds a bias to each row", "[products]", float, double) {
   using V = std::vector<TestType>;
   const int64_t sizes[][3] = {{1, 1, 1},    {7, 19, 3}, {14, 32, 300},  {1, 200, 90},
                               {200, 1, 90}, {5, 6, 0},  {130, 131, 270}};
@@ -104,7 +119,7 @@ TEMPLATE_TEST_CASE("gemm adds a bias to each row", "", float, double) {
     }
 }
 
-TEMPLATE_TEST_CASE("a packed matrix multiplies as the matrix does", "", float, double) {
+TEMPLATE_TEST_CASE("a packed matrix multiplies as the matrix does", "[products]", float, double) {
   using V = std::vector<TestType>;
   const int64_t sizes[][3] = {{1, 1, 1}, {7, 130, 3}, {20, 129, 64}, {5, 256, 600}};
   for (const auto& [m, n, k] : sizes)
@@ -114,7 +129,7 @@ TEMPLATE_TEST_CASE("a packed matrix multiplies as the matrix does", "", float, d
           b = transposed ? raw::Matrix<TestType>{y.data(), 1, k} : raw::Matrix<TestType>{y.data(), n, 1};
       V space(static_cast<size_t>(raw::PackedMatrix<TestType>::packed_size(k, n)));
       const auto packed = raw::PackedMatrix<TestType>::pack(k, n, b, space.data());
-      for (int64_t first = 0; first < n; first += 64)
+      for (int64_t first = 0; first < n; first += raw::PackedMatrix<TestType>::panel())
         for (int64_t columns : {n - first, std::min<int64_t>(n - first, 33)}) {
           V c(static_cast<size_t>(m * columns)), expected = c;
           for (int64_t i = 0; i < m; ++i)
@@ -138,7 +153,7 @@ TEST_CASE("gemm with k = 0 scales the result") {
   raw::gemm<float>(0, 2, 3, {nullptr, 1, 1}, {nullptr, 1, 1}, nullptr, 2);
 }
 
-TEST_CASE("gemm gives the same bits for any number of threads", "[threads]") {
+TEST_CASE("gemm gives the same bits for any number of threads", "[threads][products]") {
   const int before = num_threads();
   for (const auto& [m, n, k] :
        {std::array<int64_t, 3>{150, 200, 250}, {64, 700, 300}, {20, 33, 5000}, {700, 1, 300}, {1, 700, 300}}) {

@@ -56,7 +56,7 @@ void compare(int64_t queries, int64_t keys, int64_t groups, const AttentionOptio
 
 }  // namespace
 
-TEST_CASE("attention by tiles equals attention over the whole matrix, gradients included") {
+TEST_CASE("attention by tiles equals attention over the whole matrix, gradients included", "[products]") {
   // tiles are 64 x 256
   for (auto [queries, keys] : {std::pair{1, 1}, {3, 5}, {64, 256}, {65, 257}, {130, 300}})
     for (int64_t groups : {4, 2, 1}) {
@@ -69,7 +69,7 @@ TEST_CASE("attention by tiles equals attention over the whole matrix, gradients 
     }
 }
 
-TEST_CASE("masks of attention") {
+TEST_CASE("masks of attention", "[products]") {
   const Tensor q = randn({2, 2, 3, 4}, float64), k = randn({2, 2, 5, 4}, float64), v = randn({2, 2, 5, 4}, float64);
   const Tensor seen = tensor({{1, 0, 1, 1, 0}, {0, 1, 0, 0, 0}, {1, 1, 1, 0, 0}}, boolean);
   const double no = -std::numeric_limits<double>::infinity();

@@ -1,0 +1,35 @@
+#include <unistd.h>
+
+#include <cotangent/tensor/processor_internal.hpp>
+
+namespace cotangent::raw {
+namespace {
+
+/// What the system says; 0 or less where it does not know.
+int64_t asked([[maybe_unused]] int name, int64_t otherwise) {
+  const long value = sysconf(name);
+  return value > 0 ? value : otherwise;
+}
+
+Processor find_out() {
+  Processor p{32 << 10, 1 << 20, 16 << 20, asked(_SC_PAGESIZE, 4096), false};
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  p.first_cache = asked(_SC_LEVEL1_DCACHE_SIZE, p.first_cache);
+  p.second_cache = asked(_SC_LEVEL2_CACHE_SIZE, p.second_cache);
+  p.last_cache = asked(_SC_LEVEL3_CACHE_SIZE, p.last_cache);
+#endif
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  p.reads_near = __builtin_cpu_is("amd");
+#endif
+  return p;
+}
+
+}  // namespace
+
+const Processor& processor() {
+  static const Processor p = find_out();
+  return p;
+}
+
+}  // namespace cotangent::raw
