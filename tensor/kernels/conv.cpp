@@ -9,7 +9,7 @@ namespace cotangent::kernels {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kRows = 8, kVectors = 3, kOuterRows = 8, kOuterVectors = 2;  // of 32 registers
+constexpr int kRows = 8, kVectors = 3, kOuterRows = 8, kOuterVectors = 4;  // of 32 registers
 #elif defined(__AVX__)
 constexpr int kRows = 4, kVectors = 3, kOuterRows = 6, kOuterVectors = 2;  // of 16 registers
 #else
@@ -98,16 +98,17 @@ void product(const ConvTile<T>& t) {
     product_tile<T, 1>(t);
 }
 
-template <class T, int V>
-void outer_tile(const ConvOuter<T>& t) {
+/// Of rows [first, first + R).
+template <class T, int R, int V>
+void outer_tile(const ConvOuter<T>& t, int first) {
   constexpr int L = kLanes<T>;
-  T* const sums = t.sums;
+  T* const sums = t.sums + first * t.sums_stride;
   const T* g = t.g;
   const T* block = t.x;
-  int64_t offsets[kOuterRows];
-  Vec<T> sum[kOuterRows][V];
-  COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
-    offsets[r] = t.offsets[r];
+  int64_t offsets[R];
+  Vec<T> sum[R][V];
+  COTANGENT_UNROLL for (int r = 0; r < R; ++r) {
+    offsets[r] = t.offsets[first + r];
     COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] = load(sums + r * t.sums_stride + v * L);
   }
   for (int64_t b = 0; b < t.blocks; ++b, block += t.block_stride) {
@@ -116,22 +117,25 @@ void outer_tile(const ConvOuter<T>& t) {
       for (const T *x = row, *end = row + t.pixels; x < end; ++x, g += t.g_stride) {
         Vec<T> channels[V];
         COTANGENT_UNROLL for (int v = 0; v < V; ++v) channels[v] = load(g + v * L);
-        COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
+        COTANGENT_UNROLL for (int r = 0; r < R; ++r) {
           COTANGENT_UNROLL for (int v = 0; v < V; ++v) sum[r][v] += x[offsets[r]] * channels[v];
         }
       }
   }
-  COTANGENT_UNROLL for (int r = 0; r < kOuterRows; ++r) {
+  COTANGENT_UNROLL for (int r = 0; r < R; ++r) {
     COTANGENT_UNROLL for (int v = 0; v < V; ++v) store(sums + r * t.sums_stride + v * L, sum[r][v]);
   }
 }
 
 template <class T>
 void outer(const ConvOuter<T>& t) {
-  if (t.channels > kLanes<T>)
-    outer_tile<T, 2>(t);
-  else
-    outer_tile<T, 1>(t);
+  constexpr int L = kLanes<T>;
+  if (t.channels <= L) return outer_tile<T, kOuterRows, 1>(t, 0);
+  if (t.channels <= 2 * L) return outer_tile<T, kOuterRows, 2>(t, 0);
+  if constexpr (kOuterVectors == 4) {
+    if (t.channels <= 3 * L) return outer_tile<T, kOuterRows, 3>(t, 0);
+    for (int r = 0; r < kOuterRows; r += 4) outer_tile<T, 4, 4>(t, r);
+  }
 }
 
 template <class T>

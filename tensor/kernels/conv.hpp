@@ -21,8 +21,8 @@ struct ConvTile {
   int64_t row_stride;
 };
 
-/// A part of a weight gradient: outer_rows taps and at most two vectors of channels, summed over blocks of rows of
-/// pixels.
+/// A part of a weight gradient: outer_rows taps and at most outer_vectors vectors of channels, summed over blocks of
+/// rows of pixels.
 ///   sums[r * sums_stride + j] += sum over pixels of x[offsets[r] + pixel] * g[pixel * g_stride + j]
 /// The pixels lie one after another in g, and in rows and blocks in x.
 template <class T>
