@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <cotangent/tensor/processor_internal.hpp>
 
 namespace cotangent::raw {
@@ -16,7 +18,8 @@ Processor find_out() {
 #ifdef _SC_LEVEL1_DCACHE_SIZE
   p.first_cache = asked(_SC_LEVEL1_DCACHE_SIZE, p.first_cache);
   p.second_cache = asked(_SC_LEVEL2_CACHE_SIZE, p.second_cache);
-  p.last_cache = asked(_SC_LEVEL3_CACHE_SIZE, p.last_cache);
+  // which may be that of a whole socket, of which a core reaches a part
+  p.last_cache = std::min(asked(_SC_LEVEL3_CACHE_SIZE, p.last_cache), int64_t{32} << 20);
 #endif
 #ifdef __x86_64__
   __builtin_cpu_init();
