@@ -106,12 +106,21 @@ void multiply(const PanelProduct<T>& p) {
 template <class T, int Strip, int N>
 constexpr GemmTile<T> kTile{Strip, N, multiply<T, Strip, N>};
 
-/// Rows of `parts` times a fixed length, each read as it lies.
+/// Rows of a fixed length.
 template <class T, int Width>
-void copy_rows(int64_t k, const T* x, int64_t k_step, T* y, int64_t parts = 1, int64_t part = 0) {
-  for (int64_t i = 0; i < k; ++i)
-    for (int64_t j = 0; j < parts; ++j)
-      __builtin_memcpy(y + j * part + i * Width, x + i * k_step + j * Width, Width * sizeof(T));
+void copy_rows(int64_t k, const T* x, int64_t k_step, T* y) {
+  for (int64_t i = 0; i < k; ++i) __builtin_memcpy(y + i * Width, x + i * k_step, Width * sizeof(T));
+}
+
+/// The same of several parts: four at once, so that a row is read as it lies.
+template <class T, int Width>
+void copy_parts(int64_t k, const T* x, int64_t k_step, T* y, int64_t parts, int64_t part) {
+  for (; parts >= 4; parts -= 4, x += 4 * Width, y += 4 * part)
+    for (int64_t i = 0; i < k; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j)
+        __builtin_memcpy(y + j * part + i * Width, x + i * k_step + j * Width, Width * sizeof(T));
+  for (; parts > 0; --parts, x += Width, y += part) copy_rows<T, Width>(k, x, k_step, y);
 }
 
 template <class T>
@@ -120,7 +129,6 @@ void pack_part(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, 
     if (width == 4 * kLanes<T>) return copy_rows<T, 4 * kLanes<T>>(k, x, k_step, y);
     if (width == 3 * kLanes<T>) return copy_rows<T, 3 * kLanes<T>>(k, x, k_step, y);
     if (width == 2 * kLanes<T>) return copy_rows<T, 2 * kLanes<T>>(k, x, k_step, y);
-    if (width == 4) return copy_rows<T, 4>(k, x, k_step, y);
   }
   if (k_step == 1) transpose(x, n, k, n_step, y, width);
   for (int64_t i = 0; i < k; ++i) {
@@ -134,11 +142,13 @@ void pack_part(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, 
 
 template <class T>
 void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y, int64_t part) {
-  int64_t parts = 0;  // that are copied together
+  int64_t parts = 0;  // strips that are copied together
   if (n_step == 1 && width == 4)
-    copy_rows<T, 4>(k, x, k_step, y, parts = n / 4, part);
+    copy_parts<T, 4>(k, x, k_step, y, parts = n / 4, part);
+  else if (n_step == 1 && width == 6)
+    copy_parts<T, 6>(k, x, k_step, y, parts = n / 6, part);
   else if (n_step == 1 && width == 8)
-    copy_rows<T, 8>(k, x, k_step, y, parts = n / 8, part);
+    copy_parts<T, 8>(k, x, k_step, y, parts = n / 8, part);
   for (int64_t j = parts * width; j < n; j += width)
     pack_part(width, k, n - j < width ? n - j : width, x + j * n_step, k_step, n_step, y + j / width * part);
 }
