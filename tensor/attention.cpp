@@ -199,6 +199,7 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
   const Tensor g = g_.strides()[3] == 1 ? g_ : contiguous(g_);
   AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()),
                             make_heads(v.shape(), v.dtype())};
+  for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
   const Mask seen(mask);
   const bool hides = options.causal || mask.defined();
   const int64_t members = n.heads / std::max<int64_t>(n.groups, 1);
@@ -250,9 +251,10 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
           for (int64_t h = group * members; h < (group + 1) * members; ++h)
             f(dq.at(b, h, 0), dq.stride[2], n.queries, n.width);
         };
-        for_results([](T* x, int64_t row, int64_t rows, int64_t width) {
-          for (int64_t i = 0; i < rows; ++i) std::fill_n(x + i * row, width, T(0));
-        });
+        if (around_nan)  // once more
+          for_results([](T* x, int64_t row, int64_t rows, int64_t width) {
+            for (int64_t i = 0; i < rows; ++i) std::fill_n(x + i * row, width, T(0));
+          });
         for (int64_t h = group * members; h < (group + 1) * members; ++h) differentiate_head(h, around_nan);
         for_results(
             [&](T* x, int64_t row, int64_t rows, int64_t width) { finite &= loops.finite(x, row, rows, width); });

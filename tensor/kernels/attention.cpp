@@ -2,6 +2,7 @@
 #include <cotangent/tensor/kernels/attention.hpp>
 #include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
+#include <cotangent/tensor/kernels/sums.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -115,10 +116,8 @@ void dot_rows(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows
 
 template <class T>
 bool finite(const T* x, int64_t x_row, int64_t rows, int64_t width) {
-  T sum = 0;
-  for (int64_t i = 0; i < rows; ++i, x += x_row)
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < width; ++j) sum += x[j] * T(0);
+  T sum;
+  add_up<1>(rows, width, x_row, &sum, [=](int64_t i, T* s) { s[0] += x[i] * T(0); });
   return sum == T(0);
 }
 

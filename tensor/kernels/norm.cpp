@@ -3,50 +3,10 @@
 #include <cotangent/tensor/kernels/by_float.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/norm.hpp>
+#include <cotangent/tensor/kernels/sums.hpp>
 
 namespace cotangent::kernels {
 namespace {
-
-constexpr int kWide = 32;  // partial sums of each total: one vector of them would wait for its own additions
-constexpr int kNarrow = 8;
-
-/// Adds up the terms of `spans` times n elements: body(i, s) adds those of element i to s[0], and to s[kWide] where
-/// there are two totals.
-template <int kTotals, class T, class Body>
-[[gnu::always_inline]] inline void add_up(int64_t spans, int64_t n, int64_t stride, T* totals, Body body,
-                                          int64_t first = 0) {
-  T s[kTotals * kWide] = {};
-  for (; spans > 0; --spans, first += stride) {
-    int64_t i = first;
-    const int64_t end = first + n;
-    for (; i + kWide <= end; i += kWide)
-#pragma omp simd
-      for (int j = 0; j < kWide; ++j) body(i + j, s + j);
-    for (int part = 0; i + kNarrow <= end; i += kNarrow, part += kNarrow)
-#pragma omp simd
-      for (int j = 0; j < kNarrow; ++j) body(i + j, s + part + j);
-    for (int j = 0; i < end; ++i, ++j) body(i, s + j);
-  }
-  for (int t = 0; t < kTotals; ++t) {
-    T* of = s + t * kWide;
-    for (int width = kWide / 2; width > 0; width /= 2)
-      for (int j = 0; j < width; ++j) of[j] += of[j + width];
-    totals[t] = of[0];
-  }
-}
-
-/// The same for a row that may be long: what is added up in blocks is added up in float64.
-template <int kTotals, class T, class Body>
-[[gnu::always_inline]] inline void add_up_row(int64_t n, double* totals, Body body) {
-  constexpr int64_t kBlock = 4096;
-  for (int t = 0; t < kTotals; ++t) totals[t] = 0;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    const int64_t count = n - first < kBlock ? n - first : kBlock;
-    T part[kTotals];
-    add_up<kTotals>(1, count, count, part, body, first);
-    for (int t = 0; t < kTotals; ++t) totals[t] += static_cast<double>(part[t]);
-  }
-}
 
 /// Whether a mean is so large beside the deviations that what rounding took from it matters: then it takes a third
 /// pass.
@@ -65,24 +25,25 @@ struct Moments {
 };
 
 // Without its mean taken away (centred = false) it is the norm by the root mean square.
-template <class T, bool centred>
+template <class T, bool centred, bool kLong = false>
 void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstds, int64_t rows, int64_t n,
                 double eps) {
+  if (!kLong && n > kLongRow) return layer_norm<T, centred, true>(x, w, b, y, means, rstds, rows, n, eps);
   const double part = 1 / static_cast<double>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     double sum, mean = 0, squares;
     if constexpr (centred) {
-      add_up_row<1, T>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
+      add_up_row<1, T, kLong>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i]; });
       const T near = static_cast<T>(sum * part);
-      add_up_row<1, T>(n, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - near) * (x[i] - near); });
+      add_up_row<1, T, kLong>(n, &squares, [=](int64_t i, T* s) { s[0] += (x[i] - near) * (x[i] - near); });
       mean = static_cast<double>(near);
       if (is_large(near, static_cast<T>(squares * part))) {
-        add_up_row<1, T>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i] - near; });
+        add_up_row<1, T, kLong>(n, &sum, [=](int64_t i, T* s) { s[0] += x[i] - near; });
         const Moments of(mean, squares, sum, static_cast<double>(n));
         mean = of.mean, squares = of.squares;
       }
     } else {
-      add_up_row<1, T>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
+      add_up_row<1, T, kLong>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
     const T rstd = T(1) / m_sqrt(static_cast<T>(squares * part + eps)), m = static_cast<T>(mean);
     const T lift = -static_cast<T>(mean - static_cast<double>(m)) * rstd;  // what m lacks
@@ -105,9 +66,10 @@ void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstd
 
 // With g = dy * w and h = (x - mean) * rstd:   dx = rstd * (g - mean(g) - h * mean(g * h)), where mean(g) stays away if
 // x was not centred
-template <class T, bool centred>
+template <class T, bool centred, bool kLong = false>
 void layer_norm_backward(const T* dy, const T* x, const T* w, const double* means, const T* rstds, T* dx, T* dw, T* db,
                          int64_t rows, int64_t n) {
+  if (!kLong && n > kLongRow) return layer_norm_backward<T, centred, true>(dy, x, w, means, rstds, dx, dw, db, rows, n);
   const double part = 1 / static_cast<double>(n);
   for (int64_t r = 0; r < rows; ++r, x += n, dy += n) {
     const T m = static_cast<T>(means[r]), rstd = rstds[r];
@@ -124,12 +86,12 @@ void layer_norm_backward(const T* dy, const T* x, const T* w, const double* mean
                  lowered = centred ? -scale * part : 0;
     double total[2];  // of g and g * (x - m)
     if (w)
-      add_up_row<2, T>(n, total, [=](int64_t i, T* s) {
+      add_up_row<2, T, kLong>(n, total, [=](int64_t i, T* s) {
         const T g = dy[i] * w[i];
         s[0] += g, s[kWide] += g * (x[i] - m);
       });
     else
-      add_up_row<2, T>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
+      add_up_row<2, T, kLong>(n, total, [=](int64_t i, T* s) { s[0] += dy[i], s[kWide] += dy[i] * (x[i] - m); });
     const double factor = cubed * (total[1] - rest * total[0]);
     const T slope = static_cast<T>(factor), shift = static_cast<T>(lowered * total[0] - rest * factor);
     if (w) {

@@ -57,14 +57,14 @@ constexpr int64_t kFoldBlock = 4096;
 
 template <class F, class T>
 [[gnu::always_inline]] inline T fold_block(const T* x, int64_t n) {
-  constexpr int kVector = 64 / sizeof(T), kWide = 4 * kVector;
-  T acc[kWide];
+  constexpr int kVector = 64 / sizeof(T), kVectors = 4 * kVector;
+  T acc[kVectors];
   int64_t i = 0;
-  if (n >= kWide) {
-    for (int j = 0; j < kWide; ++j) acc[j] = F::load(x[j]);
-    for (i = kWide; i + kWide <= n; i += kWide)
-      for (int j = 0; j < kWide; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
-    halve<F>(acc, kWide, kVector);
+  if (n >= kVectors) {
+    for (int j = 0; j < kVectors; ++j) acc[j] = F::load(x[j]);
+    for (i = kVectors; i + kVectors <= n; i += kVectors)
+      for (int j = 0; j < kVectors; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+    halve<F>(acc, kVectors, kVector);
   } else if (n >= kVector) {
     for (int j = 0; j < kVector; ++j) acc[j] = F::load(x[j]);
     i = kVector;
@@ -174,18 +174,12 @@ template <class T>
 void deviation_rows(const T* x, T* mean, T* squares, T* sum, int64_t count, int64_t n) {
   for (int64_t r = 0; r < count; ++r, x += n) {
     const T m = mean[r] = fold<Sum>(x, n) / static_cast<T>(n);
-    double s = 0, q = 0;
-    for (int64_t first = 0; first < n; first += kSumBlock) {
-      const int64_t last = n - first < kSumBlock ? n : first + kSumBlock;
-      T block = 0, block_squares = 0;
-#pragma omp simd reduction(+ : block, block_squares)
-      for (int64_t i = first; i < last; ++i) {
-        const T d = x[i] - m;
-        block += d, block_squares += d * d;
-      }
-      s += static_cast<double>(block), q += static_cast<double>(block_squares);
-    }
-    sum[r] = static_cast<T>(s), squares[r] = static_cast<T>(q);
+    double totals[2];
+    add_up_row<2, T, true>(n, totals, [=](int64_t i, T* to) {
+      const T d = x[i] - m;
+      to[0] += d, to[kWide] += d * d;
+    });
+    sum[r] = static_cast<T>(totals[0]), squares[r] = static_cast<T>(totals[1]);
   }
 }
 

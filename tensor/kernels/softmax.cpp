@@ -14,11 +14,12 @@ T maximum(const T* x, int64_t n) {
   return m;
 }
 
-template <class T>
+template <class T, bool kLong = false>
 void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+  if (!kLong && n > kLongRow) return softmax_rows<T, true>(x, y, rows, n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    const T scale = T(1) / sum_of<T>(n, [=](int64_t i) {
+    const T scale = T(1) / sum_of<T, kLong>(n, [=](int64_t i) {
                       const T e = m_quick_exp(x[i] - m);
                       y[i] = e;
                       return e;
@@ -28,18 +29,19 @@ void softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   }
 }
 
-template <class T>
+template <class T, bool kLong = false>
 void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
+  if (!kLong && n > kLongRow) return log_softmax_rows<T, true>(x, y, rows, n);
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const T m = maximum(x, n);
-    const T log_sum = m_log(sum_of<T>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); }));
+    const T log_sum = m_log(sum_of<T, kLong>(n, [=](int64_t i) { return m_quick_exp(x[i] - m); }));
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] - m - log_sum;
   }
 }
 
 template <class T>
-void maxima(const T* x, T* m, int64_t n, int64_t stride, int64_t count) {
+[[gnu::always_inline]] inline void maxima(const T* x, T* m, int64_t n, int64_t stride, int64_t count) {
   for (int64_t j = 0; j < count; ++j) m[j] = x[j];
   for (int64_t i = 1; i < n; ++i) {
     const T* row = x + i * stride;
@@ -50,38 +52,32 @@ void maxima(const T* x, T* m, int64_t n, int64_t stride, int64_t count) {
 
 template <class T, bool kLog>
 void columns(const T* x, T* y, int64_t n, int64_t stride, int64_t count) {
-  T m[kColumns], last[kColumns];
-  double total[kColumns];
+  T m[kColumns], sum[kColumns];
   maxima(x, m, n, stride, count);
-  for (int64_t j = 0; j < count; ++j) total[j] = 0;
-  for (int64_t first = 0; first < n; first += kSumRows) {
-    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
-    T sum[kColumns];
-    for (int64_t j = 0; j < count; ++j) sum[j] = 0;
-    for (int64_t i = first; i < end; ++i) {
-      const T* row = x + i * stride;
-      T* out = y + i * stride;
+  sum_columns(n, count, sum, [&](int64_t i) {
+    const T* row = x + i * stride;
+    T* out = y + i * stride;
 #pragma omp simd
-      for (int64_t j = 0; j < count; ++j) {
-        const T e = m_quick_exp(row[j] - m[j]);
-        sum[j] += e;
-        out[j] = kLog ? row[j] - m[j] : e;
-      }
+    for (int64_t j = 0; j < count; ++j) {
+      const T e = m_quick_exp(row[j] - m[j]);
+      sum[j] += e;
+      out[j] = kLog ? row[j] - m[j] : e;
     }
-    for (int64_t j = 0; j < count; ++j) total[j] += static_cast<double>(sum[j]);
-  }
-  for (int64_t j = 0; j < count; ++j) last[j] = kLog ? m_log(static_cast<T>(total[j])) : static_cast<T>(1 / total[j]);
+  });
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) sum[j] = kLog ? m_log(sum[j]) : T(1) / sum[j];
   for (int64_t i = 0; i < n; ++i) {
     T* out = y + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) out[j] = kLog ? out[j] - last[j] : out[j] * last[j];
+    for (int64_t j = 0; j < count; ++j) out[j] = kLog ? out[j] - sum[j] : out[j] * sum[j];
   }
 }
 
-template <class T, bool kLog>
+template <class T, bool kLog, bool kLong = false>
 void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
+  if (!kLong && n > kLongRow) return rows_backward<T, kLog, true>(dy, y, dx, rows, n);
   for (int64_t r = 0; r < rows; ++r, dy += n, y += n, dx += n) {
-    const T sum = sum_of<T>(n, [=](int64_t i) { return kLog ? dy[i] : dy[i] * y[i]; });
+    const T sum = sum_of<T, kLong>(n, [=](int64_t i) { return kLog ? dy[i] : dy[i] * y[i]; });
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dx[i] = kLog ? dy[i] - m_quick_exp(y[i]) * sum : y[i] * (dy[i] - sum);
   }
@@ -89,27 +85,17 @@ void rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
 
 template <class T, bool kLog>
 void columns_backward(const T* dy, const T* y, T* dx, int64_t n, int64_t stride, int64_t count) {
-  double sum[kColumns];
-  for (int64_t j = 0; j < count; ++j) sum[j] = 0;
-  for (int64_t first = 0; first < n; first += kSumRows) {
-    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
-    T part[kColumns];
-    for (int64_t j = 0; j < count; ++j) part[j] = 0;
-    for (int64_t i = first; i < end; ++i) {
-      const T *g = dy + i * stride, *out = y + i * stride;
+  T sum[kColumns];
+  sum_columns(n, count, sum, [&](int64_t i) {
+    const T *g = dy + i * stride, *out = y + i * stride;
 #pragma omp simd
-      for (int64_t j = 0; j < count; ++j) part[j] += kLog ? g[j] : g[j] * out[j];
-    }
-    for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
-  }
-  T total[kColumns];
-  for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]);
+    for (int64_t j = 0; j < count; ++j) sum[j] += kLog ? g[j] : g[j] * out[j];
+  });
   for (int64_t i = 0; i < n; ++i) {
     const T *g = dy + i * stride, *out = y + i * stride;
     T* to = dx + i * stride;
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j)
-      to[j] = kLog ? g[j] - m_quick_exp(out[j]) * total[j] : out[j] * (g[j] - total[j]);
+    for (int64_t j = 0; j < count; ++j) to[j] = kLog ? g[j] - m_quick_exp(out[j]) * sum[j] : out[j] * (g[j] - sum[j]);
   }
 }
 
@@ -132,21 +118,16 @@ void logsumexp_rows(const T* x, T* y, T* shift, T* total, int64_t rows, int64_t 
 
 template <class T>
 void logsumexp_columns(const T* x, T* y, T* m, T* total, int64_t n, int64_t stride, int64_t count) {
-  double sum[kColumns];
+  T sum[kColumns];
   maxima(x, m, n, stride, count);
-  for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]), sum[j] = 0;
-  for (int64_t first = 0; first < n; first += kSumRows) {
-    const int64_t end = n - first < kSumRows ? n : first + kSumRows;
-    T part[kColumns];
-    for (int64_t j = 0; j < count; ++j) part[j] = 0;
-    for (int64_t i = first; i < end; ++i) {
-      const T* row = x + i * stride;
+  for (int64_t j = 0; j < count; ++j) m[j] = finite_or_zero(m[j]);
+  sum_columns(n, count, sum, [&](int64_t i) {
+    const T* row = x + i * stride;
 #pragma omp simd
-      for (int64_t j = 0; j < count; ++j) part[j] += m_quick_exp(row[j] - m[j]);
-    }
-    for (int64_t j = 0; j < count; ++j) sum[j] += static_cast<double>(part[j]);
-  }
-  for (int64_t j = 0; j < count; ++j) total[j] = static_cast<T>(sum[j]), y[j] = m[j] + m_log(total[j]);
+    for (int64_t j = 0; j < count; ++j) sum[j] += m_quick_exp(row[j] - m[j]);
+  });
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) total[j] = sum[j], y[j] = m[j] + m_log(sum[j]);
 }
 
 template <class T, bool kLog>
