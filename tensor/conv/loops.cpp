@@ -215,10 +215,11 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
   for (int64_t k = 0; k < depth; ++k) panel_offsets[k] = k * width;
 
   const int64_t tasks = s.units() * groups;
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
+  const double work = double(s.images) * double(s.result_plane()) * double(groups * rows * depth);
+  const ResultRows<T> in_rows(s, rows, 1);
   const int64_t copy = round_up(s.size() + 8 * loop.lanes, 64), panel_size = narrow ? 0 : depth * width,
                 size = copy + panel_size + (narrow ? s.axes[2].positions : block * width);
-  for_tasks<T>(tasks, work, size, copy, [&](T* space, int64_t task) {
+  for_tasks<T>(tasks, work, size + in_rows.size(), copy, [&](T* space, int64_t task) {
     T* const panel = space + copy;
     T* const result = panel + panel_size;
     const int64_t g = task % groups;
@@ -226,7 +227,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
     const T* in = s.load(u, x + g * x_group, space);
     const T* weights = packed.data<T>() + g * padded * depth;
     const T* start = starts.data<T>() + g * padded;
-    T* out = y + g * y_group;
+    T* out = in_rows.begin(u, y + g * y_group, space + size);
     if (narrow && s.is_3x3()) {
       for (int64_t i = 0; i < s.lines(u); i += u.rows) {  // the first line of each slice
         const ConvSource::Line first = s.line(u, i);
@@ -255,7 +256,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
       if (pack) loop.pack(in, offsets.data<int64_t>(), depth, pixels.runs, pixels.stretches, panel, width);
       const int64_t in_order[3] = {0, loop.lanes, 2 * loop.lanes};
       for (int64_t row = 0; row < rows; row += block) {
-        T* to = out + row * s.result_channel_stride;
+        T* to = out + row * in_rows.channel_stride();
         const bool direct = pixels.direct && row + block <= rows;
         loop.product({.depth = depth,
                       .vectors = pixels.vectors,
@@ -266,12 +267,12 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
                       .from = pixels.from,
                       .place = direct ? pixels.place : in_order,
                       .y = direct ? to : result,
-                      .row_stride = direct ? s.result_channel_stride : width});
+                      .row_stride = direct ? in_rows.channel_stride() : width});
         if (direct) continue;
         for (int64_t r = 0; r < std::min(block, rows - row); ++r)
           for (int64_t i = 0; i < pixels.stretches; ++i) {
             const T* from = result + r * width + pixels.runs[i].to;
-            T* line = to + r * s.result_channel_stride + pixels.places[i];
+            T* line = to + r * in_rows.channel_stride() + pixels.places[i];
             if (place_step == 1)
               std::memcpy(line, from, static_cast<size_t>(pixels.runs[i].count) * sizeof(T));
             else
@@ -279,6 +280,7 @@ void convolve(const ConvSource& s, int64_t groups, int64_t rows, const T* x, con
           }
       }
     });
+    in_rows.finish(u, y + g * y_group, space + size);
   });
 }
 
@@ -304,7 +306,6 @@ template <class T>
 void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
   if (winograd_pays(s, rows)) return correlate_winograd(s, groups, rows, x, g, dw);
   const ConvLoops<T>& loop = loops<T>();
-  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   const bool narrow = rows < kNarrowConv;
   using Planes = ConvSource::Planes;
   const Planes planes = rows == 1 ? s.planes_3x3(sizeof(T)) : Planes::none;
@@ -315,7 +316,7 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
   const int64_t x_group = s.channels * s.channel_stride, g_group = rows * s.result_channel_stride;
   const int64_t chunks = chunk_count(s, groups * each);
   const int64_t tasks = chunks * groups;
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * depth);
+  const double work = double(s.images) * double(s.result_plane()) * double(groups * rows * depth);
 
   const Tensor offsets = make_tensor({height}, int64);
   std::fill_n(offsets.data<int64_t>(), height, int64_t{0});
@@ -359,8 +360,8 @@ void correlate(const ConvSource& s, int64_t groups, int64_t rows, const T* x, co
           return;
         }
         for (int64_t b = 0; b < part.blocks; ++b)
-          transpose(gradient + place + b * s.result_image_stride, rows, pixels, s.result_channel_stride,
-                    turned + b * pixels * width, width);
+          gather_gradient(s, gradient, place + b * s.result_image_stride, rows, pixels, turned + b * pixels * width,
+                          width);
         part.x = in + from;
         part.g_stride = part.sums_stride = width;
         if (part.row_stride == part.pixels) part.pixels = pixels, part.rows = 1;

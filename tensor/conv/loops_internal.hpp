@@ -47,6 +47,44 @@ void for_tasks(int64_t tasks, double work, int64_t size, int64_t cleared, Body&&
   });
 }
 
+/// Where a unit's results go: to their places, or, if channels lie side by side, to `space` in planes first.
+template <class T>
+class ResultRows {
+ public:
+  ResultRows(const ConvSource& source, int64_t rows, int64_t side)
+      : s_(source), rows_(rows), side_(side), turned_(source.format == MemoryFormat::channels_last) {
+    if (turned_) plane_ = round_up(source.most_result_pixels(side), 16) + 16;
+  }
+  int64_t size() const { return turned_ ? rows_ * plane_ : 0; }
+  int64_t channel_stride() const { return turned_ ? plane_ : s_.result_channel_stride; }
+  /// `y` as the unit's results are to be written, in planes.
+  T* begin(const ConvSource::Unit& u, T* y, T* space) const {
+    return turned_ ? space - s_.result_pixels(u, side_).first : y;
+  }
+  void finish(const ConvSource::Unit& u, T* y, const T* space) const {
+    if (!turned_) return;
+    const ConvSource::Pixels at = s_.result_pixels(u, side_);
+    kernels::kernels().copy.of<T>().transpose(space, rows_, at.count, plane_, y + at.first * s_.result_channels,
+                                              s_.result_channels);
+  }
+
+ private:
+  const ConvSource& s_;
+  int64_t rows_, side_;
+  bool turned_;
+  int64_t plane_ = 0;
+};
+
+/// to[p * to_row + r] = the gradient of channel r < rows at pixel `first` + p, for p < pixels, in g's format.
+template <class T>
+void gather_gradient(const ConvGroup& s, const T* g, int64_t first, int64_t rows, int64_t pixels, T* to,
+                     int64_t to_row) {
+  if (s.format == MemoryFormat::channels_last)
+    loops<T>().copy(g + first * s.result_channels, s.result_channels, 1, to, to_row, pixels, rows);
+  else
+    kernels::kernels().copy.of<T>().transpose(g + first, rows, pixels, s.result_channel_stride, to, to_row);
+}
+
 /// Where the weight of (row of the result, channel of the source) lies: its taps are one after another.
 struct WeightStrides {
   int64_t group, row, channel;

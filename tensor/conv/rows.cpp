@@ -1,5 +1,6 @@
 // Where pixels are rows of channels, a convolution with 1 x 1 taps is a product of matrices, and so are its gradients.
-// With few inputs to a result, those of each pixel are gathered into a row first. What has no way of its own here is
+// With few inputs to a result, those of each pixel are gathered into a row first. Others are computed in tiles, as in
+// planes, to which parts of the source and of the result are turned in the cache. What has no way of its own here is
 // computed in planes.
 #include <cotangent/tensor/conv/rows_internal.hpp>
 
@@ -23,14 +24,20 @@ constexpr int64_t kLargeWeight = 32768;  // elements of a weight's gradient from
 constexpr int64_t kChunkRows = 256, kMaxChunks = 32;
 
 /// How the results of a convolution are a product of rows with a weight; or that each channel has its own.
-enum class Way : uint8_t { in_place, gathered, depthwise, none };
+enum class Way : uint8_t { in_place, gathered, depthwise, tiled, none };
 Way way(const Shape& x, const Shape& w, const ConvGeometry& c) {
   if (x.product() == 0 || w.product() == 0) return Way::none;
   if (c.groups >= kNarrowConv && c.groups == x[1] && c.groups == w[0]) return Way::depthwise;
-  if (c.groups != 1) return Way::none;
+  const bool tiled = c.dims == 2 && w[0] / c.groups >= kNarrowConv && c.dilation[1] == 1 && c.dilation[2] == 1;
+  if (c.groups != 1) return tiled ? Way::tiled : Way::none;
   bool in_place = true;
   for (int d = 1; d < 3; ++d) in_place &= w[1 + d] == 1 && c.stride[d] == 1 && c.padding[d] == 0 && c.extra[d] == 0;
-  return in_place ? Way::in_place : w[1] * w[2] * w[3] <= kFewInputs ? Way::gathered : Way::none;
+  return in_place ? Way::in_place : w[1] * w[2] * w[3] <= kFewInputs ? Way::gathered : tiled ? Way::tiled : Way::none;
+}
+
+/// The source of a convolution in tiles.
+ConvSource tiled_source(const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& geometry) {
+  return ConvSource({forward_axes(x, w, y, geometry).axes, x[0], w[1], x[1], y[1], kRows}, true);
 }
 
 ConvGeometry in_planes(ConvGeometry geometry) {
@@ -89,9 +96,19 @@ Tensor conv_rows(const char* op, const Tensor& x, const Tensor& w, const Tensor&
   const Way how = way(x.shape(), w.shape(), geometry);
   if (how == Way::none) return in_format(conv(op, x, w, bias, in_planes(geometry)), kRows);
   if (how == Way::depthwise) return conv_rows_depthwise(x, w, bias, shape, geometry);
-  const Tensor source = contiguous(x, kRows), weight = contiguous(w, kRows),
+  const Tensor source = contiguous(x, kRows), weight = how == Way::tiled ? contiguous(w) : contiguous(w, kRows),
                start = bias.defined() ? contiguous(bias) : bias;
   const Tensor y = empty_in_format(shape, x.dtype(), kRows, op);
+  if (how == Way::tiled) {
+    const ConvSource s = tiled_source(x.shape(), w.shape(), shape, geometry);
+    const int64_t channels = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
+    dispatch_compute(op, x.dtype(), [&]<class T> {
+      convolve<T>(s, geometry.groups, w.shape()[0] / geometry.groups, source.data<T>(), weight.data<T>(),
+                  {w.shape()[0] / geometry.groups * channels * taps, channels * taps, taps},
+                  start.defined() ? start.data<T>() : nullptr, y.data<T>());
+    });
+    return y;
+  }
   const int64_t results = shape[1], depth = w.numel() / results;
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const Tensor rows = how == Way::gathered ? gather<T>(source, w.shape(), shape, geometry) : source;
@@ -105,11 +122,28 @@ Tensor conv_rows_input_grad(const char* op, const Tensor& g, const Tensor& w, co
                             const ConvGeometry& geometry) {
   const Way how = way(x_shape, w.shape(), geometry);
   if (how == Way::depthwise) return conv_rows_depthwise_input_grad(g, w, bias, x_shape, geometry);
-  if (how != Way::in_place) return in_format(conv_input_grad(op, g, w, bias, x_shape, in_planes(geometry)), kRows);
+  const bool tiled = how == Way::tiled && g.numel() > 0 && geometry.stride[1] == 1 && geometry.stride[2] == 1 &&
+                     w.shape()[1] >= kNarrowConv;
+  if (!tiled && how != Way::in_place)
+    return in_format(conv_input_grad(op, g, w, bias, x_shape, in_planes(geometry)), kRows);
   const Tensor gradient = contiguous(g, kRows), weight = contiguous(w),
                start = bias.defined() ? contiguous(bias) : bias;
   const Tensor dx = empty_in_format(x_shape, g.dtype(), kRows);
   const int64_t results = w.shape()[0], channels = w.shape()[1];
+  if (tiled) {
+    const int64_t inputs = results / geometry.groups, taps = w.shape()[2] * w.shape()[3];
+    ConvAxis axes[3];
+    for (int d = 0; d < 3; ++d)
+      axes[d] = adjoint_axis(spatial(g.shape(), geometry, d), spatial(w.shape(), geometry, d),
+                             spatial(x_shape, geometry, d), geometry, d, 0);
+    const ConvSource s({axes, g.shape()[0], inputs, results, x_shape[1], kRows}, true);
+    dispatch_compute(op, g.dtype(), [&]<class T> {
+      convolve<T>(s, geometry.groups, channels, gradient.data<T>(), weight.data<T>(),
+                  {inputs * channels * taps, taps, channels * taps}, start.defined() ? start.data<T>() : nullptr,
+                  dx.data<T>());
+    });
+    return dx;
+  }
   dispatch_compute(op, g.dtype(), [&]<class T> {
     gemm<T>(dx.numel() / channels, channels, results, {gradient.data<T>(), results, 1}, {weight.data<T>(), channels, 1},
             dx.data<T>(), channels, 1, 0, start.defined() ? start.data<T>() : nullptr);
@@ -123,6 +157,15 @@ Tensor conv_rows_weight_grad(const char* op, const Tensor& g, const Tensor& x, c
   if (how == Way::none || g.numel() == 0) return conv_weight_grad(op, g, x, w_shape, in_planes(geometry));
   if (how == Way::depthwise) return conv_rows_depthwise_weight_grad(g, x, w_shape, geometry);
   const Tensor gradient = contiguous(g, kRows), source = contiguous(x, kRows);
+  if (how == Way::tiled) {
+    const Tensor dw = make_tensor(w_shape, g.dtype());
+    const ConvSource s = tiled_source(x.shape(), w_shape, g.shape(), geometry);
+    dispatch_compute(op, g.dtype(), [&]<class T> {
+      correlate<T>(s, geometry.groups, w_shape[0] / geometry.groups, source.data<T>(), gradient.data<T>(),
+                   dw.data<T>());
+    });
+    return dw;
+  }
   const Tensor dw = empty_in_format(w_shape, g.dtype(), kRows);
   const int64_t results = w_shape[0];
   dispatch_compute(op, g.dtype(), [&]<class T> {

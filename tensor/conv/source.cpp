@@ -88,19 +88,27 @@ ConvAxis spread_axis(int64_t g, int64_t w, int64_t x, const ConvGeometry& geomet
           .kernel = w};
 }
 
-ConvGroup::ConvGroup(const ConvAxis (&all)[3], int64_t images_, int64_t channels_, int64_t all_channels,
-                     int64_t result_channels)
-    : axes{all[0], all[1], all[2]}, images(images_), channels(channels_) {
+ConvGroup::ConvGroup(const ConvAxis (&all)[3], int64_t images_, int64_t channels_, int64_t all_channels_,
+                     int64_t result_channels_, MemoryFormat format_)
+    : axes{all[0], all[1], all[2]},
+      images(images_),
+      channels(channels_),
+      all_channels(all_channels_),
+      result_channels(result_channels_),
+      format(format_) {
   const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
-  channel_stride = z.source * y.source * x.source;
-  image_stride = all_channels * channel_stride;
-  result_channel_stride = z.result * y.result * x.result;
-  result_image_stride = result_channels * result_channel_stride;
+  const bool rows = format == MemoryFormat::channels_last;
+  const int64_t plane = z.source * y.source * x.source, result = result_plane();
+  image_stride = all_channels * plane;
+  channel_stride = rows ? 1 : plane;
+  pixel_stride = rows ? all_channels : 1;
+  result_channel_stride = rows ? 1 : result;
+  result_image_stride = rows ? result : result_channels * result;
 }
 
 ConvSource::ConvSource(const ConvGroup& group, bool always_copy) : ConvGroup(group) {
   const ConvAxis &z = axes[0], &y = axes[1], &x = axes[2];
-  in_place_ = !always_copy;
+  in_place_ = !always_copy && pixel_stride == 1;
   for (const ConvAxis& a : axes)
     in_place_ = in_place_ && a.taps == 1 && a.shift == 0 && a.step == 1 && a.spread == 1 && a.source == a.positions &&
                 a.result == a.positions;
@@ -157,6 +165,7 @@ const T* ConvSource::load(const Unit& u, const T* x, T* space) const {
   const auto copy = kernels::kernels().conv.of<T>().copy;
   const int64_t planes = az.extent(az.positions), height = ay.extent(u.rows), width = ax.extent(ax.positions);
   if (ax.spread > 1 || ay.spread > 1 || az.spread > 1) return load_spread(u, x, space);
+  if (pixel_stride > 1) return load_rows(u, x, space);
   const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
   const int64_t first_row = u.first_row * ay.step + ay.low();
   const int64_t top = std::clamp<int64_t>(-first_row, 0, height);
@@ -179,6 +188,34 @@ const T* ConvSource::load(const Unit& u, const T* x, T* space) const {
                (right - q + ax.step - 1) / ax.step);
         }
       }
+  return space;
+}
+
+// The same where channels lie side by side, of images.
+template <class T>
+const T* ConvSource::load_rows(const Unit& u, const T* x, T* space) const {
+  const ConvAxis &ay = axes[1], &ax = axes[2];
+  const auto transpose = kernels::kernels().copy.of<T>().transpose;
+  const int64_t height = ay.extent(u.rows), width = ax.extent(ax.positions);
+  const int64_t left = std::max<int64_t>(0, -ax.low()), right = std::min(width, ax.source - ax.low());
+  const int64_t first_row = u.first_row * ay.step + ay.low();
+  for (int64_t n = 0; n < u.images; ++n)
+    for (int64_t i = 0; i < height; ++i) {
+      T* const to = space + n * image_ + i * row_;
+      const int64_t row = first_row + i;
+      if (row < 0 || row >= ay.source) {  // a margin, where another band has pixels
+        for (int64_t c = 0; bands_ > 1 && c < channels; ++c)
+          std::memset(to + c * plane_, 0, static_cast<size_t>(row_) * sizeof(T));
+        continue;
+      }
+      const T* from = x + n * image_stride + (row * ax.source + ax.low()) * pixel_stride;
+      for (int64_t remainder = 0; remainder < ax.step; ++remainder) {
+        const int64_t q = left + (remainder - left % ax.step + ax.step) % ax.step;
+        if (q < right)
+          transpose(from + q * pixel_stride, (right - q + ax.step - 1) / ax.step, channels, ax.step * pixel_stride,
+                    to + remainder * column_class_ + q / ax.step, plane_);
+      }
+    }
   return space;
 }
 
@@ -225,6 +262,18 @@ ConvSource::Line ConvSource::line(const Unit& u, int64_t i) const {
   return {n * image_ + k * slice_step() + row * row_step(),
           (u.first_image + n) * result_image_stride + x.place + (slice + (u.first_row + row) * y.place_step) * x.result,
           (u.rows - row) * x.positions};
+}
+
+ConvSource::Pixels ConvSource::result_pixels(const Unit& u, int64_t side) const {
+  const ConvAxis &y = axes[1], &x = axes[2];
+  const int64_t first = std::max<int64_t>(0, y.place + side * u.first_row),
+                last = std::min(y.result, y.place + side * (u.first_row + u.rows));
+  return {u.first_image * result_image_stride + first * x.result,
+          (u.images - 1) * result_image_stride + (last - first) * x.result};
+}
+
+int64_t ConvSource::most_result_pixels(int64_t side) const {
+  return bands_ > 1 ? side * band_ * axes[2].result : unit_images_ * result_image_stride;
 }
 
 bool ConvSource::is_3x3() const {

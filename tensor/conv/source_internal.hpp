@@ -40,14 +40,19 @@ int64_t spatial(const Shape& shape, const ConvGeometry& geometry, int d);
 
 /// One group of a convolution, and where its images and channels lie among those of all groups.
 struct ConvGroup {
-  /// `channels` of `all_channels` are the group's.
-  ConvGroup(const ConvAxis (&axes)[3], int64_t images, int64_t channels, int64_t all_channels, int64_t result_channels);
+  /// `channels` of `all_channels` are the group's. The format is that of the source and of the result.
+  ConvGroup(const ConvAxis (&axes)[3], int64_t images, int64_t channels, int64_t all_channels, int64_t result_channels,
+            MemoryFormat format = MemoryFormat::contiguous);
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
   int64_t depth() const { return channels * taps(); }
+  int64_t result_plane() const { return axes[0].result * axes[1].result * axes[2].result; }
 
   ConvAxis axes[3];
-  int64_t images, channels;
-  int64_t image_stride, channel_stride, result_image_stride, result_channel_stride;
+  int64_t images, channels, all_channels, result_channels;
+  MemoryFormat format;
+  int64_t image_stride, channel_stride, pixel_stride;
+  /// In elements of one channel: where channels lie side by side, pixels are counted.
+  int64_t result_image_stride, result_channel_stride;
 };
 
 /// The source of a group, cut into units of work: a few small images, or a band of rows of a large one. A unit is
@@ -92,6 +97,13 @@ class ConvSource : public ConvGroup {
   int64_t lines(const Unit& u) const { return u.images * (in_place_ ? 1 : axes[0].positions * u.rows); }
   int64_t line_pixels(const Unit& u) const { return axes[2].positions * (in_place_ ? axes[0].positions * u.rows : 1); }
   Line line(const Unit& u, int64_t i) const;
+  /// The pixels of the result that a unit covers, which follow one another where channels lie side by side; each
+  /// position is `side` rows of the result.
+  struct Pixels {
+    int64_t first, count;
+  };
+  Pixels result_pixels(const Unit& u, int64_t side = 1) const;
+  int64_t most_result_pixels(int64_t side = 1) const;
 
   /// Whether the taps are 3 x 3 pixels side by side of one channel, and rows of the result follow one another: then
   /// loops may walk down the columns and read each pixel once.
@@ -104,6 +116,8 @@ class ConvSource : public ConvGroup {
  private:
   template <class T>
   const T* load_spread(const Unit& u, const T* x, T* space) const;
+  template <class T>
+  const T* load_rows(const Unit& u, const T* x, T* space) const;
 
   bool in_place_;
   int64_t unit_images_, band_, bands_, units_;

@@ -111,9 +111,7 @@ ConvSource tile_source(const ConvGroup& s, const Tiling& t) {
     a.place = -t.skipped(t.axes[d]), a.place_step = t.side();
     a.taps = t.spread > 1 ? 4 : t.axes[d].taps + t.stride * (4 - t.taps);
   }
-  return ConvSource(
-      {axes, s.images, s.channels, s.image_stride / s.channel_stride, s.result_image_stride / s.result_channel_stride},
-      true);
+  return ConvSource({axes, s.images, s.channels, s.all_channels, s.result_channels, s.format}, true);
 }
 
 /// Neighbouring tiles, no more than a vector of them a piece: where they lie in the source and in the result.
@@ -280,13 +278,15 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
   for (int64_t i = 0; i < kSquare * phases; ++i) used.push_back(used_places(tiling, kinds, i % phases, i / phases));
 
   const int64_t tasks = tiles.units() * groups;
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * s.depth());
+  const double work = double(s.images) * double(s.result_plane()) * double(groups * rows * s.depth());
+  const ResultRows<T> result(tiles, rows, tiling.side());
   const int64_t copy = round_up(tiles.size() + loop.lanes, 64), size = copy + kSquare * (source_plane + result_plane);
-  for_tasks<T>(tasks, work, size, copy, [&](T* space, int64_t task) {
+  for_tasks<T>(tasks, work, size + result.size(), copy, [&](T* space, int64_t task) {
     T *const source = space + copy, *const sums = source + kSquare * source_plane;
     const int64_t g = task % groups;
     const ConvSource::Unit u = tiles.unit(task / groups);
     const T* in = tiles.load(u, x + g * channels * s.channel_stride, space);
+    T* const out = result.begin(u, y + g * rows * s.result_channel_stride, space + size);
     for_panels(tiles, u, tiling.side(), loop.lanes, width, [&](const Panel& panel) {
       map_source<T>(tiles, panel, squares, in, width, source_plane, source);
       int64_t from[kernels::kWinogradVectors];
@@ -316,17 +316,17 @@ void convolve_winograd(const ConvSource& s, int64_t groups, int64_t rows, const 
                   .phase = phase_rows,
                   .lines = panel.lines,
                   .line_count = panel.pieces,
-                  .y = y + g * rows * s.result_channel_stride,
-                  .y_channel = s.result_channel_stride,
+                  .y = out,
+                  .y_channel = result.channel_stride(),
                   .y_row = s.axes[2].result});
     });
+    result.finish(u, y + g * rows * s.result_channel_stride, space + size);
   });
 }
 
 template <class T>
 void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const T* x, const T* g, T* dw) {
   const ConvLoops<T>& loop = loops<T>();
-  const auto transpose = kernels::kernels().copy.of<T>().transpose;
   const Tiling tiling(s);
   const ConvSource tiles = tile_source(s, tiling);
   const PooledVector<Kind> kinds = kinds_of(tiling);
@@ -356,7 +356,7 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
   PooledVector<std::array<int64_t, 2>> used;
   for (int64_t i = 0; i < kSquare; ++i) used.push_back(used_places(tiling, kinds, 0, i));
 
-  const double work = double(s.images) * double(s.result_channel_stride) * double(groups * rows * s.depth());
+  const double work = double(s.images) * double(s.result_plane()) * double(groups * rows * s.depth());
   const int64_t copy = round_up(tiles.size() + loop.lanes, 64), cleared = copy + side * turned_row,
                 size = cleared + kSquare * (source_plane + gradient_plane + sum_plane);
   const Tensor partial = make_tensor({tasks * each}, dtype_of<T>);
@@ -376,8 +376,8 @@ void correlate_winograd(const ConvSource& s, int64_t groups, int64_t rows, const
             T* const to = turned + j * turned_row + side * at.tile * line;
             const int64_t columns = j < at.rows ? at.columns : 0;
             if (columns > 0)
-              transpose(g + group * rows * s.result_channel_stride + at.place + j * s.axes[2].result, rows, columns,
-                        s.result_channel_stride, to, line);
+              gather_gradient(s, g + group * rows * s.result_channel_stride, at.place + j * s.axes[2].result, rows,
+                              columns, to, line);
             std::memset(to + columns * line, 0,
                         static_cast<size_t>((side * panel.runs[p].count - columns) * line) * sizeof(T));
           }

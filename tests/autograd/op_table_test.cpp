@@ -97,9 +97,9 @@ TEST_CASE("op table: the layout of the inputs does not matter") {
     const auto compare = [&](const Evaluation& want, const Tensors& inputs, const std::string& kind) {
       ++compared;
       const Evaluation got = evaluate(sample, inputs);
-      std::string text = difference(got.outputs, want.outputs, 1e-12);
+      std::string text = difference(got.outputs, want.outputs, 1e-12, 1e-14);
       if (!text.empty()) FAIL_CHECK(where << ", " << kind << ": outputs: " << text);
-      text = difference(got.gradients, want.gradients, 1e-12);
+      text = difference(got.gradients, want.gradients, 1e-12, 1e-14);
       if (!text.empty()) FAIL_CHECK(where << ", " << kind << ": gradients: " << text);
     };
     for (int kind = 0; kind < kLayouts; ++kind) {
