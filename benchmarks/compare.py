@@ -128,7 +128,7 @@ def print_times(names, bench, options):
         if options.tcmalloc:
             peers["C++ tcmalloc"] = Peer([options.cpp_peer], options.threads, options.tcmalloc)
     print(f"PyTorch {peers['plain'].version}, {options.threads} threads, {options.rounds} rounds; "
-          f"{limits['gflops']:.0f} GFLOP/s; GB/s over "
+          f"{limits['gflops']:.0f} GFLOP/s; products cut up as {limits['products']}; GB/s over "
           + ", ".join(f"{b['bytes'] >> 20} MB: {b['gbs']:.0f}" for b in limits["bandwidths"]) + "\n")
     print(f"{'':26s} {'ours, ms':>10s} {'theirs, ms':>10s} {'ratio':>7s}   {'of the limit':17s} theirs by")
     rows = {}

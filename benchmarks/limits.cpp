@@ -10,6 +10,7 @@
 
 #include <cotangent/tensor/kernels/vector.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/product_plan_internal.hpp>
 
 #include "../examples/common/command_line.hpp"
 
@@ -78,7 +79,8 @@ double bandwidth(int threads, int64_t bytes) {  // of the three arrays together
 void run(const std::string& json) {
   const int threads = cotangent::num_threads();
   const double gflops = peak_gflops(threads);
-  std::printf("%d threads: %.0f GFLOP/s in float32; GB/s over", threads, gflops);
+  const char* products = cotangent::raw::product_plan_name();
+  std::printf("%d threads: %.0f GFLOP/s in float32; products cut up as %s; GB/s over", threads, gflops, products);
   std::string bandwidths;
   for (int64_t megabytes : {1, 4, 16, 64, 256}) {
     const double gbs = bandwidth(threads, megabytes << 20);
@@ -90,8 +92,8 @@ void run(const std::string& json) {
     std::fflush(stdout);
   }
   if (json.empty()) return;
-  std::ofstream(json) << "{\"threads\": " << threads << ", \"gflops\": " << gflops << ", \"bandwidths\": ["
-                      << bandwidths << "]}\n";
+  std::ofstream(json) << "{\"threads\": " << threads << ", \"gflops\": " << gflops << ", \"products\": \"" << products
+                      << "\", \"bandwidths\": [" << bandwidths << "]}\n";
 }
 
 }  // namespace

@@ -293,6 +293,44 @@ def hessian_vector():
     return step
 
 
+# ---- products ----
+
+@workload
+def matrix_vector():
+    a, x = leaf(4096, 4096), leaf(4096)
+    return forward_backward([a, x], lambda: a @ x)
+
+
+@workload
+def matrix_vector_t():
+    a, x = leaf(4096, 4096), leaf(4096)
+    return forward_backward([a, x], lambda: a.t() @ x)
+
+
+@workload
+def matmul_odd():
+    a, b = leaf(487, 331), leaf(331, 613)
+    return forward_backward([a, b], lambda: a @ b)
+
+
+@workload
+def feed_forward_gelu():
+    up, down, x = nn.Linear(256, 1024), nn.Linear(1024, 256), leaf(4096, 256)
+    return forward_backward([x, *up.parameters(), *down.parameters()], lambda: down(F.gelu(up(x))))
+
+
+@workload
+def feed_forward_swiglu():
+    gate, up, down, x = *(nn.Linear(i, o, bias=False) for i, o in ((256, 683), (256, 683), (683, 256))), leaf(4096, 256)
+    return forward_backward([x, gate.weight, up.weight, down.weight], lambda: down(F.silu(gate(x)) * up(x)))
+
+
+@workload
+def lstm_2x256():
+    m, x = nn.LSTM(256, 256, num_layers=2), leaf(64, 32, 256)
+    return forward_backward([*m.parameters(), x], lambda: m(x)[0])
+
+
 # ---- training ----
 
 def classify(model, batch):
@@ -424,44 +462,6 @@ def train_unet():
     model, x, y = in_format(UNet()), in_format(torch.randn(8, 3, 64, 64)), torch.randn(8, 3, 64, 64)
     optimizer = make_optimizer(torch.optim.AdamW, model.parameters(), lr=1e-3)
     return training_step(model, optimizer, lambda m: F.mse_loss(m(x), y))
-
-
-# ---- products ----
-
-@workload
-def matrix_vector():
-    a, x = leaf(4096, 4096), leaf(4096)
-    return forward_backward([a, x], lambda: a @ x)
-
-
-@workload
-def matrix_vector_t():
-    a, x = leaf(4096, 4096), leaf(4096)
-    return forward_backward([a, x], lambda: a.t() @ x)
-
-
-@workload
-def matmul_odd():
-    a, b = leaf(487, 331), leaf(331, 613)
-    return forward_backward([a, b], lambda: a @ b)
-
-
-@workload
-def feed_forward_gelu():
-    up, down, x = nn.Linear(256, 1024), nn.Linear(1024, 256), leaf(4096, 256)
-    return forward_backward([x, *up.parameters(), *down.parameters()], lambda: down(F.gelu(up(x))))
-
-
-@workload
-def feed_forward_swiglu():
-    gate, up, down, x = *(nn.Linear(i, o, bias=False) for i, o in ((256, 683), (256, 683), (683, 256))), leaf(4096, 256)
-    return forward_backward([x, gate.weight, up.weight, down.weight], lambda: down(F.silu(gate(x)) * up(x)))
-
-
-@workload
-def lstm_2x256():
-    m, x = nn.LSTM(256, 256, num_layers=2), leaf(64, 32, 256)
-    return forward_backward([*m.parameters(), x], lambda: m(x)[0])
 
 
 # ---- variants ----

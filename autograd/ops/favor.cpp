@@ -64,7 +64,8 @@ Tensor exponents(const Tensor& x, const Tensor& projection, FavorKernel kernel) 
   const Tensor wx = linear(x, projection);
   if (kernel == FavorKernel::relu) return wx;
   const Tensor half = sum(square(x), -1, true) * 0.5;
-  return (kernel == FavorKernel::positive ? wx : cat({wx, -wx}, -1)) - half;
+  if (kernel == FavorKernel::positive) return wx - half;
+  return cat({wx, -wx}, -1) - half;
 }
 Tensor features_of(const Tensor& u, FavorKernel kernel, double eps) {
   const double scale = 1 / std::sqrt(static_cast<double>(u.size(-1)));

@@ -121,7 +121,8 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
     if (!options.causal) {
       far = per_key(matmul(far, sum(own, 2, true)), kept.defined() ? unsqueeze(kept, 2) : kept, T);
     } else if (count > 0) {
-      const Tensor earlier = count > 1 ? cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2) : start;
+      Tensor earlier = start;
+      if (count > 1) earlier = cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2);
       far = matmul(far, earlier);
       if (options.norm == ChunkNorm::chunk) {
         far = far / static_cast<double>(c);

@@ -200,15 +200,22 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
   Tensor before = state && state->max.defined() ? state->max : full({B, H, m}, kHidden, q.dtype());
   top = maximum(top, unsqueeze(before, 2));
   const Tensor last = narrow(top, 2, T - 1, 1);
-  const Tensor tops = reshape(rest ? cat({top, expand(last, {B, H, rest, m})}, 2) : top, {B, H, G, chunk, m});
-  const Tensor k =
-      reshape(rest ? cat({keys, full({B, H, rest, m}, kHidden, q.dtype())}, 2) : keys, {B, H, G, chunk, m});
+  Tensor tops = top, k = keys;
+  if (rest) {
+    tops = cat({top, expand(last, {B, H, rest, m})}, 2);
+    k = cat({keys, full({B, H, rest, m}, kHidden, q.dtype())}, 2);
+  }
+  tops = reshape(tops, {B, H, G, chunk, m});
+  k = reshape(k, {B, H, G, chunk, m});
   const Tensor values = chunked(cat({v, ones({B, H, T, 1}, v.dtype())}, -1));
   const Tensor ends = select(tops, 3, chunk - 1);  // (B, H, G, m)
   const Tensor own = matmul(transposed(exp(k - unsqueeze(finite_top(ends), 3))), values);
   // the sums before each chunk, relative to the maximum there
-  Tensor sums =
-      state && state->kv.defined() ? cat({state->kv, unsqueeze(state->k, -1)}, -1) : zeros({B, H, m, n + 1}, q.dtype());
+  Tensor sums;
+  if (state && state->kv.defined())
+    sums = cat({state->kv, unsqueeze(state->k, -1)}, -1);
+  else
+    sums = zeros({B, H, m, n + 1}, q.dtype());
   Tensors starts, befores;
   for (int64_t g = 0; g < G; ++g) {
     const Tensor end = select(ends, 2, g);

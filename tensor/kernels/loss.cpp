@@ -162,7 +162,9 @@ void run(const CrossEntropy<T>& a, int64_t first, int64_t last) {
 
 template <class T>
 double squared_distance(const T* x, const T* y, int64_t n) {
-  return sum_of<T>(n, [=](int64_t i) { return (x[i] - y[i]) * (x[i] - y[i]); });
+  double sum;
+  add_up_row<1, T, true>(n, &sum, [=](int64_t i, T* s) { s[0] += (x[i] - y[i]) * (x[i] - y[i]); });
+  return sum;
 }
 
 template <class T>

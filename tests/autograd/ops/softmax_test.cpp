@@ -1,6 +1,7 @@
 // Softmax, its logarithm, logsumexp and cross entropy at the ends of their range.
 #include <cotangent/autograd/ops/softmax.hpp>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -13,6 +14,7 @@
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 
 using namespace cotangent;
@@ -85,4 +87,25 @@ TEST_CASE("softmax and its relatives of rows and columns of a million") {
     check(grad({sum(logsumexp(row, dim))}, {row})[0] * n, 1);
     if (dim == 1) check(cross_entropy(row, zeros({shape[0]}, int64)), log_n);
   }
+}
+
+TEST_CASE("softmax along many channels that lie side by side leaves them there") {
+  Generator generator(1);
+  for (Dtype dtype : {float64, float32, bfloat16})
+    for (const auto f : {softmax, log_softmax}) {
+      const Tensor planes = randn({2, 37, 3, 5}, dtype, generator),
+                   lasts = planes.contiguous(MemoryFormat::channels_last);
+      const Tensor weight = randn({2, 37, 3, 5}, dtype, generator);
+      const auto run = [&](const Tensor& values) {
+        const Tensor x = clone(values).requires_grad_(), y = f(x, 1);
+        return std::array{y, grad({sum(y * weight)}, {x})[0]};
+      };
+      const auto expected = run(planes), got = run(lasts);
+      for (size_t i = 0; i < 2; ++i) {
+        CHECK(got[i].is_contiguous(MemoryFormat::channels_last));
+        CHECK(amax(abs(got[i].to(float64) - expected[i].to(float64))).item() <= (dtype == float64   ? 1e-14
+                                                                                 : dtype == float32 ? 1e-6
+                                                                                                    : 2e-2));
+      }
+    }
 }
