@@ -307,7 +307,8 @@ namespace {
 
 /// From deviations from a mean that was rounded, whose sum stands in `rest`, those from the true one.
 Deviation refined(const char* op, Deviation y, int64_t elements) {
-  const double count = static_cast<double>(elements / y.mean.numel()), part = 1 / count;
+  const int64_t each = elements / y.mean.numel();
+  const double count = static_cast<double>(each), part = 1 / count;
   bool matters = false;
   dispatch_compute(op, y.mean.dtype(), [&]<class T> {
     T *mean = y.mean.data<T>(), *squares = y.squares.data<T>(), *rest = y.rest.data<T>();

@@ -54,12 +54,20 @@ int main(int count, char** words) {
   int64_t runs = INT64_MAX;
   uint64_t seed = 1;
   double seconds = 1e9;
-  for (int i = 1; i + 1 < count; i += 2) {
-    const std::string word = words[i], value = words[i + 1];
-    if (word == "--runs") runs = std::stoll(value);
-    if (word == "--seconds") seconds = std::stod(value);
-    if (word == "--seed") seed = std::stoull(value);
-    if (word == "--first") run = std::stoll(value);
+  for (int i = 1; i < count; i += 2) {
+    const std::string word = words[i], value = i + 1 < count ? words[i + 1] : "";
+    if (word == "--runs" && !value.empty()) {
+      runs = std::stoll(value);
+    } else if (word == "--seconds" && !value.empty()) {
+      seconds = std::stod(value);
+    } else if (word == "--seed" && !value.empty()) {
+      seed = std::stoull(value);
+    } else if (word == "--first" && !value.empty()) {
+      run = std::stoll(value);
+    } else {
+      std::printf("fuzz_calls [--runs N] [--seconds N] [--seed N] [--first N]\n");
+      return word == "--help" ? 0 : 2;
+    }
   }
   for (int signal : {SIGALRM, SIGFPE, SIGBUS, SIGILL}) std::signal(signal, died);
 #ifndef __SANITIZE_ADDRESS__
