@@ -14,15 +14,13 @@ namespace {
 
 using kernels::PanelProduct;
 
-// Strips by panels of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
+// Rows by columns of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
 // keeps. Where that would give few tiles they are smaller, so that the threads end together.
 constexpr int64_t kTileRows = 128, kTileColumns = 128, kGroupStrips = 4, kLeastTiles = 32;
 constexpr int64_t kBlock = 1024;      // rows or columns that are packed at once
 constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
 constexpr int64_t kPackedStrips = 4;  // which share the lines of the cache where a lies transposed
 constexpr int64_t kThin = 16;         // rows of a result for which it does not pay to pack b
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 struct Product {

@@ -7,7 +7,7 @@
 namespace cotangent::raw {
 namespace {
 
-/// What the system says; 0 or less where it does not know.
+/// What the system says, or `otherwise` where it does not know.
 int64_t asked([[maybe_unused]] int name, int64_t otherwise) {
   const long value = sysconf(name);
   return value > 0 ? value : otherwise;

@@ -16,8 +16,6 @@ using kernels::GemmTile;
 
 constexpr int64_t kGroupRows = 32;  // of the first operand, which the first cache keeps while panels pass
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 struct Asked {
   int64_t strip = 0, vectors = 0, run = 0;
   std::string_view packing;

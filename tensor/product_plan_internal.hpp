@@ -6,6 +6,8 @@
 
 namespace cotangent::raw {
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 /// Elements of a panel that small products pack at once, on the stack.
 template <class T>
 inline constexpr int64_t kMostPacked = (int64_t{128} << 10) / int64_t{sizeof(T)};

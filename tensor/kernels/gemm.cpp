@@ -164,13 +164,13 @@ void axpy(int64_t n, double alpha, const T* x, T* y) {
 
 /// The sum of the lanes: halves are added until one is left.
 template <class T, int L = kLanes<T>>
-T sum_of(const T* x) {
+T sum_lanes(const T* x) {
   if constexpr (L == 1) {
     return x[0];
   } else {
     T half[L / 2];
     for (int i = 0; i < L / 2; ++i) half[i] = x[i] + x[i + L / 2];
-    return sum_of<T, L / 2>(half);
+    return sum_lanes<T, L / 2>(half);
   }
 }
 
@@ -197,7 +197,7 @@ void dots(int64_t k, const T* a, int64_t a_row, const T* x, T* sums) {
   for (int i = 0; i < M; ++i) {
     T each[lanes];
     *reinterpret_cast<Vector*>(each) = sum[i][0] + sum[i][1];
-    sums[i] = sum_of(each);
+    sums[i] = sum_lanes(each);
   }
   for (; l < k; ++l)
     for (int i = 0; i < M; ++i) sums[i] += a[i * a_row + l] * x[l];
