@@ -17,10 +17,9 @@ using detail::make_tensor;
 using kernels::AttentionTile;
 
 // A tile has about 64 rows of queries, or half of that where there are few, since a causal tile on the diagonal is half
-// wasted; whole strips of a product. With its columns of keys, the scores and the operands of the products fit into the
-// second-level cache together.
+// wasted; whole strips of a product. Its rows and its columns of keys are the order of sums, alike on all machines.
 constexpr int64_t kColumns = 256;
-constexpr int64_t kScoreRow = kColumns + 16;  // between rows of scores: no power of two, for the first cache's sake
+constexpr int64_t kScoreRow = kColumns + 16;  // between rows of scores: a power of two would not stay in a cache
 template <class T>
 int64_t tile_rows(int64_t queries) {
   const int64_t strip = product_plan<T>().strip;

@@ -20,7 +20,8 @@ Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype, c
 }
 
 namespace {
-constexpr int64_t kTile = 64;  // rows and columns that are transposed at once, so that both sides stay in the cache
+constexpr int64_t kTile = 64;  // rows and columns that are transposed at once
+static_assert(2 * kTile * kTile * int64_t{sizeof(float)} <= kLeastFirstCache);  // which holds both sides
 
 // Where the dimension that is contiguous in y is not the one that is contiguous in x, the two make matrices that are
 // transposed; tile by tile, over all the other dimensions. False where there is no such pair.
@@ -46,7 +47,7 @@ bool copy_transposed(const StridedWalk<2>& walk, const Tensor& x, const Tensor& 
   const StridedWalk<4> tiles(shape, {&strides[0], &strides[1], &strides[2], &strides[3]});
   const int64_t bytes = item_size(y.dtype());
   const auto transpose = kernels().copy.of(bytes).transpose;
-  const bool streams = y.numel() * bytes >= kStreamed && height >= kTile && width >= kTile;
+  const bool streams = is_streamed(*y.get()) && height >= kTile && width >= kTile;
   tiles.run(std::max<int64_t>(1, kElementGrain / (std::min(height, kTile) * std::min(width, kTile))),
             [&](auto at, int64_t n) {
               alignas(64) char tile[kTile * kTile * 8];
@@ -78,7 +79,7 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
     return execute(op, y, dtype, in, 1,
                    [=](const char* const* from, char* to, int64_t n, unsigned) { convert(from[0], to, n); });
   const auto gather = kernels().copy.of(bytes).gather;
-  const bool is_large = y.numel() * bytes >= kStreamed && in[0].data != y.raw_data();
+  const bool is_large = is_streamed(*y.get()) && in[0].data != y.raw_data();
   if (y.get()->contiguous && in[0].lies_as(*y.get())) {
     parallel_for(0, x.numel(), kElementGrain, [&](int64_t first, int64_t last) {
       const char* from = in[0].data + first * bytes;

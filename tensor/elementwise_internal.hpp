@@ -4,15 +4,18 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/processor_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent::raw {
 
 inline constexpr int64_t kBlock = 512;  // elements that are gathered or converted at once
-// Results of so many bytes, half of what a large cache holds, are written past the caches: these would read first what
-// is overwritten, and drop for it what the next op needs.
-inline constexpr int64_t kStreamed = 16 << 20;
+
+/// Whether a result is so large that it is written past the caches.
+inline bool is_streamed(const detail::TensorImpl& y, int64_t times = 1) {
+  return y.numel * item_size(y.dtype) >= times * processor().streams_from();
+}
 
 inline kernels::ConvertLoop converter(Dtype from, Dtype to) {
   return from == to ? nullptr : kernels::kernels().convert[int(from)][int(to)];
@@ -21,6 +24,7 @@ inline kernels::ConvertLoop converter(Dtype from, Dtype to) {
 struct Scratch {
   alignas(64) char bytes[kBlock * 16];
 };
+static_assert(4 * sizeof(Scratch) <= kLeastFirstCache);  // of three operands and the result
 
 /// An operand of a loop, in the dtype that the loop wants: a tensor, or a number.
 struct Source {
@@ -119,7 +123,7 @@ template <int N, class Loop>
                                unsigned arrays, Loop loop) {
   const detail::TensorImpl& y = *result.get();
   constexpr unsigned all = (1u << N) - 1;
-  bool streamed = y.numel * item_size(y.dtype) >= kStreamed, alike = y.contiguous && y.dtype == computed;
+  bool streamed = is_streamed(y), alike = y.contiguous && y.dtype == computed;
   unsigned repeats = 0;
   for (int k = 0; k < N; ++k) {
     const bool repeated = in[k].is_one() && y.numel != 1 && !(arrays >> k & 1);
@@ -147,7 +151,7 @@ template <int N, class Loop>
   for (int k = 0; k < N; ++k) repeats |= unsigned(walk.inner_stride(k + 1) == 0) << k;
   if (repeats == all) {
     arrays |= 1;
-    streamed = streamed && y.numel * item_size(y.dtype) >= 2 * kStreamed;  // what only repeats has the cache to itself
+    streamed = streamed && is_streamed(y, 2);  // what only repeats has the cache to itself
   }
   const unsigned fixed = repeats;
   repeats &= ~arrays;

@@ -34,8 +34,9 @@ struct Product {
 
 // ---- a matrix and a vector: bound by memory, which is read once ----
 
+// The order of sums, alike on all machines:
 constexpr int64_t kVectorChunk = 65536;   // elements of the matrix that a thread takes at once
-constexpr int64_t kVectorColumns = 1024;  // sums that the first cache keeps
+constexpr int64_t kVectorColumns = 1024;  // sums at once
 
 /// `count` elements that lie next to one another, times a factor: x itself where it is that already.
 template <class T>

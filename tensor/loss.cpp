@@ -197,7 +197,7 @@ Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, 
 }
 
 Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y) {
-  constexpr int64_t kChunk = 32768;
+  constexpr int64_t kChunk = 32768;  // elements: the order of sums
   const Tensor a = contiguous(widened<cast>(x)), b = contiguous(widened<cast>(y));
   const int64_t n = a.numel(), chunks = (n + kChunk - 1) / kChunk;
   const Tensor parts = make_tensor({chunks}, float64);

@@ -20,7 +20,7 @@ using kernels::kernels;
 using kernels::NormLoops;
 using namespace norms;
 
-constexpr int64_t kChunk = 65536;  // elements of a reduction that one thread sums up by itself
+constexpr int64_t kChunk = 65536;  // elements of a reduction that one thread sums up by itself: the order of sums
 constexpr int64_t kMaxChunks = 32;
 
 /// A fixed number of chunks for a reduction over `rows` of `width` elements, few enough for their sums to cost little.

@@ -4,7 +4,7 @@
 
 namespace cotangent::raw::norms {
 
-constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once, in the first cache
+constexpr int64_t kSpan = 4096;  // elements whose moments are taken at once: the order of sums, alike on all machines
 
 /// x in `dtype` and dense; an undefined x stays so.
 inline Tensor prepared(const Tensor& x, Dtype dtype) {

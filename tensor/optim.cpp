@@ -9,7 +9,7 @@ namespace cotangent::raw {
 namespace {
 
 constexpr int64_t kGrain = 16384;  // elements a thread, as several tensors are streamed
-constexpr int64_t kChunk = 65536;  // elements whose squares are summed in one go
+constexpr int64_t kChunk = 65536;  // elements whose squares are summed in one go: the order of sums
 
 bool is_dense(const Tensor& x) {
   if (x.get()->contiguous) return true;

@@ -11,6 +11,7 @@
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
+#include <cotangent/tensor/processor_internal.hpp>
 
 namespace cotangent::raw {
 namespace {
@@ -76,8 +77,11 @@ class Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  /// Cuts the rows of results into blocks for which about kBlock elements suffice, where one row takes `size`.
-  void cut(int64_t size) { rows.block = std::clamp<int64_t>(kBlock / std::max<int64_t>(size, 1), 1, rows.out); }
+  /// Cuts the rows of results into blocks which stay in the first cache, where one row takes `size` elements.
+  void cut(int64_t size) {
+    const int64_t elements = processor().stays_in_first() / int64_t{sizeof(T)};
+    rows.block = std::clamp<int64_t>(elements / std::max<int64_t>(size, 1), 1, rows.out);
+  }
   /// The same, and gives each row that a block reaches one of its panels.
   void cut_into_panels(int64_t size) {
     cut(size);
@@ -116,8 +120,7 @@ class Plan {
   int64_t planes, most = 0;  ///< and the most rows that a window reaches
 
  private:
-  static constexpr int64_t kSpare = 16;    // a vector of any instruction set
-  static constexpr int64_t kBlock = 8192;  // elements, which the first cache holds
+  static constexpr int64_t kSpare = 16;  // a vector of any instruction set
   PooledVector<int64_t> taps_, from_, to_, rows_, starts_, slots_;
   PooledVector<Lane> begin_, first_;
   PooledVector<T> cells_;

@@ -14,9 +14,10 @@ int64_t asked([[maybe_unused]] int name, int64_t otherwise) {
 }
 
 Processor find_out() {
-  Processor p{32 << 10, 1 << 20, 16 << 20, asked(_SC_PAGESIZE, 4096), false};
+  Processor p{kLeastFirstCache, 1 << 20, 16 << 20, asked(_SC_PAGESIZE, 4096), 0, false};
+  p.huge_page = p.page / int64_t{sizeof(void*)} * p.page;
 #ifdef _SC_LEVEL1_DCACHE_SIZE
-  p.first_cache = asked(_SC_LEVEL1_DCACHE_SIZE, p.first_cache);
+  p.first_cache = std::max(asked(_SC_LEVEL1_DCACHE_SIZE, p.first_cache), kLeastFirstCache);
   p.second_cache = asked(_SC_LEVEL2_CACHE_SIZE, p.second_cache);
   // which may be that of a whole socket, of which a core reaches a part
   p.last_cache = std::min(asked(_SC_LEVEL3_CACHE_SIZE, p.last_cache), int64_t{32} << 20);

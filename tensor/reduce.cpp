@@ -20,8 +20,9 @@ using kernels::Fold;
 using kernels::FoldLoops;
 using kernels::kernels;
 
+// The order of sums, alike on all machines:
 constexpr int64_t kChunk = 32768;        // elements that one chunk of a long reduction has, about
-constexpr int64_t kBlockColumns = 2048;  // columns that are summed at once: their results stay in the first-level cache
+constexpr int64_t kBlockColumns = 2048;  // columns that are summed at once
 
 bool has(uint32_t dims, int d) { return dims >> d & 1u; }
 

@@ -7,6 +7,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/wrap.hpp>
+#include <cotangent/tensor/processor_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {
@@ -14,7 +15,8 @@ namespace {
 
 using kernels::kColumns;
 
-constexpr int64_t kTileRows = 16, kTileColumns = 64;  // both sides of whose transposition the first cache holds
+constexpr int64_t kTileRows = 16, kTileColumns = 64;  // that are transposed at once
+static_assert(2 * kTileRows * kTileColumns * int64_t{sizeof(double)} <= kLeastFirstCache);  // which holds both sides
 
 // `width` lines that lie side by side, from the first element on or from the last one back.
 template <class T>

@@ -16,7 +16,7 @@ const kernels::DepthwiseLoops<T>& depthwise() {
 using kernels::ConvLoops;
 using kernels::PixelRun;
 
-constexpr int64_t kOuterPixels = 192;  // that a weight gradient takes at once
+constexpr int64_t kOuterPixels = 192;  // that a weight gradient sums at once, on all machines
 constexpr int64_t kPackedRows = 48;    // of a result from which its pixels are packed
 
 /// Calls f(channel, tap of the kernel) in the order of the depth; the tap is -1 where it is missing.

@@ -10,6 +10,7 @@
 namespace cotangent::raw {
 namespace {
 
+// How weight gradients are cut into sums, alike on all machines:
 constexpr int64_t kUnitPixels = 768;  // of the result, about, where there are many units of as many
 constexpr int64_t kUnits = 8;         // else so many units, of no fewer than
 constexpr int64_t kFewPixels = 96;

@@ -20,7 +20,7 @@ using kernels::PixelRun;
 using kernels::WinogradLine;
 
 constexpr int64_t kSquare = 16;         // elements of a tile
-constexpr int64_t kGradientPanels = 2;  // of tiles that a weight gradient sums at once
+constexpr int64_t kGradientPanels = 2;  // of tiles that a weight gradient sums at once, on all machines
 
 /// How many results a dimension a tile gives, from how many taps. The taps of a dimension come in sorts: pieces side by
 /// side, or, with a stride, those of one remainder by it, for which pixels are sorted alike. Either way each sort

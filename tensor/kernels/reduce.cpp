@@ -53,7 +53,7 @@ void halve(T* acc, int from, int to) {
     for (int j = 0; j < width; ++j) acc[j] = F::join(acc[j], acc[j + width]);
 }
 
-constexpr int64_t kFoldBlock = 4096;
+constexpr int64_t kFoldBlock = 4096;  // elements of which the partial results are joined: the order of sums
 
 template <class F, class T>
 [[gnu::always_inline]] inline T fold_block(const T* x, int64_t n) {

@@ -1,6 +1,7 @@
 #pragma once
 // Sums of rows and columns. Blocks of long ones are summed in the elements' type, which is fast, and the blocks in
-// float64: what is added to a float32 sum of 10^6 would be rounded to sixteenths.
+// float64: what is added to a float32 sum of 10^6 would be rounded to sixteenths. The lengths of blocks are the order
+// of sums, alike on all machines.
 #include <cstdint>
 
 #include <cotangent/tensor/kernels/columns.hpp>

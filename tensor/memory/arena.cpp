@@ -6,20 +6,22 @@
 #include <bit>
 #include <new>
 
+#include <cotangent/tensor/processor_internal.hpp>
+
 namespace cotangent::detail {
 namespace {
 
-constexpr size_t kPage = 4096, kHugePage = 2 << 20;
 constexpr size_t kHeader = 64;            // in front of each block
 constexpr size_t kFirstArena = 64 << 20;  // what is not touched takes no memory
 constexpr size_t kLargestArena = 1 << 30;
 constexpr size_t kSplit = 64 << 10;  // a smaller rest goes with its block
 
+size_t page() { return static_cast<size_t>(raw::processor().page); }
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 // Bins of free blocks, four to each doubling: all blocks of a bin are larger than those of the bins before.
 int bin_of(size_t size) {
-  const size_t pages = size / kPage;
+  const size_t pages = size / page();
   const int width = std::bit_width(pages);
   return width <= 2 ? static_cast<int>(pages) : 4 * (width - 2) + static_cast<int>(pages >> (width - 3) & 3);
 }
@@ -31,7 +33,7 @@ struct Arenas::Arena {
   Arena* next;
   char *top, *end;
   Run* last;  ///< the run before the top
-  char* begin() { return reinterpret_cast<char*>(this) + kPage; }
+  char* begin() { return reinterpret_cast<char*>(this) + page(); }
 };
 
 /// The header of a block, free or not.
@@ -96,7 +98,8 @@ Arenas::Run* Arenas::extend(size_t size) {
 }
 
 bool Arenas::map(size_t size) {
-  const size_t bytes = std::max(round_up(size + kPage, kHugePage), std::clamp(mapped_, kFirstArena, kLargestArena));
+  const size_t unit = std::min(static_cast<size_t>(raw::processor().huge_page), kFirstArena);
+  const size_t bytes = std::max(round_up(size + page(), unit), std::clamp(mapped_, kFirstArena, kLargestArena));
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;
   madvise(memory, bytes, MADV_HUGEPAGE);
@@ -109,7 +112,7 @@ bool Arenas::map(size_t size) {
 }
 
 void* Arenas::take(size_t bytes, bool may_map) {
-  const size_t size = round_up(bytes + kHeader, kPage);
+  const size_t size = round_up(bytes + kHeader, page());
   Run* run = find(size);
   if (run)
     remove(run);
@@ -158,7 +161,7 @@ void Arenas::trim() {
     }
     for (Run* run = first; run; run = run->after()) {
       if (!run->free) continue;
-      madvise(reinterpret_cast<char*>(run) + kPage, run->size - kPage, MADV_DONTNEED);
+      madvise(reinterpret_cast<char*>(run) + page(), run->size - page(), MADV_DONTNEED);
       idle_ -= static_cast<int64_t>(run->used);
       run->used = 0;
     }
