@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/gradcheck/diagnosis_internal.hpp>
@@ -26,11 +27,11 @@ Tensor zeros_of(const Tensor& x) {
 /// The user's function: its floating outputs.
 class UserFunction : public CheckedFunction {
  public:
-  UserFunction(GradcheckCall f) : f_(f) {}
+  UserFunction(FunctionRef f) : f_(f) {}
   Tensors call(const Tensors& inputs, bool record) override {
     EnableGrad guard(record);
     Tensors ys;
-    const Tensors all = f_.call(f_.function, inputs);
+    const Tensors all = f_(inputs);
     for (size_t i = 0; i < all.size(); ++i) {
       if (!all[i].defined() || !all[i].is_floating()) continue;
       if (all[i].dtype() != float64)
@@ -43,7 +44,7 @@ class UserFunction : public CheckedFunction {
   }
 
  private:
-  GradcheckCall f_;
+  FunctionRef f_;
 };
 
 /// The vector-Jacobian product of f: the gradient of each of its inputs. Undefined ones are zeros.
@@ -383,7 +384,8 @@ class Leaves {
 
 }  // namespace
 
-GradcheckReport run_gradcheck(GradcheckCall call, const Tensors& inputs, const GradcheckOptions& options) {
+GradcheckReport run_gradcheck(FunctionRef call, const Tensors& inputs, const GradcheckOptions& options) {
+  if (std::cmp_less(inputs.size(), call.count)) check_count("gradcheck", call, inputs.size());
   const Leaves leaves(inputs);
   GradcheckReport report;
   report.order = options.order;

@@ -1,7 +1,6 @@
 #pragma once
 // Checks gradients against differences: of an op, a layer, a loss, to any order.
-#include <type_traits>
-
+#include <cotangent/autograd/function.hpp>
 #include <cotangent/autograd/gradcheck/report.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
@@ -21,20 +20,8 @@ struct GradcheckOptions {
 };
 
 namespace detail {
-struct GradcheckCall {
-  void* function;
-  Tensors (*call)(void* function, const Tensors& inputs);
-};
-GradcheckReport run_gradcheck(GradcheckCall f, const Tensors& inputs, const GradcheckOptions& options);
-
-template <class Result>
-Tensors as_list(Result&& result) {
-  if constexpr (std::is_convertible_v<Result&&, Tensor>)
-    return {Tensor(std::forward<Result>(result))};
-  else
-    return Tensors(std::forward<Result>(result));
+GradcheckReport run_gradcheck(FunctionRef f, const Tensors& inputs, const GradcheckOptions& options);
 }
-}  // namespace detail
 
 /// Compares the gradient of f with central differences, at the inputs and contracted with random cotangents.
 ///
@@ -57,28 +44,7 @@ Tensors as_list(Result&& result) {
 /// memory between its elements; a ValueError without inputs or without a floating output.
 template <class F>
 GradcheckReport gradcheck(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  using Function = std::remove_reference_t<F>;
-  if constexpr (std::is_function_v<Function>) {
-    auto* pointer = &f;  // an object, as the rest expects
-    return gradcheck(pointer, inputs, options);
-  } else {
-    auto call = [](void* object, const Tensors& x) -> Tensors {
-      Function& g = *static_cast<Function*>(object);
-      if constexpr (std::is_invocable_v<Function&, const Tensors&>)
-        return detail::as_list(g(x));
-      else if constexpr (std::is_invocable_v<Function&, std::span<const Tensor>>)
-        return detail::as_list(g(std::span<const Tensor>(x)));
-      else if constexpr (std::is_invocable_v<Function&>)
-        return detail::as_list(g());
-      else if constexpr (std::is_invocable_v<Function&, const Tensor&>)
-        return detail::as_list(g(x.at(0)));
-      else if constexpr (std::is_invocable_v<Function&, const Tensor&, const Tensor&>)
-        return detail::as_list(g(x.at(0), x.at(1)));
-      else
-        return detail::as_list(g(x.at(0), x.at(1), x.at(2)));
-    };
-    return detail::run_gradcheck({const_cast<void*>(static_cast<const void*>(&f)), call}, inputs, options);
-  }
+  return detail::run_gradcheck(detail::function_ref<Tensors>(f), inputs, options);
 }
 
 }  // namespace cotangent
