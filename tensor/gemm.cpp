@@ -309,33 +309,38 @@ template <class T>
 PackedMatrix<T> PackedMatrix<T>::pack(int64_t k, int64_t n, Matrix<T> b, T* space) {
   const auto pack = kernels::kernels().gemm.of<T>().pack;
   const ProductPlan<T>& plan = product_plan<T>();
-  const int64_t panel = plan.panel, width = ceil_div(n, panel) * panel, run = plan.run_of(k);
-  for (int64_t first_k = 0; first_k < k; first_k += run) {
-    const int64_t depth = std::min(run, k - first_k);
-    for (int64_t j = 0; j < n; j += panel)
-      pack(panel, depth, std::min(panel, n - j), b.data + first_k * b.row + j * b.column, b.row, b.column,
-           space + first_k * width + j * depth, 0);
-  }
+  const int64_t panel = plan.panel, panels = ceil_div(n, panel), run = plan.run_of(k);
+  parallel_for(0, panels, ceil_div(32768, std::max<int64_t>(k * panel, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t first_k = 0; first_k < k; first_k += run) {
+      const int64_t depth = std::min(run, k - first_k);
+      for (int64_t i = begin; i < end; ++i)
+        pack(panel, depth, std::min(panel, n - i * panel), b.data + first_k * b.row + i * panel * b.column, b.row,
+             b.column, space + (first_k * panels + i * depth) * panel, 0);
+    }
+  });
   return {k, n, space};
 }
 
 template <class T>
-void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row) {
+void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row, T beta,
+          const T* bias) {
   const ProductPlan<T>& plan = product_plan<T>();
   const int64_t panel = plan.panel, width = ceil_div(b.n, panel) * panel, run = plan.run_of(b.k);
   for (int64_t first_k = 0; first_k < b.k; first_k += run) {
     const int64_t k = std::min(run, b.k - first_k);
     for (int64_t j = 0; j < n; j += panel)
       plan.multiply({m, std::min(panel, n - j), k, a.data + first_k * a.column, a.row, a.column, plan.strip * a.row,
-                     b.data + first_k * width + (first + j) * k, panel, c + j, c_row, nullptr, 1,
-                     first_k == 0 ? 0.0 : 1.0});
+                     b.data + first_k * width + (first + j) * k, panel, c + j, c_row,
+                     first_k == 0 && bias ? bias + j : nullptr, 1, first_k == 0 ? beta : T(1)});
   }
 }
 
 template struct PackedMatrix<float>;
 template struct PackedMatrix<double>;
-template void gemm(int64_t, int64_t, Matrix<float>, const PackedMatrix<float>&, int64_t, float*, int64_t);
-template void gemm(int64_t, int64_t, Matrix<double>, const PackedMatrix<double>&, int64_t, double*, int64_t);
+template void gemm(int64_t, int64_t, Matrix<float>, const PackedMatrix<float>&, int64_t, float*, int64_t, float,
+                   const float*);
+template void gemm(int64_t, int64_t, Matrix<double>, const PackedMatrix<double>&, int64_t, double*, int64_t, double,
+                   const double*);
 template void gemm<float>(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, int64_t, float, float,
                           const float*);
 template void gemm<double>(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, int64_t, double, double,

@@ -32,8 +32,9 @@ struct PackedMatrix {
   /// Into `space`, which is 64-byte aligned.
   static PackedMatrix pack(int64_t k, int64_t n, Matrix<T> b, T* space);
 };
-/// c = a b for the columns from `first` on of b; `first` is a multiple of panel(). On the calling thread.
+/// c = a b + beta c + bias for n columns of b from `first` on, a multiple of panel(). On the calling thread.
 template <class T>
-void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row);
+void gemm(int64_t m, int64_t n, Matrix<T> a, const PackedMatrix<T>& b, int64_t first, T* c, int64_t c_row, T beta = 0,
+          const T* bias = nullptr);
 
 }  // namespace cotangent::raw

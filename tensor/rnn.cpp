@@ -1,9 +1,11 @@
 // The products with the input and all sums over time are one product each for the whole sequence. What is left for each
-// step is the product with the hidden state; since the rows of a batch never meet, they are cut into chunks, each of
-// which runs through time by itself.
+// step is the product with the hidden state. The rows of a batch never meet, so they are cut into parts, each of which
+// runs through time by itself. But each part reads all weights in each step: where the second cache cannot keep them,
+// the hidden units are cut up instead, so that each thread reads weights of its own, and waits for others once a step.
 #include <cotangent/tensor/rnn.hpp>
 
 #include <algorithm>
+#include <optional>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -12,6 +14,8 @@
 #include <cotangent/tensor/matmul.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/processor_internal.hpp>
+#include <cotangent/tensor/product_plan_internal.hpp>
 #include <cotangent/tensor/reduce.hpp>
 #include <cotangent/tensor/views.hpp>
 
@@ -21,7 +25,13 @@ namespace {
 using detail::make_tensor;
 using kernels::kernels;
 
-constexpr int64_t kRows = 16;  // of the batch in a chunk: fewer would read the weights too often
+/// Rows of the batch by hidden units.
+struct Part {
+  int64_t row, rows, unit, units;
+};
+
+constexpr int64_t kRows = 16;                   // of a part that has all units: fewer would read the weights too often
+constexpr int64_t kUnits = 64, kMoreRows = 64;  // of a part that has some, at least
 
 struct Sizes {
   Sizes(Cell cell, const Tensor& x, const RecurrentWeights& w, bool reverse_)
@@ -31,13 +41,79 @@ struct Sizes {
         gates(w.w_ih.shape()[0]),
         hidden(gates / gate_count(cell)),
         outputs(w.w_hh.shape()[1]),
-        reverse(reverse_) {}
+        reverse(reverse_) {
+    const int64_t panel = x.dtype() == float64 ? PackedMatrix<double>::panel() : PackedMatrix<float>::panel();
+    const bool large = gates * outputs * item_size(x.dtype()) > processor().second_cache / 2;
+    if (large && !w.w_hr.defined())
+      units = ceil_div(kUnits, panel) * panel;  // a projection would need all units at once
+    unit_parts = units ? ceil_div(hidden, units) : 1;
+    row_parts = std::max<int64_t>(batch / (unit_parts > 1 ? kMoreRows : kRows), 1);
+  }
   int64_t steps, batch, inputs, gates, hidden, outputs;
   bool reverse;
+  int64_t units = 0, unit_parts, row_parts;  // units: of a part, or 0 for all
 
-  int64_t chunks() const { return std::max<int64_t>(batch / kRows, 1); }
   /// Where in a (T, N, ...) tensor the row `first` of the batch is at the s-th step.
   int64_t place(int64_t s, int64_t first) const { return (reverse ? steps - 1 - s : s) * batch + first; }
+
+  /// Those of the same units are neighbours, so that a thread gets the same ones in each step.
+  Part part(int64_t i) const {
+    const int64_t r = i % row_parts, first = batch * r / row_parts, unit = i / row_parts * units;
+    return {first, batch * (r + 1) / row_parts - first, unit,
+            unit_parts == 1 ? hidden : std::min(units, hidden - unit)};
+  }
+  /// Calls step(part, i) for all parts of each i in [0, count), which may read what any part of i - 1 wrote for the
+  /// same rows.
+  template <class Step>
+  void for_steps(int64_t count, Step&& step) const {
+    if (unit_parts == 1)
+      return parallel_chunks(row_parts, [&](int64_t task) {
+        for (int64_t i = 0; i < count; ++i) step(part(task), i);
+      });
+    for (int64_t i = 0; i < count; ++i)
+      parallel_chunks(row_parts * unit_parts, [&](int64_t task) { step(part(task), i); });
+  }
+};
+
+/// A weight (k, groups * width) that multiplies in each step: a part takes the columns of its units from each group,
+/// or all columns if it has all units. It is packed, unless there is one row to multiply: that is bound by memory.
+template <class T>
+class StepWeight {
+ public:
+  StepWeight(const Sizes& n, int64_t k, int64_t groups, int64_t width, Matrix<T> w)
+      : whole_(n.unit_parts == 1),
+        packs_(n.batch > 1),
+        k_(k),
+        groups_(whole_ ? 1 : groups),
+        width_(whole_ ? groups * width : width),
+        w_(w),
+        space_(packs_ ? groups_ * PackedMatrix<T>::packed_size(k, width_) : 0) {
+    for (int64_t g = 0; packs_ && g < groups_; ++g) PackedMatrix<T>::pack(k_, width_, group(g), packed(g));
+  }
+
+  /// y = x w + beta y + bias, for the rows of the part: x (rows, k), and y with its groups y_group apart.
+  void multiply(const Part& part, const T* x, T* y, int64_t y_row, int64_t y_group, T beta,
+                const T* bias = nullptr) const {
+    const int64_t first = whole_ ? 0 : part.unit, columns = whole_ ? width_ : part.units;
+    for (int64_t g = 0; g < groups_; ++g, y += y_group) {
+      const T* const b = bias ? bias + g * width_ + first : nullptr;
+      if (packs_)
+        gemm<T>(part.rows, columns, {x, k_, 1}, {k_, width_, packed(g)}, first, y, y_row, beta, b);
+      else
+        gemm<T>(part.rows, columns, k_, {x, k_, 1}, group(g, first), y, y_row, T(1), beta, b);
+    }
+  }
+
+ private:
+  Matrix<T> group(int64_t g, int64_t first = 0) const {
+    return {w_.data + (g * width_ + first) * w_.column, w_.row, w_.column};
+  }
+  T* packed(int64_t g) const { return space_.data() + g * PackedMatrix<T>::packed_size(k_, width_); }
+
+  bool whole_, packs_;
+  int64_t k_, groups_, width_;
+  Matrix<T> w_;
+  Scratch<T> space_;
 };
 
 Tensor state_or_zeros(const Tensor& state, int64_t rows, int64_t columns, Dtype dtype) {
@@ -46,24 +122,15 @@ Tensor state_or_zeros(const Tensor& state, int64_t rows, int64_t columns, Dtype 
   fill_into(y, 0);
   return y;
 }
-Tensor transposed(const char* op, const Tensor& w) { return contiguous(transpose(op, w, 0, 1)); }
-
-/// y = x w + beta y for rows that lie one after another.
-template <class T>
-void product(int64_t rows, int64_t inner, int64_t columns, const T* x, const T* w, T* y, T beta) {
-  gemm<T>(rows, columns, inner, {x, inner, 1}, {w, columns, 1}, y, columns, T(1), beta);
+/// f(offset, count) for rows of `columns` elements that begin `row` apart: for all of them at once where they are
+/// neighbours.
+template <class F>
+void for_runs(int64_t rows, int64_t columns, int64_t row, F&& f) {
+  if (columns == row) return f(0, rows * columns);
+  for (int64_t i = 0; i < rows; ++i) f(i * row, columns);
 }
 
-template <class T>
-void apply(Cell cell, T* x, int64_t n) {
-  const auto f = cell == Cell::relu ? kernels::Unary::relu : kernels::Unary::tanh;
-  kernels().unary.value[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](x, x, n, 0, 0);
-}
-template <class T>
-void apply_backward(Cell cell, const T* dy, const T* y, T* dx, int64_t n) {
-  const auto f = cell == Cell::relu ? kernels::Unary::relu : kernels::Unary::tanh;
-  kernels().unary.gradient[static_cast<int>(f)][static_cast<int>(dtype_of<T>)](dy, y, dx, n, 0, 0);
-}
+kernels::Unary function_of(Cell cell) { return cell == Cell::relu ? kernels::Unary::relu : kernels::Unary::tanh; }
 
 template <class T>
 T* data_or_null(const Tensor& x) {
@@ -79,8 +146,8 @@ Recurrence recurrence(const char* op, Cell cell, const Tensor& x, const Tensor& 
   const bool projects = w.w_hr.defined(), is_gru = cell == Cell::gru, is_lstm = cell == Cell::lstm;
   // only in a GRU is b_hh needed apart: the reset gate multiplies it
   const Tensor bias = w.b_ih.defined() && !is_gru ? binary(op, Binary::add, w.b_ih, w.b_hh) : w.b_ih;
-  const Tensor gates = linear(op, x, w.w_ih, bias), w_hh = transposed(op, w.w_hh),
-               w_hr = projects ? transposed(op, w.w_hr) : Tensor(),
+  const Tensor gates = linear(op, x, w.w_ih, bias), w_hh = contiguous(w.w_hh),
+               w_hr = projects ? contiguous(w.w_hr) : Tensor(),
                hidden_bias = is_gru && w.b_hh.defined() ? contiguous(w.b_hh) : Tensor();
   const Tensor h0 = state_or_zeros(h, n.batch, n.outputs, dtype);
   Recurrence r;
@@ -96,34 +163,32 @@ Recurrence recurrence(const char* op, Cell cell, const Tensor& x, const Tensor& 
 
   dispatch_compute(op, dtype, [&]<class T> {
     const kernels::RecurrentLoops<T>& loops = kernels().rnn.of<T>();
-    const T *p_w_hh = w_hh.data<T>(), *p_w_hr = data_or_null<T>(w_hr), *p_bias = data_or_null<T>(hidden_bias);
+    const StepWeight<T> by_h(n, n.outputs, gate_count(cell), n.hidden, {w_hh.data<T>(), 1, n.outputs});
+    std::optional<StepWeight<T>> projection;
+    if (projects) projection.emplace(n, n.hidden, 1, n.outputs, Matrix<T>{w_hr.data<T>(), 1, n.hidden});
+    const T *p_bias = data_or_null<T>(hidden_bias), *p_h0 = h0.data<T>(), *p_c0 = data_or_null<T>(c0);
     T *p_output = r.output.data<T>(), *p_gates = gates.data<T>(), *p_cells = data_or_null<T>(r.cells),
       *p_projected = data_or_null<T>(r.projected);
-    parallel_chunks(n.chunks(), [&](int64_t chunk) {
-      const int64_t first = n.batch * chunk / n.chunks(), rows = n.batch * (chunk + 1) / n.chunks() - first;
-      const Scratch<T> scratch(is_gru ? rows * n.gates : 0);
-      const T *before = h0.data<T>() + first * n.outputs,
-              *cell_before = is_lstm ? c0.data<T>() + first * n.hidden : nullptr;
-      for (int64_t s = 0; s < n.steps; ++s) {
-        const int64_t at = n.place(s, first);
-        T *y = p_output + at * n.outputs, *g = p_gates + at * n.gates, *cells = p_cells + at * n.hidden;
-        if (is_gru) {
-          if (p_bias)
-            for (int64_t i = 0; i < rows; ++i) std::copy_n(p_bias, n.gates, scratch.data() + i * n.gates);
-          product<T>(rows, n.outputs, n.gates, before, p_w_hh, scratch.data(), p_bias ? T(1) : T(0));
-          loops.gru(g, scratch.data(), before, cells, y, rows, n.hidden);
-        } else {
-          product<T>(rows, n.outputs, n.gates, before, p_w_hh, g, T(1));
-          if (is_lstm) {
-            T* unprojected = projects ? p_projected + at * n.hidden : y;
-            loops.lstm(g, cell_before, cells, unprojected, rows, n.hidden);
-            if (projects) product<T>(rows, n.hidden, n.outputs, unprojected, p_w_hr, y, T(0));
-            cell_before = cells;
-          } else {
-            apply(cell, y, rows * n.hidden);
-          }
-        }
-        before = y;
+    n.for_steps(n.steps, [&](const Part& part, int64_t s) {
+      const int64_t at = n.place(s, part.row), at_before = s > 0 ? n.place(s - 1, part.row) : part.row;
+      const T* before = (s > 0 ? p_output : p_h0) + at_before * n.outputs;
+      T *y = p_output + at * n.outputs + part.unit, *g = p_gates + at * n.gates + part.unit,
+        *cells = p_cells + at * n.hidden + part.unit;
+      if (is_gru) {
+        const Scratch<T> from_h(part.rows * 3 * part.units);
+        by_h.multiply(part, before, from_h.data(), 3 * part.units, part.units, T(0), p_bias);
+        loops.gru(g, from_h.data(), before + part.unit, cells, y, part.rows, part.units, n.hidden);
+        return;
+      }
+      by_h.multiply(part, before, g, n.gates, n.hidden, T(1));
+      if (is_lstm) {
+        T* unprojected = projects ? p_projected + at * n.hidden : y;
+        loops.lstm(g, (s > 0 ? p_cells : p_c0) + at_before * n.hidden + part.unit, cells, unprojected, part.rows,
+                   part.units, n.hidden);
+        if (projects) projection->multiply(part, unprojected, y, n.outputs, 0, T(0));
+      } else {
+        const auto f = kernels().unary.value[static_cast<int>(function_of(cell))][static_cast<int>(dtype)];
+        for_runs(part.rows, part.units, n.hidden, [&](int64_t i, int64_t count) { f(y + i, y + i, count, 0, 0); });
       }
     });
   });
@@ -148,35 +213,44 @@ RecurrenceGradients recurrence_backward(const char* op, Cell cell, const Tensor&
   RecurrenceGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
     const kernels::RecurrentLoops<T>& loops = kernels().rnn.of<T>();
+    const StepWeight<T> by_gates(n, n.gates, 1, n.outputs, {w_hh.data<T>(), n.outputs, 1});
+    std::optional<StepWeight<T>> projection;
+    if (projects) projection.emplace(n, n.outputs, 1, n.hidden, Matrix<T>{w_hr.data<T>(), n.hidden, 1});
     const T *p_output = kept.output.data<T>(), *p_gates = data_or_null<T>(kept.gates),
-            *p_cells = data_or_null<T>(kept.cells), *p_dy = dy.data<T>(), *p_w_hh = w_hh.data<T>(),
-            *p_w_hr = data_or_null<T>(w_hr), *p_c0 = data_or_null<T>(c0), *p_h0 = h0.data<T>();
+            *p_cells = data_or_null<T>(kept.cells), *p_dy = dy.data<T>(), *p_c0 = data_or_null<T>(c0),
+            *p_h0 = h0.data<T>();
     T *p_dh = dh.data<T>(), *p_dc = data_or_null<T>(dc), *p_d_gates = d_gates.data<T>(),
       *p_d_hidden = d_hidden.data<T>(), *p_d_output = data_or_null<T>(d_output);
-    parallel_chunks(n.chunks(), [&](int64_t chunk) {
-      const int64_t first = n.batch * chunk / n.chunks(), rows = n.batch * (chunk + 1) / n.chunks() - first;
-      const Scratch<T> unprojected(projects ? rows * n.hidden : 0);
-      T* d = p_dh + first * n.outputs;
-      for (int64_t s = n.steps - 1; s >= 0; --s) {
-        const int64_t at = n.place(s, first), at_before = s > 0 ? n.place(s - 1, first) : 0;
-        const T* before = s > 0 ? p_output + at_before * n.outputs : p_h0 + first * n.outputs;
-        const T* g = p_gates + at * n.gates;
-        T *dg = p_d_gates + at * n.gates, *dg_hidden = p_d_hidden + at * n.gates;
-        kernels().gemm.of<T>().axpy(rows * n.outputs, 1, p_dy + at * n.outputs, d);
-        if (is_gru) {
-          loops.gru_backward(g, p_cells + at * n.hidden, before, d, dg, dg_hidden, rows, n.hidden);
-        } else if (is_lstm) {
-          if (projects) {
-            std::copy_n(d, rows * n.outputs, p_d_output + at * n.outputs);
-            product<T>(rows, n.outputs, n.hidden, d, p_w_hr, unprojected.data(), T(0));
-          }
-          loops.lstm_backward(g, s > 0 ? p_cells + at_before * n.hidden : p_c0 + first * n.hidden,
-                              p_cells + at * n.hidden, projects ? unprojected.data() : d, p_dc + first * n.hidden, dg,
-                              rows, n.hidden);
-        } else {
-          apply_backward(cell, d, p_output + at * n.outputs, dg, rows * n.hidden);
+    // from the last step to the first, and to the state before it
+    n.for_steps(n.steps + (wanted >> 1 & 1), [&](const Part& part, int64_t back) {
+      const int64_t s = n.steps - 1 - back, unit = part.unit, columns = projects ? n.outputs : part.units;
+      T* d = p_dh + part.row * n.outputs + unit;
+      if (back > 0)
+        by_gates.multiply(part, p_d_hidden + n.place(s + 1, part.row) * n.gates, d, n.outputs, 0, is_gru ? T(1) : T(0));
+      if (s < 0) return;
+      const int64_t at = n.place(s, part.row), at_before = s > 0 ? n.place(s - 1, part.row) : part.row;
+      const T *dy_now = p_dy + at * n.outputs + unit, *g = p_gates + at * n.gates + unit,
+              *cells = p_cells + at * n.hidden + unit;
+      T *dg = p_d_gates + at * n.gates + unit, *dg_hidden = p_d_hidden + at * n.gates + unit;
+      for_runs(part.rows, columns, n.outputs,
+               [&](int64_t i, int64_t count) { kernels().gemm.of<T>().axpy(count, 1, dy_now + i, d + i); });
+      if (is_gru) {
+        loops.gru_backward(g, cells, (s > 0 ? p_output : p_h0) + at_before * n.outputs + unit, d, dg, dg_hidden,
+                           part.rows, part.units, n.hidden);
+      } else if (is_lstm) {
+        const Scratch<T> unprojected(projects ? part.rows * n.hidden : 0);
+        if (projects) {
+          std::copy_n(d, part.rows * n.outputs, p_d_output + at * n.outputs);
+          projection->multiply(part, d, unprojected.data(), n.hidden, 0, T(0));
         }
-        product<T>(rows, n.gates, n.outputs, dg_hidden, p_w_hh, d, is_gru ? T(1) : T(0));
+        loops.lstm_backward(g, (s > 0 ? p_cells : p_c0) + at_before * n.hidden + unit, cells,
+                            projects ? unprojected.data() : d, p_dc + part.row * n.hidden + unit, dg, part.rows,
+                            part.units, n.hidden);
+      } else {
+        const auto f = kernels().unary.gradient[static_cast<int>(function_of(cell))][static_cast<int>(dtype)];
+        const T* y = p_output + at * n.outputs + unit;
+        for_runs(part.rows, part.units, n.hidden,
+                 [&](int64_t i, int64_t count) { f(d + i, y + i, dg + i, count, 0, 0); });
       }
     });
 
@@ -184,7 +258,8 @@ RecurrenceGradients recurrence_backward(const char* op, Cell cell, const Tensor&
     auto wants = [&](int i) { return (wanted >> i & 1) != 0; };
     if (wants(0)) {
       result.x = make_tensor(x.shape(), dtype);
-      product<T>(all, n.gates, n.inputs, p_d_gates, w_ih.data<T>(), result.x.template data<T>(), T(0));
+      gemm<T>(all, n.inputs, n.gates, {p_d_gates, n.gates, 1}, {w_ih.data<T>(), n.inputs, 1},
+              result.x.template data<T>(), n.inputs);
     }
     if (wants(1)) result.h = dh;
     if (wants(2)) result.c = dc;

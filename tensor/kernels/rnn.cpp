@@ -8,11 +8,11 @@ namespace cotangent::kernels {
 namespace {
 
 template <class T>
-void lstm(T* i, const T* before, T* c, T* h, int64_t rows, int64_t n) {
+void lstm(T* i, const T* before, T* c, T* h, int64_t rows, int64_t units, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, i += 4 * n, before += n, c += n, h += n) {
     T *f = i + n, *g = f + n, *o = g + n;
 #pragma omp simd
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < units; ++k) {
       i[k] = m_sigmoid(i[k]), f[k] = m_sigmoid(f[k]), g[k] = m_tanh(g[k]), o[k] = m_sigmoid(o[k]);
       c[k] = f[k] * before[k] + i[k] * g[k];
       h[k] = o[k] * m_tanh(c[k]);
@@ -21,12 +21,13 @@ void lstm(T* i, const T* before, T* c, T* h, int64_t rows, int64_t n) {
 }
 
 template <class T>
-void lstm_backward(const T* i, const T* before, const T* c, const T* dh, T* dc, T* di, int64_t rows, int64_t n) {
+void lstm_backward(const T* i, const T* before, const T* c, const T* dh, T* dc, T* di, int64_t rows, int64_t units,
+                   int64_t n) {
   for (int64_t r = 0; r < rows; ++r, i += 4 * n, di += 4 * n, before += n, c += n, dh += n, dc += n) {
     const T *f = i + n, *g = f + n, *o = g + n;
     T *df = di + n, *dg = df + n, *d_o = dg + n;
 #pragma omp simd
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < units; ++k) {
       const T s = m_tanh(c[k]), d = dc[k] + dh[k] * o[k] * (T(1) - s * s);
       di[k] = d * g[k] * i[k] * (T(1) - i[k]);
       df[k] = d * before[k] * f[k] * (T(1) - f[k]);
@@ -38,14 +39,14 @@ void lstm_backward(const T* i, const T* before, const T* c, const T* dh, T* dc, 
 }
 
 template <class T>
-void gru(T* reset, const T* hidden, const T* before, T* kept, T* h, int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; ++r, reset += 3 * n, hidden += 3 * n, before += n, kept += n, h += n) {
+void gru(T* reset, const T* hidden, const T* before, T* kept, T* h, int64_t rows, int64_t units, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, reset += 3 * n, hidden += 3 * units, before += n, kept += n, h += n) {
     T *z = reset + n, *c = z + n;
 #pragma omp simd
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < units; ++k) {
       reset[k] = m_sigmoid(reset[k] + hidden[k]);
-      z[k] = m_sigmoid(z[k] + hidden[n + k]);
-      kept[k] = hidden[2 * n + k];
+      z[k] = m_sigmoid(z[k] + hidden[units + k]);
+      kept[k] = hidden[2 * units + k];
       c[k] = m_tanh(c[k] + reset[k] * kept[k]);
       h[k] = c[k] + z[k] * (before[k] - c[k]);
     }
@@ -53,12 +54,13 @@ void gru(T* reset, const T* hidden, const T* before, T* kept, T* h, int64_t rows
 }
 
 template <class T>
-void gru_backward(const T* reset, const T* kept, const T* before, T* dh, T* dr, T* d_hidden, int64_t rows, int64_t n) {
+void gru_backward(const T* reset, const T* kept, const T* before, T* dh, T* dr, T* d_hidden, int64_t rows,
+                  int64_t units, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, reset += 3 * n, dr += 3 * n, d_hidden += 3 * n, kept += n, before += n, dh += n) {
     const T *z = reset + n, *c = z + n;
     T *dz = dr + n, *dc = dz + n;
 #pragma omp simd
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < units; ++k) {
       const T d = dh[k] * (T(1) - z[k]) * (T(1) - c[k] * c[k]);
       dc[k] = d;
       d_hidden[2 * n + k] = d * reset[k];

@@ -139,6 +139,11 @@ TEMPLATE_TEST_CASE("a packed matrix multiplies as the matrix does", "[products]"
           raw::gemm<TestType>(m, columns, a, packed, first, c.data(), columns);
           CAPTURE(m, n, k, transposed, first, columns);
           CHECK(c == expected);
+          const V bias = integers<TestType>(columns, 3);  // and then 2 c + bias is added
+          for (size_t i = 0; i < expected.size(); ++i)
+            expected[i] = 3 * expected[i] + bias[i % static_cast<size_t>(columns)];
+          raw::gemm<TestType>(m, columns, a, packed, first, c.data(), columns, 2, bias.data());
+          CHECK(c == expected);
         }
     }
 }

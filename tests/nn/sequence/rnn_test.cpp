@@ -4,8 +4,11 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -138,22 +141,72 @@ TEST_CASE("a layer over a sequence is its cell step by step, and may be cut anyw
 
 TEST_CASE("recurrent layers give the same for any number of threads, bit for bit") {
   manual_seed(2);
-  nn::GRU layer(20, 24, {.bidirectional = true});
-  const Tensor x = randn({7, 50, 20});
-  std::vector<Tensors> results;
-  for (int threads : {1, 2, 3}) {
-    set_num_threads(threads);
-    layer.zero_grad();
-    const RecurrentSequence y = layer(x);
-    y.output.backward(ones_like(y.output));
-    results.push_back({y.output.detach()});
-    for (const Tensor& p : layer.parameters()) results.back().push_back(p.grad());
-  }
-  set_num_threads(2);
-  for (size_t i = 0; i < results[0].size(); ++i) {
-    CHECK(equal(results[0][i], results[1][i]));
-    CHECK(equal(results[0][i], results[2][i]));
-  }
+  nn::GRU narrow(20, 24, {.bidirectional = true});
+  nn::LSTM wide(20, 420);  // is cut up by hidden units
+  const Tensor x = randn({4, 130, 20});
+  auto check = [&](auto& layer) {
+    std::vector<Tensors> results;
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      layer.zero_grad();
+      const Tensor y = layer(x).output;
+      y.backward(ones_like(y));
+      results.push_back({y.detach()});
+      for (const Tensor& p : layer.parameters()) results.back().push_back(p.grad());
+    }
+    set_num_threads(2);
+    for (size_t i = 0; i < results[0].size(); ++i) {
+      CHECK(equal(results[0][i], results[1][i]));
+      CHECK(equal(results[0][i], results[2][i]));
+    }
+  };
+  check(narrow);
+  check(wide);
+}
+
+TEST_CASE("wide recurrent layers, whose hidden units are cut up, compute their formulas") {
+  Generator generator(3);
+  auto random = [&](const Shape& shape) { return (randn(shape, float64, generator) * 0.1).detach().requires_grad_(); };
+  for (int64_t batch : {1, 2, 130})
+    for (int64_t gates : {1, 3, 4}) {
+      const int64_t hidden = gates == 1 ? 405 : 230;
+      const bool reverse = batch == 2;
+      CAPTURE(batch, gates);
+      const Tensor x = random({3, batch, 2}), h0 = random({batch, hidden}), c0 = random({batch, hidden});
+      const RecurrentWeights w{random({gates * hidden, 2}),
+                               random({gates * hidden, hidden}),
+                               random({gates * hidden}),
+                               random({gates * hidden}),
+                               {}};
+      Tensor h = h0, c = c0;
+      Tensors expected(3);
+      for (int64_t s = 0; s < 3; ++s) {
+        const int64_t t = reverse ? 2 - s : s;
+        const Tensor from_x = linear(x[t], w.w_ih, w.b_ih), from_h = linear(h, w.w_hh, w.b_hh);
+        auto part = [&](const Tensor& from, int64_t i) { return slice(from, 1, i * hidden, (i + 1) * hidden); };
+        auto both = [&](int64_t i) { return part(from_x, i) + part(from_h, i); };
+        if (gates == 4) {
+          c = sigmoid(both(1)) * c + sigmoid(both(0)) * tanh(both(2));
+          h = sigmoid(both(3)) * tanh(c);
+        } else if (gates == 3) {
+          const Tensor z = sigmoid(both(1));
+          h = (1 - z) * tanh(part(from_x, 2) + sigmoid(both(0)) * part(from_h, 2)) + z * h;
+        } else {
+          h = tanh(both(0));
+        }
+        expected[static_cast<size_t>(t)] = h;
+      }
+      const Tensor output = gates == 4   ? lstm(x, h0, c0, w, reverse).output
+                            : gates == 3 ? gru(x, h0, w, reverse).output
+                                         : rnn(x, h0, w, Rnn::tanh, reverse).output;
+      check_close(output, stack(expected));
+      Tensors inputs{x, h0, w.w_ih, w.w_hh, w.b_ih, w.b_hh};
+      if (gates == 4) inputs.push_back(c0);
+      const Tensor dy = randn(output.shape(), float64, generator);
+      const Tensors got = grad({output}, inputs, {.gradients = {dy}}),
+                    wanted = grad({stack(expected)}, inputs, {.gradients = {dy}});
+      for (size_t i = 0; i < inputs.size(); ++i) check_close(got[i], wanted[i]);
+    }
 }
 
 TEST_CASE("recurrent layers: keys, starting values, dropout, printing and errors") {
