@@ -158,11 +158,12 @@ template <class T>
 bool lie_near(const ProductPlan<T>& plan, int64_t step) {
   return plan.near && step * int64_t{sizeof(T)} <= processor().page / 2;
 }
-/// Rows that lie whole pages apart would drive one another out of the first cache.
+/// Rows that lie whole pages apart would drive one another out of the first cache. Of a transposed operand a strip
+/// reads parts of lines, which the next strips should find there still.
 template <class T>
-bool packs_a(const ProductPlan<T>& plan, Matrix<T> a) {
+bool packs_a(const ProductPlan<T>& plan, int64_t k, Matrix<T> a) {
   if (a.column == 1) return a.row * int64_t{sizeof(T)} % processor().page == 0;
-  return !(a.row == 1 && lie_near(plan, a.column));
+  return !(a.row == 1 && lie_near(plan, a.column) && plan.run_of(k) * kCacheLine <= processor().stays_in_first());
 }
 template <class T>
 bool packs_b(const ProductPlan<T>& plan, int64_t m, Matrix<T> b) {
@@ -247,7 +248,7 @@ template <class T>
 void large_product(const Product<T>& p) {
   const ProductPlan<T>& plan = product_plan<T>();
   const int64_t panel = plan.panel, run = plan.longest_run;
-  const bool pack_a = packs_a(plan, p.a), pack_b = packs_b(plan, p.m, p.b);
+  const bool pack_a = packs_a(plan, p.k, p.a), pack_b = packs_b(plan, p.m, p.b);
   const int64_t rows = pack_a ? std::min(p.m, kBlock) : p.m, columns = std::min(p.n, ceil_div(kBlock, panel) * panel);
   const int64_t packed_rows = pack_a ? rows + plan.strip : 0, packed_columns = pack_b ? columns + panel : panel;
   const int64_t most = processor().last_cache / 4 / int64_t{sizeof(T)};  // packed elements, which that cache keeps

@@ -8,6 +8,7 @@ namespace cotangent::raw {
 
 /// Bytes that the first cache of any processor has, for tiles on the stack, whose sizes are compiled in.
 inline constexpr int64_t kLeastFirstCache = int64_t{32} << 10;
+inline constexpr int64_t kCacheLine = 64;  ///< bytes
 
 /// What loops need to know of the processor, beside the instructions that it has (kernels/kernels.hpp).
 struct Processor {
