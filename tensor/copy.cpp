@@ -9,7 +9,9 @@ using kernels::kernels;
 
 Tensor empty_like(const Tensor& x, Dtype dtype, const char* op) {
   if (x.get()->contiguous) return detail::make_like(x, dtype);
-  return empty_in_order(x.shape(), x.strides(), dtype, op);  // channels-last stays channels-last
+  if (memory_format(x) == MemoryFormat::channels_last)
+    return empty_in_format(x.shape(), dtype, MemoryFormat::channels_last, op);
+  return empty_in_order(x.shape(), x.strides(), dtype, op);
 }
 
 Tensor empty_in_order(const Shape& shape, const Strides& strides, Dtype dtype, const char* op) {
@@ -93,6 +95,13 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   const Strides strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &strides});
   if (copy_transposed(walk, x, y)) return;
+  if (walk.rank() > 1 && walk.inner_size() < kBlock && walk.inner_stride(0) == 1 && walk.inner_stride(1) == 1) {
+    const StridedWalk<2> runs = walk.over_runs();
+    return runs.run(std::max<int64_t>(1, kElementGrain / walk.inner_size()), [&](const auto& at, int64_t n) {
+      kernels().copy.of(bytes).rows(in[0].data + at[1] * bytes, runs.inner_stride(1), y.get()->data + at[0] * bytes,
+                                    runs.inner_stride(0), n, walk.inner_size());
+    });
+  }
   if (walk.inner_stride(0) == 1 && !is_large)
     return walk.run(kElementGrain, [&](const auto& at, int64_t n) {
       gather(in[0].data + at[1] * bytes, y.get()->data + at[0] * bytes, n, walk.inner_stride(1));
@@ -141,6 +150,12 @@ Strides channels_last_strides(const Shape& s) { return {s[1] * s[2] * s[3], 1, s
 }  // namespace
 
 MemoryFormat memory_format(const Tensor& x) {
+  if (x.rank() == 4 && x.shape()[1] > 1 && x.strides()[1] == 1) {  // whole or a part
+    const Shape& s = x.shape();
+    const Strides& by = x.strides();
+    const bool pixels = by[3] >= s[1] && by[2] >= by[3] * s[3] && (s[0] == 1 || by[0] >= by[2] * s[2]);
+    if (pixels && s[2] * s[3] > 1) return MemoryFormat::channels_last;
+  }
   const bool lies_last = x.is_contiguous(MemoryFormat::channels_last);
   if (!lies_last || !x.is_contiguous()) return lies_last ? MemoryFormat::channels_last : MemoryFormat::contiguous;
   return x.strides() == channels_last_strides(x.shape()) && x.strides() != contiguous_strides(x.shape())

@@ -232,8 +232,11 @@ Tensor where(const char* op, const Tensor& condition, const Tensor& a, const Ten
   if (a.dtype() != b.dtype())
     fail<DTypeError>("[{}] both choices must have one dtype, got {} and {}", op, a.dtype(), b.dtype());
   const Dtype dtype = a.dtype();
-  Tensor y =
-      make_tensor(broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape())), dtype, op);
+  const Shape shape = broadcast_shapes(op, condition.shape(), broadcast_shapes(op, a.shape(), b.shape()));
+  MemoryFormat format = MemoryFormat::contiguous;
+  for (const Tensor* x : {&condition, &a, &b})
+    if (x->shape() == shape) format = std::max(format, memory_format(*x));
+  const Tensor y = empty_in_format(shape, dtype, format, op);
   const auto loop = kernels().copy.of(item_size(dtype)).where;
   const Source in[] = {{condition, boolean}, {a, dtype}, {b, dtype}};
   execute(op, y, dtype, in, 1, [=](const char* const* from, char* to, int64_t n, unsigned repeats) {

@@ -1,6 +1,7 @@
 // Private: how a loop over contiguous blocks is run over operands of any layout and dtype.
 #pragma once
 #include <array>
+#include <cstring>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -10,7 +11,8 @@
 
 namespace cotangent::raw {
 
-inline constexpr int64_t kBlock = 512;  // elements that are gathered or converted at once
+inline constexpr int64_t kBlock = 512;     // elements that are gathered or converted at once
+inline constexpr int64_t kShortRun = 128;  // elements: of shorter runs, several make a block
 
 /// Whether a result is so large that it is written past the caches.
 inline bool is_streamed(const detail::TensorImpl& y, int64_t times = 1) {
@@ -49,9 +51,26 @@ struct Source {
       kernels::kernels().copy.of(bytes).gather(p, space, n, stride);
       p = space;
     }
-    if (!convert) return p;
-    convert(p, scratch, n);
-    return scratch;
+    return converted(p, n, scratch);
+  }
+  /// The same for `runs` runs of n elements, which begin so many apart.
+  const char* load_runs(int64_t at, int64_t run_stride, int64_t runs, int64_t stride, int64_t n, char* scratch) const {
+    const kernels::CopyLoops& copy = kernels::kernels().copy.of(bytes);
+    const char* p = data + at * bytes;
+    if (stride == 1 && run_stride == n) return converted(p, runs * n, scratch);
+    char* space = scratch + (convert ? kBlock * 8 : 0);
+    if (run_stride == 1) {
+      copy.transpose(p, n, runs, stride, space, n);
+    } else if (run_stride == 0) {  // one run again and again
+      copy.gather(p, space, n, stride);
+      for (int64_t made = 1; made < runs; made *= 2)
+        std::memcpy(space + made * n * bytes, space, static_cast<size_t>(std::min(made, runs - made) * n * bytes));
+    } else if (stride == 1) {
+      copy.rows(p, run_stride, space, n, runs, n);
+    } else {
+      for (int64_t i = 0; i < runs; ++i) copy.gather(p + i * run_stride * bytes, space + i * n * bytes, n, stride);
+    }
+    return converted(space, runs * n, scratch);
   }
 
   const Tensor* tensor;  // nullptr for a number
@@ -59,6 +78,13 @@ struct Source {
   int64_t bytes;
   kernels::ConvertLoop convert;
   alignas(8) char number[8];
+
+ private:
+  const char* converted(const char* p, int64_t n, char* scratch) const {
+    if (!convert) return p;
+    convert(p, scratch, n);
+    return scratch;
+  }
 };
 
 /// The result of a loop: blocks are written in place, or to scratch and then converted, scattered or streamed.
@@ -117,7 +143,7 @@ inline Strides broadcast_strides(const char* op, const Tensor& x, const Shape& s
 ///
 /// Where all lie alike and have the loop's dtypes, it is called once for each thread. Else the elements are walked over
 /// in runs, at once where the loop can read and write them in place, or by blocks that are gathered, converted,
-/// scattered or streamed.
+/// scattered or streamed. Short runs, as of few channels side by side, are gathered into blocks of several.
 template <int N, class Loop>
 [[gnu::noinline]] void execute(const char* op, const Tensor& result, Dtype computed, const Source (&in)[N],
                                unsigned arrays, Loop loop) {
@@ -156,6 +182,32 @@ template <int N, class Loop>
   const unsigned fixed = repeats;
   repeats &= ~arrays;
   const Sink sink(y, walk.inner_stride(0), computed, streamed);
+  if (walk.has_short_runs(kShortRun) && sink.stride == 1) {
+    const StridedWalk<N + 1> outer = walk.over_runs();
+    const int64_t run = walk.inner_size();
+    int64_t most = kParallelAlign;  // which it divides: vector loops end where they do with one thread
+    while (most * run > kBlock) most /= 2;
+    for (int k = 0; k < N; ++k)
+      if (outer.inner_stride(k + 1) != 0) repeats &= ~(1u << k);
+    outer.run(std::max<int64_t>(1, kElementGrain / run), [&](const auto& at, int64_t n) {
+      Scratch scratch[N + 1];
+      const char* blocks[N] = {};
+      for (int64_t i = 0; i < n; i += most) {
+        const int64_t runs = std::min(most, n - i), to = at[0] + i * run;
+        for (int k = 0; k < N; ++k) {
+          const int64_t step = outer.inner_stride(k + 1), stride = walk.inner_stride(k + 1);
+          if (i > 0 && step == 0) continue;
+          blocks[k] = repeats >> k & 1
+                          ? in[k].load(at[k + 1], 0, 1, scratch[k].bytes)
+                          : in[k].load_runs(at[k + 1] + i * step, step, runs, stride, run, scratch[k].bytes);
+        }
+        char* block = sink.place(to, scratch[N].bytes);
+        loop(blocks, block, runs * run, repeats);
+        sink.store(to, runs * run, block, scratch[N].bytes);
+      }
+    });
+    return sink.finish();
+  }
   bool direct = sink.direct();
   for (int k = 0; k < N; ++k)
     direct = direct && (repeats >> k & 1 || (!in[k].convert && walk.inner_stride(k + 1) == 1));

@@ -112,7 +112,7 @@ struct Channels {
 
 Tensor dense(const Tensor& x, Dtype dtype) {
   const Tensor y = x.dtype() == dtype ? x : cast(x, dtype);
-  return y.is_contiguous(MemoryFormat::channels_last) ? y : contiguous(y);
+  return contiguous(y, memory_format(y));
 }
 /// dy in x's order of dimensions.
 Tensor like(const Tensor& dy, const Tensor& x) {

@@ -62,6 +62,18 @@ class StridedWalk {
   int64_t inner_size() const { return sizes_[rank_ - 1]; }
   int64_t inner_stride(int k) const { return strides_[k][rank_ - 1]; }
 
+  /// Whether the inner runs are shorter than `least`, and those of operand 0 lie one after another.
+  bool has_short_runs(int64_t least) const {
+    return rank_ > 1 && inner_size() < least && strides_[0][rank_ - 2] == inner_size() * inner_stride(0);
+  }
+  /// The walk whose elements are the runs of this one, of rank 2 at least: at[k] is where a run begins.
+  StridedWalk over_runs() const {
+    StridedWalk outer = *this;
+    --outer.rank_;
+    outer.numel_ /= std::max<int64_t>(1, inner_size());
+    return outer;
+  }
+
   template <class Body>
   void run(int64_t grain, Body&& body) const {
     if (numel_ == 0) return;

@@ -125,7 +125,8 @@ Tensor part_view(const char* op, const Tensor& x, const PartView& part) {
 
 // The adjoint of the view: zeros of x's shape with g added to the part.
 Tensor embed(const Tensor& g, const Shape& shape, const PartView& part) {
-  Tensor y = detail::make_tensor(shape, g.dtype());
+  const bool alike = shape.rank() == 4 && g.rank() == 4 && !part.in_memory;
+  const Tensor y = raw::empty_in_format(shape, g.dtype(), alike ? raw::memory_format(g) : MemoryFormat::contiguous);
   raw::fill_into(y, 0);
   const Tensor place = part.take("embed", y, part);
   if (raw::overlaps(place))

@@ -58,6 +58,28 @@ void gather(const void* px, void* py, int64_t n, int64_t stride) {
     for (int64_t i = 0; i < n; ++i) y[i] = x[i * step];
   });
 }
+// Rows of `bytes`, which are at least Block: in blocks, of which the last one ends with the row.
+template <int Block>
+void copy_rows(const char* x, int64_t x_stride, char* y, int64_t y_stride, int64_t rows, int64_t bytes) {
+  for (; rows > 0; --rows, x += x_stride, y += y_stride) {
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(x + 16 * x_stride + i);
+    for (int64_t i = 0; i + Block < bytes; i += Block) __builtin_memcpy(y + i, x + i, Block);
+    __builtin_memcpy(y + bytes - Block, x + bytes - Block, Block);
+  }
+}
+template <class T>
+void rows(const void* px, int64_t x_stride, void* py, int64_t y_stride, int64_t rows, int64_t n) {
+  const char* x = static_cast<const char*>(px);
+  char* y = static_cast<char*>(py);
+  const int64_t size = sizeof(T), bytes = n * size;
+  const auto copy = bytes >= 32   ? copy_rows<32>
+                    : bytes >= 16 ? copy_rows<16>
+                    : bytes >= 8  ? copy_rows<8>
+                    : bytes >= 4  ? copy_rows<4>
+                    : bytes >= 2  ? copy_rows<2>
+                                  : copy_rows<1>;
+  if (n > 0) copy(x, x_stride * size, y, y_stride * size, rows, bytes);
+}
 template <class T>
 void scatter(const void* px, void* py, int64_t n, int64_t stride) {
   const T* x = static_cast<const T*>(px);
@@ -101,7 +123,7 @@ void transpose_any(const void* x, int64_t rows, int64_t columns, int64_t x_strid
 
 template <class T>
 CopyLoops loops() {
-  return {where<T>, transpose_any<T>, gather<T>, scatter<T>};
+  return {where<T>, transpose_any<T>, gather<T>, rows<T>, scatter<T>};
 }
 
 }  // namespace

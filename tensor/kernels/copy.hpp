@@ -15,6 +15,8 @@ struct CopyLoops {
   void (*transpose)(const void* x, int64_t rows, int64_t columns, int64_t x_stride, void* y, int64_t y_stride);
   /// y[i] = x[i * stride]
   void (*gather)(const void* x, void* y, int64_t n, int64_t stride);
+  /// y[r * y_stride + i] = x[r * x_stride + i], for i < n
+  void (*rows)(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t rows, int64_t n);
   /// y[i * stride] = x[i]
   void (*scatter)(const void* x, void* y, int64_t n, int64_t stride);
 };

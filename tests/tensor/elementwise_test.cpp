@@ -217,6 +217,51 @@ TEST_CASE("binary kernels broadcast in two dimensions, whatever the layout") {
   CHECK_THROWS_AS(raw::binary("add", Binary::add, ones({2}), ones({2}, float64)), DTypeError);
 }
 
+TEST_CASE("what is repeated over channels, pixels or images is so in every memory format") {
+  Generator generator(1);
+  const auto last = [](const Tensor& x) { return raw::in_format(x, MemoryFormat::channels_last); };
+  for (int64_t channels : {1, 2, 3, 5, 8, 16, 31, 64, 100, 127, 128, 129})
+    for (Dtype dtype : {uint8, bfloat16, float32, float64}) {
+      const Shape shape = {3, channels, 7, 11};
+      const auto values = [&](const Shape& s) { return (rand(s, float64, generator) * 50).to(dtype); };
+      const Tensor x = values(shape), wide = values({3, channels + 3, 9, 12});
+      const auto part = [&](const Tensor& t) { return t.narrow(1, 2, channels).narrow(2, 1, 7).narrow(3, 1, 11); };
+      CAPTURE(channels, dtype);
+      for (const Tensor& other : {values({channels, 1, 1}), values({3, channels, 1, 1}), values({3, 1, 7, 11}),
+                                  values({7, 1}), values({1, 1, 1, 11}), values({}), part(wide), part(last(wide))}) {
+        CAPTURE(other.shape(), other.strides());
+        for (const Tensor& y :
+             {last(x) - other, last(x) - part(last(wide)) - other, where(last(x) < other, last(x), other)})
+          CHECK((channels == 1 || y.is_contiguous(MemoryFormat::channels_last)));
+        CHECK((last(x) - other).to_vector<double>() == (x - other).to_vector<double>());
+        CHECK((other - last(x)).to_vector<double>() == (other - x).to_vector<double>());
+        CHECK(where(last(x) < other, last(x), other).to_vector<double>() ==
+              where(x < other, x, other).to_vector<double>());
+      }
+      const Tensor parts = part(last(wide));
+      CHECK(parts.clone().to_vector<double>() == part(wide).to_vector<double>());
+      CHECK((parts - parts.narrow(0, 0, 1)).to_vector<double>() ==
+            (part(wide) - part(wide).narrow(0, 0, 1)).to_vector<double>());
+    }
+}
+
+TEST_CASE("short runs give the same bits on any number of threads", "[threads]") {
+  Generator generator(1);
+  const int before = num_threads();
+  for (int64_t channels : {3, 10, 127}) {
+    const Tensor x = raw::in_format(randn({8, channels, 60, 61}, float32, generator), MemoryFormat::channels_last),
+                 w = randn({channels, 1, 1}, float32, generator);
+    std::vector<std::vector<float>> runs;
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      runs.push_back(raw::binary("pow", Binary::pow, abs(x), expand(w, x.shape())).to_vector<float>());
+    }
+    CHECK(runs[1] == runs[0]);
+    CHECK(runs[2] == runs[0]);
+  }
+  set_num_threads(before);
+}
+
 TEST_CASE("integers divide as Python's do") {
   for (const Dtype dtype : {int64, int32}) {
     const Tensor a = raw::cast(tensor({7, -7, 7, -7, 6, -6, 0, 5}), dtype),

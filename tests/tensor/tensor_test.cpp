@@ -113,6 +113,14 @@ TEST_CASE("memory formats") {
   CHECK(raw::memory_format(x) == MemoryFormat::contiguous);
   CHECK(raw::memory_format(y) == MemoryFormat::channels_last);
   CHECK(raw::memory_format(x.transpose(2, 3)) == MemoryFormat::contiguous);
+  const Tensor part = y.narrow(1, 0, 2).narrow(3, 1, 2);  // is no whole, but lies as y does
+  CHECK_FALSE(part.is_contiguous(MemoryFormat::channels_last));
+  CHECK(raw::memory_format(part) == MemoryFormat::channels_last);
+  CHECK((part * 2).is_contiguous(MemoryFormat::channels_last));
+  CHECK(part.clone().to_vector<int64_t>() == x.narrow(1, 0, 2).narrow(3, 1, 2).to_vector<int64_t>());
+  CHECK(raw::memory_format(x.narrow(1, 0, 2).narrow(3, 1, 2)) == MemoryFormat::contiguous);
+  CHECK(raw::memory_format(expand(y.narrow(2, 0, 1), {2, 3, 7, 5})) == MemoryFormat::contiguous);
+  CHECK(raw::memory_format(y.transpose(0, 2)) == MemoryFormat::contiguous);
   CHECK(zeros({2, 3}).t().contiguous().is_contiguous());
   CHECK(zeros({1, 3}).t().is_contiguous());
 }
