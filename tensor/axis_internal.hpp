@@ -1,5 +1,6 @@
 // Private: a dense tensor seen along one of its dimensions.
 #pragma once
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/shape.hpp>
 
 namespace cotangent {
@@ -11,6 +12,16 @@ struct Axis {
     for (int d = 0; d < shape.rank(); ++d) (d < dim ? outer : d == dim ? size : inner) *= shape[d];
   }
   int64_t outer = 1, size = 1, inner = 1;
+};
+
+/// The same of a tensor that is read in its own memory format: channels that lie side by side are rows.
+struct FormattedAxis : Axis {
+  FormattedAxis(const Tensor& x, int dim) : Axis(x.shape(), dim) {
+    if (dim != 1 || raw::memory_format(x) != MemoryFormat::channels_last) return;
+    format = MemoryFormat::channels_last;
+    outer *= inner, inner = 1;
+  }
+  MemoryFormat format = MemoryFormat::contiguous;
 };
 
 }  // namespace cotangent

@@ -28,7 +28,7 @@ Shape position_shape(const Shape& shape, int dim) {
 template <class T>
 kernels::CrossEntropy<T> arguments_of(const Tensor& logits, const ClassTarget& t, double smoothing,
                                       const CrossEntropy& kept) {
-  const Axis axis(logits.shape(), t.dim);
+  const FormattedAxis axis(logits, t.dim);
   return {.logits = logits.data<T>(),
           .target = t.target.data<int64_t>(),
           .weight = t.weight.defined() ? t.weight.data<T>() : nullptr,
@@ -106,7 +106,7 @@ ClassTarget class_target(const char* op, const Shape& shape, Dtype dtype, const 
 }
 
 CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarget& target, double smoothing) {
-  const Tensor x = contiguous(widened<cast>(logits));
+  const Tensor wide = widened<cast>(logits), x = contiguous(wide, memory_format(wide));
   const Shape positions = position_shape(x.shape(), target.dim);
   CrossEntropy y{make_tensor(positions, x.dtype()), make_tensor(positions, x.dtype()),
                  make_tensor(positions, x.dtype())};
@@ -115,7 +115,7 @@ CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarg
   else
     dispatch_compute(op, x.dtype(), [&]<class T> {
       run(kernels().loss.of<T>().cross_entropy, arguments_of<T>(x, target, smoothing, y),
-          Axis(x.shape(), target.dim).outer);
+          FormattedAxis(x, target.dim).outer);
     });
   y.loss = as(y.loss, logits.dtype());
   return y;
@@ -123,14 +123,14 @@ CrossEntropy cross_entropy(const char* op, const Tensor& logits, const ClassTarg
 
 Tensor cross_entropy_backward(const char* op, const Tensor& dy, double scale, const Tensor& logits,
                               const ClassTarget& target, double smoothing, const CrossEntropy& kept) {
-  const Tensor x = contiguous(widened<cast>(logits)), g = contiguous(widened<cast>(dy)),
-               dx = make_tensor(x.shape(), x.dtype());
+  const Tensor wide = widened<cast>(logits), x = contiguous(wide, memory_format(wide)),
+               g = contiguous(widened<cast>(dy)), dx = empty_like(x, x.dtype());
   if (x.numel() > 0)
     dispatch_compute(op, x.dtype(), [&]<class T> {
       kernels::CrossEntropy<T> a = arguments_of<T>(x, target, smoothing, kept);
       a.grad = g.data<T>(), a.grad_step = g.numel() == 1 ? 0 : 1, a.grad_scale = scale;
       a.d_logits = dx.data<T>();
-      run(kernels().loss.of<T>().cross_entropy_backward, a, Axis(x.shape(), target.dim).outer);
+      run(kernels().loss.of<T>().cross_entropy_backward, a, FormattedAxis(x, target.dim).outer);
     });
   return as(dx, logits.dtype());
 }
@@ -166,8 +166,8 @@ Tensor position_weights(const ClassTarget& t, Dtype dtype) {
 }
 
 Tensor pick_class(const Tensor& x, const Tensor& target, int64_t ignore_index, int dim) {
-  const Tensor in = contiguous(x), y = make_tensor(target.shape(), x.dtype());
-  const Axis axis(x.shape(), dim);
+  const FormattedAxis axis(x, dim);
+  const Tensor in = contiguous(x, axis.format), y = make_tensor(target.shape(), x.dtype());
   const int64_t* index = target.data<int64_t>();
   dispatch(x.dtype(), [&]<class T> {
     const T* from = in.data<T>();
@@ -180,9 +180,10 @@ Tensor pick_class(const Tensor& x, const Tensor& target, int64_t ignore_index, i
   return y;
 }
 
-Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, int dim, const Shape& shape) {
-  const Tensor in = contiguous(g), y = make_tensor(shape, g.dtype());
-  const Axis axis(shape, dim);
+Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, int dim, const Shape& shape,
+                   MemoryFormat format) {
+  const Tensor in = contiguous(g), y = empty_in_format(shape, g.dtype(), format);
+  const FormattedAxis axis(y, dim);
   const int64_t* index = target.data<int64_t>();
   fill_into(y, 0);
   dispatch(g.dtype(), [&]<class T> {

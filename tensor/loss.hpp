@@ -40,8 +40,9 @@ Tensor position_weights(const ClassTarget& target, Dtype dtype);
 
 /// x at the target class of each position: 0 where ignored.
 Tensor pick_class(const Tensor& x, const Tensor& target, int64_t ignore_index, int dim);
-/// Its adjoint: zeros of `shape` with g at the target class.
-Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, int dim, const Shape& shape);
+/// Its adjoint: zeros of `shape` in a memory format, with g at the target class.
+Tensor place_class(const Tensor& g, const Tensor& target, int64_t ignore_index, int dim, const Shape& shape,
+                   MemoryFormat format);
 
 /// The sum of (x - y)^2 for operands of one shape and dtype, as a tensor of rank 0.
 Tensor squared_distance(const char* op, const Tensor& x, const Tensor& y);

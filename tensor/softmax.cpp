@@ -15,24 +15,11 @@ namespace {
 using kernels::kernels;
 using kernels::SoftmaxLoops;
 
-constexpr int64_t kGrain = 4096;   // elements a thread: each costs an exponential
-constexpr int64_t kShortRow = 32;  // elements; shorter rows take longer than to turn them into columns
-
-/// A dense tensor along one of its dimensions, in the format in which it is read: many channels that lie side by side
-/// are rows.
-struct Dense : Axis {
-  Dense(const Tensor& x, int dim) : Axis(x.shape(), dim) {
-    if (x.rank() != 4 || dim != 1 || size < kShortRow || x.is_contiguous()) return;
-    if (!x.is_contiguous(MemoryFormat::channels_last)) return;
-    format = MemoryFormat::channels_last;
-    outer *= inner, inner = 1;
-  }
-  MemoryFormat format = MemoryFormat::contiguous;
-};
+constexpr int64_t kGrain = 4096;  // elements a thread: each costs an exponential
 
 Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(forward, op, x, dim, log);
-  const Dense axis(x, dim);
+  const FormattedAxis axis(x, dim);
   const Tensor in = contiguous(x, axis.format), y = empty_in_format(x.shape(), x.dtype(), axis.format);
   if (x.numel() == 0) return y;
   dispatch_compute(op, x.dtype(), [&]<class T> {
@@ -58,7 +45,7 @@ Tensor forward(const char* op, const Tensor& x, int dim, bool log) {
 
 Tensor backward(const char* op, const Tensor& dy, const Tensor& y, int dim, bool log) {
   if (is_low_precision(y.dtype())) return in_float32<cast>(backward, op, dy, y, dim, log);
-  const Dense axis(y, dim);
+  const FormattedAxis axis(y, dim);
   const Tensor g = contiguous(dy, axis.format), out = contiguous(y, axis.format),
                dx = empty_in_format(y.shape(), y.dtype(), axis.format);
   if (y.numel() == 0) return dx;

@@ -78,6 +78,7 @@ namespace {
 struct Picked {
   int64_t ignore_index;
   int dim;
+  MemoryFormat format;  // of what holds all classes
 };
 Tensor place_class(const Tensor& g, const Tensor& target, const Picked& at, const Shape& shape);
 
@@ -89,8 +90,8 @@ Tensor pick_class(const Tensor& x, const Tensor& target, const Picked& at) {
 }
 
 Tensor place_class(const Tensor& g, const Tensor& target, const Picked& at, const Shape& shape) {
-  return record("place_class", {g, target}, raw::place_class(g, target, at.ignore_index, at.dim, shape), Keep::input(1),
-                at,
+  return record("place_class", {g, target}, raw::place_class(g, target, at.ignore_index, at.dim, shape, at.format),
+                Keep::input(1), at,
                 [](const Backward& b, const Picked& p) -> Gradients { return {pick_class(b.grad(), b.input(1), p)}; });
 }
 
@@ -171,7 +172,7 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& opt
   if (is_low_precision(x.dtype())) return in_float32<to>(nll_loss, x, target, options);
   const raw::ClassTarget t =
       raw::class_target("nll_loss", x.shape(), x.dtype(), target, options.weight, options.ignore_index);
-  Tensor loss = neg(pick_class(x, t.target, {t.ignore_index, t.dim}));
+  Tensor loss = neg(pick_class(x, t.target, {t.ignore_index, t.dim, raw::memory_format(x)}));
   if (t.weight.defined()) loss = weighed(raw::position_weights(t, x.dtype()), loss);
   if (options.reduction == Reduction::none) return loss;
   return options.reduction == Reduction::mean ? sum(loss) / t.total : sum(loss);

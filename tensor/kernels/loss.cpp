@@ -4,6 +4,7 @@
 #include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/sums.hpp>
+#include <cotangent/tensor/kernels/turned.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 /// The arguments of a row: its target class (or -1 where ignored) and the weights of its terms
 ///     loss = hit * -log p[target] + smooth * sum over c of w[c] * -log p[c]
 template <class T>
-struct Row {
-  Row(const CrossEntropy<T>& a, int64_t i)
+struct Terms {
+  Terms(const CrossEntropy<T>& a, int64_t i)
       : target(a.target[i] == a.ignore_index ? -1 : a.target[i]), hit(0), smooth(0) {
     if (target < 0) return;
     hit = static_cast<T>(1 - a.smoothing) * (a.weight ? a.weight[target] : T(1));
@@ -34,7 +35,7 @@ template <class T>
 void forward_row(const CrossEntropy<T>& a, int64_t i) {
   const int64_t n = a.classes;
   const T *x = a.logits + i * n, *w = a.weight;
-  const Row<T> row(a, i);
+  const Terms<T> row(a, i);
   T* loss = a.loss + i;
   if (row.target < 0) {
     *loss = 0;
@@ -58,7 +59,7 @@ void backward_row(const CrossEntropy<T>& a, int64_t i) {
   const int64_t n = a.classes;
   const T *x = a.logits + i * n, *w = a.weight;
   T* dx = a.d_logits + i * n;
-  const Row<T> row(a, i);
+  const Terms<T> row(a, i);
   if (row.target < 0) {
     for (int64_t c = 0; c < n; ++c) dx[c] = 0;
     return;
@@ -107,7 +108,7 @@ void forward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_t
       all[j] += static_cast<double>(sum[j]), all_total[j] += static_cast<double>(total[j]);
   }
   for (int64_t j = 0; j < count; ++j) {
-    const Row<T> row(a, at + j);
+    const Terms<T> row(a, at + j);
     log_sum[j] = m_log(static_cast<T>(all[j]));
     loss[j] = row.target < 0 ? T(0) : weighed(row.hit, log_sum[j] - (x[row.target * a.inner + j] - m[j]));
     if (row.smooth != T(0))
@@ -123,7 +124,7 @@ void backward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_
   const T *m = a.shift + at, *log_sum = a.log_sum + at;
   T scale[kColumns], smooth[kColumns], hit[kColumns];
   for (int64_t j = 0; j < count; ++j) {
-    const Row<T> row(a, at + j);
+    const Terms<T> row(a, at + j);
     const T g = row.target < 0 ? T(0) : a.grad[(at + j) * a.grad_step] * static_cast<T>(a.grad_scale);
     scale[j] = g * (row.hit + row.smooth * static_cast<T>(a.weight_sum)), smooth[j] = g * row.smooth,
     hit[j] = g * row.hit;
@@ -144,9 +145,30 @@ void backward_columns(const CrossEntropy<T>& a, int64_t o, int64_t first, int64_
   }
 }
 
+// ---- either ----
+
+/// Rows `first` to before `last`, which are short, as columns.
+template <class T, void (*columns)(const CrossEntropy<T>&, int64_t, int64_t, int64_t)>
+void run_turned(const CrossEntropy<T>& a, int64_t first, int64_t last) {
+  Turned<T> logits;  // and their gradient, which takes their place
+  for (; first < last; first += kTurned) {
+    const int64_t count = last - first < kTurned ? last - first : kTurned, n = a.classes;
+    logits.load(a.logits + first * n, count, n);
+    CrossEntropy<T> b = a;
+    b.inner = kTurned;
+    b.logits = b.d_logits = logits.data;
+    b.target += first, b.shift += first, b.log_sum += first;
+    if (b.loss) b.loss += first;
+    if (b.grad) b.grad += first * b.grad_step;
+    columns(b, 0, 0, count);
+    if (a.d_logits) logits.store(a.d_logits + first * n, count, n);
+  }
+}
+
 template <class T, void (*row)(const CrossEntropy<T>&, int64_t),
           void (*columns)(const CrossEntropy<T>&, int64_t, int64_t, int64_t)>
 void run(const CrossEntropy<T>& a, int64_t first, int64_t last) {
+  if (a.inner == 1 && a.classes < kShortRow) return run_turned<T, columns>(a, first, last);
   const int64_t blocks = (a.inner + kColumns - 1) / kColumns;
   for (int64_t i = first; i < last; ++i) {
     if (a.inner == 1) {

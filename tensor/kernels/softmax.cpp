@@ -1,7 +1,9 @@
-// Softmax and its logarithm along contiguous rows, or along the columns of a matrix, kColumns at a time.
+// Softmax and its logarithm along contiguous rows, or along the columns of a matrix, kColumns at a time. Short rows are
+// turned into columns.
 #include <cotangent/tensor/kernels/math.hpp>
 #include <cotangent/tensor/kernels/softmax.hpp>
 #include <cotangent/tensor/kernels/sums.hpp>
+#include <cotangent/tensor/kernels/turned.hpp>
 
 namespace cotangent::kernels {
 namespace {
@@ -130,14 +132,49 @@ void logsumexp_columns(const T* x, T* y, T* m, T* total, int64_t n, int64_t stri
   for (int64_t j = 0; j < count; ++j) total[j] = sum[j], y[j] = m[j] + m_log(sum[j]);
 }
 
+// ---- rows of any length ----
+
+template <class T, bool kLog>
+void any_rows(const T* x, T* y, int64_t rows, int64_t n) {
+  if (n >= kShortRow) return (kLog ? log_softmax_rows<T> : softmax_rows<T>)(x, y, rows, n);
+  Turned<T> turned;
+  for (int64_t r = 0; r < rows; r += kTurned) {
+    const int64_t count = rows - r < kTurned ? rows - r : kTurned;
+    turned.load(x + r * n, count, n);
+    columns<T, kLog>(turned.data, turned.data, n, kTurned, count);
+    turned.store(y + r * n, count, n);
+  }
+}
+template <class T, bool kLog>
+void any_rows_backward(const T* dy, const T* y, T* dx, int64_t rows, int64_t n) {
+  if (n >= kShortRow) return rows_backward<T, kLog>(dy, y, dx, rows, n);
+  Turned<T> g, out;
+  for (int64_t r = 0; r < rows; r += kTurned) {
+    const int64_t count = rows - r < kTurned ? rows - r : kTurned;
+    g.load(dy + r * n, count, n);
+    out.load(y + r * n, count, n);
+    columns_backward<T, kLog>(g.data, out.data, g.data, n, kTurned, count);
+    g.store(dx + r * n, count, n);
+  }
+}
+template <class T>
+void any_logsumexp_rows(const T* x, T* y, T* shift, T* total, int64_t rows, int64_t n) {
+  if (n >= kShortRow) return logsumexp_rows(x, y, shift, total, rows, n);
+  Turned<T> turned;
+  for (int64_t r = 0; r < rows; r += kTurned) {
+    const int64_t count = rows - r < kTurned ? rows - r : kTurned;
+    turned.load(x + r * n, count, n);
+    logsumexp_columns(turned.data, y + r, shift + r, total + r, n, kTurned, count);
+  }
+}
+
 template <class T, bool kLog>
 SoftmaxLoops<T> loops() {
-  return {kLog ? log_softmax_rows<T> : softmax_rows<T>, columns<T, kLog>, rows_backward<T, kLog>,
-          columns_backward<T, kLog>};
+  return {any_rows<T, kLog>, columns<T, kLog>, any_rows_backward<T, kLog>, columns_backward<T, kLog>};
 }
 template <class T>
 LogSumExpLoops<T> logsumexp() {
-  return {logsumexp_rows<T>, logsumexp_columns<T>};
+  return {any_logsumexp_rows<T>, logsumexp_columns<T>};
 }
 
 }  // namespace

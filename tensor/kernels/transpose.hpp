@@ -42,9 +42,9 @@ void exchange_all(Row<T, Lanes>* block) {
   }
 }
 
-/// As many rows as there are lanes in a vector, in place.
+/// As many rows as there are lanes in a vector, in place: in registers, so inlined.
 template <class T, int Lanes>
-void transpose_rows(Row<T, Lanes>* block) {
+[[gnu::always_inline]] inline void transpose_rows(Row<T, Lanes>* block) {
   constexpr int K = 16 / int(sizeof(T));
   constexpr std::make_integer_sequence<int, Lanes> lanes;
   COTANGENT_UNROLL for (int step = 1; step < K; step *= 2) {

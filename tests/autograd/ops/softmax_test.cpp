@@ -9,6 +9,7 @@
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
@@ -89,23 +90,55 @@ TEST_CASE("softmax and its relatives of rows and columns of a million") {
   }
 }
 
-TEST_CASE("softmax along many channels that lie side by side leaves them there") {
+TEST_CASE("softmax and cross entropy of channels-last tensors equal those of planes, and gradients lie alike") {
   Generator generator(1);
-  for (Dtype dtype : {float64, float32, bfloat16})
-    for (const auto f : {softmax, log_softmax}) {
-      const Tensor planes = randn({2, 37, 3, 5}, dtype, generator),
-                   lasts = planes.contiguous(MemoryFormat::channels_last);
-      const Tensor weight = randn({2, 37, 3, 5}, dtype, generator);
-      const auto run = [&](const Tensor& values) {
-        const Tensor x = clone(values).requires_grad_(), y = f(x, 1);
-        return std::array{y, grad({sum(y * weight)}, {x})[0]};
-      };
-      const auto expected = run(planes), got = run(lasts);
-      for (size_t i = 0; i < 2; ++i) {
-        CHECK(got[i].is_contiguous(MemoryFormat::channels_last));
-        CHECK(amax(abs(got[i].to(float64) - expected[i].to(float64))).item() <= (dtype == float64   ? 1e-14
-                                                                                 : dtype == float32 ? 1e-6
-                                                                                                    : 2e-2));
+  for (int64_t channels : {1, 2, 3, 4, 10, 31, 32, 37})
+    for (Shape shape : {Shape{2, channels, 3, 5}, Shape{1, channels, 13, 11}, Shape{3, channels, 1, 1}})
+      for (Dtype dtype : {float64, float32, bfloat16}) {
+        CAPTURE(shape, dtype);
+        const Tensor planes = randn(shape, dtype, generator), lasts = planes.contiguous(MemoryFormat::channels_last),
+                     weight = randn(shape, dtype, generator), class_weight = rand({channels}, dtype, generator);
+        Tensor target = randint(0, channels, {shape[0], shape[2], shape[3]}, int64, generator);
+        target[0].fill_(-100);
+        target[0][0][0].fill_(channels - 1);
+        const auto losses = [&](const Tensor& x) {
+          return cross_entropy(x, target, {.weight = class_weight, .label_smoothing = 0.1}) + cross_entropy(x, target) +
+                 nll_loss(x, target);
+        };
+        const double close = dtype == float64 ? 1e-14 : dtype == float32 ? 2e-6 : 2e-2;
+        const auto check = [&](const auto& f, bool keeps_shape) {
+          const auto run = [&](const Tensor& values) {
+            const Tensor x = clone(values).requires_grad_(), y = f(x);
+            return std::array{grad({sum(keeps_shape ? y * weight : y)}, {x}, {.retain_graph = true})[0], y};
+          };
+          const auto expected = run(planes), got = run(lasts);
+          for (size_t i = 0; i < (keeps_shape ? 2 : 1); ++i) CHECK(got[i].is_contiguous(MemoryFormat::channels_last));
+          for (size_t i = 0; i < 2; ++i)
+            CHECK(amax(abs(got[i].to(float64) - expected[i].to(float64))).item() <=
+                  (i == 0 || keeps_shape ? close : 10 * close));
+        };
+        check([](const Tensor& x) { return softmax(x, 1); }, true);
+        check([](const Tensor& x) { return log_softmax(x, 1); }, true);
+        check([](const Tensor& x) { return logsumexp(x, 1, true); }, false);
+        check(losses, false);
       }
+}
+
+TEST_CASE("short rows of softmax equal sums of exponentials, for any number of them") {
+  Generator generator(1);
+  for (int64_t n : {1, 2, 3, 5, 8, 10, 15, 16, 31, 32})
+    for (int64_t rows : {1, 2, 7, 63, 64, 65, 130}) {
+      CAPTURE(n, rows);
+      const Tensor x = (randn({rows, n}, float64, generator) * 3).requires_grad_(),
+                   g = randn({rows, n}, float64, generator), e = exp(x.detach()), p = e / sum(e, 1, true);
+      CHECK(allclose(softmax(x, 1), p, 1e-13, 1e-15));
+      CHECK(allclose(log_softmax(x, 1), log(p), 1e-13, 1e-13));
+      CHECK(allclose(logsumexp(x, 1), log(sum(e, 1)), 1e-13, 1e-13));
+      CHECK(allclose(grad({sum(softmax(x, 1) * g)}, {x})[0], p * (g - sum(p * g, 1, true)), 1e-12, 1e-14));
+      CHECK(allclose(grad({sum(log_softmax(x, 1) * g)}, {x})[0], g - p * sum(g, 1, true), 1e-12, 1e-13));
+      const Tensor classes = randint(0, n, {rows}, int64, generator), hot = one_hot(classes, n).to(float64);
+      const Tensor loss = cross_entropy(x, classes, {.reduction = Reduction::sum});
+      CHECK(loss.item() == Approx(-sum(hot * log(p)).item()).epsilon(1e-12));
+      CHECK(allclose(grad({loss}, {x})[0], p - hot, 1e-12, 1e-14));
     }
 }
