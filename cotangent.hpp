@@ -33,6 +33,8 @@
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/autograd/transforms/checkpoint.hpp>
+#include <cotangent/autograd/transforms/custom_vjp.hpp>
 #include <cotangent/autograd/transforms/jacobian.hpp>
 #include <cotangent/autograd/transforms/products.hpp>
 #include <cotangent/data/dataloader.hpp>

@@ -41,6 +41,7 @@ struct Pass {
   bool create_graph;
   bool retain_graph;
   bool filtered;                  // only what leads to a capture is visited
+  uint64_t floor = 1;             // older nodes are reached, and not visited: leaves, and more in a pass within a rule
   bool accumulates = false;       // the captured gradients are added to those of the inputs
   std::vector<Capture> captures;  // sorted
   std::vector<Node*> held;        // where filtered: by this pass
@@ -60,8 +61,9 @@ struct Pass {
   bool wants(const Node* node) const {
     if (!filtered) return true;
     size_t first;
-    return node->is_leaf() ? captures_of(node, first) : holds(node) && node->wanted;
+    return ends_at(node) ? captures_of(node, first) : holds(node) && node->wanted;
   }
+  bool ends_at(const Node* node) const { return node->order < floor; }
   bool holds(const Node* node) const { return node->pass.load(std::memory_order_relaxed) == id; }
 };
 
@@ -121,10 +123,11 @@ struct Root {
 void mark_wanted(Pass& pass, std::span<const Root> roots) {
   uint64_t oldest = ~uint64_t{0};
   for (const Pass::Capture& c : pass.captures) oldest = std::min(oldest, c.node->order);
+  oldest = std::max(oldest, pass.floor);
   std::vector<Node*>& reached = pass.held;
   std::vector<Node*> stack;
   auto visit = [&](Node* node) {
-    if (!node || node->is_leaf() || node->order < oldest || pass.holds(node)) return;
+    if (!node || node->order < oldest || pass.holds(node)) return;
     reached.push_back(node);
     if (!node->hold(pass.id)) {
       reached.pop_back();
@@ -214,7 +217,10 @@ struct Runner {
   }
 
   void deliver(Node* node, int output, Tensor&& gradient) {
-    if (node->is_leaf()) return node->extras ? wait(node, std::move(gradient)) : arrive(node, std::move(gradient));
+    if (pass.ends_at(node)) {
+      if (node->extras && pass.floor == 1) return wait(node, std::move(gradient));
+      return arrive(node, output, std::move(gradient));
+    }
     const bool held = pass.holds(node);
     if (!held || !node->queued) {
       heap.push_back(node);
@@ -232,12 +238,13 @@ struct Runner {
       sum = std::move(gradient);
   }
 
-  void arrive(Node* leaf, Tensor&& gradient) {
-    size_t first;
-    if (!pass.filtered)
-      accumulate_leaf(leaf, std::move(gradient), pass.create_graph);
-    else if (pass.captures_of(leaf, first))
-      accumulate(pass.captured[pass.captures[first].index], std::move(gradient));
+  void arrive(Node* node, int output, Tensor&& gradient) {
+    size_t c;
+    if (!pass.filtered) return accumulate_leaf(node, std::move(gradient), pass.create_graph);
+    if (!pass.captures_of(node, c)) return;
+    while (c < pass.captures.size() && pass.captures[c].node == node && pass.captures[c].output != output) ++c;
+    if (c < pass.captures.size() && pass.captures[c].node == node)
+      accumulate(pass.captured[pass.captures[c].index], std::move(gradient));
   }
 
   [[gnu::noinline]] void wait(Node* leaf, Tensor&& gradient) {
@@ -250,7 +257,7 @@ struct Runner {
   [[gnu::noinline]] void finish_leaves() {
     for (auto& [leaf, gradient] : waiting->gradients) {
       if (!is_own(gradient)) gradient = clone(gradient);  // hooks may write to it
-      arrive(leaf, leaf->extras->run_hooks(0, std::move(gradient)));
+      arrive(leaf, 0, leaf->extras->run_hooks(0, std::move(gradient)));
     }
   }
 
@@ -409,10 +416,15 @@ bool Backward::needs(int i) const {
 }
 
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const GradOptions& options) {
+  return detail::grad_above(1, outputs, inputs, options);
+}
+
+Tensors detail::grad_above(uint64_t floor, const Tensors& outputs, const Tensors& inputs, const GradOptions& options) {
   if (!options.gradients.empty() && options.gradients.size() != outputs.size())
     fail<GradError>("[grad] {} gradients for {} outputs; give one for each, or none", options.gradients.size(),
                     outputs.size());
   detail::Pass pass(options.create_graph, options.retain_graph, true);
+  pass.floor = floor;
   detail::run_pass(pass, "grad", outputs, options.gradients, inputs);
   for (size_t i = 1; i < inputs.size(); ++i)
     if (pass.repeats(i)) pass.captured[pass.captures[i].index] = pass.captured[pass.captures[i - 1].index];

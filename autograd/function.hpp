@@ -39,21 +39,15 @@ constexpr int count_of() {
     return takes<F, Tensor>() ? 1 : takes<F, Tensor, Tensor>() ? 2 : 3;
 }
 
-template <class X, class F>
+/// f(x[0], x[1], ...), or f(x) where count is -1.
+template <int count, class F>
 auto apply(F& f, const Tensors& x) {
-  constexpr int count = count_of<X, F>();
-  if constexpr (count == 0)
-    return f();
-  else if constexpr (count == 1)
-    return f(x[0]);
-  else if constexpr (count == 2)
-    return f(x[0], x[1]);
-  else if constexpr (count == 3)
-    return f(x[0], x[1], x[2]);
-  else if constexpr (takes<F, Tensors>())
-    return f(x);
-  else
-    return f(std::span<const Tensor>(x));
+  if constexpr (count >= 0) return [&]<size_t... i>(std::index_sequence<i...>) {
+      return f(x[i]...);
+    }
+  (std::make_index_sequence<size_t(count)>());
+  else if constexpr (takes<F, Tensors>()) return f(x);
+  else return f(std::span<const Tensor>(x));
 }
 
 template <class Result>
@@ -64,25 +58,46 @@ Tensors as_list(Result&& result) {
     return Tensors(std::forward<Result>(result));
 }
 
+template <int count, class F>
+Tensors call_erased(void* f, const Tensors& x) {
+  return as_list(apply<count>(*reinterpret_cast<F*>(f), x));  // F may be a function
+}
+template <int count, class F>
+FunctionRef function_of(F& f) {
+  return {const_cast<void*>(reinterpret_cast<const volatile void*>(&f)), call_erased<count, F>, count};
+}
 /// f, called with one tensor or with a list of them, as X says.
 template <class X, class F>
 FunctionRef function_ref(F& f) {
-  return {const_cast<void*>(reinterpret_cast<const volatile void*>(&f)),
-          [](void* object, const Tensors& x) -> Tensors {
-            return as_list(apply<X>(*reinterpret_cast<F*>(object), x));  // F may be a function
-          },
-          count_of<X, F>()};
+  return function_of<count_of<X, F>()>(f);
 }
 
 /// A ValueError names `op` unless f takes so many, or none.
 void check_count(const char* op, FunctionRef f, size_t inputs);
+
+/// What a call with several tensors, or with one list of them, passes on: how many, and all in a list.
+template <class... X>
+inline constexpr int call_count = sizeof...(X) == 1 && (std::is_convertible_v<const X&, Tensors> && ...)
+                                      ? -1
+                                      : int(sizeof...(X));
+template <class... X>
+Tensors call_list(const X&... x) {
+  if constexpr (call_count<X...> == -1)
+    return Tensors(x...);
+  else
+    return {Tensor(x)...};
+}
+
+/// y without its history, as the result of an op that is recorded anew: a copy where it lies in the memory of an input.
+Tensor apart(const Tensor& y, std::span<const Tensor> inputs);
 
 /// Tensor for one tensor, and Tensors for what holds several: what X is given for.
 template <class X>
 using Like = std::conditional_t<std::is_convertible_v<X, Tensor>, Tensor, Tensors>;
 /// The same of what F gives.
 template <class F, class X>
-using ResultOf = Like<decltype(apply<Like<X>>(std::declval<std::remove_reference_t<F>&>(), std::declval<Tensors>()))>;
+using ResultOf = Like<decltype(apply<count_of<Like<X>, std::remove_reference_t<F>>()>(
+    std::declval<std::remove_reference_t<F>&>(), std::declval<Tensors>()))>;
 
 template <class X>
 X from_list(Tensors list) {

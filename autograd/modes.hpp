@@ -7,6 +7,9 @@ namespace cotangent {
 bool grad_enabled() noexcept;
 /// Whether this thread is in inference mode.
 bool inference_enabled() noexcept;
+/// Whether this thread is in the second run of a function that was given to checkpoint(). What counts its calls, or
+/// averages over them, as the running moments of batch norm do, leaves that out then.
+bool recomputing() noexcept;
 
 namespace detail {
 struct Modes {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -152,6 +153,15 @@ static Tensor kept_input(const Tensor& x) {
 }
 
 void record_after(const Node* node) { t_order = std::max(t_order, node->order); }
+uint64_t newest_order() { return t_order; }
+
+Tensor at_edge(const Tensor& x, const Edge& edge) {
+  Tensor y = make_alias(x);
+  retain(edge.node);
+  y.impl()->node = edge.node;
+  y.impl()->output = static_cast<uint16_t>(edge.output);
+  return y;
+}
 
 void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
   const uint64_t of_outputs = keep.bits() >> Keep::kMaxInputs, of_inputs = keep.bits() ^ of_outputs << Keep::kMaxInputs;
@@ -370,6 +380,12 @@ const Tensor& Node::unpack(int bit) {
       s.tensor.shape(), s.tensor.version(), s.version);
 }
 
+const Saved* Node::find_saved(int i) {
+  if (released || i >= Keep::kMaxInputs || !(keep >> i & 1u)) return nullptr;
+  const Saved* s = saved() + count_bits(keep & ((uint64_t{1} << i) - 1));
+  return s->tensor.defined() ? s : nullptr;
+}
+
 // Nothing used that output.
 [[gnu::noinline]] static void fill_with_zeros(Slot& slot) {
   slot.grad = detail::make_tensor(slot.shape, slot.dtype);
@@ -387,14 +403,15 @@ Tensor Backward::take_grad(int i) const {
 }
 bool Backward::has_grad(int i) const { return node_->slots()[i].grad.defined(); }
 const Tensor& Backward::input(int i) const { return node_->unpack(i); }
+Tensor Backward::recorded_input(int i) const {
+  const Tensor& x = input(i);
+  const Edge& edge = node_->edges()[i];
+  return edge.node ? identity(detail::at_edge(x, edge)) : x.defined() ? x.detach() : x;
+}
 Tensor Backward::output(int i) const {
   const Tensor& kept = node_->unpack(Keep::kMaxInputs + i);
   if (!creates_graph() || !kept.is_floating()) return kept;
-  Tensor y = detail::make_alias(kept);
-  node_->refs.add();
-  y.impl()->node = node_;
-  y.impl()->output = static_cast<uint16_t>(i);
-  return y;
+  return detail::at_edge(kept, {node_, i});
 }
 const Shape& Backward::shape(int i) const {
   const Edge& e = node_->edges()[i];

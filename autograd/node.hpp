@@ -3,6 +3,7 @@
 #include <atomic>
 #include <mutex>
 
+#include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/record.hpp>
 
 namespace cotangent {
@@ -107,6 +108,8 @@ struct Node {
   /// The kept tensor of this bit of `keep`; throws a GradError when it is not there or was written in place.
   const Tensor& unpack(int bit);
   [[noreturn]] void fail_unpack(int bit);
+  /// What is kept of input i; nullptr if nothing is, or no longer.
+  const Saved* find_saved(int i);
   /// Frees the saved tensors and attributes.
   void release_saved();
   NodeExtras& make_extras() { return extras ? *extras : *(extras = new NodeExtras); }
@@ -124,6 +127,13 @@ Tensor alias(const Tensor& x);
 void adopt_history(TensorImpl* x, const Tensor& from);
 /// What this thread records from here on is newer than that node.
 void record_after(const Node* node);
+/// The order of the newest node of this thread.
+uint64_t newest_order();
+/// x without its history, for which it gets another.
+Tensor at_edge(const Tensor& x, const Edge& edge);
+/// grad() within a rule: nodes older than `floor` belong to the pass around it, and are only reached, as leaves are.
+/// Their hooks are left to that pass.
+Tensors grad_above(uint64_t floor, const Tensors& outputs, const Tensors& inputs, const GradOptions& options);
 /// Adds to a gradient, in place when nothing else refers to it.
 void accumulate(Tensor& into, Tensor gradient);
 

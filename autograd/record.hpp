@@ -18,6 +18,8 @@ class Keep {
   static consteval Keep input(int i) { return Keep(bit(i, kMaxInputs)); }
   static consteval Keep inputs(int count) { return Keep(2 * bit(count - 1, kMaxInputs) - 1); }
   static consteval Keep output(int i = 0) { return Keep(bit(i, kMaxOutputs) << kMaxInputs); }
+  /// inputs(count) of a list whose length is known when the program runs: at most kMaxInputs.
+  static constexpr Keep of_list(int count) { return Keep(count > 0 ? ~uint64_t{0} >> (64 - count) : 0); }
   constexpr Keep operator|(Keep other) const { return Keep(bits_ | other.bits_); }
   constexpr uint64_t bits() const { return bits_; }
   /// Inputs and outputs beyond these counts (of cat, split) can't be kept.
@@ -127,8 +129,13 @@ class Backward {
   int inputs() const;
   /// Whether the rule is itself being recorded. A rule that calls a kernel must then take a differentiable way.
   bool creates_graph() const;
-  /// That way, for a fused op with a composite form f(inputs): the vector-Jacobian product through f, recorded. All
-  /// inputs must be kept.
+  /// Input i, which must be kept, with a place of its own in the graph that goes on as the input did when the op was
+  /// recorded.
+  Tensor recorded_input(int i) const;
+  /// That way, for a rule that computes the outputs again, by f(*this, attributes): the vector-Jacobian product through
+  /// them, down to what the op was recorded with. f is recorded, and starts from recorded_input(i).
+  Gradients through(Tensors (*f)(const Backward& backward, const void* attributes), const void* attributes) const;
+  /// The same for a fused op with a composite form f(inputs). All inputs must be kept.
   Gradients through(Tensor (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;
   /// The same for several outputs, which f gives in order.
   Gradients through(Tensors (*f)(std::span<const Tensor> inputs, const void* attributes), const void* attributes) const;

@@ -1,5 +1,6 @@
 #include <cotangent/nn/norm.hpp>
 
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -49,7 +50,7 @@ Tensor BatchNormLayer::forward(const Tensor& x) {
     fail<ShapeError>("[BatchNorm1d] x is {}; it must be (N, C) or (N, C, L)", x.shape());
   if (dims_ == 2 && x.rank() != 4) fail<ShapeError>("[BatchNorm2d] x is {}; it must be (N, C, H, W)", x.shape());
   const bool by_batch = is_training() || !running_mean.defined();
-  if (is_training() && num_batches_tracked.defined()) num_batches_tracked.add_(1);
+  if (is_training() && num_batches_tracked.defined() && !recomputing()) num_batches_tracked.add_(1);
   const Limits* limits = limits_of(activation);
   const Tensor y =
       batch_norm(x, running_mean, running_var, weight, bias, by_batch, momentum, eps, limits ? *limits : Limits());

@@ -1,4 +1,5 @@
 // The normalisations of parts of one example: group_norm and instance_norm.
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/norm_internal.hpp>
@@ -74,7 +75,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
   const int64_t positions = x.shape().slice(2, x.rank()).product();
   if (positions == 1)
     fail<ShapeError>("[instance_norm] x is {}: one position has no variance; there must be more than one", x.shape());
-  if (running_mean.defined() || running_var.defined()) {
+  if ((running_mean.defined() || running_var.defined()) && !recomputing()) {
     const NoGrad guard;
     const Tensor rows = reshape(widened<to>(x.detach()), {x.size(0), x.size(1), positions});
     auto update = [&](Tensor running, const Tensor& moments) {  // a handle: it writes the caller's memory

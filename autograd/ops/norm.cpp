@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/norm.hpp>
 
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -118,8 +119,10 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   if (!(limits.low <= limits.high))
     fail<ValueError>("[batch_norm] the lower limit {} is above the upper one {}; give the lower first", limits.low,
                      limits.high);
+  const bool counted = training && recomputing();  // this batch has moved the running moments
   const raw::Normalized n =
-      raw::batch_norm("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps, limits);
+      raw::batch_norm("batch_norm", x, counted ? Tensor() : running_mean, counted ? Tensor() : running_var, weight,
+                      bias, training, momentum, eps, limits);
   return record("batch_norm", {x, weight, bias, n.mean, n.rstd}, n.y, Keep::inputs(5),
                 NormAttributes{0, training, eps, limits}, [](const Backward& b, const NormAttributes& a) -> Gradients {
                   if (b.creates_graph()) return b.through(composite_batch_norm, &a);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/range.hpp>
@@ -81,7 +82,7 @@ void Performer::redraw(Generator& generator) {
 
 Tensor Performer::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                          StreamState* state) {
-  if (is_training() && !state && redraw_every > 0) {
+  if (is_training() && !state && redraw_every > 0 && !recomputing()) {
     if (calls.item<int64_t>() >= redraw_every) redraw();
     calls.add_(1);
   }
