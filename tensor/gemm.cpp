@@ -1,6 +1,7 @@
 #include <cotangent/tensor/gemm.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <cotangent/tensor/blas_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -158,12 +159,18 @@ template <class T>
 bool lie_near(const ProductPlan<T>& plan, int64_t step) {
   return plan.near && step * int64_t{sizeof(T)} <= processor().page / 2;
 }
-/// Rows that lie whole pages apart would drive one another out of the first cache. Of a transposed operand a strip
-/// reads parts of lines, which the next strips should find there still.
+/// Rows that lie whole pages apart share the places of one page in the first cache, which a strip may not use up, and
+/// if very far apart a few places in the second. Of a transposed operand a strip reads parts of lines, which the next
+/// strips should find there still.
 template <class T>
 bool packs_a(const ProductPlan<T>& plan, int64_t k, Matrix<T> a) {
-  if (a.column == 1) return a.row * int64_t{sizeof(T)} % processor().page == 0;
-  return !(a.row == 1 && lie_near(plan, a.column) && plan.run_of(k) * kCacheLine <= processor().stays_in_first());
+  const Processor& cpu = processor();
+  if (a.column != 1)
+    return !(a.row == 1 && lie_near(plan, a.column) && plan.run_of(k) * kCacheLine <= cpu.stays_in_first());
+  const int64_t step = a.row * int64_t{sizeof(T)};
+  const bool stay = plan.near && plan.strip < cpu.first_cache / cpu.page &&
+                    kGroupStrips * plan.strip * std::abs(step) < cpu.second_cache;
+  return step % cpu.page == 0 && !stay;
 }
 template <class T>
 bool packs_b(const ProductPlan<T>& plan, int64_t m, Matrix<T> b) {

@@ -51,10 +51,11 @@ void check_product(int64_t m, int64_t n, int64_t k, raw::Matrix<T> a, raw::Matri
 }  // namespace
 
 TEMPLATE_TEST_CASE("gemm equals the definition for every layout and size", "[products]", float, double) {
-  const int64_t sizes[][3] = {
-      {1, 1, 1},      {4, 16, 2},     {3, 1, 7},      {1, 5, 300},     {17, 33, 9},    {14, 32, 16},  {29, 70, 5},
-      {64, 10, 200},  {13, 48, 193},  {130, 131, 70}, {100, 110, 120}, {130, 40, 400}, {9, 200, 700}, {20, 70, 1024},
-      {1100, 45, 30}, {40, 1100, 30}, {5, 9, 30000},  {67, 129, 513},  {45, 70, 1100}, {200, 300, 1}, {8, 64, 1}};
+  const int64_t sizes[][3] = {{1, 1, 1},       {4, 16, 2},     {3, 1, 7},     {1, 5, 300},    {17, 33, 9},
+                              {14, 32, 16},    {29, 70, 5},    {64, 10, 200}, {13, 48, 193},  {130, 131, 70},
+                              {100, 110, 120}, {130, 40, 400}, {9, 200, 700}, {20, 70, 1024}, {70, 70, 1024},
+                              {1100, 45, 30},  {40, 1100, 30}, {5, 9, 30000}, {67, 129, 513}, {45, 70, 1100},
+                              {200, 300, 1},   {8, 64, 1}};
   for (const auto& [m, n, k] : sizes) {
     const std::vector<TestType> x = integers<TestType>(4 * m * k, 1), y = integers<TestType>(4 * k * n, 2);
     const raw::Matrix<TestType> rows_a{x.data(), k, 1}, columns_a{x.data(), 1, m}, spread_a{x.data(), 2 * k, 2};
