@@ -32,6 +32,7 @@ struct Part {
 
 constexpr int64_t kRows = 16;                   // of a part that has all units: fewer would read the weights too often
 constexpr int64_t kUnits = 64, kMoreRows = 64;  // of a part that has some, at least
+constexpr int64_t kManyRows = 8 * kMoreRows;    // for which weights are packed
 
 struct Sizes {
   Sizes(Cell cell, const Tensor& x, const RecurrentWeights& w, bool reverse_)
@@ -115,6 +116,19 @@ class StepWeight {
   Matrix<T> w_;
   Scratch<T> space_;
 };
+
+/// y = x w, for rows of k and of n neighbours. Many rows pass over packed weights, and are read where they lie: the
+/// gates of a step often lie whole pages apart, and are too many to be packed for the few columns of y.
+template <class T>
+void product(int64_t rows, int64_t n, int64_t k, const T* x, const T* w, T* y) {
+  if (rows < kManyRows || n == 1) return gemm<T>(rows, n, k, {x, k, 1}, {w, n, 1}, y, n);
+  const Scratch<T> space(PackedMatrix<T>::packed_size(k, n));
+  const PackedMatrix<T> packed = PackedMatrix<T>::pack(k, n, {w, n, 1}, space.data());
+  parallel_chunks(ceil_div(rows, kMoreRows), [&](int64_t i) {
+    const int64_t first = i * kMoreRows;
+    gemm<T>(std::min(kMoreRows, rows - first), n, {x + first * k, k, 1}, packed, 0, y + first * n, n);
+  });
+}
 
 Tensor state_or_zeros(const Tensor& state, int64_t rows, int64_t columns, Dtype dtype) {
   if (state.defined()) return contiguous(state);
@@ -258,8 +272,7 @@ RecurrenceGradients recurrence_backward(const char* op, Cell cell, const Tensor&
     auto wants = [&](int i) { return (wanted >> i & 1) != 0; };
     if (wants(0)) {
       result.x = make_tensor(x.shape(), dtype);
-      gemm<T>(all, n.inputs, n.gates, {p_d_gates, n.gates, 1}, {w_ih.data<T>(), n.inputs, 1},
-              result.x.template data<T>(), n.inputs);
+      product<T>(all, n.inputs, n.gates, p_d_gates, w_ih.data<T>(), result.x.template data<T>());
     }
     if (wants(1)) result.h = dh;
     if (wants(2)) result.c = dc;
