@@ -82,6 +82,8 @@ inline constexpr int call_count = sizeof...(X) == 1 && (std::is_convertible_v<co
                                       : int(sizeof...(X));
 template <class... X>
 Tensors call_list(const X&... x) {
+  static_assert(call_count<X...> == -1 || (std::is_convertible_v<const X&, Tensor> && ...),
+                "the call takes tensors, or one Tensors: let the function capture everything else");
   if constexpr (call_count<X...> == -1)
     return Tensors(x...);
   else

@@ -55,13 +55,13 @@ auto checkpoint(F&& f, const X&... inputs) {
   static_assert(std::is_constructible_v<Owned, F>,
                 "checkpoint copies f: give it away with std::move, or give a lambda that refers to it");
   constexpr int count = detail::call_count<X...>;
+  const Tensors list = detail::call_list(inputs...);
   using Y = decltype(detail::apply<count>(f, std::declval<const Tensors&>()));
   const auto own = [](void* function) {
     return detail::OwnedFunction(new Owned(std::forward<F>(*reinterpret_cast<Function*>(function))),
                                  detail::call_erased<count, Owned>);
   };
-  return detail::from_list<detail::Like<Y>>(
-      detail::checkpoint(detail::function_of<count>(f), own, detail::call_list(inputs...)));
+  return detail::from_list<detail::Like<Y>>(detail::checkpoint(detail::function_of<count>(f), own, list));
 }
 
 }  // namespace cotangent

@@ -35,7 +35,7 @@ std::vector<Tensors> by_rows(const Tensors& outputs, const Tensors& inputs, bool
   for (const Tensor& y : outputs) {
     std::vector<Tensors> rows(inputs.size());
     for (int64_t e = 0; e < y.numel(); ++e) {
-      const Tensors row = pull_back({y}, inputs, {unit_vector(y, e)}, create_graph);
+      const Tensors row = pull_back({y}, inputs, {unit_vector(y, e)}, kept(create_graph));
       for (size_t i = 0; i < inputs.size(); ++i) rows[i].push_back(row[i]);
     }
     blocks.emplace_back();
@@ -52,7 +52,7 @@ std::vector<Tensors> by_columns(const Recorded& call) {
     for (int64_t e = 0; e < call.inputs[i].numel(); ++e) {
       Tensors tangents(call.inputs.size());
       tangents[i] = unit_vector(call.inputs[i], e);
-      const Tensors column = transposed.push(tangents, call.create_graph);
+      const Tensors column = transposed.push(tangents, kept(call.create_graph));
       for (size_t k = 0; k < column.size(); ++k) columns[k].push_back(column[k]);
     }
     for (size_t k = 0; k < columns.size(); ++k)
@@ -78,7 +78,7 @@ std::vector<Tensors> hessian(FunctionRef f, const Tensors& inputs, const Transfo
   const Recorded call = record_call("hessian", f, inputs, options);
   const Tensor& y = scalar_output(call);
   EnableGrad guard(options.create_graph);
-  return by_rows(pull_back({y}, call.inputs, {ones_like(y)}, true), call.inputs, options.create_graph);
+  return by_rows(pull_back({y}, call.inputs, {ones_like(y)}, Graph::created), call.inputs, options.create_graph);
 }
 
 }  // namespace cotangent::detail

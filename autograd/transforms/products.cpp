@@ -33,9 +33,10 @@ Tensors detached(const Tensors& xs) {
 
 }  // namespace
 
-Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, bool create_graph) {
+Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Graph graph) {
   Tensors roots;
-  GradOptions options{.retain_graph = true, .create_graph = create_graph, .allow_unused = true};
+  GradOptions options{
+      .retain_graph = graph != Graph::freed, .create_graph = graph == Graph::created, .allow_unused = true};
   for (size_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].requires_grad() && cotangents[i].defined()) {
       roots.push_back(outputs[i]);
@@ -78,7 +79,7 @@ Tensors Recorded::values() const { return create_graph ? outputs : detached(outp
 
 Tensors Recorded::pull(const Tensors& cotangents) const {
   check_vectors(op, "cotangent", cotangents, "output", outputs);
-  return pull_back(outputs, inputs, cotangents, create_graph);
+  return pull_back(outputs, inputs, cotangents, kept(create_graph));
 }
 
 const Tensor& scalar_output(const Recorded& call) {
@@ -95,28 +96,28 @@ Transposed transpose(const Recorded& call) {
   Transposed result;
   for (const Tensor& y : call.outputs)
     result.v.push_back(zeros(y.shape(), y.is_floating() ? y.dtype() : default_dtype()).requires_grad_());
-  result.products = pull_back(call.outputs, call.inputs, result.v, true);
+  result.products = pull_back(call.outputs, call.inputs, result.v, Graph::created);
   return result;
 }
 
 Products jvp(FunctionRef f, const Tensors& inputs, const Tensors& tangents, const TransformOptions& options) {
   check_vectors("jvp", "tangent", tangents, "input", inputs);
   const Recorded call = record_call("jvp", f, inputs, options);
-  return {call.values(), transpose(call).push(tangents, options.create_graph)};
+  return {call.values(), transpose(call).push(tangents, last(options.create_graph))};
 }
 
 Products value_and_grad(FunctionRef f, const Tensors& inputs, const TransformOptions& options) {
   const Recorded call = record_call("value_and_grad", f, inputs, options);
   const Tensor& y = scalar_output(call);
-  return {call.values(), pull_back({y}, call.inputs, {ones_like(y)}, options.create_graph)};
+  return {call.values(), pull_back({y}, call.inputs, {ones_like(y)}, last(options.create_graph))};
 }
 
 Products hvp(const char* op, FunctionRef f, const Tensors& inputs, const Tensors& v, const TransformOptions& options) {
   check_vectors(op, "vector", v, "input", inputs);
   const Recorded call = record_call(op, f, inputs, options);
   const Tensor& y = scalar_output(call);
-  const Tensors gradients = pull_back({y}, call.inputs, {ones_like(y)}, true);
-  return {call.values(), pull_back(gradients, call.inputs, v, options.create_graph)};
+  const Tensors gradients = pull_back({y}, call.inputs, {ones_like(y)}, Graph::created);
+  return {call.values(), pull_back(gradients, call.inputs, v, last(options.create_graph))};
 }
 
 }  // namespace cotangent::detail

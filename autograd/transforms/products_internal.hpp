@@ -4,17 +4,22 @@
 
 namespace cotangent::detail {
 
+/// What becomes of the graph that a pass goes over.
+enum class Graph : uint8_t { freed, retained, created };
+/// Of the last pass over a graph.
+inline Graph last(bool create_graph) { return create_graph ? Graph::created : Graph::freed; }
+/// Of one that another may follow.
+inline Graph kept(bool create_graph) { return create_graph ? Graph::created : Graph::retained; }
+
 /// grad() where an input that the outputs do not depend on has a gradient of 0, as has one that only an undefined
-/// cotangent leads to. Nothing is freed.
-Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, bool create_graph);
+/// cotangent leads to.
+Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Graph graph);
 
 /// v^T J as a recorded function of v.
 struct Transposed {
   Tensors v, products;
   /// J u
-  Tensors push(const Tensors& tangents, bool create_graph) const {
-    return pull_back(products, v, tangents, create_graph);
-  }
+  Tensors push(const Tensors& tangents, Graph graph) const { return pull_back(products, v, tangents, graph); }
 };
 Transposed transpose(const Recorded& call);
 

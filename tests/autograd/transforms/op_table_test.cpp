@@ -101,6 +101,38 @@ TEST_CASE("op table: jvp is what differences give, and <u, J v> = <J^T u, v>") {
   std::printf("op table: jvp of %d samples; <u, Jv> and <J^T u, v> differ by at most %.1e\n", samples, worst);
 }
 
+TEST_CASE("op table: a checkpoint changes no bit of results and gradients") {
+  int samples = 0;
+  for_each_moved(1, [&](const OpInfo& op, const MovedSample& f, const std::string& where) {
+    ++samples;
+    Tensors x;
+    for (const Tensor& t : f.moved) x.push_back(t.detach().requires_grad_());
+    const Tensors expected = f(x), got = checkpoint(f, x);
+    std::string text = difference(got, expected, 0);
+    if (!text.empty()) FAIL_CHECK(where << ": results: " << text);
+    const auto gradients = [&](const Tensors& y, bool create_graph) {
+      Tensors roots;
+      for (const Tensor& t : y)
+        if (t.defined() && t.requires_grad()) roots.push_back(t);
+      if (roots.empty()) return Tensors();
+      return grad(roots, x,
+                  {.gradients = random_like(roots, 2),
+                   .retain_graph = true,
+                   .create_graph = create_graph,
+                   .allow_unused = true});
+    };
+    for (bool create_graph : {false, true}) {
+      const Tensors a = gradients(got, create_graph), b = gradients(expected, create_graph);
+      text = difference(a, b, 0);
+      if (!text.empty()) FAIL_CHECK(where << ": gradients: " << text);
+      if (!create_graph || op.orders < 2) continue;
+      text = difference(gradients(a, false), gradients(b, false), 1e-12, 1e-14);
+      if (!text.empty()) FAIL_CHECK(where << ": second order: " << text);
+    }
+  });
+  std::printf("op table: %d samples are run again by a checkpoint\n", samples);
+}
+
 TEST_CASE("op table: the Hessian is symmetric, and its derivative is what differences give") {
   int samples = 0, third = 0;
   for_each_moved(2, [&](const OpInfo& op, const MovedSample& f, const std::string& where) {

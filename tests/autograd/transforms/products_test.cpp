@@ -220,6 +220,37 @@ TEST_CASE("transforms say what is wrong") {
                     Catch::Contains("[gradcheck] the function takes 2 tensors, and there are"));
 }
 
+TEST_CASE("transforms notice writes to what they have saved") {
+  Tensor x = kX.clone();
+  const auto exponential = [](const Tensor& t) { return exp(t) * t; };
+  const auto pullback = vjp(exponential, x).pullback;
+  CHECK(equal(pullback(kV), pullback(kV)));
+  x.add_(1);
+  CHECK_THROWS_WITH(pullback(kV),
+                    Catch::Contains("[mul] input 1 of shape (3,) was written in place after it was saved"));
+}
+
+TEST_CASE("transforms free the graph as the last pass goes over it") {
+  constexpr int64_t n = 1 << 15;
+  const Tensor x = ones({n}), v = ones({n});
+  int64_t held = 0;  // when the first of 20 layers has its gradient
+  const auto layers = [&](const Tensor& in) {
+    Tensor t = sin(in);
+    t.register_hook([&](const Tensor&) { held = memory_stats().current_bytes; });
+    for (int i = 0; i < 20; ++i) t = sin(t);
+    return t;
+  };
+  const auto f = [&](const Tensor& t) { return layers(t).sum(); };
+  const auto held_by = [&](auto transform) {
+    const int64_t before = memory_stats().current_bytes;
+    const auto result = transform();
+    return double(held - before) / double(n * 4);
+  };
+  CHECK(held_by([&] { return value_and_grad(f, x); }) < 6);
+  CHECK(held_by([&] { return hvp(f, x, v); }) < 12);
+  CHECK(held_by([&] { return value_and_grad(f, x, {.create_graph = true}); }) > 20);
+}
+
 TEST_CASE("transforms run on many threads over one set of parameters", "[threads]") {
   Tensor w = kX.clone().requires_grad_();
   const auto f = [&](const Tensor& x) { return (tanh(x * w) * w).sum(); };
