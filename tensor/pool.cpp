@@ -162,32 +162,102 @@ Pooling in_planes(Pooling pooling) {
 }
 bool is_in_rows(const Pooling& pooling) { return pooling.format == MemoryFormat::channels_last; }
 
-/// Where pixels are rows of channels: calls f(row of the result, row of x, share of its mean) for all windows.
-template <class F>
-void for_cells(const Pooling& p, int64_t images, F&& f) {
-  const PoolWindow &h = p.window[1], &w = p.window[2];
-  parallel_for(0, images, std::max<int64_t>(1, 4096 / (h.in * w.in)), [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n)
-      for (int64_t i = 0; i < h.out; ++i)
-        for (int64_t j = 0; j < w.out; ++j) {
-          const int64_t cells = h.cells(i, p.count_padding) * w.cells(j, p.count_padding);
-          const double share = 1 / (p.divisor != 0 ? p.divisor : static_cast<double>(cells));
-          for (int64_t a = h.first(i); a < h.last(i); ++a)
-            for (int64_t b = w.first(j); b < w.last(j); ++b)
-              f((n * h.out + i) * w.out + j, (n * h.in + a) * w.in + b, share);
-        }
-  });
-}
+/// The windows where pixels are rows of channels.
+class PixelPlan {
+ public:
+  explicit PixelPlan(const Pooling& p, int64_t channels) {
+    const PoolWindow &h = p.window[1], &w = p.window[2];
+    for (int64_t o = 0; o < h.out; ++o)
+      rows_.push_back({h.first(o), h.last(o), h.dilation, p.divisor != 0 ? p.divisor : cells(h, o, p.count_padding)});
+    for (int64_t o = 0; o < w.out; ++o)
+      columns_.push_back({w.first(o), w.last(o), w.dilation, p.divisor != 0 ? 1 : cells(w, o, p.count_padding)});
+    pixels = {channels,
+              h.in * w.in,
+              w.in,
+              h.out,
+              w.out,
+              rows_.data(),
+              columns_.data(),
+              is_tiled(h, rows_) && is_tiled(w, columns_)};
+    for (int64_t o = 0; o < h.out; ++o) reached_ += (h.last(o) - h.first(o)) * w.out * w.kernel;
+  }
+  PixelPlan(const PixelPlan&) = delete;
+  PixelPlan& operator=(const PixelPlan&) = delete;
+
+  int64_t in() const { return pixels.pixels * pixels.channels; }
+  int64_t out() const { return pixels.out_height * pixels.out_width * pixels.channels; }
+  /// Calls f(image, first, last) for rows of the results.
+  template <class F>
+  void for_rows(int64_t images, F&& f) const {
+    const int64_t height = pixels.out_height, work = reached_ * pixels.channels / height + 1;
+    parallel_for(0, images * height, std::max<int64_t>(1, kWork / work), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t image = i / height, last = std::min(end, (image + 1) * height);
+        f(image, i - image * height, last - image * height);
+        i = last;
+      }
+    });
+  }
+  /// Calls f(image, first, last) for blocks of the channels.
+  template <class F>
+  void for_channels(int64_t images, F&& f) const {
+    const int64_t blocks = (pixels.channels + kChannels - 1) / kChannels, work = reached_ * kChannels + 1;
+    parallel_for(0, images * blocks, std::max<int64_t>(1, kWork / work), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i % blocks * kChannels;
+        f(i / blocks, first, std::min(first + kChannels, pixels.channels));
+      }
+    });
+  }
+
+  kernels::PoolPixels pixels;
+
+ private:
+  static constexpr int64_t kWork = 65536;  // elements that do not pay for a second thread
+  static constexpr int64_t kChannels = 64;
+  static double cells(const PoolWindow& w, int64_t o, bool count_padding) {
+    return static_cast<double>(w.cells(o, count_padding));
+  }
+  static bool is_tiled(const PoolWindow& w, const PooledVector<kernels::PoolSpan>& spans) {
+    int64_t end = 0;
+    for (const kernels::PoolSpan& s : spans) {
+      if (s.first != end) return false;
+      end = s.last;
+    }
+    return end == w.in && w.dilation == 1;
+  }
+  PooledVector<kernels::PoolSpan> rows_, columns_;
+  int64_t reached_ = 0;
+};
+constexpr int64_t kFewChannels = 16;  // fewer are pooled in planes, whatever it takes to turn them
 
 }  // namespace
 
+static MaxPoolResult max_pool_rows(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
+  const int64_t plane = pooling.window[1].in * pooling.window[2].in;
+  if (x.shape()[1] < kFewChannels || plane >= std::numeric_limits<int32_t>::max()) {
+    const MaxPoolResult r = max_pool(op, x, result, in_planes(pooling));
+    return {in_format(r.values, pooling.format), in_format(r.indices, pooling.format)};
+  }
+  const Tensor dense = contiguous(x, pooling.format);
+  MaxPoolResult r{empty_in_format(result, x.dtype(), pooling.format, op), {}};
+  dispatch_compute(op, x.dtype(), [&]<class T> {
+    using Lane = kernels::PoolIndex<T>;
+    r.indices = empty_in_format(result, dtype_of<Lane>, pooling.format);
+    const PixelPlan plan(pooling, x.shape()[1]);
+    plan.for_rows(x.shape()[0], [&](int64_t image, int64_t first, int64_t last) {
+      kernels::kernels().pool_pixels.of<T>().max_pool(
+          plan.pixels, dense.data<T>() + image * plan.in(), r.values.data<T>() + image * plan.out(),
+          r.indices.template data<Lane>() + image * plan.out(), first, last);
+    });
+  });
+  fill_empty(pooling, r.indices, -1);
+  return r;
+}
+
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(max_pool, op, x, result, pooling);
-  if (is_in_rows(pooling)) {
-    MaxPoolResult r = max_pool(op, x, result, in_planes(pooling));
-    r.values = in_format(r.values, pooling.format);
-    return r;
-  }
+  if (is_in_rows(pooling)) return max_pool_rows(op, x, result, pooling);
   const Tensor dense = contiguous(x);
   MaxPoolResult r{make_tensor(result, x.dtype(), op), {}};
   dispatch_compute(op, x.dtype(), [&]<class T> {
@@ -219,15 +289,25 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
                          const Pooling& pooling) {
   if (is_low_precision(g.dtype())) return in_float32<cast>(max_pool_backward, op, g, indices, x_shape, pooling);
-  if (is_in_rows(pooling))
+  const bool rows = is_in_rows(pooling);
+  if (rows && (x_shape[1] < kFewChannels || indices.dtype() != (g.dtype() == float32 ? int32 : int64)))
     return in_format(max_pool_backward(op, g, indices, x_shape, in_planes(pooling)), pooling.format);
-  Tensor dense = contiguous(g), index = contiguous(indices), dx = make_tensor(x_shape, g.dtype());
+  Tensor dense = contiguous(g, pooling.format), index = contiguous(indices, pooling.format),
+         dx = empty_in_format(x_shape, g.dtype(), pooling.format);
   if (can_be_empty(pooling)) {
     dense = clone(dense), index = clone(index);
     for (const Tensor* y : {&dense, &index}) fill_empty(pooling, *y, 0);  // nothing for the first element
   }
   dispatch_compute(op, g.dtype(), [&]<class T> {
     using Lane = kernels::PoolIndex<T>;
+    if (rows) {
+      const PixelPlan plan(pooling, x_shape[1]);
+      return plan.for_channels(x_shape[0], [&](int64_t image, int64_t first, int64_t last) {
+        kernels::kernels().pool_pixels.of<T>().max_pool_backward(plan.pixels, dense.data<T>() + image * plan.out(),
+                                                                 index.data<Lane>() + image * plan.out(),
+                                                                 dx.data<T>() + image * plan.in(), first, last);
+      });
+    }
     Plan<T> plan(dx, pooling);
     const T* pg = dense.data<T>();
     T* px = dx.data<T>();
@@ -269,16 +349,17 @@ void check_distinct(const char* op, const Tensor& indices, int64_t size) {
 
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(avg_pool, op, x, result, pooling);
+  if (is_in_rows(pooling) && x.shape()[1] < kFewChannels)
+    return in_format(avg_pool(op, x, result, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(x, pooling.format);
   Tensor y = empty_in_format(result, x.dtype(), pooling.format, op);
   dispatch_compute(op, x.dtype(), [&]<class T> {
     if (is_in_rows(pooling)) {
-      fill_into(y, 0);
-      const auto add = kernels::kernels().gemm.of<T>().axpy;
-      for_cells(pooling, x.shape()[0], [&, c = x.shape()[1]](int64_t to, int64_t from, double share) {
-        add(c, share, dense.data<T>() + from * c, y.data<T>() + to * c);
+      const PixelPlan plan(pooling, x.shape()[1]);
+      return plan.for_rows(x.shape()[0], [&](int64_t image, int64_t first, int64_t last) {
+        kernels::kernels().pool_pixels.of<T>().avg_pool(plan.pixels, dense.data<T>() + image * plan.in(),
+                                                        y.data<T>() + image * plan.out(), first, last);
       });
-      return;
     }
     Plan<T> plan(x, pooling);
     const auto loop = kernels::kernels().pool.of<T>().avg_pool;
@@ -293,16 +374,17 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
 
 Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, const Pooling& pooling) {
   if (is_low_precision(g.dtype())) return in_float32<cast>(avg_pool_backward, op, g, x_shape, pooling);
+  if (is_in_rows(pooling) && x_shape[1] < kFewChannels)
+    return in_format(avg_pool_backward(op, g, x_shape, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(g, pooling.format);
   Tensor dx = empty_in_format(x_shape, g.dtype(), pooling.format);
   dispatch_compute(op, g.dtype(), [&]<class T> {
     if (is_in_rows(pooling)) {
-      fill_into(dx, 0);
-      const auto add = kernels::kernels().gemm.of<T>().axpy;
-      for_cells(pooling, x_shape[0], [&, c = x_shape[1]](int64_t from, int64_t to, double share) {
-        add(c, share, dense.data<T>() + from * c, dx.data<T>() + to * c);
+      const PixelPlan plan(pooling, x_shape[1]);
+      return plan.for_channels(x_shape[0], [&](int64_t image, int64_t first, int64_t last) {
+        kernels::kernels().pool_pixels.of<T>().avg_pool_backward(plan.pixels, dense.data<T>() + image * plan.out(),
+                                                                 dx.data<T>() + image * plan.in(), first, last);
       });
-      return;
     }
     Plan<T> plan(dx, pooling);
     const auto loop = kernels::kernels().pool.of<T>().avg_pool_backward;

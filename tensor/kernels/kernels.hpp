@@ -40,6 +40,7 @@ struct Table {
   ByFloat<NormLoops> norm;
   ByFloat<OptimLoops> optim;
   ByFloat<PoolLoops> pool;
+  ByFloat<PoolPixelsLoops> pool_pixels;
   RandomTable random;
   ReduceTable reduce;
   ByFloat<ResizeLoops> resize;

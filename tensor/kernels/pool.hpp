@@ -48,4 +48,25 @@ struct PoolLoops {
   void (*avg_pool_backward)(const PoolColumns<T>& columns, const PoolRows& rows, const T* g, T* dx, T* space);
 };
 
+/// The pixels along a dimension that a window reaches, `step` apart, and its share of what the mean divides by.
+struct PoolSpan {
+  int64_t first, last, step;
+  double cells;
+};
+/// The windows over an image whose pixels are rows of channels.
+struct PoolPixels {
+  int64_t channels, pixels, width, out_height, out_width;
+  const PoolSpan *rows, *columns;  ///< of each row and column of results
+  bool tiled;                      ///< each pixel is reached by one window
+};
+/// Of one image: results in the rows `first` to before `last`, or gradients of the channels `first` to before `last`.
+template <class T>
+struct PoolPixelsLoops {
+  void (*max_pool)(const PoolPixels& p, const T* x, T* y, PoolIndex<T>* index, int64_t first, int64_t last);
+  void (*max_pool_backward)(const PoolPixels& p, const T* g, const PoolIndex<T>* index, T* dx, int64_t first,
+                            int64_t last);
+  void (*avg_pool)(const PoolPixels& p, const T* x, T* y, int64_t first, int64_t last);
+  void (*avg_pool_backward)(const PoolPixels& p, const T* g, T* dx, int64_t first, int64_t last);
+};
+
 }  // namespace cotangent::kernels

@@ -2,10 +2,13 @@
 #include <cotangent/autograd/ops/pool.hpp>
 
 #include <cmath>
+#include <limits>
 
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>
 #include <cotangent/tests/values.hpp>
@@ -153,7 +156,9 @@ TEST_CASE("pooling of channels-last tensors equals that of planes, and its resul
     int64_t kernel, stride, padding;  // a kernel of 0 is adaptive, to a result of the stride's size
   };
   for (const Case& c : {Case{{2, 5, 7, 9}, 3, 2, 1}, Case{{3, 33, 4, 4}, 0, 1, 0}, Case{{1, 2, 7, 5}, 0, 3, 0},
-                        Case{{2, 1, 6, 6}, 2, 2, 0}, Case{{0, 3, 4, 4}, 2, 2, 0}})
+                        Case{{2, 1, 6, 6}, 2, 2, 0}, Case{{0, 3, 4, 4}, 2, 2, 0}, Case{{2, 37, 7, 9}, 3, 2, 1},
+                        Case{{2, 70, 8, 6}, 2, 2, 0}, Case{{1, 16, 5, 6}, 3, 1, 1}, Case{{2, 129, 7, 5}, 2, 2, 0},
+                        Case{{3, 31, 1, 1}, 1, 1, 0}, Case{{2, 47, 7, 5}, 0, 3, 0}, Case{{0, 47, 7, 5}, 2, 2, 0}})
     for (Dtype dtype : {float32, float64, bfloat16}) {
       CAPTURE(c.x, c.kernel, dtype);
       const double close = dtype == bfloat16 ? 1e-2 : 1e-6;
@@ -178,6 +183,57 @@ TEST_CASE("pooling of channels-last tensors equals that of planes, and its resul
         CHECK(raw::memory_format(z.grad()) == MemoryFormat::channels_last);
       }
     }
+}
+
+TEST_CASE("largest elements of channels-last tensors stand where those of planes do") {
+  Generator generator(1);
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (int64_t channels : {3, 16, 39, 64})
+    for (Dtype dtype : {float32, float64, float16}) {
+      CAPTURE(channels, dtype);
+      Tensor x = randint(0, 4, {2, channels, 9, 10}, int64, generator).to(dtype);  // many are equal
+      x[0][1].fill_(-infinity);
+      x[1][2][3][4].fill_(nan);
+      x[1][0][0].fill_(nan);
+      const Tensor last = x.contiguous(MemoryFormat::channels_last);
+      for (const MaxPoolOptions& o : {MaxPoolOptions{.stride = 2}, MaxPoolOptions{.stride = 1, .padding = 1},
+                                      MaxPoolOptions{.stride = {3, 2}, .dilation = 2},
+                                      MaxPoolOptions{.stride = 4, .padding = 1, .ceil_mode = true}}) {
+        const MaxPool expected = max_pool2d_with_indices(x, 3, o), got = max_pool2d_with_indices(last, 3, o);
+        CHECK(equal(got.indices, expected.indices));
+        CHECK(raw::memory_format(got.indices) == MemoryFormat::channels_last);
+        CHECK(got.values.contiguous().to_vector<double>().size() == expected.values.to_vector<double>().size());
+        CHECK(equal(isnan(got.values), isnan(expected.values)));
+        CHECK(equal(where(isnan(got.values), 0, got.values), where(isnan(expected.values), 0, expected.values)));
+      }
+      CHECK(equal(adaptive_max_pool2d_with_indices(last, {4, 3}).indices,
+                  adaptive_max_pool2d_with_indices(x, {4, 3}).indices));
+    }
+  // windows that lie wholly in the padding
+  const Tensor x = randn({1, 20, 2, 9}, float32, generator);
+  const MaxPoolOptions o{.stride = 1, .padding = {1, 0}, .dilation = {3, 1}};
+  const MaxPool expected = max_pool2d_with_indices(x, {2, 1}, o),
+                got = max_pool2d_with_indices(x.contiguous(MemoryFormat::channels_last), {2, 1}, o);
+  CHECK(equal(got.indices, expected.indices));
+  CHECK(equal(got.values, expected.values));
+}
+
+TEST_CASE("means of channels-last tensors count what those of planes count") {
+  Generator generator(1);
+  for (int64_t channels : {2, 16, 43}) {
+    const Tensor x = randn({2, channels, 7, 10}, float64, generator), last = x.contiguous(MemoryFormat::channels_last);
+    for (const AvgPoolOptions& o :
+         {AvgPoolOptions{.stride = 2, .padding = 1},
+          AvgPoolOptions{.stride = 2, .padding = 1, .count_include_pad = false},
+          AvgPoolOptions{.stride = 3, .ceil_mode = true}, AvgPoolOptions{.stride = 1, .divisor_override = 5}}) {
+      const Tensor a = x.clone().requires_grad_(), b = last.clone().requires_grad_();
+      const Tensor y = avg_pool2d(a, {3, 2}, o), z = avg_pool2d(b, {3, 2}, o);
+      CHECK(allclose(z, y, 1e-13, 1e-13));
+      const Tensor g = randn(y.shape(), float64, generator);
+      y.backward(g), z.backward(g);
+      CHECK(allclose(b.grad(), a.grad(), 1e-13, 1e-13));
+    }
+  }
 }
 
 TEST_CASE("pools with extreme numbers are right or an error under their name") {
