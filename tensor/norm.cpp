@@ -97,17 +97,30 @@ NormGradients layer_norm_backward(const char* op, const Tensor& dy, const Tensor
 namespace {
 
 /// How the channels of a dense (N, C, ...) tensor lie: in `outer` times C spans of `inner` elements, or in rows of C.
+/// Rows of few channels are taken several together, as one row in which each channel occurs as often.
 struct Channels {
   explicit Channels(const Tensor& x) : channels(x.shape()[1]) {
     by_rows = (x.rank() == 4 && !x.is_contiguous() && x.is_contiguous(MemoryFormat::channels_last)) ||
               x.shape().slice(2, x.rank()).product() == 1;
     outer = x.shape()[0];
     inner = x.shape().slice(2, x.rank()).product();
+    if (!by_rows || channels == 0) return;
+    while (2 * together * channels <= kWideRow && count() % (2 * together) == 0) together *= 2;
   }
   int64_t count() const { return outer * inner; }
+  /// The rows that are taken together as rows of so many more channels.
+  Channels wide() const {
+    Channels w = *this;
+    if (together == 1) return w;
+    w.channels *= together, w.outer = count() / together, w.inner = 1, w.together = 1;
+    return w;
+  }
   int64_t stride() const { return channels * inner; }  ///< from one span of a channel to the next
   bool by_rows;
-  int64_t outer, channels, inner;
+  int64_t outer, channels, inner, together = 1;
+
+ private:
+  static constexpr int64_t kWideRow = 64;
 };
 
 Tensor dense(const Tensor& x, Dtype dtype) {
@@ -141,7 +154,7 @@ void for_spans(const Channels& c, int64_t channel, Body body) {
 /// Calls body(chunk, first, rows) for blocks of rows that fit in a core's caches; a chunk's blocks come in order.
 template <class Body>
 void for_row_blocks(const Channels& c, int64_t chunks, Body body) {
-  const int64_t block = std::clamp<int64_t>(4 * kSpan / std::max<int64_t>(c.channels, 1), 4, 256);
+  const int64_t block = row_block(c.channels);
   parallel_chunks(chunks, [&](int64_t chunk) {
     const int64_t end = c.count() * (chunk + 1) / chunks;
     for (int64_t row = c.count() * chunk / chunks; row < end; row += block)
@@ -176,24 +189,25 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
     });
     return;
   }
+  if (c.together > 1) {
+    const Channels wide = c.wide();
+    const Scratch<double> parts(2 * wide.channels);
+    channel_moments(wide, x, parts.data(), parts.data() + wide.channels);
+    std::fill(mean, mean + channels, 0.0);
+    std::fill(squares, squares + channels, 0.0);
+    for (int64_t i = 0; i < wide.channels; ++i)
+      merge(mean[i % channels], squares[i % channels], i / channels * wide.count(), parts[i], parts[wide.channels + i],
+            wide.count());
+    return;
+  }
   const int64_t chunks = chunk_count(c.count(), channels);
   const Scratch<double> parts(chunks * 2 * channels);
   const Scratch<T> blocks(chunks * 3 * channels);
   std::fill(parts.data(), parts.data() + chunks * 2 * channels, 0.0);
   for_row_blocks(c, chunks, [&](int64_t chunk, int64_t row, int64_t rows) {
     double* part = parts.data() + chunk * 2 * channels;
-    T *m = blocks.data() + chunk * 3 * channels, *s = m + channels, *rest = s + channels;
-    const bool exact = !loops.row_moments(x + row * channels, rows, channels, m, s, rest);
-    const int64_t before = row - c.count() * chunk / chunks;
-    if (exact) {
-      for (int64_t i = 0; i < channels; ++i) merge(part[i], part[channels + i], before, m[i], s[i], rows);
-      return;
-    }
-    for (int64_t i = 0; i < channels; ++i) {
-      const double lost = static_cast<double>(rest[i]), excess = static_cast<double>(rows) * lost * lost;
-      merge(part[i], part[channels + i], before, static_cast<double>(m[i]) + lost, static_cast<double>(s[i]) - excess,
-            rows);
-    }
+    merge_rows(part, part + channels, row - c.count() * chunk / chunks, x + row * channels, rows, channels,
+               blocks.data() + chunk * 3 * channels);
   });
   std::fill(mean, mean + channels, 0.0);
   std::fill(squares, squares + channels, 0.0);
@@ -204,17 +218,19 @@ void channel_moments(const Channels& c, const T* x, double* mean, double* square
   }
 }
 
-/// What is done with each channel, in `factors`, of 3 numbers a channel.
+/// What is done with each element of a row, or each channel, in `factors`, of 3 numbers each.
 template <class T>
-ChannelNorm<T> channel_norm(int64_t channels, const double* mean, const T* rstd, const T* weight, const T* bias,
+ChannelNorm<T> channel_norm(const Channels& c, const double* mean, const T* rstd, const T* weight, const T* bias,
                             const Limits& limits, T* factors) {
-  T *rounded = factors, *scale = rounded + channels, *shift = scale + channels;
-  for (int64_t i = 0; i < channels; ++i) {
-    rounded[i] = static_cast<T>(mean[i]);
-    scale[i] = weight ? weight[i] * rstd[i] : rstd[i];
-    shift[i] = (bias ? bias[i] : T(0)) - scale[i] * static_cast<T>(mean[i] - static_cast<double>(rounded[i]));
+  const int64_t width = c.wide().channels;
+  T *rounded = factors, *scale = rounded + width, *shift = scale + width;
+  for (int64_t i = 0; i < width; ++i) {
+    const int64_t k = i % c.channels;
+    rounded[i] = static_cast<T>(mean[k]);
+    scale[i] = weight ? weight[k] * rstd[k] : rstd[k];
+    shift[i] = (bias ? bias[k] : T(0)) - scale[i] * static_cast<T>(mean[k] - static_cast<double>(rounded[i]));
   }
-  return {channels, rounded, scale, shift, limits.low, limits.high};
+  return {width, rounded, scale, shift, limits.low, limits.high};
 }
 
 /// Of each channel, the sums of the gradient that passes the limits, and of it times (x - mean).
@@ -231,6 +247,16 @@ void channel_sums(const Channels& c, const ChannelNorm<T>& norm, const T* dy, co
       });
       sum[channel] = s, product[channel] = p;
     });
+    return;
+  }
+  if (c.together > 1) {
+    const Channels wide = c.wide();
+    const Scratch<double> parts(2 * wide.channels);
+    channel_sums(wide, norm, dy, x, parts.data(), parts.data() + wide.channels);
+    std::fill(sum, sum + channels, 0.0);
+    std::fill(product, product + channels, 0.0);
+    for (int64_t i = 0; i < wide.channels; ++i)
+      sum[i % channels] += parts[i], product[i % channels] += parts[wide.channels + i];
     return;
   }
   const int64_t chunks = chunk_count(c.count(), channels);
@@ -273,7 +299,7 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
                       const Limits& limits) {
   const Dtype dtype = compute_dtype(x.dtype());
   const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
-  const Channels c(in);
+  const Channels c(in), wide = c.wide();
   const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, float64),
                rstd = make_tensor({c.channels}, dtype);
   const Tensor old_mean = training ? Tensor() : prepared(running_mean, float64),
@@ -299,10 +325,10 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
     }
     T* pr = rstd.data<T>();
     for (int64_t i = 0; i < channels; ++i) pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
-    const Scratch<T> factors(3 * channels);
+    const Scratch<T> factors(3 * wide.channels);
     const ChannelNorm<T> norm =
-        channel_norm<T>(channels, means, pr, data_or_null<T>(w), data_or_null<T>(b), limits, factors.data());
-    for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
+        channel_norm<T>(c, means, pr, data_or_null<T>(w), data_or_null<T>(b), limits, factors.data());
+    for_parts(wide, [&](int64_t at, int64_t first, int64_t last) {
       if (c.by_rows)
         loops.row_normalize(norm, in.data<T>() + at, y.data<T>() + at, last - first);
       else
@@ -320,17 +346,17 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
   const Dtype dtype = rstd.dtype();
   const Tensor in = dense(x, dtype), g = like(std::exchange(dy, {}), in), w = prepared(weight, dtype),
                b = prepared(bias, dtype);
-  const Channels c(in);
+  const Channels c(in), wide = c.wide();
   NormGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
     const int64_t channels = c.channels;
     const double* pm = mean.data<double>();
     const T *pr = rstd.data<T>(), *pw = data_or_null<T>(w);
-    const Scratch<T> factors(5 * channels);
-    T *slope = factors.data() + 3 * channels, *offset = slope + channels;
+    const Scratch<T> factors(5 * wide.channels);
+    T *slope = factors.data() + 3 * wide.channels, *offset = slope + wide.channels;
     const ChannelNorm<T> norm =
-        channel_norm<T>(channels, pm, pr, pw, data_or_null<T>(b), limits, factors.data());  // as in the forward pass
+        channel_norm<T>(c, pm, pr, pw, data_or_null<T>(b), limits, factors.data());  // as in the forward pass
     const auto rest = [&](int64_t i) { return pm[i] - static_cast<double>(norm.mean[i]); };
     const Scratch<double> sums(2 * channels);
     double *sum = sums.data(), *product = sum + channels;
@@ -357,9 +383,10 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
       slope[i] = static_cast<T>(factor);
       offset[i] = training ? static_cast<T>(-a * sum[i] / n - factor * rest(i)) : T(0);
     }
+    for (int64_t i = channels; i < wide.channels; ++i) slope[i] = slope[i - channels], offset[i] = offset[i - channels];
     const T *pg = g.data<T>(), *from = in.data<T>();
     T* to = result.x.data<T>();
-    for_parts(c, [&](int64_t at, int64_t first, int64_t last) {
+    for_parts(wide, [&](int64_t at, int64_t first, int64_t last) {
       if (c.by_rows)
         loops.row_gradient(norm, slope, offset, pg + at, from + at, to + at, last - first);
       else

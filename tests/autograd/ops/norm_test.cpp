@@ -11,6 +11,8 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/check_gradients.hpp>
@@ -121,6 +123,30 @@ TEST_CASE("the gradients of batch_norm hold over several chunks and spans") {
   };
   for (const Tensor& x : {planes, planes.contiguous(MemoryFormat::channels_last), rows})
     check_gradients(train, {x, w, b}, {.order = 1, .contracts = false});
+}
+
+TEST_CASE("group_norm and instance_norm of channels-last tensors equal those of planes, and lie alike") {
+  Generator generator(1);
+  for (Dtype dtype : {float64, float32, bfloat16})
+    for (const Shape& shape :
+         {Shape{3, 12, 5, 7}, Shape{2, 6, 40, 50}, Shape{2, 96, 3, 2}, Shape{2, 6, 1, 2}, Shape{0, 6, 3, 3}})
+      for (int64_t groups : {1, 2, 6, 0}) {  // none: by instance
+        CAPTURE(dtype, shape, groups);
+        const Tensor planes = (randn(shape, float64, generator) * 3 + 5).to(dtype),
+                     w = rand({shape[1]}, dtype, generator), b = rand({shape[1]}, dtype, generator),
+                     g = randn(shape, float64, generator).to(dtype);
+        const auto run = [&](const Tensor& values) {
+          const Tensor x = values.clone().requires_grad_(), weight = w.clone().requires_grad_(),
+                       bias = b.clone().requires_grad_();
+          const Tensor y = groups == 0 ? instance_norm(x, {}, {}, weight, bias) : group_norm(x, groups, weight, bias);
+          y.backward(g);
+          return std::vector<Tensor>{y, x.grad(), weight.grad(), bias.grad()};
+        };
+        const auto expected = run(planes), got = run(planes.contiguous(MemoryFormat::channels_last));
+        const double close = dtype == float64 ? 1e-11 : dtype == float32 ? 1e-3 : 5e-2;
+        for (size_t i = 0; i < got.size(); ++i) CHECK(allclose(got[i], expected[i], close, close));
+        for (size_t i = 0; i < 2; ++i) CHECK(got[i].is_contiguous(MemoryFormat::channels_last));
+      }
 }
 
 TEST_CASE("outside training the running moments stay as they are, and may be written before the backward pass") {
