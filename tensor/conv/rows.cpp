@@ -30,9 +30,13 @@ Way way(const Shape& x, const Shape& w, const ConvGeometry& c) {
   if (c.groups >= kNarrowConv && c.groups == x[1] && c.groups == w[0]) return Way::depthwise;
   const bool tiled = c.dims == 2 && w[0] / c.groups >= kNarrowConv && c.dilation[1] == 1 && c.dilation[2] == 1;
   if (c.groups != 1) return tiled ? Way::tiled : Way::none;
-  bool in_place = true;
-  for (int d = 1; d < 3; ++d) in_place &= w[1 + d] == 1 && c.stride[d] == 1 && c.padding[d] == 0 && c.extra[d] == 0;
-  return in_place ? Way::in_place : w[1] * w[2] * w[3] <= kFewInputs ? Way::gathered : tiled ? Way::tiled : Way::none;
+  bool in_place = true, apart = true;
+  for (int d = 1; d < 3; ++d) {
+    in_place &= w[1 + d] == 1 && c.stride[d] == 1 && c.padding[d] == 0 && c.extra[d] == 0;
+    apart &= c.stride[d] >= w[1 + d];  // each input is gathered once
+  }
+  const bool gathered = w[1] * w[2] * w[3] <= kFewInputs && (apart || !tiled);
+  return in_place ? Way::in_place : gathered ? Way::gathered : tiled ? Way::tiled : Way::none;
 }
 
 /// The source of a convolution in tiles.
