@@ -200,6 +200,25 @@ void resample_planes(const kernels::ResampleAxis<T>& rows, const kernels::Resamp
   });
 }
 
+// The same of images whose pixels are rows of channels.
+template <class T>
+void resample_pixels(const kernels::ResampleAxis<T>& rows, const kernels::ResampleAxis<T>& columns, int64_t channels,
+                     const T* x, T* y, int64_t images) {
+  const auto loop = kernels::kernels().resize.of<T>().resample_pixels;
+  const int64_t in = columns.in * channels, out = columns.out * channels;
+  const int64_t work = std::max<int64_t>(1, out * (rows.width + columns.width));
+  parallel_for(0, images * rows.out, std::max<int64_t>(1, 65536 / work), [&](int64_t begin, int64_t end) {
+    const Scratch<T> line(in);
+    while (begin < end) {
+      const int64_t image = begin / rows.out, row = begin % rows.out, count = std::min(rows.out - row, end - begin);
+      loop(rows, columns, channels, x + image * rows.in * in, y + image * rows.out * out, row, row + count,
+           line.data());
+      begin += count;
+    }
+  });
+}
+constexpr int64_t kFewChannels = 8;  // fewer are resampled in planes, whatever it takes to turn them
+
 }  // namespace
 
 Tensor resample(const char* op, const Tensor& x, std::span<const Resampling> how, bool adjoint) {
@@ -215,15 +234,22 @@ Tensor resample(const char* op, const Tensor& x, std::span<const Resampling> how
     shape[outer] = adjoint ? how[0].in : how[0].out;
     return reshape(op, resample(op, reshape(op, y, flat), both, adjoint), shape);
   }
-  const Tensor dense = contiguous(x);
+  const MemoryFormat format = memory_format(x);
+  const bool pixels = format == MemoryFormat::channels_last;
+  if (pixels && x.shape()[1] < kFewChannels)
+    return in_format(resample(op, in_format(x, MemoryFormat::contiguous), how, adjoint), format);
+  const Tensor dense = contiguous(x, format);
   Shape shape = x.shape();
   for (int d = 0; d < dims; ++d) shape[outer + d] = adjoint ? how[size_t(d)].in : how[size_t(d)].out;
-  Tensor y = detail::make_tensor(shape, x.dtype(), op);
+  const Tensor y = empty_in_format(shape, x.dtype(), format, op);
   if (y.numel() == 0) return y;
   const Resampling one{.filter = Filter::nearest, .in = 1, .out = 1, .scale = 1};
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const Axis<T> rows(dims == 2 ? how[0] : one, adjoint), columns(how[size_t(dims - 1)], adjoint);
-    resample_planes(rows.loop, columns.loop, dense.data<T>(), y.data<T>(), shape.slice(0, outer).product());
+    if (pixels)
+      resample_pixels(rows.loop, columns.loop, shape[1], dense.data<T>(), y.data<T>(), shape[0]);
+    else
+      resample_planes(rows.loop, columns.loop, dense.data<T>(), y.data<T>(), shape.slice(0, outer).product());
   });
   return y;
 }

@@ -5,6 +5,7 @@
 
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/resize.hpp>
@@ -125,6 +126,11 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   return changes ? resample(x, resizing) : view(x, x.shape());
 }
 
+// Channels-last: the permutation then keeps to pixels as rows of channels.
+static bool is_in_pixels(const Tensor& x) {
+  return x.rank() == 4 && raw::memory_format(x) == MemoryFormat::channels_last;
+}
+
 Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   if (r < 1) fail<ValueError>("[pixel_shuffle] upscale_factor {} must be at least 1", r);
   const int64_t area = Dims{r, r}.product("pixel_shuffle");
@@ -136,6 +142,10 @@ Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   const int64_t batch = shape.product();
   static_cast<void>(Shape{batch, c, area, h, w}.product("pixel_shuffle"));  // an empty x may have any channels
   for (int64_t size : {c, h * r, w * r}) shape.push_back(size);
+  if (is_in_pixels(x)) {
+    const Tensor pixels = reshape(permute(x, {0, 2, 3, 1}), {batch, h, w, c, r, r});
+    return permute(reshape(permute(pixels, {0, 1, 4, 2, 5, 3}), {batch, h * r, w * r, c}), {0, 3, 1, 2});
+  }
   return reshape(permute(reshape(x, {batch, c, r, r, h, w}), {0, 1, 4, 2, 5, 3}), shape);
 }
 
@@ -150,6 +160,10 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
   const int64_t batch = shape.product();
   static_cast<void>(Shape{batch, c, r, r, h, w}.product("pixel_unshuffle"));
   for (int64_t size : {c * r * r, h, w}) shape.push_back(size);
+  if (is_in_pixels(x)) {
+    const Tensor pixels = reshape(permute(x, {0, 2, 3, 1}), {batch, h, r, w, r, c});
+    return permute(reshape(permute(pixels, {0, 1, 3, 5, 2, 4}), {batch, h, w, c * r * r}), {0, 3, 1, 2});
+  }
   return reshape(permute(reshape(x, {batch, c, h, r, w, r}), {0, 1, 3, 5, 2, 4}), shape);
 }
 

@@ -143,8 +143,22 @@ void resample(const ResampleAxis<T>& r, const ResampleAxis<T>& c, const T* x, T*
 }
 
 template <class T>
+void resample_pixels(const ResampleAxis<T>& r, const ResampleAxis<T>& c, int64_t channels, const T* x, T* y,
+                     int64_t begin, int64_t end, T* line) {
+  const int64_t n = c.in * channels;
+  for (int64_t o = begin; o < end; ++o) {
+    const T* from = line;
+    if (r.width == 1 && r.weight[o] == T(1))
+      from = x + r.first[o] * n;
+    else
+      weighted_row(r, x, o, line, n);
+    for (int64_t j = 0; j < c.out; ++j) weighted_row(c, from, j, y + (o * c.out + j) * channels, channels);
+  }
+}
+
+template <class T>
 ResizeLoops<T> loops() {
-  return {resample<T>};
+  return {resample<T>, resample_pixels<T>};
 }
 
 }  // namespace

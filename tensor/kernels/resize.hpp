@@ -24,6 +24,9 @@ struct ResizeLoops {
   /// space is for kResampleBlock rows: in, step * length and period * count elements each.
   void (*resample)(const ResampleAxis<T>& rows, const ResampleAxis<T>& columns, const T* x, T* y, int64_t begin,
                    int64_t end, T* space);
+  /// The same of an image whose pixels are rows of channels. The space is for a row of it.
+  void (*resample_pixels)(const ResampleAxis<T>& rows, const ResampleAxis<T>& columns, int64_t channels, const T* x,
+                          T* y, int64_t begin, int64_t end, T* space);
 };
 
 }  // namespace cotangent::kernels

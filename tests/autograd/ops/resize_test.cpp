@@ -7,6 +7,8 @@
 #include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/cotangent.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tests/reference_cases.hpp>
 #include <cotangent/tests/values.hpp>
 
@@ -197,6 +199,42 @@ TEST_CASE("pixel_shuffle and pixel_unshuffle are inverse permutations") {
   CHECK_THROWS_AS(pixel_shuffle(x, 0), ValueError);
   CHECK_THROWS_AS(pixel_unshuffle(x, 0), ValueError);
   CHECK_THROWS_AS(pixel_shuffle(ones({4, 4}), 2), ShapeError);
+}
+
+TEST_CASE("channels-last images are resized and shuffled as planes are, and stay channels-last") {
+  Generator generator(1);
+  const auto check = [&](const Tensor& x, const auto& f) {
+    const Tensor a = x.clone().requires_grad_(),
+                 b = raw::in_format(x.clone(), MemoryFormat::channels_last).requires_grad_();
+    const Tensor y = f(a), z = f(b);
+    const double close = x.dtype() == float64 ? 1e-13 : x.dtype() == float32 ? 1e-5 : 2e-2;
+    CHECK(allclose(z, y, close, close));
+    CHECK(raw::memory_format(z) == MemoryFormat::channels_last);
+    const Tensor g = randn(y.shape(), float64, generator).to(x.dtype());
+    y.backward(g), z.backward(raw::in_format(g, MemoryFormat::channels_last));
+    CHECK(allclose(b.grad(), a.grad(), close, close));
+    CHECK(raw::memory_format(b.grad()) == MemoryFormat::channels_last);
+  };
+  for (Dtype dtype : {float32, float64, bfloat16})
+    for (int64_t channels : {1, 3, 8, 35})
+      for (const Shape& plane : {Shape{5, 7}, Shape{1, 6}, Shape{16, 17}}) {
+        CAPTURE(dtype, channels, plane);
+        const Tensor x = randn({2, channels, plane[0], plane[1]}, float64, generator).to(dtype);
+        for (Interpolation mode : {Interpolation::nearest, Interpolation::nearest_exact, Interpolation::bilinear,
+                                   Interpolation::bicubic, Interpolation::area}) {
+          CAPTURE(name(mode));
+          check(x, [&](const Tensor& t) { return interpolate(t, {.scale_factor = 2, .mode = mode}); });
+          check(x, [&](const Tensor& t) { return interpolate(t, {.size = {3, 11}, .mode = mode}); });
+        }
+        check(x, [&](const Tensor& t) {
+          return interpolate(t, {.size = {4, 3}, .mode = Interpolation::bilinear, .antialias = true});
+        });
+      }
+  for (int64_t channels : {9, 18, 99}) {
+    const Tensor x = randn({2, channels, 6, 3}, float64, generator);
+    check(x, [](const Tensor& t) { return pixel_shuffle(t, 3); });
+    check(x, [](const Tensor& t) { return pixel_unshuffle(t, 3); });
+  }
 }
 
 TEST_CASE("extreme factors are errors") {
