@@ -70,6 +70,32 @@ TEST_CASE("op table: memory that runs out at any request is an Error that leaves
               static_cast<long long>(samples));
 }
 
+TEST_CASE("checkpoint: memory that runs out at any request is an Error that leaves nothing behind") {
+  const SingleThreaded alone;
+  const Tensor x = ones({20}, float64).requires_grad_(), w = full({20}, 0.5, float64).requires_grad_();
+  const auto layer = [&](const Tensor& t) { return tanh(t * w); };
+  const auto outer = [layer](const Tensor& t) { return checkpoint(layer, checkpoint(layer, t)) * t; };
+  for (bool create_graph : {false, true}) {
+    const auto run = [&] { return grad({checkpoint(outer, x).sum()}, {x, w}, {.create_graph = create_graph}); };
+    const Tensors expected = run();
+    const int64_t before = memory_stats().current_bytes;
+    int request = 0;
+    for (bool served = false; !served && request < 2000; ++request) {
+      try {
+        const Denial denial(request);
+        run();
+        served = !g_denied;
+      } catch (const Error& error) {
+        CHECK_THAT(error.what(), Catch::Contains("there is no memory for"));
+      }
+      CHECK_FALSE(recomputing());
+      if (memory_stats().current_bytes != before) FAIL("bytes stay behind request " << request);
+    }
+    CHECK(request > 50);
+    CHECK(difference(run(), expected, 0).empty());
+  }
+}
+
 TEST_CASE("the gradient that create_graph leaves in a leaf is freed when it is taken away") {
   const int64_t start = memory_stats().current_bytes;
   {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cotangent/autograd/transforms/checkpoint.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -7,6 +8,28 @@
 #include "check_precisions.hpp"
 
 namespace cotangent {
+
+/// Checks that a checkpoint changes no bit of layer(x), of the gradients, and of the buffers.
+template <class Layer>
+void check_checkpoint(const Layer& given, const Tensor& x) {
+  const auto run = [&](bool checkpointed) {
+    Layer layer = given.clone();
+    const Tensor leaf = x.clone().requires_grad_();
+    manual_seed(5);  // for layers that draw numbers
+    const Tensor y = checkpointed ? checkpoint(layer, leaf) : layer(leaf);
+    Generator generator(3);
+    y.backward(randn(y.shape(), y.dtype(), generator));
+    Tensors results{y.detach(), leaf.grad()};
+    for (const Tensor& p : layer.parameters()) results.push_back(p.grad());
+    for (const auto& b : layer.named_buffers()) results.push_back(b.tensor);
+    return results;
+  };
+  const Tensors results = run(true), expected = run(false);
+  for (size_t i = 0; i < results.size(); ++i) {
+    REQUIRE(results[i].defined() == expected[i].defined());
+    if (results[i].defined()) CHECK(equal(results[i], expected[i]));
+  }
+}
 
 /// Checks the gradients of layer(x) by x and by the parameters of the layer; and both in low precision, where a batch
 /// comes first with one of many, so that sums are long.
@@ -22,6 +45,7 @@ void check_layer(Layer layer, const Shape& shape, double units = 16) {
   }
   INFO(to_string(layer));
   check_gradients([&] { return layer(x); }, inputs);
+  check_checkpoint(layer, x);
   Shape many = shape;
   if (many.rank() > 2) many[0] *= 16;
   check_precisions(

@@ -283,6 +283,10 @@ TEST_CASE("checkpoint: forward and backward on other threads, over shared parame
     });
   for (std::thread& t : threads) t.join();
   CHECK(wrong == std::vector<int>(8));
+  // what another thread has recorded is an input, and not captured
+  Tensor captured;
+  std::thread([&] { captured = checkpoint([&](const Tensor& t) { return t * trunk; }, in).sum(); }).join();
+  CHECK_THROWS_WITH(grad({captured}, {in}), Catch::Contains("[checkpoint] the function reads other tensors"));
   // an older history, of this thread, in a thread that has recorded nothing yet
   Tensor y;
   std::thread([&] { y = checkpoint([&](const Tensor& t) { return tanh(t * w); }, trunk).sum(); }).join();
