@@ -2,6 +2,10 @@
 // The whole library. `namespace ct = cotangent;` is the usual alias.
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
+#include <cotangent/autograd/graph/graph.hpp>
+#include <cotangent/autograd/graph/steps.hpp>
+#include <cotangent/autograd/graph/text.hpp>
+#include <cotangent/autograd/graph/watch.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/attention.hpp>

@@ -8,8 +8,9 @@
 #include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
-#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/views.hpp>
@@ -42,6 +43,8 @@ struct Pass {
   bool retain_graph;
   bool filtered;                  // only what leads to a capture is visited
   uint64_t floor = 1;             // older nodes are reached, and not visited: leaves, and more in a pass within a rule
+  bool observed;                  // somebody looks on
+  bool looks;                     // at every node: filtered or observed
   bool accumulates = false;       // the captured gradients are added to those of the inputs
   std::vector<Capture> captures;  // sorted
   std::vector<Node*> held;        // where filtered: by this pass
@@ -49,12 +52,23 @@ struct Pass {
   Tensor* temporary = nullptr;  // the output, which goes when the pass begins, for the memory of the first gradients
 
   explicit Pass(bool creates = false, bool retains = false, bool filters = false)
-      : create_graph(creates), retain_graph(retains || creates), filtered(filters) {}
+      : create_graph(creates),
+        retain_graph(retains || creates),
+        filtered(filters),
+        observed(t_observer != nullptr),
+        looks(filtered || observed) {}
   bool captures_of(const Node* node, size_t& first) const {
     first = static_cast<size_t>(std::lower_bound(captures.begin(), captures.end(), node,
                                                  [](const Capture& c, const Node* n) { return c.node < n; }) -
                                 captures.begin());
     return first < captures.size() && captures[first].node == node;
+  }
+  /// What has been captured for an output of a node; nullptr if it was not asked for.
+  Tensor* capture(const Node* node, int output) {
+    size_t c;
+    if (!captures_of(node, c)) return nullptr;
+    while (c < captures.size() && captures[c].node == node && captures[c].output != output) ++c;
+    return c < captures.size() && captures[c].node == node ? &captured[captures[c].index] : nullptr;
   }
   /// Whether capture i is of the same tensor as the one before it.
   bool repeats(size_t i) const { return i > 0 && !(captures[i - 1] < captures[i]); }
@@ -216,9 +230,11 @@ struct Runner {
     if (!pass.filtered) node->let_go();
   }
 
+  static bool waits(const Node* leaf) { return leaf->extras && leaf->extras->hooked; }
+
   void deliver(Node* node, int output, Tensor&& gradient) {
     if (pass.ends_at(node)) {
-      if (node->extras && pass.floor == 1) return wait(node, std::move(gradient));
+      if (pass.floor == 1 && waits(node)) return wait(node, std::move(gradient));
       return arrive(node, output, std::move(gradient));
     }
     const bool held = pass.holds(node);
@@ -239,12 +255,8 @@ struct Runner {
   }
 
   void arrive(Node* node, int output, Tensor&& gradient) {
-    size_t c;
     if (!pass.filtered) return accumulate_leaf(node, std::move(gradient), pass.create_graph);
-    if (!pass.captures_of(node, c)) return;
-    while (c < pass.captures.size() && pass.captures[c].node == node && pass.captures[c].output != output) ++c;
-    if (c < pass.captures.size() && pass.captures[c].node == node)
-      accumulate(pass.captured[pass.captures[c].index], std::move(gradient));
+    if (Tensor* captured = pass.capture(node, output)) accumulate(*captured, std::move(gradient));
   }
 
   [[gnu::noinline]] void wait(Node* leaf, Tensor&& gradient) {
@@ -275,6 +287,7 @@ struct Runner {
         NodeExtras::Retained* kept = pass.filtered ? nullptr : node->extras->find_retained(i);
         if (kept && kept->always) accumulate_grad(kept->grad, Tensor(g), pass.create_graph);
       }
+    for (Observer* o = pass.observed ? t_observer : nullptr; o; o = o->around()) o->arrived(pass.id, *node);
     if (pass.filtered && pass.captures_of(node, first))
       for (size_t c = first; c < pass.captures.size() && pass.captures[c].node == node; ++c)
         pass.captured[pass.captures[c].index] = node->slots()[pass.captures[c].output].grad;
@@ -287,7 +300,7 @@ struct Runner {
   }
 
   void visit(Node* node) {
-    if (node->extras || pass.filtered) finish_slots(node);
+    if (node->extras || pass.looks) finish_slots(node);
     if (pass.filtered && !goes_on(node)) {
       node->clear_slots();
       return;
@@ -307,7 +320,7 @@ struct Runner {
       Tensor gradient = std::move(gradients[i]);  // goes before the next one is dealt with
       if (!edge.node || !gradient.defined() || !pass.wants(edge.node)) continue;
       const Slot& slot = edge.node->slots()[edge.output];
-      if (gradient.dtype() != slot.dtype || gradient.shape() != slot.shape || t_detect_anomaly)
+      if (gradient.dtype() != slot.dtype || gradient.shape() != slot.shape || pass.observed)
         check_gradient(node, i, slot, gradient);
       deliver(edge.node, edge.output, std::move(gradient));
     }
@@ -320,17 +333,30 @@ struct Runner {
       fail<GradError>("[{}] its gradient rule returns {} gradients for {} inputs", node->op, count, node->edge_count);
   }
 
-  [[gnu::noinline]] static void check_gradient(const Node* node, int i, const Slot& slot, const Tensor& gradient) {
+  [[gnu::noinline]] void check_gradient(Node* node, int i, const Slot& slot, const Tensor& gradient) {
     if (gradient.shape() != slot.shape || gradient.dtype() != slot.dtype)
       fail<GradError>("[{}] its rule gives a gradient of {} {} for input {}, which is {} {}; they must be the same",
                       node->op, gradient.dtype(), gradient.shape(), i, slot.dtype, slot.shape);
-    if (t_detect_anomaly) {
-      try {
-        check_result(node->op, gradient);
-      } catch (const ValueError&) {
-        fail<ValueError>("[{}] its rule gives a gradient for input {} that is not finite", node->op, i);
-      }
+    if (pass.observed) {
+      const Tensor before = arrived_at(node->edges()[i]);
+      for (Observer* o = t_observer; o; o = o->around()) o->sent(pass.id, *node, i, gradient, before);
     }
+  }
+
+  // What has come to the other end of an edge until now: of a leaf, its gradient.
+  Tensor arrived_at(const Edge& edge) {
+    if (!pass.ends_at(edge.node)) return pass.holds(edge.node) ? edge.node->slots()[edge.output].grad : Tensor();
+    if (pass.floor == 1 && waits(edge.node)) {
+      if (!waiting) return {};
+      const auto place = waiting->places.find(edge.node);
+      return place == waiting->places.end() ? Tensor() : waiting->gradients[place->second].second;
+    }
+    if (pass.filtered) {
+      const Tensor* captured = pass.capture(edge.node, edge.output);
+      return captured ? *captured : Tensor();
+    }
+    Lock lock(edge.node->lock);
+    return edge.node->grad.defined() ? raw::clone(edge.node->grad) : Tensor();  // which is added to in place
   }
 
   void run() {

@@ -68,6 +68,16 @@ void Tensor::retain_grad() const {
   if (!node->is_leaf()) node->make_extras().retain(impl_->output).always = true;
 }
 
+void Tensor::set_name(std::string_view name) const {
+  history_of("set_name", *this)->make_extras().set_name(impl_->output, name);
+}
+
+std::string Tensor::name() const {
+  get();
+  const Node* node = detail::history(*this);
+  return node && node->extras ? node->extras->name(impl_->output) : std::string();
+}
+
 Tensor Tensor::detach() const { return detail::make_alias(*this); }
 
 int Tensor::add_hook(HookFunction hook) const {

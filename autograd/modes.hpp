@@ -17,6 +17,7 @@ struct Modes {
   bool inference = false;
 };
 Modes set_modes(Modes modes) noexcept;  ///< returns the ones before
+class Observer;                         // autograd/observer_internal.hpp
 }  // namespace detail
 
 /// Nothing is recorded on this thread while it lives:
@@ -58,7 +59,8 @@ class InferenceMode {
 };
 
 /// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN, and
-/// for infinity unless an input of the op holds it: a ValueError names the first op. For finding where a loss went NaN.
+/// for infinity unless an input of the op holds it: a ValueError names the first op, the element, the shapes and the
+/// module in which the op was recorded. For finding where a loss went NaN.
 class DetectAnomaly {
  public:
   DetectAnomaly();
@@ -67,7 +69,7 @@ class DetectAnomaly {
   DetectAnomaly& operator=(const DetectAnomaly&) = delete;
 
  private:
-  bool before_;
+  detail::Observer* observer_;
 };
 
 }  // namespace cotangent

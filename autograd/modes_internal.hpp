@@ -5,7 +5,6 @@
 namespace cotangent::detail {
 
 extern constinit thread_local Modes t_modes;
-extern constinit thread_local bool t_detect_anomaly;
 extern constinit thread_local bool t_recomputing;
 extern constinit thread_local bool t_inference;  // marks new tensors; defined in tensor/tensor.cpp
 

@@ -1,12 +1,12 @@
 #include <cotangent/autograd/node.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <new>
 #include <utility>
 
 #include <cotangent/autograd/modes_internal.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -18,7 +18,6 @@ namespace cotangent {
 namespace {
 
 constinit thread_local uint64_t t_order = 0;  // of the newest node of this thread
-std::atomic<void (*)(const char*)> g_observer{nullptr};
 
 void destroy(Node* node) noexcept {
   node->release_saved();
@@ -88,8 +87,6 @@ void release(Node* node) noexcept {
   if (node->refs.drop()) release_chain(node);
 }
 
-void set_record_observer(void (*observer)(const char*)) { g_observer = observer; }
-
 bool should_record(const TensorRef* inputs, size_t count) noexcept {
   if (!t_modes.grad) return false;
   for (size_t i = 0; i < count; ++i)
@@ -119,6 +116,9 @@ void adopt_history(TensorImpl* x, const Tensor& from) {
       x->node->make_extras().retained.push_back({x->output, kept->always, std::move(kept->grad)});
       node->extras->retained.erase(node->extras->retained.begin() + (kept - node->extras->retained.data()));
     }
+  if (x->node && x->node != node && node->extras)
+    if (const std::string name = node->extras->name(before); !name.empty())
+      x->node->make_extras().set_name(x->output, name);
   release(node);
 }
 
@@ -169,30 +169,8 @@ void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
     fail<GradError>("[{}] keeps an input or an output that it does not have: there are {} and {}", op, inputs, outputs);
 }
 
-// The place of the first element that is NaN, or infinite if that counts too; -1 if there is none.
-static int64_t first_anomaly(const Tensor& x, bool infinity_too) {
-  if (!x.defined() || !x.is_floating()) return -1;
-  const Tensor flags = raw::contiguous(infinity_too ? raw::unary("is_finite", raw::Unary::is_finite, x)
-                                                    : raw::unary("is_nan", raw::Unary::is_nan, x));
-  const bool* begin = flags.data<bool>();
-  const bool* end = begin + flags.numel();
-  const bool* place = std::find(begin, end, !infinity_too);
-  return place == end ? -1 : place - begin;
-}
-
-// Infinity is a mistake where it arises, and none where an input brings it, such as a mask of scores.
-static void check_results(const char* op, std::span<const TensorRef> inputs, std::span<const Tensor> outputs) {
-  const bool finite =
-      std::all_of(inputs.begin(), inputs.end(), [](const TensorRef& x) { return first_anomaly(*x.tensor, true) < 0; });
-  for (const Tensor& y : outputs)
-    if (const int64_t i = first_anomaly(y, finite); i >= 0)
-      fail<ValueError>("[{}] element {} of the result, of shape {}, is not finite; its inputs are the place to look",
-                       op, i, y.shape());
-}
-
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes) {
-  if (auto* observer = g_observer.load(std::memory_order_relaxed)) observer(op);
   bool any = false;
   for (size_t i = 0; i < output_count; ++i) {
     if (!outputs[i].is_floating()) continue;
@@ -200,7 +178,6 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     if (outputs[i].impl()->node) outputs[i] = make_alias(outputs[i]);
   }
   if (!any) return;
-  if (t_detect_anomaly) check_results(op, std::span(inputs, input_count), std::span(outputs, output_count));
 
   for (size_t i = 0; i < input_count; ++i) {
     const Tensor& x = *inputs[i].tensor;
@@ -262,9 +239,9 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     impl->node = node;
     impl->output = static_cast<uint16_t>(i);
   }
+  for (Observer* observer = t_observer; observer; observer = observer->around())
+    observer->recorded(*node, std::span(inputs, input_count), std::span(outputs, output_count));
 }
-
-void check_result(const char* op, const Tensor& y) { check_results(op, {}, std::span(&y, 1)); }
 
 void accumulate(Tensor& into, Tensor gradient) {
   if (!into.defined()) {
@@ -295,8 +272,20 @@ NodeExtras::Retained& NodeExtras::retain(int output) {
   return retained.emplace_back(Retained{output, false, Tensor()});
 }
 
+std::string NodeExtras::name(int output) const {
+  for (const Name& n : names)
+    if (n.output == output) return n.name;
+  return {};
+}
+
+void NodeExtras::set_name(int output, std::string_view name) {
+  std::erase_if(names, [=](const Name& n) { return n.output == output; });
+  if (!name.empty()) names.push_back({output, std::string(name)});
+}
+
 int NodeExtras::add_hook(int output, Tensor::HookFunction hook) {
   const std::lock_guard lock(mutex);
+  hooked = true;
   hooks.push_back({next_key, output, hook});
   return next_key++;
 }

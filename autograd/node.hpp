@@ -28,7 +28,7 @@ struct Slot {
   Shape shape;
 };
 
-/// Hooks and retained gradients: few nodes have them.
+/// Hooks, retained gradients, names, and where the op was recorded: few nodes have them.
 struct NodeExtras {
   static constexpr int kRemoved = -1;
   struct Entry {
@@ -44,13 +44,25 @@ struct NodeExtras {
   std::recursive_mutex mutex;  // of the hooks: one thread at a time calls them, or changes the list
   std::vector<Entry> hooks;
   int next_key = 0;
-  int running = 0;  // calls of run_hooks; until they end a removed hook keeps its place, under the key kRemoved
+  int running = 0;      // calls of run_hooks; until they end a removed hook keeps its place, under the key kRemoved
+  bool hooked = false;  // has had a hook
   std::vector<Retained> retained;
+  struct Name {
+    int output;
+    std::string name;
+  };
+  std::vector<Name> names;  // by set_name
+  // what observers note (autograd/observer_internal.hpp)
+  std::string modules, line;
+  std::vector<std::string> parameters;  // the names of the inputs that are parameters of a module
 
   Retained* find_retained(int output);
   /// The one of this output; a new one if there is none.
   Retained& retain(int output);
   int add_hook(int output, Tensor::HookFunction hook);
+  /// Empty if there is none.
+  std::string name(int output) const;
+  void set_name(int output, std::string_view name);
   /// False if there is no hook with this key.
   bool remove_hook(int key);
   Tensor run_hooks(int output, Tensor gradient);
@@ -136,10 +148,6 @@ Tensor at_edge(const Tensor& x, const Edge& edge);
 Tensors grad_above(uint64_t floor, const Tensors& outputs, const Tensors& inputs, const GradOptions& options);
 /// Adds to a gradient, in place when nothing else refers to it.
 void accumulate(Tensor& into, Tensor gradient);
-
-/// Called with the name of every op that is recorded, on every thread; nullptr turns it off. For the tests of the op
-/// table.
-void set_record_observer(void (*observer)(const char* op));
 
 }  // namespace detail
 }  // namespace cotangent

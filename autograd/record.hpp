@@ -174,8 +174,6 @@ void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs);
 /// Makes a node and attaches it to the outputs (those that are floating).
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes);
-/// Under DetectAnomaly: throws if a result is not finite.
-void check_result(const char* op, const Tensor& y);
 /// Makes y known as a view of x, so that in-place writes through either reach the other's history.
 void mark_view(const Tensor& x, Tensor& y);
 

@@ -7,6 +7,7 @@
 #include <typeinfo>
 
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -329,17 +330,56 @@ void detail::const_in_training(const Module& m) {
       m.type_name());
 }
 
-// ---- errors ----
+// ---- what errors and graphs are told ----
 
-void detail::leave(Module& m, Error& error) {
+namespace {
+/// The path of `inner` in m; empty if it is not there.
+std::string path_in(Module& m, const void* inner) {
   std::string name;
   for_each_module(
       m,
-      [&](const std::string& path, Module& inner) {
-        if (&inner == error.module()) name = path;
+      [&](const std::string& path, Module& found) {
+        if (&found == inner) name = path;
       },
       nothing);
-  error.leave(&m, name);
+  return name;
 }
+}  // namespace
+
+void detail::leave(Module& m, Error& error) { error.leave(&m, path_in(m, error.module())); }
+
+namespace detail {
+/// Tells the tape, which knows no modules, in which of them it records.
+struct Told {
+  static std::string modules() { return t_innermost ? path_of(*t_innermost) : std::string(); }
+  static std::string path_of(const Call& call) {
+    const std::string type = call.module_.type_name();
+    if (!call.around_) return type;
+    const std::string name = path_in(call.around_->module_, &call.module_);
+    return path_of(*call.around_) + '/' + (name.empty() ? type : name) + ':' + type;
+  }
+  static std::string parameter(const Node* leaf) {
+    std::string name;
+    const Call* outermost = t_innermost;
+    while (outermost && outermost->around_) outermost = outermost->around_;
+    if (outermost)
+      for_each_tensor(
+          outermost->module_,
+          [&](const std::string& path, Parameter& p) {
+            if (p.impl()->node == leaf && name.empty()) name = path;
+          },
+          nothing);
+    return name;
+  }
+};
+}  // namespace detail
+
+namespace {
+[[maybe_unused]] const bool g_told = [] {
+  cotangent::detail::g_surroundings.modules = detail::Told::modules;
+  cotangent::detail::g_surroundings.parameter = detail::Told::parameter;
+  return true;
+}();
+}  // namespace
 
 }  // namespace cotangent::nn

@@ -202,6 +202,7 @@ class Call {
   Call& operator=(const Call&) = delete;
 
  private:
+  friend struct Told;  // nn/module.cpp
   void check_listed() const;
 
   Module& module_;

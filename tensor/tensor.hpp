@@ -251,6 +251,11 @@ class Tensor {
   void set_grad(const Tensor& gradient) const;
   /// Keeps the gradient of a result that is no leaf, also after in-place writes: that of its values as they are then.
   void retain_grad() const;
+  /// A name in pictures of the graph (autograd/graph/graph.hpp), which in-place writes leave; an empty one takes it
+  /// away. A GradError without history: call it after requires_grad_(), or on a result.
+  void set_name(std::string_view name) const;
+  /// Empty unless set_name() gave one.
+  std::string name() const;
   /// The same elements without history.
   Tensor detach() const;
   /// Accumulates d(this)/d(leaf) into the grad() of every leaf. Without a gradient this must have one element. The

@@ -1,7 +1,7 @@
 // The tape: lifetimes, long graphs, and what recording costs in memory.
 #include <catch2/catch.hpp>
 
-#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/cotangent.hpp>
 #include <cotangent/tensor/memory/allocator_internal.hpp>
 
@@ -222,19 +222,20 @@ TEST_CASE("more inputs than Gradients holds inline") {
 }
 
 TEST_CASE("an op without inputs that need a gradient is not recorded") {
-  static int recorded = 0;
-  detail::set_record_observer([](const char*) { ++recorded; });
+  struct Counter : detail::Observer {
+    int count = 0;
+    void recorded(Node&, std::span<const TensorRef>, std::span<const Tensor>) override { ++count; }
+  } counter;
   const Tensor x = ones({2});
   Tensor w = leaf_of_ones({2});
   x* x;
-  CHECK(recorded == 0);
+  CHECK(counter.count == 0);
   x* w;
-  CHECK(recorded > 0);
-  recorded = 0;
+  CHECK(counter.count > 0);
+  counter.count = 0;
   {
     NoGrad guard;
     w* w;
   }
-  detail::set_record_observer(nullptr);
-  CHECK(recorded == 0);
+  CHECK(counter.count == 0);
 }

@@ -6,11 +6,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <regex>
 #include <set>
 
-#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 
 #include "op_samples.hpp"
 
@@ -239,8 +238,10 @@ TEST_CASE("op table: errors say what is wrong") {
 }
 
 namespace {
-std::mutex g_mutex;
-std::set<std::string> g_recorded;
+struct Recorded : detail::Observer {
+  std::set<std::string> ops;
+  void recorded(Node& node, std::span<const TensorRef>, std::span<const Tensor>) override { ops.insert(node.op); }
+};
 }  // namespace
 
 TEST_CASE("op table: every public function and every recorded op is listed") {
@@ -254,17 +255,12 @@ TEST_CASE("op table: every public function and every recorded op is listed") {
     for (const char* other : op.recorded_as) recorded.insert(other);
   }
 
-  g_recorded.clear();
-  detail::set_record_observer([](const char* op) {
-    std::lock_guard lock(g_mutex);
-    g_recorded.insert(op);
-  });
+  Recorded seen;
   for_each_sample([&](const OpInfo& op, const Sample& sample, const std::string&) {
     if (op.orders > 0) evaluate(sample, make_inputs(sample.inputs), op.orders >= 2);
   });
-  detail::set_record_observer(nullptr);
   std::string missing;
-  for (const std::string& op : g_recorded)
+  for (const std::string& op : seen.ops)
     if (!recorded.count(op)) missing += " " + op;
   if (!missing.empty()) FAIL_CHECK("recorded, but neither a name nor in recorded_as of the op table:" << missing);
 

@@ -11,6 +11,7 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
