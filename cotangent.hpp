@@ -3,6 +3,8 @@
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
 #include <cotangent/autograd/graph/graph.hpp>
+#include <cotangent/autograd/graph/page.hpp>
+#include <cotangent/autograd/graph/statistics.hpp>
 #include <cotangent/autograd/graph/steps.hpp>
 #include <cotangent/autograd/graph/text.hpp>
 #include <cotangent/autograd/graph/watch.hpp>

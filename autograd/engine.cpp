@@ -64,7 +64,7 @@ struct Pass {
     return first < captures.size() && captures[first].node == node;
   }
   /// What has been captured for an output of a node; nullptr if it was not asked for.
-  Tensor* capture(const Node* node, int output) {
+  [[gnu::noinline]] Tensor* capture(const Node* node, int output) {
     size_t c;
     if (!captures_of(node, c)) return nullptr;
     while (c < captures.size() && captures[c].node == node && captures[c].output != output) ++c;
@@ -234,7 +234,7 @@ struct Runner {
 
   void deliver(Node* node, int output, Tensor&& gradient) {
     if (pass.ends_at(node)) {
-      if (pass.floor == 1 && waits(node)) return wait(node, std::move(gradient));
+      if (waits(node) && pass.floor == 1) return wait(node, std::move(gradient));
       return arrive(node, output, std::move(gradient));
     }
     const bool held = pass.holds(node);
@@ -255,8 +255,10 @@ struct Runner {
   }
 
   void arrive(Node* node, int output, Tensor&& gradient) {
-    if (!pass.filtered) return accumulate_leaf(node, std::move(gradient), pass.create_graph);
-    if (Tensor* captured = pass.capture(node, output)) accumulate(*captured, std::move(gradient));
+    if (!pass.filtered)
+      accumulate_leaf(node, std::move(gradient), pass.create_graph);
+    else if (Tensor* captured = pass.capture(node, output))
+      accumulate(*captured, std::move(gradient));
   }
 
   [[gnu::noinline]] void wait(Node* leaf, Tensor&& gradient) {

@@ -169,6 +169,11 @@ void check_kept(const char* op, Keep keep, size_t inputs, size_t outputs) {
     fail<GradError>("[{}] keeps an input or an output that it does not have: there are {} and {}", op, inputs, outputs);
 }
 
+[[gnu::cold, gnu::noinline]] static void tell_observers(Node& node, const TensorRef* inputs, const Tensor* outputs) {
+  for (Observer* observer = t_observer; observer; observer = observer->around())
+    observer->recorded(node, std::span(inputs, node.edge_count), std::span(outputs, node.slot_count));
+}
+
 void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor* outputs, size_t output_count,
             Keep keep, RunRule rule, AttributeBlock attributes) {
   bool any = false;
@@ -239,8 +244,8 @@ void attach(const char* op, const TensorRef* inputs, size_t input_count, Tensor*
     impl->node = node;
     impl->output = static_cast<uint16_t>(i);
   }
-  for (Observer* observer = t_observer; observer; observer = observer->around())
-    observer->recorded(*node, std::span(inputs, input_count), std::span(outputs, output_count));
+  if (t_observer) [[unlikely]]
+    tell_observers(*node, inputs, outputs);
 }
 
 void accumulate(Tensor& into, Tensor gradient) {

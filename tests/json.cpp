@@ -1,6 +1,7 @@
 #include "json.hpp"
 
 #include <fstream>
+#include <list>
 #include <map>
 #include <ostream>
 
@@ -25,6 +26,11 @@ const nlohmann::json& document(const std::string& name) {
 }  // namespace
 
 Json::Json(const std::string& name) : node_(node_of(document(name))) {}
+
+Json Json::parse(const std::string& text) {
+  static std::list<nlohmann::json> documents;
+  return Json(node_of(documents.emplace_back(nlohmann::json::parse(text))));
+}
 
 Json Json::operator[](std::string_view key) const { return Json(node_of(of(node_).at(std::string(key)))); }
 Json Json::operator[](size_t i) const { return Json(node_of(of(node_).at(i))); }

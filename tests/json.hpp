@@ -18,6 +18,8 @@ class Json {
 
   /// tests/reference/NAME
   explicit Json(const std::string& name);
+  /// A document of this text.
+  static Json parse(const std::string& text);
 
   Json operator[](std::string_view key) const;
   Json operator[](const char* key) const { return (*this)[std::string_view(key)]; }
