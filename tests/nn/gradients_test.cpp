@@ -87,6 +87,7 @@ TEST_CASE("gradients of the normalizations, in training and evaluation") {
   check_layer(nn::GroupNorm(2, 4), {2, 4, 2});
   check_layer(nn::InstanceNorm1d(2, {.affine = true}), {2, 3});
   check_layer(nn::InstanceNorm2d(2), {2, 2, 2, 2});
+  check_layer(nn::InstanceNorm1d(2, {.track_running_stats = true}), {2, 2, 3});
   nn::InstanceNorm3d by_average_too(2, {.affine = true, .track_running_stats = true});
   by_average_too(randn({3, 2, 2, 2, 2}));
   by_average_too.eval();

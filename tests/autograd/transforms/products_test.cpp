@@ -99,6 +99,19 @@ TEST_CASE("transforms take modules, and functions that reach their parameters by
                     Catch::Contains("[value_and_grad] input 0 does not require a gradient, and a function that takes"));
 }
 
+TEST_CASE("transforms: what the function computes besides leaves it through a variable") {
+  Tensor logits;  // has_aux elsewhere
+  const auto [value, gradient] = value_and_grad(
+      [&](const Tensor& w) {
+        logits = kX * w;
+        return cubes(logits);
+      },
+      kV);
+  CHECK(equal(logits, kX * kV));
+  CHECK(allclose(gradient, 3 * kX * kX * kX * kV * kV, 1e-12, 0));
+  CHECK_THROWS_WITH(logits.sum().backward(), Catch::Contains("was freed by an earlier backward pass"));
+}
+
 TEST_CASE("transforms: what the function does not depend on has a derivative of 0") {
   const auto constant = [](const Tensor&) { return ones({2}, float64); };
   CHECK(equal(vjp(constant, kX).pullback(ones({2}, float64)), zeros({3}, float64)));
