@@ -76,21 +76,23 @@ std::string describe(const Values& a, const Values& n, const Shape& shape) {
 
 }  // namespace
 
-void diagnose(GradcheckReport& report, const std::string& input, int order, const Shape& shape, const double* fast,
-              const double* recorded, const std::vector<double>& numeric) {
-  const Values a(fast, fast + numeric.size()), b(recorded, recorded + numeric.size());
-  const bool fast_good = alike(a, numeric), recorded_good = alike(b, numeric);
-  std::string text;
-  if (fast_good && !recorded_good)
-    text = "only the pass that create_graph records is wrong";
-  else if (recorded_good && !fast_good)
-    text = "only the fast pass is wrong; the one that create_graph records is right";
-  const std::string shape_of_error = describe(fast_good ? b : a, numeric, shape);
-  if (text.empty())
-    text = shape_of_error;
-  else if (!shape_of_error.empty())
-    text += "; " + shape_of_error;
-  if (!text.empty()) report.diagnosis.push_back(fmt::format("{}, order {}: {}", input, order, text));
+void diagnose(GradcheckReport& report, const Comparison& comparison) {
+  for (const Measured& m : comparison.measured()) {
+    if (!m.wrong || !m.complete) continue;
+    const Derivatives& d = comparison.derivatives();
+    const bool fast_good = alike(m.fast, m.numeric), recorded_good = alike(m.recorded, m.numeric);
+    std::string text;
+    if (fast_good && !recorded_good)
+      text = "only the pass that create_graph records is wrong";
+    else if (recorded_good && !fast_good)
+      text = "only the fast pass is wrong; the one that create_graph records is right";
+    const std::string shape_of_error = describe(fast_good ? m.recorded : m.fast, m.numeric, d.inputs[m.input].shape());
+    if (text.empty())
+      text = shape_of_error;
+    else if (!shape_of_error.empty())
+      text += "; " + shape_of_error;
+    if (!text.empty()) report.diagnosis.push_back(fmt::format("{}, order {}: {}", d.names[m.input], d.order, text));
+  }
 }
 
 }  // namespace cotangent::detail

@@ -1,55 +1,91 @@
-#include <cotangent/autograd/gradcheck/numeric.hpp>
+#include <cotangent/autograd/gradcheck/numeric_internal.hpp>
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
+#include <memory>
 
+#include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/views.hpp>
 
 namespace cotangent::detail {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-
-/// Moved elements of a tensor, put back when it goes.
-class Moved {
+/// Elements of a tensor that move, put back when it goes.
+class MovedElements {
  public:
-  explicit Moved(const Tensor& x) : x_(x) {}
-  ~Moved() {
-    for (auto [p, before] : before_) *p = before;
+  MovedElements(const Tensor& x, const Moves& moves) : x_(x), moves_(moves), before_(moves.weights.size()) {
+    for (size_t i = 0; i < before_.size(); ++i) before_[i] = element_at(x_, place(i));
+  }
+  ~MovedElements() {
+    for (size_t i = 0; i < before_.size(); ++i) set_element(x_, place(i), before_[i]);
     bump_version(x_);
   }
-  void add(int64_t index) {
-    double* p = element_address(x_, index);
-    before_.emplace_back(p, *p);
-  }
-  /// x_e = x_e + h u_e; returns the step of the first one that was really made.
-  double move(const std::vector<std::pair<int64_t, double>>& moves, double h) {
-    for (size_t i = 0; i < before_.size(); ++i) *before_[i].first = before_[i].second + h * moves[i].second;
+  /// Moves all by h. Returns the step that was really made, if there is one element, whose sum with h is rounded.
+  double by(double h) {
+    for (size_t i = 0; i < before_.size(); ++i) set_element(x_, place(i), before_[i] + h * moves_.weights[i]);
     bump_version(x_);
-    return before_.size() == 1 ? (*before_[0].first - before_[0].second) / moves[0].second : h;
+    if (before_.size() != 1) return h;
+    return (element_at(x_, place(0)) - before_[0]) / moves_.weights[0];
   }
 
  private:
+  int64_t place(size_t i) const { return moves_.first + static_cast<int64_t>(i); }
+
   const Tensor& x_;
-  std::vector<std::pair<double*, double>> before_;
+  const Moves& moves_;
+  std::vector<double> before_;
 };
+
+int64_t offset_of(const Tensor& x, int64_t index) {
+  if (x.is_contiguous()) return index;
+  int64_t offset = 0;
+  for (int d = x.rank() - 1; d >= 0; --d) {
+    offset += index % x.shape()[d] * x.strides()[d];
+    index /= x.shape()[d];
+  }
+  return offset;
+}
+
+constexpr double kResidue = 0.1;  // what is small may be left of a difference: its rounding is that of larger values
 
 }  // namespace
 
-double* element_address(const Tensor& x, int64_t index) {
-  double* p = x.data<double>();
-  for (int d = x.rank() - 1; d >= 0; --d) {
-    p += index % x.shape()[d] * x.strides()[d];
-    index /= x.shape()[d];
+double element_at(const Tensor& x, int64_t index) {
+  if (x.dtype() == float64) return x.data<double>()[offset_of(x, index)];
+  return dispatch(x.dtype(), [&]<class T> { return static_cast<double>(x.data<T>()[offset_of(x, index)]); });
+}
+
+void set_element(const Tensor& x, int64_t index, double value) {
+  if (x.dtype() == float64) {
+    x.data<double>()[offset_of(x, index)] = value;
+    return;
   }
-  return p;
+  dispatch(x.dtype(), [&]<class T> {
+    if constexpr (is_low_precision(dtype_of<T>))
+      x.data<T>()[offset_of(x, index)] = T(static_cast<float>(value));
+    else
+      x.data<T>()[offset_of(x, index)] = static_cast<T>(value);
+  });
 }
 
 Shape element_index(const Shape& shape, int64_t index) {
   Shape result = shape;
   for (int d = shape.rank() - 1; d >= 0; --d) result[d] = index % shape[d], index /= shape[d];
   return result;
+}
+
+double epsilon_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::float32: return 0x1p-23;
+    case Dtype::float16: return 0x1p-10;
+    case Dtype::bfloat16: return 0x1p-7;
+    default: return 0x1p-52;
+  }
+}
+
+std::vector<double> elements_of(const Tensor& x) {
+  std::vector<double> all(static_cast<size_t>(x.numel()));
+  for (size_t i = 0; i < all.size(); ++i) all[i] = element_at(x, static_cast<int64_t>(i));
+  return all;
 }
 
 uint64_t CheckRandom::bits() {
@@ -59,26 +95,23 @@ uint64_t CheckRandom::bits() {
   return z ^ (z >> 31);
 }
 
-Tensor CheckRandom::weights(const Shape& shape) {
-  const Tensor x = make_tensor(shape, float64);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = weight();
-  return x;
-}
-
 NumericDerivative::NumericDerivative(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, double step)
-    : f_(f), inputs_(inputs), step_(step > 0 ? step : std::cbrt(kEpsilon)) {
-  for (const Tensor& v : cotangents) cotangents_.push_back(raw::contiguous(v.detach()));
+    : f_(f), inputs_(inputs), epsilon_(epsilon_of(float64)) {
+  for (const Tensor& v : cotangents) cotangents_.push_back(elements_of(v));
   center_ = values();
-  for (size_t k = 0; k < center_.size(); ++k)
-    for (int64_t i = 0; i < center_[k].numel(); ++i) {
-      const double term = cotangents_[k].data<double>()[i] * center_[k].data<double>()[i];
-      if (std::isfinite(term)) rounding_ += term * term;
-    }
-  rounding_ = kEpsilon * std::sqrt(rounding_);
+  for (const Tensor& y : center_) {
+    largest_.push_back(0);
+    for (double v : elements_of(y))
+      if (std::isfinite(v)) largest_.back() = std::max(largest_.back(), std::fabs(v));
+  }
+  for (const Tensor& x : inputs) epsilon_ = std::max(epsilon_, epsilon_of(x.dtype()));
+  for (const Tensor& y : center_) epsilon_ = std::max(epsilon_, epsilon_of(y.dtype()));
+  step_ = step > 0 ? step : std::sqrt(std::sqrt(epsilon_));
+  measure_noise();
 }
 
-double NumericDerivative::unit(size_t input, int64_t index) const {
-  return std::max(1.0, std::fabs(*element_address(inputs_[input], index)));
+Moves NumericDerivative::element(size_t input, int64_t index) const {
+  return {input, index, {1}, std::max(std::fabs(element_at(inputs_[input], index)), 0.01)};
 }
 
 Tensors NumericDerivative::values() {
@@ -90,63 +123,87 @@ Tensors NumericDerivative::values() {
   return ys;
 }
 
-// sum(v * (a - b)): differences first, so that what does not change adds no rounding.
-double NumericDerivative::contract(const Tensors& a, const Tensors& b) const {
-  double sum = 0;
+// sum(v * (a - b)): differences first, so that what does not change adds neither value nor rounding.
+double NumericDerivative::contract(const Tensors& a, const Tensors& b, double& rounding) const {
+  double sum = 0, squares = 0;
   for (size_t k = 0; k < cotangents_.size(); ++k) {
-    const double *v = cotangents_[k].data<double>(), *p = a[k].data<double>(), *q = b[k].data<double>();
-    for (int64_t i = 0; i < cotangents_[k].numel(); ++i)
-      if (p[i] != q[i]) sum += v[i] * (p[i] - q[i]);  // inf - inf is no change
+    const std::vector<double>& v = cotangents_[k];
+    const double epsilon = epsilon_of(a[k].dtype()), least = kResidue * largest_[k];
+    dispatch(a[k].dtype(), [&]<class T> {
+      const T *p = a[k].data<T>(), *q = b[k].data<T>();
+      for (size_t i = 0; i < v.size(); ++i) {
+        const auto above = static_cast<double>(p[i]), below = static_cast<double>(q[i]);
+        if (above == below || v[i] == 0) continue;  // inf - inf is no change
+        sum += v[i] * (above - below);
+        const double last = epsilon * v[i] * std::max({std::fabs(above), std::fabs(below), least});
+        squares += last * last;
+      }
+    });
   }
+  rounding = noise_factor_ * std::sqrt(squares);
   return sum;
 }
 
-Difference NumericDerivative::central(size_t input, const std::vector<std::pair<int64_t, double>>& moves, double h) {
-  Moved moved(inputs_[input]);
-  for (const auto& [index, u] : moves) moved.add(index);
-  const double up = moved.move(moves, h);
+Central NumericDerivative::central(const Moves& moves, double h, double& largest) {
+  MovedElements moved(inputs_[moves.input], moves);
+  const double up = moved.by(h);
   const Tensors above = values();
-  const double down = -moved.move(moves, -h);
+  const double down = -moved.by(-h);
   const Tensors below = values();
-  return {contract(above, below) / (up + down), contract(center_, below) / down, contract(above, center_) / up,
-          8 * rounding_ / h};
+  double rounding[3];
+  const double all = contract(above, below, rounding[0]), left = contract(center_, below, rounding[1]),
+               right = contract(above, center_, rounding[2]);
+  // an output that rounding alone moves may be the same at the next step
+  largest = std::max(largest, *std::max_element(rounding, rounding + 3));
+  return {all / (up + down), left / down, right / up, largest / std::min(up, down)};
 }
 
-Difference NumericDerivative::element(size_t input, int64_t index) {
-  return central(input, {{index, 1.0}}, step_ * unit(input, index));
-}
-
-Difference NumericDerivative::along(size_t input, const std::vector<double>& u, int64_t first, int64_t last) {
-  std::vector<std::pair<int64_t, double>> moves;
-  for (int64_t e = first; e < last; ++e) moves.emplace_back(e, u[static_cast<size_t>(e)]);
-  return central(input, moves, step_ / std::cbrt(static_cast<double>(last - first)));
-}
-
-Difference NumericDerivative::refined(size_t input, int64_t index) {
-  constexpr int kSteps = 12;
-  double table[kSteps][kSteps];
-  Difference best = element(input, index);
-  best.noise = std::numeric_limits<double>::infinity();
-  double h = 512 * step_ * unit(input, index);
-  int rows = 0;
-  for (int step = 0; step < kSteps; ++step, h /= 2) {
-    const Difference d = central(input, {{index, 1.0}}, h);
-    if (!std::isfinite(d.value)) {  // outside the domain of f: start again with smaller steps
-      rows = 0;
-      continue;
-    }
-    double* row = table[rows];
-    row[0] = d.value;
-    double factor = 4;
-    for (int k = 1; k <= rows; ++k, factor *= 4) {
-      const double* above = table[rows - 1];
-      row[k] = (factor * row[k - 1] - above[k - 1]) / (factor - 1);
-      const double error = std::max(std::fabs(row[k] - row[k - 1]), std::fabs(row[k] - above[k - 1]));
-      if (error <= best.noise) best.noise = error, best.value = row[k];
-    }
-    ++rows;
+Difference NumericDerivative::quick(const Moves& moves) {
+  Extrapolation table;
+  double rounding = 0;
+  for (const double part : {1.0, 0.5}) {
+    const Central c = central(moves, part * step_ * moves.scale, rounding);
+    if (!std::isfinite(c.value)) break;
+    table.add(c);
   }
-  return best;
+  return table.best();
+}
+
+Difference NumericDerivative::refined(const Moves& moves) {
+  double rounding = 0;
+  return extrapolate([&](double h) { return central(moves, h, rounding); }, moves.scale, 40);
+}
+
+void NumericDerivative::measure_noise() {
+  const double spacing = 0x1p12 * epsilon_;
+  CheckRandom random(7);
+  for (int trial = 0; trial < 2; ++trial) {  // what rounds in step with one distance does not with another
+    std::vector<Moves> all;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      Moves m{i, 0, std::vector<double>(static_cast<size_t>(inputs_[i].numel())), 1};
+      // odd numbers of units in the last place: the inputs themselves are not rounded, and all their bits change
+      for (size_t e = 0; e < m.weights.size(); ++e) {
+        const double size = std::max(std::fabs(element_at(inputs_[i], static_cast<int64_t>(e))), 0.01);
+        const double odd = 1 + 0x1p-12 * static_cast<double>(2 * random.below(2048) + 1);
+        m.weights[e] = std::copysign(odd * std::exp2(std::floor(std::log2(size))), random.weight());
+      }
+      all.push_back(std::move(m));
+    }
+    std::array<double, 8> sums{};
+    double predicted = 0;
+    for (size_t place = 0; place < sums.size(); ++place) {
+      std::vector<std::unique_ptr<MovedElements>> displaced;
+      for (const Moves& m : all) {
+        displaced.push_back(std::make_unique<MovedElements>(inputs_[m.input], m));
+        displaced.back()->by(spacing * static_cast<double>(place + 1));
+      }
+      double rounding;
+      sums[place] = contract(values(), center_, rounding);
+      predicted = std::max(predicted, rounding / noise_factor_);
+    }
+    const double noise = noise_of(sums);
+    if (predicted > 0 && std::isfinite(noise)) noise_factor_ = std::max(noise_factor_, noise / predicted);
+  }
 }
 
 }  // namespace cotangent::detail

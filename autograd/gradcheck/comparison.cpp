@@ -1,0 +1,340 @@
+#include <cotangent/autograd/gradcheck/comparison_internal.hpp>
+
+#include <map>
+
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::detail {
+namespace {
+
+constexpr size_t kMaxRows = 200;
+constexpr double kNegligible = 1e-2;  // of what the tolerance allows in the largest derivative
+
+double magnitude(double a, double b) { return std::max(std::fabs(a), std::fabs(b)); }
+
+// Tolerances that fit the least precise dtype: half of its digits, but what float64 is asked for.
+double fitting(double rtol, double epsilon) {
+  return epsilon <= epsilon_of(float64) ? rtol : std::max(rtol, std::sqrt(epsilon));
+}
+
+// What a sum of some terms may be off by, of its largest.
+double rounding_of(const std::vector<double>& gradient, double epsilon) {
+  double largest = 0;
+  for (double g : gradient)
+    if (std::isfinite(g)) largest = std::max(largest, std::fabs(g));
+  return (epsilon <= epsilon_of(float64) ? 32 : 2) * epsilon * largest;
+}
+
+std::string why(const Difference& d, double analytic) {
+  if (!d.finite)
+    return "the function is not finite on both sides of this element: an edge of its domain? Move the input inside";
+  if (d.jump) return "the function jumps here; move the input away from it";
+  if (d.kink)
+    return fmt::format(
+        "a kink: the slope is {:.4g} on the left and {:.4g} on the right, and {:.4g} by the rule; move the input away "
+        "from it",
+        d.left, d.right, analytic);
+  return fmt::format(
+      "rounding hides it: differences are uncertain by {:.2g}; take away what is large and constant in the outputs, or "
+      "bring the input to a place where it matters more",
+      d.error);
+}
+
+}  // namespace
+
+void sort_rows(GradcheckReport& report) {
+  std::stable_sort(report.rows.begin(), report.rows.end(), [](const GradcheckRow& a, const GradcheckRow& b) {
+    return a.relative_error() * a.absolute_error() > b.relative_error() * b.absolute_error();
+  });
+  if (report.rows.size() > kMaxRows) report.rows.resize(kMaxRows);
+}
+
+Comparison::Comparison(NumericDerivative& numeric, Derivatives derivatives, const GradcheckOptions& options,
+                       CheckRandom& random, GradcheckReport& report)
+    : numeric_(numeric),
+      d_(std::move(derivatives)),
+      options_(options),
+      random_(random),
+      report_(report),
+      first_(report.inputs.size()),
+      rtol_(fitting(options.rtol, numeric.epsilon())),
+      moves_(d_.inputs.size(), false) {
+  for (size_t i = 0; i < d_.inputs.size(); ++i) {
+    rounding_.push_back(rounding_of(d_.fast[i], numeric.epsilon()));
+    report_.inputs.push_back(
+        {.order = d_.order, .input = d_.names[i], .shape = d_.inputs[i].shape(), .elements = d_.inputs[i].numel()});
+  }
+}
+
+void Comparison::run() {
+  for (size_t i = 0; i < d_.inputs.size(); ++i) {
+    for (const auto* gradient : {&d_.fast[i], &d_.recorded[i]})
+      for (double g : *gradient) moves_[i] = moves_[i] || g != 0;
+    if (d_.inputs[i].numel() > options_.full_limit)
+      check_directions(i);
+    else
+      check_all(i);
+  }
+  settle();
+  if (options_.allow_zero) return;
+  std::string still;
+  bool any = false;
+  for (size_t i = 0; i < d_.inputs.size(); ++i) {
+    any = any || moves_[i];
+    if (!moves_[i] && d_.inputs[i].numel() > 0) still += (still.empty() ? "" : ", ") + d_.names[i];
+  }
+  if (!any)
+    report_.problems.push_back(
+        fmt::format("vacuous: all derivatives of order {} are 0, by the rule and by differences; allow_zero says that "
+                    "this is right",
+                    d_.order));
+  else if (d_.order == 1 && !still.empty())
+    report_.problems.push_back(
+        fmt::format("vacuous: {} has no influence on the outputs: their bits are the same wherever it is. Does the "
+                    "function read a copy of it, made before? allow_zero says that this is right",
+                    still));
+}
+
+// The verdict on a derivative by the rule, where `size` is the magnitude that its error is relative to.
+Verdict Comparison::judge(double analytic, const Difference& d, double size, double rounding) const {
+  if (!d.finite) return Verdict::inconclusive;
+  if (!std::isfinite(analytic)) return Verdict::fail;
+  if (d.kink && !d.jump) {  // any slope between those of both sides may be chosen
+    const double slack = 1e-3 * magnitude(d.left, d.right);
+    const bool between = analytic >= std::min(d.left, d.right) - slack && analytic <= std::max(d.left, d.right) + slack;
+    return between ? Verdict::inconclusive : Verdict::fail;
+  }
+  if (!(d.error < INFINITY)) return Verdict::inconclusive;
+  const double error = std::fabs(analytic - d.value), allowed = options_.atol + rtol_ * size + rounding;
+  if (error > allowed + 2 * d.error) return Verdict::fail;
+  if (error <= allowed && d.error <= options_.atol + rtol_ * size) return Verdict::pass;
+  return Verdict::inconclusive;
+}
+
+GradcheckRow Comparison::row(size_t input, int64_t place, bool recorded, const Difference& d) const {
+  const auto e = static_cast<size_t>(place);
+  return {d_.order,
+          recorded,
+          d_.names[input],
+          element_index(d_.inputs[input].shape(), place),
+          element_at(d_.inputs[input], place),
+          (recorded ? d_.recorded : d_.fast)[input][e],
+          d.value,
+          d.error,
+          ""};
+}
+
+void Comparison::add_row(GradcheckRow row) {
+  ++report_.bad_elements;
+  report_.worst_error = std::max(report_.worst_error, row.relative_error());
+  report_.rows.push_back(std::move(row));
+  if (report_.rows.size() > 2 * kMaxRows) sort_rows(report_);
+}
+
+Verdict Comparison::check_element(size_t input, int64_t place, Measured& measured) {
+  ++report_.elements;
+  const auto e = static_cast<size_t>(place);
+  const double fast = d_.fast[input][e], recorded = d_.recorded[input][e];
+  const Moves moves = numeric_.element(input, place);
+  Difference d = numeric_.quick(moves);
+  const auto verdict_on = [&](double a) { return judge(a, d, magnitude(a, d.value), rounding_[input]); };
+  const auto passes = [&] { return verdict_on(fast) == Verdict::pass && verdict_on(recorded) == Verdict::pass; };
+  if (!passes()) {
+    const Difference better = numeric_.refined(moves);
+    if (!d.finite || better.kink || better.error < d.error) d = better;
+  }
+  measured.places.push_back(place);
+  measured.fast.push_back(fast), measured.recorded.push_back(recorded);
+  measured.numeric.push_back(d.value), measured.error.push_back(d.error);
+  GradcheckInput& part = found(input);
+  if (std::isfinite(d.value)) {
+    moves_[input] = moves_[input] || d.value != 0;
+    if (d.error <= rtol_ * std::fabs(d.value)) part.largest = std::max(part.largest, std::fabs(d.value));
+  }
+  if (passes()) {
+    ++part.certified;
+    const double size = magnitude(fast, d.value);
+    if (size > 0) {
+      report_.worst_error = std::max(report_.worst_error, magnitude(fast - d.value, recorded - d.value) / size);
+      part.smallest_fault = std::max(part.smallest_fault, (options_.atol + rtol_ * size + d.error) / size);
+    }
+    return Verdict::pass;
+  }
+  const std::string note = !d.finite || d.kink ? why(d, fast) : "";
+  bool failed = false;
+  for (const bool by_graph : {false, true}) {
+    const double a = by_graph ? recorded : fast;
+    if (verdict_on(a) != Verdict::fail) continue;
+    if (by_graph && failed && std::fabs(recorded - fast) <= 1e-9 * std::fabs(fast)) continue;  // the same row again
+    failed = true;
+    GradcheckRow bad = row(input, place, by_graph, d);
+    bad.note = note;
+    add_row(std::move(bad));
+  }
+  if (failed) {
+    ++part.failed;
+    measured.wrong = true;
+    return Verdict::fail;
+  }
+  GradcheckRow doubtful = row(input, place, verdict_on(fast) == Verdict::pass, d);
+  doubtful.note = why(d, doubtful.analytic);
+  double bound = d.finite ? magnitude(magnitude(fast, recorded), d.value) + d.error : INFINITY;
+  if (d.kink) bound = std::max(bound, magnitude(d.left, d.right));
+  doubts_.push_back({std::move(doubtful), input, 1, bound});
+  return Verdict::inconclusive;
+}
+
+void Comparison::check_all(size_t input) {
+  Measured measured{.input = input};
+  for (int64_t e = 0; e < d_.inputs[input].numel(); ++e) check_element(input, e, measured);
+  measured.complete = true;
+  measured_.push_back(std::move(measured));
+}
+
+// Elements by the magnitude of their gradients, two decades a group: so that in no direction the small ones drown in
+// the large.
+std::vector<int64_t> Comparison::likes(size_t input) const {
+  std::vector<int64_t> groups;
+  for (size_t e = 0; e < d_.fast[input].size(); ++e) {
+    const double g = magnitude(d_.fast[input][e], d_.recorded[input][e]);
+    groups.push_back(g == 0 || !std::isfinite(g) ? INT64_MIN : static_cast<int64_t>(std::floor(std::log10(g) / 2)));
+  }
+  return groups;
+}
+
+Comparison::Sums Comparison::sums(const Moves& moves) const {
+  Sums s;
+  for (size_t i = 0; i < moves.weights.size(); ++i) {
+    const double w = moves.weights[i];
+    if (w == 0) continue;
+    const size_t e = static_cast<size_t>(moves.first) + i;
+    const double a = d_.fast[moves.input][e], b = d_.recorded[moves.input][e];
+    s.fast += w * a, s.recorded += w * b, s.size += w * w * std::max(a * a, b * b);
+  }
+  s.size = std::sqrt(s.size);
+  return s;
+}
+
+void Comparison::check_directions(size_t input) {
+  const auto n = static_cast<size_t>(d_.inputs[input].numel());
+  const std::vector<int64_t> groups = likes(input);
+  struct Group {
+    int64_t members = 0;
+    double smallest = INFINITY;
+  };
+  std::map<int64_t, Group> all;
+  for (size_t e = 0; e < n; ++e) {
+    Group& group = all[groups[e]];
+    ++group.members;
+    group.smallest = std::min(group.smallest, magnitude(d_.fast[input][e], d_.recorded[input][e]));
+  }
+  Measured measured{.input = input};
+  for (int round = 0; round < options_.directions; ++round)
+    for (const auto& [key, group] : all) {
+      Moves moves{input, 0, std::vector<double>(n), 1 / std::cbrt(static_cast<double>(group.members))};
+      for (size_t e = 0; e < n; ++e) {
+        if (groups[e] != key) continue;
+        const double g = magnitude(d_.fast[input][e], d_.recorded[input][e]);
+        const double unit = std::max(std::fabs(element_at(d_.inputs[input], static_cast<int64_t>(e))), 0.1);
+        moves.weights[e] = random_.weight() * unit * (g > 0 && std::isfinite(g) ? group.smallest / g : 1);
+      }
+      check_direction(moves, group.members, round == 0, measured);
+    }
+  for (int sample = 0; sample < options_.directions; ++sample)
+    check_element(input, random_.below(static_cast<int64_t>(n)), measured);
+  GradcheckInput& part = found(input);
+  part.certified = std::min(part.certified, part.elements - part.failed);
+  measured_.push_back(std::move(measured));
+}
+
+void Comparison::check_direction(const Moves& moves, int64_t members, bool counts, Measured& measured) {
+  ++report_.directions;
+  const size_t input = moves.input;
+  GradcheckInput& part = found(input);
+  const Sums s = sums(moves);
+  Difference d = numeric_.quick(moves);
+  const auto size = [&] { return std::max(s.size, std::fabs(d.value)); };
+  const auto verdict = [&] {
+    const Verdict fast = judge(s.fast, d, size(), 0), recorded = judge(s.recorded, d, size(), 0);
+    if (fast == Verdict::fail || recorded == Verdict::fail) return Verdict::fail;
+    return fast == Verdict::pass ? recorded : fast;
+  };
+  if (verdict() != Verdict::pass) {
+    const Difference better = numeric_.refined(moves);
+    if (!d.finite || better.error < d.error) d = better;
+  }
+  if (d.finite) moves_[input] = moves_[input] || d.value != 0;
+  if (verdict() == Verdict::pass) {
+    if (counts) part.certified += members;
+    if (d.error <= rtol_ * std::fabs(d.value))
+      part.largest = std::max(part.largest, std::fabs(d.value) / std::sqrt(static_cast<double>(members)));
+    double smallest = INFINITY;
+    for (size_t i = 0; i < moves.weights.size(); ++i)
+      if (moves.weights[i] != 0)
+        if (const double term = std::fabs(moves.weights[i] * d_.fast[input][i]); term > 0)
+          smallest = std::min(smallest, term);
+    if (smallest < INFINITY)
+      part.smallest_fault = std::max(part.smallest_fault, (options_.atol + rtol_ * size() + d.error) / smallest);
+    return;
+  }
+  // the half that fits worse, until one element is left
+  const auto part_of = [&](size_t first, size_t last) {
+    Moves half{input,
+               static_cast<int64_t>(first),
+               {moves.weights.begin() + static_cast<std::ptrdiff_t>(first),
+                moves.weights.begin() + static_cast<std::ptrdiff_t>(last)},
+               moves.scale};
+    return half;
+  };
+  const auto misfit = [&](size_t first, size_t last) {
+    const Moves half = part_of(first, last);
+    const Sums h = sums(half);
+    const Difference e = numeric_.quick(half);
+    const double error = magnitude(h.fast - e.value, h.recorded - e.value);
+    return std::isfinite(error) ? error / (options_.atol + rtol_ * std::max(h.size, std::fabs(e.value)) + e.error)
+                                : INFINITY;
+  };
+  size_t first = 0, last = moves.weights.size();
+  while (last - first > 1) {
+    const size_t middle = first + (last - first) / 2;
+    if (misfit(first, middle) >= misfit(middle, last))
+      last = middle;
+    else
+      first = middle;
+  }
+  const auto place = static_cast<int64_t>(first);
+  const Verdict element = check_element(input, place, measured);
+  if (element == Verdict::fail) return;
+  GradcheckRow along = row(input, place, false, d);
+  along.analytic = s.fast;
+  along.note = "along a random direction; no element stands out";
+  if (verdict() == Verdict::fail) {
+    ++part.failed;
+    measured.wrong = true;
+    return add_row(std::move(along));
+  }
+  along.note += ": " + why(d, s.fast);
+  doubts_.push_back({std::move(along), input, members, std::isfinite(d.error) ? s.size + d.error : INFINITY});
+}
+
+// What could not be measured is left aside where it is less than the tolerance allows in the largest derivative, and
+// makes the input inconclusive elsewhere.
+void Comparison::settle() {
+  double largest = 0;
+  for (size_t i = 0; i < d_.inputs.size(); ++i) largest = std::max(largest, found(i).largest);
+  for (Doubt& doubt : doubts_) {
+    GradcheckInput& part = found(doubt.input);
+    part.unresolved += doubt.elements;
+    if (doubt.bound <= kNegligible * rtol_ * largest) {
+      doubt.row.note = "negligible beside the largest derivative: " + doubt.row.note;
+    } else if (part.verdict != Verdict::inconclusive) {
+      part.verdict = Verdict::inconclusive;
+      part.reason = doubt.row.note;
+    }
+    if (report_.unresolved.size() < kMaxRows) report_.unresolved.push_back(std::move(doubt.row));
+  }
+  for (size_t i = 0; i < d_.inputs.size(); ++i)
+    if (found(i).failed > 0) found(i).verdict = Verdict::fail;
+}
+
+}  // namespace cotangent::detail

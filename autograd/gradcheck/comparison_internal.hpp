@@ -1,0 +1,71 @@
+#pragma once
+// The gradient by the rules beside that by differences.
+#include <cotangent/autograd/gradcheck/numeric_internal.hpp>
+
+namespace cotangent::detail {
+
+/// The derivatives of one order: of L with respect to each input.
+struct Derivatives {
+  int order;
+  const Tensors& inputs;
+  const std::vector<std::string>& names;
+  std::vector<std::vector<double>> fast, recorded;  ///< by the rules, without and with create_graph
+};
+
+/// What was measured of one input, element by element: what a diagnosis starts from.
+struct Measured {
+  size_t input;
+  std::vector<int64_t> places = {};  ///< in row-major order; all of them for a small input
+  std::vector<double> fast = {}, recorded = {}, numeric = {}, error = {};
+  bool complete = false;  ///< these are all elements of the input
+  bool wrong = false;     ///< one of them, at least
+};
+
+/// Compares them with differences, and adds what it finds to the report.
+class Comparison {
+ public:
+  Comparison(NumericDerivative& numeric, Derivatives derivatives, const GradcheckOptions& options, CheckRandom& random,
+             GradcheckReport& report);
+  void run();
+  const std::vector<Measured>& measured() const { return measured_; }
+  const Derivatives& derivatives() const { return d_; }
+
+ private:
+  struct Sums {
+    double fast = 0, recorded = 0, size = 0;
+  };
+  struct Doubt {
+    GradcheckRow row;
+    size_t input;
+    int64_t elements;
+    double bound;  // no derivative of these is larger
+  };
+  Verdict judge(double analytic, const Difference& d, double size, double rounding) const;
+  Verdict check_element(size_t input, int64_t place, Measured& measured);
+  void check_all(size_t input);
+  void check_directions(size_t input);
+  void check_direction(const Moves& moves, int64_t members, bool counts, Measured& measured);
+  std::vector<int64_t> likes(size_t input) const;
+  Sums sums(const Moves& moves) const;
+  void settle();
+  void add_row(GradcheckRow row);
+  GradcheckRow row(size_t input, int64_t place, bool recorded, const Difference& d) const;
+  GradcheckInput& found(size_t input) { return report_.inputs[first_ + input]; }
+
+  NumericDerivative& numeric_;
+  Derivatives d_;
+  const GradcheckOptions& options_;
+  CheckRandom& random_;
+  GradcheckReport& report_;
+  size_t first_;  // of this order, in report_.inputs
+  double rtol_;
+  std::vector<double> rounding_;  // of the rules' own results, for each input
+  std::vector<bool> moves_;       // whether an input has any influence
+  std::vector<Measured> measured_;
+  std::vector<Doubt> doubts_;
+};
+
+/// The worst first, and no more than are of use.
+void sort_rows(GradcheckReport& report);
+
+}  // namespace cotangent::detail

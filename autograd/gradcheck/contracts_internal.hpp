@@ -1,0 +1,49 @@
+#pragma once
+// What every rule has to keep to, whatever its formula.
+#include <cotangent/autograd/gradcheck/numeric_internal.hpp>
+
+namespace cotangent::detail {
+
+/// Copies of their elements, contiguous, without history.
+Tensors copies(const Tensors& xs);
+bool same_bits(const Tensor& a, const Tensor& b);
+bool same_bits(const Tensors& a, const Tensors& b);
+
+/// Tries them on a function at one order, and adds to the report which are broken.
+class Contracts {
+ public:
+  Contracts(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, int order, CheckRandom& random,
+            GradcheckReport& report);
+
+  /// Of the values: the same in each call, and without recording.
+  void check_values(const Tensors& outputs);
+  /// Of the backward pass, which gave `fast`: its bits are the same again; it is linear in the cotangent; a cotangent's
+  /// layout doesn't matter; outputs and inputs can be left out; a retained graph can be passed over again, which
+  /// changes nothing that was saved; gradients are added up.
+  void check_backward(const Tensors& fast);
+  /// Of inputs that do not lie in order in memory, or repeat themselves: values and gradients are the same.
+  void check_layouts(const Tensors& fast);
+  /// Of the second derivatives: the Hessian is symmetric, whatever the gradient's rules say of themselves.
+  void check_symmetry();
+
+ private:
+  void problem(const std::string& text);
+  void check_linearity(const Tensors& fast);
+  void check_parts(const Tensors& fast);
+  void check_passes(const Tensors& fast);
+  void check_accumulation(const Tensors& fast);
+  bool compare_layout(const Tensors& moved, const Tensors& plain, const char* layout);
+  Tensors weighted(double (CheckRandom::*weight)());
+  /// Equal but for rounding, against the largest element.
+  bool close(const Tensors& a, const Tensors& b) const;
+
+  CheckedFunction& f_;
+  const Tensors& inputs_;
+  const Tensors& cotangents_;
+  int order_;
+  CheckRandom& random_;
+  GradcheckReport& report_;
+  double tolerance_;
+};
+
+}  // namespace cotangent::detail
