@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kMaxRows = 200;
 constexpr double kNegligible = 1e-2;  // of what the tolerance allows in the largest derivative
+constexpr double kFloor = 1e-10;      // of the largest derivative: no error below it is told from rounding
 
 double magnitude(double a, double b) { return std::max(std::fabs(a), std::fabs(b)); }
 
@@ -61,6 +62,8 @@ Comparison::Comparison(NumericDerivative& numeric, Derivatives derivatives, cons
       moves_(d_.inputs.size(), false) {
   for (size_t i = 0; i < d_.inputs.size(); ++i) {
     rounding_.push_back(rounding_of(d_.fast[i], numeric.epsilon()));
+    for (double g : d_.fast[i])
+      if (std::isfinite(g)) floor_ = std::max(floor_, kFloor * std::fabs(g));
     report_.inputs.push_back(
         {.order = d_.order, .input = d_.names[i], .shape = d_.inputs[i].shape(), .elements = d_.inputs[i].numel()});
   }
@@ -106,7 +109,7 @@ Verdict Comparison::judge(double analytic, const Difference& d, double size, dou
   }
   if (!(d.error < INFINITY)) return Verdict::inconclusive;
   const double error = std::fabs(analytic - d.value), allowed = options_.atol + rtol_ * size + rounding;
-  if (error > allowed + 2 * d.error) return Verdict::fail;
+  if (error > std::max(allowed + 2 * d.error, floor_)) return Verdict::fail;
   if (error <= allowed && d.error <= options_.atol + rtol_ * size) return Verdict::pass;
   return Verdict::inconclusive;
 }

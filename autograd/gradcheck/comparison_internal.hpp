@@ -58,7 +58,7 @@ class Comparison {
   CheckRandom& random_;
   GradcheckReport& report_;
   size_t first_;  // of this order, in report_.inputs
-  double rtol_;
+  double rtol_, floor_ = 0;
   std::vector<double> rounding_;  // of the rules' own results, for each input
   std::vector<bool> moves_;       // whether an input has any influence
   std::vector<Measured> measured_;
