@@ -44,8 +44,12 @@ class Comparison {
   Verdict check_element(size_t input, int64_t place, Measured& measured);
   void check_all(size_t input);
   void check_directions(size_t input);
-  void check_direction(const Moves& moves, int64_t members, bool counts, Measured& measured);
-  std::vector<int64_t> likes(size_t input) const;
+  void check_direction(const Moves& moves, bool counts, Measured& measured);
+  void certify(const Moves& moves, bool counts, double noticed, const Difference& d, double size);
+  std::vector<Moves> directions(size_t input, const Measured& measured);
+  Moves part_of(const Moves& moves, size_t first, size_t last) const;
+  int64_t worst_of(const Moves& moves);
+  double unit(size_t input, int64_t place) const;
   Sums sums(const Moves& moves) const;
   void settle();
   void add_row(GradcheckRow row);

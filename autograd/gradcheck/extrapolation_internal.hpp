@@ -12,17 +12,19 @@ struct Central {
   double value;        ///< (L(x + h) - L(x - h)) / 2h
   double left, right;  ///< (L(x) - L(x - h)) / h and (L(x + h) - L(x)) / h
   double noise;        ///< how much of `value` may be rounding
+  double hidden = 0;   ///< how large a derivative may be that changes no bit
 };
 
 /// A measured derivative.
 struct Difference {
   double value = std::numeric_limits<double>::quiet_NaN();
-  double error = std::numeric_limits<double>::infinity();  ///< its error bar
-  double noise = 0;                                        ///< how much of that is rounding
-  double left = 0, right = 0;                              ///< the slopes on both sides, at the last step
-  bool kink = false;                                       ///< their gap does not shrink with the step
-  bool jump = false;                                       ///< it grows: the function is not continuous
-  bool finite = false;                                     ///< both sides could be computed at some step
+  double error = std::numeric_limits<double>::infinity();   ///< its error bar
+  double noise = 0;                                         ///< how much of that is rounding
+  double hidden = std::numeric_limits<double>::infinity();  ///< a derivative this large may have changed no bit
+  double left = 0, right = 0;                               ///< the slopes on both sides, at the last step
+  bool kink = false;                                        ///< their gap does not shrink with the step
+  bool jump = false;                                        ///< it grows: the function is not continuous
+  bool finite = false;                                      ///< both sides could be computed at some step
 };
 
 /// Differences at steps that are halved one after the other, extrapolated to a step of 0 (Ridders 1982, "Accurate
@@ -38,6 +40,7 @@ class Extrapolation {
   /// The next step, half the one before. Returns whether more steps are of no use: rounding is all that is left.
   bool add(const Central& c) {
     best_.finite = true;
+    best_.hidden = std::min(best_.hidden, c.hidden);
     if (std::isnan(best_.value)) best_.value = c.value;  // better than nothing, with a bar that says so
     const double gap = std::fabs(c.right - c.left);
     if (rows_ > 0 && !(gap <= kApart * gap_) && gap > 20 * c.noise)

@@ -1,6 +1,7 @@
 #include <cotangent/autograd/gradcheck/numeric_internal.hpp>
 
 #include <memory>
+#include <numeric>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -8,32 +9,6 @@
 
 namespace cotangent::detail {
 namespace {
-
-/// Elements of a tensor that move, put back when it goes.
-class MovedElements {
- public:
-  MovedElements(const Tensor& x, const Moves& moves) : x_(x), moves_(moves), before_(moves.weights.size()) {
-    for (size_t i = 0; i < before_.size(); ++i) before_[i] = element_at(x_, place(i));
-  }
-  ~MovedElements() {
-    for (size_t i = 0; i < before_.size(); ++i) set_element(x_, place(i), before_[i]);
-    bump_version(x_);
-  }
-  /// Moves all by h. Returns the step that was really made, if there is one element, whose sum with h is rounded.
-  double by(double h) {
-    for (size_t i = 0; i < before_.size(); ++i) set_element(x_, place(i), before_[i] + h * moves_.weights[i]);
-    bump_version(x_);
-    if (before_.size() != 1) return h;
-    return (element_at(x_, place(0)) - before_[0]) / moves_.weights[0];
-  }
-
- private:
-  int64_t place(size_t i) const { return moves_.first + static_cast<int64_t>(i); }
-
-  const Tensor& x_;
-  const Moves& moves_;
-  std::vector<double> before_;
-};
 
 int64_t offset_of(const Tensor& x, int64_t index) {
   if (x.is_contiguous()) return index;
@@ -44,6 +19,38 @@ int64_t offset_of(const Tensor& x, int64_t index) {
   }
   return offset;
 }
+
+/// Elements of a tensor that move, put back when it goes.
+class MovedElements {
+ public:
+  MovedElements(const Tensor& x, const Moves& moves) : x_(x), moves_(moves), before_(moves.places.size()) {
+    for (size_t i = 0; i < before_.size(); ++i) before_[i] = element_at(x_, moves_.places[i]);
+  }
+  ~MovedElements() { set(0); }
+  MovedElements(const MovedElements&) = delete;
+  MovedElements& operator=(const MovedElements&) = delete;
+  /// Moves all by h. Returns the step that was really made, if there is one element, whose sum with h is rounded.
+  double by(double h) {
+    set(h);
+    if (before_.size() != 1) return h;
+    return (element_at(x_, moves_.places[0]) - before_[0]) / moves_.weights[0];
+  }
+
+ private:
+  void set(double h) {
+    if (x_.dtype() == float64 && x_.is_contiguous()) {  // for millions
+      double* p = x_.data<double>();
+      for (size_t i = 0; i < before_.size(); ++i) p[moves_.places[i]] = before_[i] + h * moves_.weights[i];
+    } else {
+      for (size_t i = 0; i < before_.size(); ++i) set_element(x_, moves_.places[i], before_[i] + h * moves_.weights[i]);
+    }
+    bump_version(x_);
+  }
+
+  const Tensor& x_;
+  const Moves& moves_;
+  std::vector<double> before_;
+};
 
 constexpr double kResidue = 0.1;  // what is small may be left of a difference: its rounding is that of larger values
 
@@ -111,7 +118,7 @@ NumericDerivative::NumericDerivative(CheckedFunction& f, const Tensors& inputs, 
 }
 
 Moves NumericDerivative::element(size_t input, int64_t index) const {
-  return {input, index, {1}, std::max(std::fabs(element_at(inputs_[input], index)), 0.01)};
+  return {input, {index}, {1}, std::max(std::fabs(element_at(inputs_[input], index)), 0.01)};
 }
 
 Tensors NumericDerivative::values() {
@@ -124,24 +131,32 @@ Tensors NumericDerivative::values() {
 }
 
 // sum(v * (a - b)): differences first, so that what does not change adds neither value nor rounding.
-double NumericDerivative::contract(const Tensors& a, const Tensors& b, double& rounding) const {
-  double sum = 0, squares = 0;
+NumericDerivative::Sums NumericDerivative::contract(const Tensors& below, const Tensors& above) const {
+  Sums sums;
+  double squares = 0;
   for (size_t k = 0; k < cotangents_.size(); ++k) {
     const std::vector<double>& v = cotangents_[k];
-    const double epsilon = epsilon_of(a[k].dtype()), least = kResidue * largest_[k];
-    dispatch(a[k].dtype(), [&]<class T> {
-      const T *p = a[k].data<T>(), *q = b[k].data<T>();
+    const double epsilon = epsilon_of(above[k].dtype()), least = kResidue * largest_[k];
+    dispatch(above[k].dtype(), [&]<class T> {
+      const T *a = above[k].data<T>(), *b = below[k].data<T>(), *c = center_[k].data<T>();
       for (size_t i = 0; i < v.size(); ++i) {
-        const auto above = static_cast<double>(p[i]), below = static_cast<double>(q[i]);
-        if (above == below || v[i] == 0) continue;  // inf - inf is no change
-        sum += v[i] * (above - below);
-        const double last = epsilon * v[i] * std::max({std::fabs(above), std::fabs(below), least});
+        const auto up = static_cast<double>(a[i]), down = static_cast<double>(b[i]), center = static_cast<double>(c[i]);
+        if (up == center && down == center) {  // inf - inf is no change
+          if (const double bit = epsilon * std::fabs(v[i] * center); bit < INFINITY)
+            sums.hidden = std::max(sums.hidden, bit);
+          continue;
+        }
+        if (v[i] == 0) continue;
+        if (up != down) sums.all += v[i] * (up - down);
+        if (center != down) sums.left += v[i] * (center - down);
+        if (up != center) sums.right += v[i] * (up - center);
+        const double last = epsilon * v[i] * std::max({std::fabs(up), std::fabs(down), least});
         squares += last * last;
       }
     });
   }
-  rounding = noise_factor_ * std::sqrt(squares);
-  return sum;
+  sums.rounding = noise_factor_ * std::sqrt(squares);
+  return sums;
 }
 
 Central NumericDerivative::central(const Moves& moves, double h, double& largest) {
@@ -149,13 +164,11 @@ Central NumericDerivative::central(const Moves& moves, double h, double& largest
   const double up = moved.by(h);
   const Tensors above = values();
   const double down = -moved.by(-h);
-  const Tensors below = values();
-  double rounding[3];
-  const double all = contract(above, below, rounding[0]), left = contract(center_, below, rounding[1]),
-               right = contract(above, center_, rounding[2]);
+  const Sums sums = contract(values(), above);
   // an output that rounding alone moves may be the same at the next step
-  largest = std::max(largest, *std::max_element(rounding, rounding + 3));
-  return {all / (up + down), left / down, right / up, largest / std::min(up, down)};
+  largest = std::max(largest, sums.rounding);
+  const double shorter = std::min(up, down);
+  return {sums.all / (up + down), sums.left / down, sums.right / up, largest / shorter, sums.hidden / shorter};
 }
 
 Difference NumericDerivative::quick(const Moves& moves) {
@@ -180,12 +193,13 @@ void NumericDerivative::measure_noise() {
   for (int trial = 0; trial < 2; ++trial) {  // what rounds in step with one distance does not with another
     std::vector<Moves> all;
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      Moves m{i, 0, std::vector<double>(static_cast<size_t>(inputs_[i].numel())), 1};
+      Moves m{i, std::vector<int64_t>(static_cast<size_t>(inputs_[i].numel())), {}, 1};
+      std::iota(m.places.begin(), m.places.end(), 0);
       // odd numbers of units in the last place: the inputs themselves are not rounded, and all their bits change
-      for (size_t e = 0; e < m.weights.size(); ++e) {
-        const double size = std::max(std::fabs(element_at(inputs_[i], static_cast<int64_t>(e))), 0.01);
+      for (int64_t place : m.places) {
+        const double size = std::max(std::fabs(element_at(inputs_[i], place)), 0.01);
         const double odd = 1 + 0x1p-12 * static_cast<double>(2 * random.below(2048) + 1);
-        m.weights[e] = std::copysign(odd * std::exp2(std::floor(std::log2(size))), random.weight());
+        m.weights.push_back(std::copysign(odd * std::exp2(std::floor(std::log2(size))), random.weight()));
       }
       all.push_back(std::move(m));
     }
@@ -197,9 +211,9 @@ void NumericDerivative::measure_noise() {
         displaced.push_back(std::make_unique<MovedElements>(inputs_[m.input], m));
         displaced.back()->by(spacing * static_cast<double>(place + 1));
       }
-      double rounding;
-      sums[place] = contract(values(), center_, rounding);
-      predicted = std::max(predicted, rounding / noise_factor_);
+      const Sums change = contract(center_, values());
+      sums[place] = change.right;
+      predicted = std::max(predicted, change.rounding / noise_factor_);
     }
     const double noise = noise_of(sums);
     if (predicted > 0 && std::isfinite(noise)) noise_factor_ = std::max(noise_factor_, noise / predicted);

@@ -8,9 +8,9 @@ namespace cotangent::detail {
 /// Elements of an input, and how far each is moved by a step of 1.
 struct Moves {
   size_t input;
-  int64_t first = 0;            ///< the place of the first one, in row-major order; the others follow it
+  std::vector<int64_t> places;  ///< in row-major order
   std::vector<double> weights;  ///< one for each
-  double scale = 1;             ///< how long a step is known to matter
+  double scale;                 ///< the longest step that is known to be short enough, times ten
 };
 
 /// Differentiates L = sum(cotangent * output) over all outputs, by moving the inputs in place. They have their own bits
@@ -36,8 +36,14 @@ class NumericDerivative {
 
  private:
   Tensors values();
+  /// What is summed over all outputs, of values at two sides and at the center.
+  struct Sums {
+    double all = 0, left = 0, right = 0;
+    double rounding = 0;  ///< of these, from one rounding of each output that changes
+    double hidden = 0;    ///< how much another output may change without showing it
+  };
+  Sums contract(const Tensors& below, const Tensors& above) const;
   Central central(const Moves& moves, double h, double& largest_rounding);
-  double contract(const Tensors& a, const Tensors& b, double& rounding) const;
   void measure_noise();
 
   CheckedFunction& f_;
