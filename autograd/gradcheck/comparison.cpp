@@ -257,14 +257,18 @@ std::vector<Moves> Comparison::directions(size_t input, const Measured& measured
 }
 
 void Comparison::check_directions(size_t input) {
+  constexpr int64_t kEnough = 8;  // wrong elements
   Measured measured{.input = input};
-  const int64_t failed = found(input).failed;
-  for (int round = 0; round < options_.directions && found(input).failed < failed + 8; ++round)
-    for (const Moves& moves : directions(input, measured)) check_direction(moves, round == 0, measured);
+  GradcheckInput& part = found(input);
+  int64_t along = 0;
+  for (int round = 0; round < options_.directions && part.failed < kEnough; ++round) {
+    int64_t certified = 0;
+    for (const Moves& moves : directions(input, measured)) certified += check_direction(moves, measured);
+    along = std::max(along, certified);
+  }
   for (int sample = 0; sample < options_.directions; ++sample)
     check_element(input, random_.below(d_.inputs[input].numel()), measured);
-  GradcheckInput& part = found(input);
-  part.certified = std::min(part.certified, part.elements - part.failed);
+  part.certified = std::min(part.certified + along, part.elements - part.failed);
   measured_.push_back(std::move(measured));
 }
 
@@ -288,7 +292,8 @@ int64_t Comparison::worst_of(const Moves& moves) {
   return moves.places[first];
 }
 
-void Comparison::check_direction(const Moves& moves, bool counts, Measured& measured) {
+// Returns how many elements are certified by it.
+int64_t Comparison::check_direction(const Moves& moves, Measured& measured) {
   ++report_.directions;
   const size_t input = moves.input;
   GradcheckInput& part = found(input);
@@ -309,32 +314,33 @@ void Comparison::check_direction(const Moves& moves, bool counts, Measured& meas
   // one wrong element of many is within the tolerance of the sum, but not within its error bar
   const double noticed = options_.atol + kFine * size() + 3 * d.error;
   const bool fits = magnitude(s.fast - d.value, s.recorded - d.value) <= noticed;
-  if (fits && verdict() == Verdict::pass) return certify(moves, counts, noticed, d, s.size);
+  if (fits && verdict() == Verdict::pass) return certify(moves, noticed, d, s.size);
   const int64_t place = worst_of(moves);
-  if (check_element(input, place, measured) == Verdict::fail) return;
+  if (check_element(input, place, measured) == Verdict::fail) return 0;
   if (verdict() == Verdict::fail) {
     const Difference better = numeric_.refined(moves);
     if (better.error < d.error) d = better;
   }
-  if (verdict() == Verdict::pass) return certify(moves, counts, rtol_ * size() + d.error, d, s.size);
+  if (verdict() == Verdict::pass) return certify(moves, rtol_ * size() + d.error, d, s.size);
   GradcheckRow along = row(input, place, false, d);
   along.analytic = s.fast;
   along.note = "along a random direction; no element stands out";
   if (verdict() == Verdict::fail) {
     ++part.failed;
     measured.wrong = true;
-    return add_row(std::move(along));
+    add_row(std::move(along));
+    return 0;
   }
   along.note += ": " + why(d, s.fast);
   doubts_.push_back({std::move(along), input, members, std::isfinite(d.error) ? s.size + d.error : INFINITY});
+  return 0;
 }
 
 // `noticed` is the error in the sum that would not have passed.
-void Comparison::certify(const Moves& moves, bool counts, double noticed, const Difference& d, double size) {
+int64_t Comparison::certify(const Moves& moves, double noticed, const Difference& d, double size) {
   GradcheckInput& part = found(moves.input);
-  const auto members = static_cast<double>(moves.places.size());
-  if (counts) part.certified += static_cast<int64_t>(moves.places.size());
-  if (d.error > rtol_ * size || size == 0) return;
+  const auto members = static_cast<int64_t>(moves.places.size());
+  if (d.error > rtol_ * size || size == 0) return members;
   double smallest = INFINITY, largest = 0;
   for (size_t i = 0; i < moves.places.size(); ++i) {
     const double g = std::fabs(d_.fast[moves.input][static_cast<size_t>(moves.places[i])]);
@@ -342,9 +348,10 @@ void Comparison::certify(const Moves& moves, bool counts, double noticed, const 
     largest = std::max(largest, g);
   }
   part.largest = std::max(part.largest, largest);
-  report_.worst_error =
-      std::max(report_.worst_error, std::fabs(d.value - sums(moves).fast) / (size * std::sqrt(members)));
+  report_.worst_error = std::max(
+      report_.worst_error, std::fabs(d.value - sums(moves).fast) / (size * std::sqrt(static_cast<double>(members))));
   if (smallest > 0) part.smallest_fault = std::max({part.smallest_fault, options_.rtol, noticed / smallest});
+  return members;
 }
 
 // What could not be measured is left aside where it is less than the tolerance allows in the largest derivative, and
