@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kMaxRows = 200;
 constexpr double kNegligible = 1e-2;  // of what the tolerance allows in the largest derivative
 constexpr double kFine = 1e-9;        // of a sum of many, what the rules' own rounding may come to
+constexpr int kClosely = 12;          // evaluations for a direction of the first round
 constexpr double kFloor = 1e-10;      // of the largest derivative: no error below it is told from rounding
 
 double magnitude(double a, double b) { return std::max(std::fabs(a), std::fabs(b)); }
@@ -171,7 +172,9 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
   for (const bool by_graph : {false, true}) {
     const double a = by_graph ? recorded : fast;
     if (verdict_on(a) != Verdict::fail) continue;
-    if (by_graph && failed && std::fabs(recorded - fast) <= 1e-9 * std::fabs(fast)) continue;  // the same row again
+    const bool same =
+        std::fabs(recorded - fast) <= 1e-9 * std::fabs(fast) || (std::isnan(fast) && std::isnan(recorded));
+    if (by_graph && failed && same) continue;  // the same row again
     failed = true;
     GradcheckRow bad = row(input, place, by_graph, d);
     bad.note = note;
@@ -226,9 +229,9 @@ double Comparison::unit(size_t input, int64_t place) const {
   return std::max(std::fabs(element_at(d_.inputs[input], place)), 0.1);
 }
 
-// Elements of like influence (gradient times scale), two decades a group, so that in no direction the small ones drown
-// in the large; each moves so far that all of a group have the same part in the sum. Those that were measured one by
-// one already are left out.
+// Elements of like influence (gradient times scale), a factor of 16 a group, so that in no direction the small ones
+// drown in the large; each moves so far that all of a group have the same part in the sum. Those that were measured one
+// by one already are left out.
 std::vector<Moves> Comparison::directions(size_t input, const Measured& measured) {
   struct Group {
     std::vector<int64_t> places;
@@ -242,7 +245,7 @@ std::vector<Moves> Comparison::directions(size_t input, const Measured& measured
   for (int64_t e = 0; e < d_.inputs[input].numel(); ++e) {
     if (std::find(measured.places.begin(), measured.places.end(), e) != measured.places.end()) continue;
     const double influence = gradient(e) * unit(input, e);
-    Group& group = groups[influence == 0 ? INT_MIN : std::ilogb(influence) / 7];
+    Group& group = groups[influence == 0 ? INT_MIN : std::ilogb(influence) / 4];
     group.places.push_back(e);
     group.smallest = std::min(group.smallest, influence);
   }
@@ -263,7 +266,7 @@ void Comparison::check_directions(size_t input) {
   int64_t along = 0;
   for (int round = 0; round < options_.directions && part.failed < kEnough; ++round) {
     int64_t certified = 0;
-    for (const Moves& moves : directions(input, measured)) certified += check_direction(moves, measured);
+    for (const Moves& moves : directions(input, measured)) certified += check_direction(moves, round == 0, measured);
     along = std::max(along, certified);
   }
   for (int sample = 0; sample < options_.directions; ++sample)
@@ -293,13 +296,13 @@ int64_t Comparison::worst_of(const Moves& moves) {
 }
 
 // Returns how many elements are certified by it.
-int64_t Comparison::check_direction(const Moves& moves, Measured& measured) {
+int64_t Comparison::check_direction(const Moves& moves, bool closely, Measured& measured) {
   ++report_.directions;
   const size_t input = moves.input;
   GradcheckInput& part = found(input);
   const auto members = static_cast<int64_t>(moves.places.size());
   const Sums s = sums(moves);
-  Difference d = numeric_.quick(moves);
+  Difference d = closely ? numeric_.refined(moves, kClosely) : numeric_.quick(moves);
   const auto size = [&] { return std::max(s.size, std::fabs(d.value)); };
   const auto verdict = [&] {
     const Verdict fast = judge(s.fast, d, size(), 0), recorded = judge(s.recorded, d, size(), 0);
@@ -362,7 +365,7 @@ void Comparison::settle() {
   for (Doubt& doubt : doubts_) {
     GradcheckInput& part = found(doubt.input);
     part.unresolved += doubt.elements;
-    if (doubt.bound <= kNegligible * rtol_ * largest) {
+    if (doubt.bound <= (rtol_ > options_.rtol ? 1 : kNegligible) * rtol_ * largest) {
       doubt.row.note = "negligible beside the largest derivative: " + doubt.row.note;
     } else if (part.verdict != Verdict::inconclusive) {
       part.verdict = Verdict::inconclusive;

@@ -44,7 +44,7 @@ class Comparison {
   Verdict check_element(size_t input, int64_t place, Measured& measured);
   void check_all(size_t input);
   void check_directions(size_t input);
-  int64_t check_direction(const Moves& moves, Measured& measured);
+  int64_t check_direction(const Moves& moves, bool closely, Measured& measured);
   int64_t certify(const Moves& moves, double noticed, const Difference& d, double size);
   std::vector<Moves> directions(size_t input, const Measured& measured);
   Moves part_of(const Moves& moves, size_t first, size_t last) const;

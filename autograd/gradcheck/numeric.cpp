@@ -182,9 +182,9 @@ Difference NumericDerivative::quick(const Moves& moves) {
   return table.best();
 }
 
-Difference NumericDerivative::refined(const Moves& moves) {
+Difference NumericDerivative::refined(const Moves& moves, int evaluations) {
   double rounding = 0;
-  return extrapolate([&](double h) { return central(moves, h, rounding); }, moves.scale, 40);
+  return extrapolate([&](double h) { return central(moves, h, rounding); }, moves.scale, evaluations);
 }
 
 void NumericDerivative::measure_noise() {

@@ -25,8 +25,8 @@ class NumericDerivative {
   Moves element(size_t input, int64_t index) const;
   /// dL along these moves, by two steps: four evaluations.
   Difference quick(const Moves& moves);
-  /// The same by up to 40 evaluations, for a function that bends too much, or whose values are too large, for these.
-  Difference refined(const Moves& moves);
+  /// The same by more evaluations, for a function that bends too much, or whose values are too large, for these.
+  Difference refined(const Moves& moves, int evaluations = 40);
 
   /// How many times as large as one rounding of each output the noise of L is, by differences of nearby values (More
   /// and Wild 2011, "Estimating computational noise"). 10^8 where float64 is computed in float32 somewhere.
