@@ -87,7 +87,7 @@ void Comparison::run() {
   bool any = false;
   for (size_t i = 0; i < d_.inputs.size(); ++i) {
     any = any || moves_[i];
-    if (!moves_[i] && d_.inputs[i].numel() > 0) still += (still.empty() ? "" : ", ") + d_.names[i];
+    if (!moves_[i] && !d_.reached[i] && d_.inputs[i].numel() > 0) still += (still.empty() ? "" : ", ") + d_.names[i];
   }
   if (!any)
     report_.problems.push_back(
@@ -187,7 +187,7 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
   }
   GradcheckRow doubtful = row(input, place, verdict_on(fast) == Verdict::pass, d);
   doubtful.note = why(d, doubtful.analytic);
-  double bound = d.finite ? magnitude(magnitude(fast, recorded), d.value) + d.error : INFINITY;
+  double bound = d.finite ? magnitude(fast - d.value, recorded - d.value) + d.error : INFINITY;
   if (d.kink) bound = std::max(bound, magnitude(d.left, d.right));
   doubts_.push_back({std::move(doubtful), input, 1, bound});
   return Verdict::inconclusive;
@@ -335,7 +335,8 @@ int64_t Comparison::check_direction(const Moves& moves, bool closely, Measured& 
     return 0;
   }
   along.note += ": " + why(d, s.fast);
-  doubts_.push_back({std::move(along), input, members, std::isfinite(d.error) ? s.size + d.error : INFINITY});
+  doubts_.push_back(
+      {std::move(along), input, members, std::isfinite(d.error) ? std::fabs(s.fast - d.value) + d.error : INFINITY});
   return 0;
 }
 
@@ -357,8 +358,8 @@ int64_t Comparison::certify(const Moves& moves, double noticed, const Difference
   return members;
 }
 
-// What could not be measured is left aside where it is less than the tolerance allows in the largest derivative, and
-// makes the input inconclusive elsewhere.
+// What could not be measured to the tolerance is left aside where no error in it can be more than a hundredth of what
+// the tolerance allows in the largest derivative, and makes the input inconclusive elsewhere.
 void Comparison::settle() {
   double largest = 0;
   for (size_t i = 0; i < d_.inputs.size(); ++i) largest = std::max(largest, found(i).largest);

@@ -10,6 +10,7 @@ struct Derivatives {
   const Tensors& inputs;
   const std::vector<std::string>& names;
   std::vector<std::vector<double>> fast, recorded;  ///< by the rules, without and with create_graph
+  std::vector<bool> reached;                        ///< whether the history leads to an input
 };
 
 /// What was measured of one input, element by element: what a diagnosis starts from.
@@ -38,7 +39,7 @@ class Comparison {
     GradcheckRow row;
     size_t input;
     int64_t elements;
-    double bound;  // no derivative of these is larger
+    double bound;  // no error in these is larger
   };
   Verdict judge(double analytic, const Difference& d, double size, double rounding) const;
   Verdict check_element(size_t input, int64_t place, Measured& measured);

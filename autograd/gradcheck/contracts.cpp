@@ -134,15 +134,20 @@ void Contracts::problem(const std::string& text) {
 }
 
 bool Contracts::close(const Tensors& a, const Tensors& b) const {
+  const auto largest_of = [](const std::vector<double>& values) {
+    double largest = 0;
+    for (double v : values)
+      if (std::isfinite(v)) largest = std::max(largest, std::fabs(v));
+    return largest;
+  };
+  double largest = 0;  // what is 0 but for rounding may have the rounding of the others
+  for (const Tensor& x : a) largest = std::max(largest, largest_of(elements_of(x)));
   for (size_t k = 0; k < a.size(); ++k) {
     if (a[k].shape() != b[k].shape()) return false;
     const std::vector<double> p = elements_of(a[k]), q = elements_of(b[k]);
-    double largest = 0;
-    for (double v : p)
-      if (std::isfinite(v)) largest = std::max(largest, std::fabs(v));
+    const double allowed = tolerance_ * std::max(largest_of(p), 1e-3 * largest);
     for (size_t i = 0; i < p.size(); ++i)
-      if (p[i] != q[i] && !(std::isnan(p[i]) && std::isnan(q[i])) && !(std::fabs(p[i] - q[i]) <= tolerance_ * largest))
-        return false;
+      if (p[i] != q[i] && !(std::isnan(p[i]) && std::isnan(q[i])) && !(std::fabs(p[i] - q[i]) <= allowed)) return false;
   }
   return true;
 }
@@ -346,24 +351,27 @@ void Contracts::check_symmetry() {
     u.push_back(direction(i));
     rows.push_back(row(i, u[i]));
   }
-  const auto compare = [&](double one, double other, double size, size_t i, size_t j) {
-    if (!(std::fabs(one - other) > 1e3 * tolerance_ * size)) return;
-    problem(fmt::format(
-        "the Hessian is not symmetric: along random directions the derivative of the gradient of input {} by input {} "
-        "is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, or its formula is not a gradient",
-        i, j, one, other));
+  struct Pair {
+    size_t i, j;
+    double one, other, size;
   };
-  for (size_t i = 0; i < n; ++i) {
-    double size = 0;
-    const Tensor w = direction(i);
-    const double one = dot(w, rows[i][i], size), other = dot(u[i], row(i, w)[i], size);
-    compare(one, other, size, i, i);
-    for (size_t j = 0; j < i; ++j) {
-      double sizes = 0;
-      const double down = dot(u[j], rows[i][j], sizes), up = dot(u[i], rows[j][i], sizes);
-      compare(down, up, sizes, i, j);
+  std::vector<Pair> pairs;
+  double largest = 0;  // what is 0 but for rounding may have the rounding of the others
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = 0; j <= i; ++j) {
+      double size = 0;
+      const Tensor w = i == j ? direction(i) : u[j];
+      const double one = dot(w, rows[i][j], size), other = dot(u[i], (i == j ? row(i, w) : rows[j])[i], size);
+      pairs.push_back({i, j, one, other, size});
+      largest = std::max(largest, size);
     }
-  }
+  for (const Pair& p : pairs)
+    if (std::fabs(p.one - p.other) > 1e3 * tolerance_ * std::max(p.size, 1e-6 * largest))
+      problem(
+          fmt::format("the Hessian is not symmetric: along random directions the derivative of the gradient of "
+                      "input {} by input {} is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, "
+                      "or its formula is not a gradient",
+                      p.i, p.j, p.one, p.other));
 }
 
 }  // namespace cotangent::detail

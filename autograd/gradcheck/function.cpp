@@ -18,27 +18,31 @@ Tensors UserFunction::call(const Tensors& inputs, bool record) {
 }
 
 Tensors product_of(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, bool create_graph,
-                   bool retain_graph) {
+                   bool retain_graph, std::vector<bool>* reached) {
   EnableGrad guard;
-  Tensors reached;
+  Tensors with_history;
   GradOptions options{.retain_graph = retain_graph, .create_graph = create_graph, .allow_unused = true};
   for (size_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].requires_grad() && cotangents[i].defined()) {
-      reached.push_back(outputs[i]);
+      with_history.push_back(outputs[i]);
       options.gradients.push_back(cotangents[i]);
     }
   Tensors gradients(inputs.size());
-  if (!reached.empty()) gradients = grad(reached, inputs, options);
-  for (size_t i = 0; i < inputs.size(); ++i)
+  if (!with_history.empty()) gradients = grad(with_history, inputs, options);
+  if (reached) reached->clear();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (reached) reached->push_back(gradients[i].defined());
     if (!gradients[i].defined()) {
       gradients[i] = make_tensor(inputs[i].shape(), inputs[i].dtype());
       raw::fill_into(gradients[i], 0);
     }
+  }
   return gradients;
 }
 
-Tensors product(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, bool create_graph) {
-  return product_of(f.call(inputs, true), inputs, cotangents, create_graph);
+Tensors product(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, bool create_graph,
+                std::vector<bool>* reached) {
+  return product_of(f.call(inputs, true), inputs, cotangents, create_graph, false, reached);
 }
 
 Tensors GradientFunction::call(const Tensors& all, bool record) {

@@ -35,10 +35,11 @@ class GradientFunction : public CheckedFunction {
   size_t inputs_;
 };
 
-/// The vector-Jacobian product of f: the gradient of each of its inputs. Undefined ones are zeros.
-Tensors product(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, bool create_graph);
+/// The vector-Jacobian product of f: the gradient of each of its inputs. Undefined ones are zeros, and not `reached`.
+Tensors product(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, bool create_graph,
+                std::vector<bool>* reached = nullptr);
 /// The same from outputs that are there. Cotangents that are undefined are left out.
 Tensors product_of(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, bool create_graph,
-                   bool retain_graph = false);
+                   bool retain_graph = false, std::vector<bool>* reached = nullptr);
 
 }  // namespace cotangent::detail

@@ -78,10 +78,11 @@ class Checker {
     if (!same_bits(before, copies(inputs))) report_.problems.push_back("the function changes an input in place");
     const Tensors cotangents_before = copies(cotangents);
     Contracts contracts(f, inputs, cotangents, order, random_, report_);
-    Derivatives derivatives{.order = order, .inputs = inputs, .names = names, .fast = {}, .recorded = {}};
+    Derivatives derivatives{
+        .order = order, .inputs = inputs, .names = names, .fast = {}, .recorded = {}, .reached = {}};
     if (order == 1 && options_.contracts) contracts.check_values(y);
     try {
-      const Tensors fast = product(f, inputs, cotangents, false);
+      const Tensors fast = product(f, inputs, cotangents, false, &derivatives.reached);
       const Tensors recorded = product(f, inputs, cotangents, true);
       for (const Tensor& g : fast) derivatives.fast.push_back(elements_of(g));
       for (const Tensor& g : recorded) derivatives.recorded.push_back(elements_of(g));
@@ -256,8 +257,9 @@ GradcheckReport run_manual(FunctionRef call, const std::string& name, const Tens
   const std::vector<double> mine = elements_of(gradient);
   CheckRandom random(options.seed);
   NumericDerivative numeric(f, inputs, ones, options.step);
-  Comparison comparison(numeric, {.order = 1, .inputs = inputs, .names = names, .fast = {mine}, .recorded = {mine}},
-                        options, random, report);
+  Comparison comparison(
+      numeric, {.order = 1, .inputs = inputs, .names = names, .fast = {mine}, .recorded = {mine}, .reached = {true}},
+      options, random, report);
   comparison.run();
   diagnose(report, comparison);
   conclude(report);

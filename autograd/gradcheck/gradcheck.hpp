@@ -41,9 +41,9 @@ GradcheckReport run_manual(FunctionRef f, const std::string& name, const Tensor&
 /// **The verdict** is `pass`, `fail` or `inconclusive`, for each element, each input and the whole. An element passes
 /// if it was measured to be right: it agrees with differences within the tolerance, and the error bar of these is
 /// within the tolerance too. It fails if it differs by more than both together. Everything else is inconclusive, with a
-/// reason: rounding hides it, there is a kink, the function ends there. An input is inconclusive if such an element may
-/// be larger than a hundredth of what the tolerance allows in the largest derivative, and the whole if an input is.
-/// Only a verdict of `pass` is ok(). A check that certifies nothing fails.
+/// reason: rounding hides it, there is a kink, the function ends there. An input is inconclusive if the error in such an
+/// element may be more than a hundredth of what the tolerance allows in the largest derivative, and the whole if an
+/// input is. Only a verdict of `pass` is ok(). A check that certifies nothing fails.
 ///
 /// **Differences** are of two steps, whose error bar is their disagreement and the measured noise of f; where that is
 /// not enough to pass, of more, extrapolated to a step of 0. Steps are relative to |x|, but at least of 0.01. In a
