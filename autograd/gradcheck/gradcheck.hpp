@@ -41,8 +41,8 @@ GradcheckReport run_manual(FunctionRef f, const std::string& name, const Tensor&
 /// **The verdict** is `pass`, `fail` or `inconclusive`, for each element, each input and the whole. An element passes
 /// if it was measured to be right: it agrees with differences within the tolerance, and the error bar of these is
 /// within the tolerance too. It fails if it differs by more than both together. Everything else is inconclusive, with a
-/// reason: rounding hides it, there is a kink, the function ends there. An input is inconclusive if the error in such an
-/// element may be more than a hundredth of what the tolerance allows in the largest derivative, and the whole if an
+/// reason: rounding hides it, there is a kink, the function ends there. An input is inconclusive if the error in such
+/// an element may be more than a hundredth of what the tolerance allows in the largest derivative, and the whole if an
 /// input is. Only a verdict of `pass` is ok(). A check that certifies nothing fails.
 ///
 /// **Differences** are of two steps, whose error bar is their disagreement and the measured noise of f; where that is

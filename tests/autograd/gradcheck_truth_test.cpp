@@ -289,17 +289,17 @@ TEST_CASE("gradcheck_control must be refused, and check_manual judges a gradient
   CHECK_THROWS_WITH(check_manual("dx", points({3}), f, x), Catch::Contains("[check_manual] dx has the shape (3,)"));
 }
 
-TEST_CASE("gradcheck names one wrong element of a million") {
+TEST_CASE("gradcheck names one wrong element of 300,000") {
   const auto f = [](const Tensor& x) {
     return with_rule(
         x, [](const Tensor& v) { return square(v); },
         GRADIENT {
-          Tensor factor = full({1000000}, 2, float64);
+          Tensor factor = full({300000}, 2, float64);
           factor[123457] = 2.0002;
           return {b.grad() * b.input(0) * factor};
         });
   };
-  const GradcheckReport report = gradcheck(f, {randn({1000000}, float64)}, {.order = 1});
+  const GradcheckReport report = gradcheck(f, {randn({300000}, float64)}, {.order = 1});
   INFO(report.to_string());
   CHECK(report.verdict == Verdict::fail);
   REQUIRE(!report.rows.empty());
