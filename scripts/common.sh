@@ -6,7 +6,7 @@ build_packages=(g++ cmake ninja-build pkg-config libopenblas-dev libfmt-dev zlib
 example_packages=(libcli11-dev libstb-dev gnuplot-nox dataset-fashion-mnist fortunes fortunes-min)
 test_packages=(catch2)
 benchmark_packages=(libcli11-dev)
-ci_packages=(git clang-format clang-tidy gcovr valgrind python3)
+ci_packages=(git clang-format clang-tidy gcovr valgrind python3 chromium graphviz)
 
 heading() { printf '\n== %s ==\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -33,12 +33,17 @@ function draw() {
       const xs = line.points.map((p) => p[0]), ys = line.points.map((p) => p[1]);
       line.box = { x: Math.min(...xs), y: Math.min(...ys), w: Math.max(...xs) - Math.min(...xs), h: Math.max(...ys) - Math.min(...ys) };
     }
-    if (!visible(line.box)) continue;
     const color = lineColor(line);
     if (color) marked.push([line, color]);
-    else drawLine(line, line.long ? "rgba(163,173,184,.35)" : kColors.line, 1.2);
+    else if (visible(line.box)) drawLine(line.points, line, line.long ? "rgba(163,173,184,.35)" : kColors.line, 1.2);
   }
-  for (const [line, color] of marked) drawLine(line, color, 2.2);
+  const trunks = new Map();  // how far each is marked
+  for (const [line, color] of marked) {
+    drawLine(line.points, { starts: line.starts && !line.trunk, ends: line.ends }, color, 2.2);
+    const known = trunks.get(line.trunk);
+    if (line.trunk && !(known && known.line.turn >= line.turn)) trunks.set(line.trunk, { line, color });
+  }
+  for (const { line, color } of trunks.values()) drawLine(line.trunk.slice(0, line.turn + 1), { starts: line.starts }, color, 2.2);
   if (view.scale >= 0.25) for (const b of scene.boxes) if (b.item.group && b.item.open && visible(b)) drawTitle(b);
   for (const b of scene.boxes) if (!(b.item.group && b.item.open) && visible(b)) drawBox(b);
 }
@@ -51,9 +56,8 @@ function lineColor(line) {
   return null;
 }
 
-function drawLine(line, color, width) {
+function drawLine(p, line, color, width) {
   const up = color === kColors.accent;
-  const p = line.points;
   pen.strokeStyle = pen.fillStyle = color;
   pen.lineWidth = width;
   pen.beginPath();
@@ -144,7 +148,9 @@ function fitBeginning() {
   fit();
   if (view.scale > 0.55) return;
   view.scale = Math.min(0.9, Math.max(0.55, (canvas.clientWidth - 40) / scene.w));
-  view.x = (canvas.clientWidth - scene.w * view.scale) / 2;
+  const first = scene.boxes.filter((b) => !(b.item.group && b.item.open) && b.y < canvas.clientHeight / view.scale);
+  const middle = first.reduce((sum, b) => sum + b.x + b.w / 2, 0) / first.length;
+  view.x = canvas.clientWidth / 2 - (scene.w * view.scale < canvas.clientWidth ? scene.w / 2 : middle) * view.scale;
   view.y = 20;
 }
 

@@ -68,15 +68,18 @@ function layoutGroup(group, edges) {
     if (v.port) v.port.x = v.x;
   }
   // straight down through each layer, so that no line runs over a box; between layers to where it goes on
-  group.routes = links.map(({ edge, from, to, bends }) => {
-    const points = [];
-    const start = from.port ? from.x : from.x - from.w / 2 + anchor(edge.from, from);
+  const trunks = new Map();
+  group.routes = links.map(({ edge, from, to, trunk, turn }) => {
+    const x = from.port ? from.x : from.x - from.w / 2 + anchor(edge.from, from);
+    const start = [[x, from.port ? 0 : from.y + from.h], [x, from.port ? kGap.title : from.layer[1]]];
     const end = to.port ? to.x : to.x - to.w / 2 + anchor(edge.to, to);
-    points.push([start, from.port ? 0 : from.y + from.h], [start, from.port ? kGap.title : from.layer[1]]);
-    for (const b of bends || []) points.push([b.x + shift, b.layer[0]], [b.x + shift, b.layer[1]]);
-    points.push([end, to.port ? group.h - kGap.pad : to.layer[0]], [end, to.port ? group.h : to.y]);
-    return { edge, points, long: !bends };
+    const points = [[end, to.port ? group.h - kGap.pad : to.layer[0]], [end, to.port ? group.h : to.y]];
+    if (!trunk || turn < 0) return { edge, points: [...start, ...points], long: !trunk };
+    if (!trunks.has(trunk)) trunks.set(trunk, [...start, ...trunk.flatMap((b) => [[b.x + shift, b.layer[0]], [b.x + shift, b.layer[1]]])]);
+    const whole = trunks.get(trunk);
+    return { edge, points: [whole[2 * turn + 3], ...points], trunk: whole, turn: 2 * turn + 3 };
   });
+  for (const points of trunks.values()) group.routes.push({ points });
 }
 const titleWidth = (group) => ((pen.font = kFonts.op), pen.measureText((group.module[0] ? group.module[0] + "  " : "") + group.module[1]).width + 40);
 // Where an edge meets a box, from its left side: at a port of an open group, else in the middle.
@@ -99,26 +102,38 @@ function bend(vertices, links) {
   const layers = Array.from({ length: Math.max(0, ...vertices.map((v) => v.rank)) + 1 }, () => []);
   for (const v of sorted) layers[v.rank].push(v);
 
-  // a leaf that is used all over a large graph would have more bends than there are nodes: such edges go straight
+  // What goes from one place to several shares its bends: a trunk, from which each line turns off in the layer above its
+  // end. Where trunks would have more bends than there are nodes, the longest lines go straight.
+  const places = new Map();
+  for (const link of links) {
+    const key = link.from.item ? link.from.item.id + (link.edge.from.outer ? " " + link.edge.from.outer.key : "") : link.from.port.key;
+    if (!places.has(key)) places.set(key, []);
+    places.get(key).push(link);
+  }
+  const length = (group) => Math.max(...group.map((link) => link.to.rank - link.from.rank)) - 1;
+  const join = (a, b, start, end) => {
+    (a.below = a.below || []).push([b, end - start]);
+    (b.above = b.above || []).push([a, start - end]);
+  };
   let left = 4 * vertices.length + 2000;
-  for (const link of [...links].sort((a, b) => a.to.rank - a.from.rank - (b.to.rank - b.from.rank))) {
-    const span = link.to.rank - link.from.rank;
-    if (span - 1 > left) break;
-    left -= span - 1;
-    link.bends = [];
-    let before = link.from;
-    const join = (a, b, e) => {
-      a.below = a.below || [], b.above = b.above || [];
-      const start = e && e.from.outer && a === link.from ? e.from.outer.x - a.w / 2 : 0;
-      const end = e && e.to.outer && b === link.to ? e.to.outer.x - b.w / 2 : 0;
-      a.below.push([b, end - start]), b.above.push([a, start - end]);
-    };
-    for (let rank = link.from.rank + 1; rank < link.to.rank; ++rank) {
-      const b = { bend: true, w: 4, h: 0, rank };
-      layers[rank].push(b), link.bends.push(b), join(before, b, link.edge);
-      before = b;
+  for (const group of [...places.values()].sort((a, b) => length(a) - length(b))) {
+    const { from, edge } = group[0];
+    left -= length(group);
+    if (left < 0) break;
+    const start = edge.from.outer ? edge.from.outer.x - from.w / 2 : 0;
+    const trunk = [];
+    for (let rank = from.rank + 1; rank <= from.rank + length(group); ++rank) {
+      const b = { bend: true, ofLeaf: from.item && from.item.leaf, w: 4, h: 0, rank };
+      layers[rank].push(b);
+      join(trunk.length > 0 ? trunk[trunk.length - 1] : from, b, trunk.length > 0 ? 0 : start, 0);
+      trunk.push(b);
     }
-    join(before, link.to, link.edge);
+    for (const link of group) {
+      link.trunk = trunk;
+      link.turn = link.to.rank - from.rank - 2;  // where it leaves the trunk
+      const end = link.edge.to.outer ? link.edge.to.outer.x - link.to.w / 2 : 0;
+      join(link.turn < 0 ? from : trunk[link.turn], link.to, link.turn < 0 ? start : 0, end);
+    }
   }
   return layers;
 }
@@ -163,8 +178,8 @@ function order(layers) {
 function place(layers) {
   const distance = (a, b) => (a.w + b.w) / 2 + (a.bend && b.bend ? 8 : kGap.x);
   // long lines should be straight, and the way of the data rather than what parameters bring to it
-  const isLeaf = (v) => v.item && v.item.leaf;
-  const weightOf = (v, n) => (v.bend && n.bend ? 8 : v.bend || n.bend ? 2 : isLeaf(v) || isLeaf(n) ? 0.1 : 1);
+  const isLeaf = (v) => (v.bend ? v.ofLeaf : v.item && v.item.leaf);
+  const weightOf = (v, n) => (v.bend && n.bend ? 8 : isLeaf(v) || isLeaf(n) ? 0.02 : 1);
   for (const layer of layers) layer.forEach((v, i) => (v.x = i === 0 ? 0 : layer[i - 1].x + distance(layer[i - 1], v)));
   const settle = (layer, sides) => {
     const blocks = [];
@@ -263,8 +278,12 @@ function layout() {
       boxes.push({ item: child, x: x + child.x, y: y + child.y, w: child.w, h: child.h });
       if (child.group && child.open) flatten(child, x + child.x, y + child.y);
     }
-    for (const { edge, points, long } of group.routes)
-      lines.push({ points: points.map(([px, py]) => [px + x, py + y]), pairs: edge.pairs, long, starts: isBox(edge.from), ends: isBox(edge.to) });
+    const moved = new Map();
+    const move = (points) => points.map(([px, py]) => [px + x, py + y]);
+    for (const { edge, points, trunk, turn, long } of group.routes) {
+      if (trunk && !moved.has(trunk)) moved.set(trunk, move(trunk));
+      lines.push({ points: move(points), trunk: moved.get(trunk), turn, long, pairs: edge ? edge.pairs : [], starts: edge && isBox(edge.from), ends: edge && isBox(edge.to) });
+    }
   })(root, 0, 0);
   return { boxes, lines, w: root.w, h: root.h };
 }

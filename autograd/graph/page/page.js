@@ -13,6 +13,7 @@ function element(tag, text, className) {
   if (className) e.className = className;
   return e;
 }
+const count = (n, one, many) => n + " " + (n === 1 ? one : many);
 const label = (id) => (id < 0 ? "a node that is not here" : nodes[id].name || nodes[id].op);
 function link(id) {
   const a = element("a", label(id));
@@ -228,7 +229,7 @@ byId("search").oninput = (e) => {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const ops = nodes.filter((node) => !node.leaf).length;
   document.title = byId("title").textContent = data.title;
-  byId("summary").textContent = nodes.length === 0 ? "no history" : ops + " ops, " + (nodes.length - ops) + " leaves";
+  byId("summary").textContent = nodes.length === 0 ? "no history" : count(ops, "op", "ops") + ", " + count(nodes.length - ops, "leaf", "leaves");
   byId("note").textContent = data.note;
   byId("note").hidden = !data.note;
   byId("step").max = data.steps.length;

@@ -1,6 +1,10 @@
 #include <catch2/catch.hpp>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <thread>
 
 #include <cotangent/autograd/observer_internal.hpp>
@@ -44,6 +48,18 @@ struct Tower : nn::Module {
     for (Block& block : blocks) x = block(x);
     return head(x);
   }
+};
+
+struct Critic : nn::Module {
+  nn::Linear fc{3, 1};
+  COTANGENT_MODULE(fc)
+  Tensor forward(const Tensor& x) { return fc(x); }
+};
+struct CallsCritic : nn::Module {
+  nn::Linear own{3, 3};
+  Critic* critic = nullptr;  // in no list
+  COTANGENT_MODULE(own)
+  Tensor forward(const Tensor& x) { return (*critic)(own(x)); }
 };
 
 }  // namespace
@@ -227,6 +243,21 @@ TEST_CASE("graph: modules and parameters have their paths where somebody watches
   CHECK(Graph(model(x)).nodes().back().modules.empty());
 }
 
+TEST_CASE("graph: a module that is in no list has its type for a name, and its parameters have none") {
+  Critic critic;
+  critic.trained_elsewhere();
+  CallsCritic model;
+  model.critic = &critic;
+  WatchGraph watch;
+  const Graph graph(model(ones({2, 3})));
+  CHECK(graph.nodes().back().module() == "CallsCritic.Critic.fc");
+  CHECK(graph.nodes()[static_cast<size_t>(graph.find(critic.fc.weight))].outputs[0].name.empty());
+  CHECK(graph.nodes()[static_cast<size_t>(graph.find(model.own.weight))].outputs[0].name == "own.weight");
+  // one after the other, and one within a lambda that throws: each call ends
+  CHECK_THROWS(critic(ones({2, 5})));
+  CHECK(Graph(critic(ones({2, 3}))).nodes().back().module() == "Critic.fc");
+}
+
 TEST_CASE("graph: what was recorded before a forward pass threw") {
   nn::Sequential model(nn::Linear(3, 4), nn::ReLU(), nn::Linear(5, 1));
   WatchGraph watch;
@@ -281,6 +312,36 @@ TEST_CASE("graph: in the language of Graphviz") {
                          Catch::Contains("label = \"fc: Linear\"") && Catch::Contains("blocks.1.fc.weight"));
   CHECK(std::count(nested.begin(), nested.end(), '{') == std::count(nested.begin(), nested.end(), '}'));
   CHECK_THAT(to_dot(Graph(ones({2}))), Catch::StartsWith("digraph {") && Catch::EndsWith("}\n"));
+}
+
+TEST_CASE("graph: Graphviz draws it", "[slow]") {
+  if (std::system("command -v dot > /dev/null") != 0) {
+    WARN("graphviz is not installed: the graph is not drawn");
+    return;
+  }
+  Tower model;
+  WatchGraph watch;
+  const Tensor x = named({2, 3}, "a \"name\" \\ <&>\n\\");
+  const Graph graph(mean(model(x)));
+  const auto path = std::filesystem::temp_directory_path() / "cotangent_graph_test.dot";
+  std::ofstream(path) << to_dot(graph);
+  REQUIRE(std::system(("dot -Tsvg '" + path.string() + "' > '" + path.string() + ".svg'").c_str()) == 0);
+  std::ostringstream text;
+  text << std::ifstream(path.string() + ".svg").rdbuf();
+  const auto count = [svg = text.str()](const std::string& part) {
+    size_t n = 0;
+    for (size_t at = svg.find(part); at != std::string::npos; at = svg.find(part, at + 1)) ++n;
+    return n;
+  };
+  size_t edges = 0;
+  for (const GraphNode& node : graph.nodes())
+    for (const GraphInput& input : node.inputs) edges += input.node >= 0;
+  CHECK(count("class=\"node\"") == graph.nodes().size());
+  CHECK(count("class=\"edge\"") == edges);
+  CHECK(count("class=\"cluster\"") == 6);  // Tower, two blocks, their layers, the head
+  CHECK(count("&quot;name&quot;") == 1);
+  std::filesystem::remove(path);
+  std::filesystem::remove(path.string() + ".svg");
 }
 
 TEST_CASE("graph: 100,000 nodes in a chain") {

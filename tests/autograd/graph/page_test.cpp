@@ -182,9 +182,9 @@ TEST_CASE("page: a browser draws it", "[slow]") {
   const Tensor loss = mean(net(ones({2, 3})));
   const Graph graph(loss);
   const std::string page = to_html(graph, {.title = "a net", .steps = backward_steps(loss)});
-  // fc1 and fc2 with their parameters, PageNet and relu, mean and reshape
+  // fc1 and fc2 with their parameters, PageNet and relu, mean and reshape; the line from relu to linear has a trunk
   CHECK_THAT(body(page, "#open=all"),
-             Catch::Contains("data-drawn=\"12 boxes, 12 lines\"") && Catch::Contains(">a net<"));
+             Catch::Contains("data-drawn=\"12 boxes, 13 lines\"") && Catch::Contains(">a net<"));
   CHECK_THAT(body(page, "#open=none"), Catch::Contains("data-drawn=\"3 boxes, 2 lines\""));
   CHECK_THAT(body(page, "#open=none&select=0"), Catch::Contains("fc1.weight") && Catch::Contains("not computed yet"));
   CHECK_THAT(body(page, "#step=5&select=0"), Catch::Contains("step 5, from ") && Catch::Contains("grad(): "));
