@@ -95,17 +95,25 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   const Strides strides = broadcast_strides(op, x, y.shape());
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &strides});
   if (copy_transposed(walk, x, y)) return;
-  if (walk.rank() > 1 && walk.inner_size() < kBlock && walk.inner_stride(0) == 1 && walk.inner_stride(1) == 1) {
+  const int64_t run = walk.inner_size(), step = walk.inner_stride(1);
+  const bool streams = is_large && (step != 0 || is_streamed(*y.get(), 2));  // what repeats has the cache to itself
+  if (walk.rank() > 1 && run < (streams ? kShortRun : kBlock) && walk.inner_stride(0) == 1 && step == 1) {
     const StridedWalk<2> runs = walk.over_runs();
-    return runs.run(std::max<int64_t>(1, kElementGrain / walk.inner_size()), [&](const auto& at, int64_t n) {
+    return runs.run(std::max<int64_t>(1, kElementGrain / run), [&](const auto& at, int64_t n) {
       kernels().copy.of(bytes).rows(in[0].data + at[1] * bytes, runs.inner_stride(1), y.get()->data + at[0] * bytes,
-                                    runs.inner_stride(0), n, walk.inner_size());
+                                    runs.inner_stride(0), n, run);
     });
   }
-  if (walk.inner_stride(0) == 1 && !is_large)
-    return walk.run(kElementGrain, [&](const auto& at, int64_t n) {
-      gather(in[0].data + at[1] * bytes, y.get()->data + at[0] * bytes, n, walk.inner_stride(1));
+  if (walk.inner_stride(0) == 1 && (step == 1 || !streams)) {
+    walk.run(kElementGrain, [&](const auto& at, int64_t n) {
+      const char* from = in[0].data + at[1] * bytes;
+      char* to = y.get()->data + at[0] * bytes;
+      if (!streams) return gather(from, to, n, step);
+      kernels().copy.stream(from, to, n * bytes);
     });
+    if (streams) kernels().copy.end_stream();
+    return;
+  }
   execute(op, y, dtype, in, 1,
           [=](const char* const* from, char* to, int64_t n, unsigned) { gather(from[0], to, n, 1); });
 }
