@@ -127,21 +127,19 @@ void outer_product(const Product<T>& p) {
 // ---- small: one thread, B packed on the stack panel by panel, or used where it lies ----
 
 template <class T>
-void small_product(const Product<T>& p) {
+void small_product(const ProductPlan<T>& plan, const Product<T>& p) {
   const kernels::GemmLoops<T>& loops = kernels::kernels().gemm.of<T>();
-  const ProductPlan<T>& plan = product_plan<T>();
   const int64_t lanes = loops.lanes, panel = plan.panel, depth = plan.run_of(p.k);
   alignas(64) T packed[kMostPacked<T>];
   for (int64_t first_k = 0; first_k < p.k; first_k += depth) {
     const int64_t k = std::min(depth, p.k - first_k);
     const T* a = p.a.data + first_k * p.a.column;
     for (int64_t j = 0; j < p.n; j += panel) {
-      const int64_t n = std::min(panel, p.n - j);
+      const int64_t n = std::min(panel, p.n - j), width = (n + lanes - 1) & -lanes;  // of whole vectors
       const T* b = p.b.data + first_k * p.b.row + j * p.b.column;
       int64_t b_row = p.b.row;
-      const bool in_place = p.b.column == 1 && n % lanes == 0;
-      if (!in_place) {
-        b_row = ceil_div(n, lanes) * lanes;
+      if (p.b.column != 1 || n != width) {
+        b_row = width;
         loops.pack(b_row, k, n, b, p.b.row, p.b.column, packed, 0);
         b = packed;
       }
@@ -284,7 +282,8 @@ template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64_t c_row, T alpha, T beta,
           const T* bias) {
   if (m == 0 || n == 0) return;
-  const bool blas = product_plan<T>().blas;
+  const ProductPlan<T>& plan = product_plan<T>();
+  const bool blas = plan.blas;
   if (k == 0 || (bias && (blas || m == 1 || n == 1))) {
     begin_rows(m, n, c, c_row, beta, bias);
     beta = 1, bias = nullptr;
@@ -297,7 +296,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
   if (k == 1) return outer_product(p);
   const bool alone = detail::task_count(2, 1) == 1;  // then larger ones gain nothing from packing a
   if (m * n * k <= kSerial || (alone && m * k * int64_t{sizeof(T)} <= processor().second_cache / 8))
-    small_product(p);
+    small_product(plan, p);
   else
     large_product(p);
 }

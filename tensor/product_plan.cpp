@@ -80,8 +80,9 @@ ProductPlan<T> choose() {
 
 template <class T>
 int64_t ProductPlan<T>::run_of(int64_t k) const {
+  if (k <= longest_run) return std::min(longest_run, (k + 7) / 8 * 8);  // small products would feel the divisions
   const int64_t parts = ceil_div(k, longest_run);
-  return std::min(longest_run, (ceil_div(k, std::max<int64_t>(parts, 1)) + 7) / 8 * 8);
+  return std::min(longest_run, (ceil_div(k, parts) + 7) / 8 * 8);
 }
 
 template <class T>

@@ -149,8 +149,9 @@ void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64
     copy_parts<T, 6>(k, x, k_step, y, parts = n / 6, part);
   else if (n_step == 1 && width == 8)
     copy_parts<T, 8>(k, x, k_step, y, parts = n / 8, part);
-  for (int64_t j = parts * width; j < n; j += width)
-    pack_part(width, k, n - j < width ? n - j : width, x + j * n_step, k_step, n_step, y + j / width * part);
+  y += parts * part;
+  for (int64_t j = parts * width; j < n; j += width, y += part)
+    pack_part(width, k, n - j < width ? n - j : width, x + j * n_step, k_step, n_step, y);
 }
 
 template <class T>
