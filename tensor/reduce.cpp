@@ -1,6 +1,7 @@
 #include <cotangent/tensor/reduce.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -304,53 +305,42 @@ Tensor any(const char* op, const Tensor& x, uint32_t dims) {
 ValuesAndIndices max_along(const char* op, const Tensor& x, int dim) { return extreme_along(op, Fold::max, x, dim); }
 ValuesAndIndices min_along(const char* op, const Tensor& x, int dim) { return extreme_along(op, Fold::min, x, dim); }
 
-namespace {
-
-/// From deviations from a mean that was rounded, whose sum stands in `rest`, those from the true one.
-Deviation refined(const char* op, Deviation y, int64_t elements) {
-  const int64_t each = elements / y.mean.numel();
-  const double count = static_cast<double>(each), part = 1 / count;
-  bool matters = false;
-  dispatch_compute(op, y.mean.dtype(), [&]<class T> {
-    T *mean = y.mean.data<T>(), *squares = y.squares.data<T>(), *rest = y.rest.data<T>();
-    for (int64_t i = 0; i < y.mean.numel(); ++i) {
-      const double share = static_cast<double>(rest[i]) * part, exact = static_cast<double>(mean[i]) + share;
-      const T left = squares[i] - static_cast<T>(share * share * count);
-      mean[i] = static_cast<T>(exact);
-      rest[i] = static_cast<T>(exact - static_cast<double>(mean[i]));
-      squares[i] = left < T(0) ? T(0) : left;
-      matters |= static_cast<double>(rest[i]) * rest[i] * count > 1e-12 * static_cast<double>(squares[i]);
-    }
-  });
-  if (!matters) y.rest = Tensor();
-  return y;
-}
-
-}  // namespace
-
 Deviation deviation(const char* op, const Tensor& x, uint32_t dims) {
   if (is_low_precision(x.dtype())) return in_float32<cast>(deviation, op, x, dims);
   const Grouped g(op, x, dims);
   const Shape shape = kept_shape(x.shape(), dims);
   if (x.numel() == 0) return {mean(op, x, dims), filled(op, shape, 0, x.dtype()), {}};
+  Deviation y;
   if (g.is_long()) {
     const Tensor m = mean(op, x, dims), d = binary(op, Binary::sub, x, m);
-    return refined(op, {m, sum_squares(op, d, dims), sum(op, d, dims)}, x.numel());
+    y = {m, sum_squares(op, d, dims), sum(op, d, dims)};
+  } else {
+    y = {make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype())};
   }
-  Deviation y{make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype()), make_tensor(shape, x.dtype())};
+  std::atomic<bool> rest_matters = false;
   dispatch_compute(op, x.dtype(), [&]<class T> {
     const kernels::DeviationLoops<T>& loops = kernels().reduce.deviation.of<T>();
     const T* from = g.x.data<T>();
     T *m = y.mean.data<T>(), *s = y.squares.data<T>(), *d = y.rest.data<T>();
     const int64_t n = g.axis.size, inner = g.axis.inner;
+    const auto refine = [&](int64_t at, int64_t count) {
+      if (loops.refine(m + at, s + at, d + at, count, n)) rest_matters.store(true, std::memory_order_relaxed);
+    };
+    if (g.is_long()) return refine(0, y.mean.numel());
     along(
-        g.axis, [&](int64_t o, int64_t count) { loops.rows(from + o * n, m + o, s + o, d + o, count, n); },
+        g.axis,
+        [&](int64_t o, int64_t count) {
+          loops.rows(from + o * n, m + o, s + o, d + o, count, n);
+          refine(o, count);
+        },
         [&](int64_t o, int64_t column, int64_t count) {
           const int64_t at = o * inner + column;
           loops.columns(from + o * n * inner + column, m + at, s + at, d + at, n, inner, count);
+          refine(at, count);
         });
   });
-  return refined(op, y, x.numel());
+  if (!rest_matters) y.rest = Tensor();
+  return y;
 }
 
 LogSumExp logsumexp(const char* op, const Tensor& x, uint32_t dims) {

@@ -207,6 +207,24 @@ void deviation_columns(const T* x, T* __restrict mean, T* __restrict squares, T*
 }
 
 template <class T>
+bool refine(T* mean, T* squares, T* sum, int64_t count, int64_t n) {
+  const double each = static_cast<double>(n), part = 1 / each;
+  double most = 0;
+#pragma omp simd reduction(max : most)
+  for (int64_t i = 0; i < count; ++i) {
+    const double share = static_cast<double>(sum[i]) * part, exact = static_cast<double>(mean[i]) + share;
+    const T rounded = static_cast<T>(exact), left = squares[i] - static_cast<T>(share * share * each);
+    const double rest = exact - static_cast<double>(rounded);
+    mean[i] = rounded;
+    sum[i] = static_cast<T>(rest);
+    squares[i] = left < T(0) ? T(0) : left;
+    const double matters = rest * rest * each - 1e-12 * static_cast<double>(squares[i]);
+    most = matters > most ? matters : most;
+  }
+  return most > 0;
+}
+
+template <class T>
 void scan(const T* x, T* y, double* sums, int64_t n, int64_t stride, int64_t count) {
   for (int64_t i = 0; i < n; ++i, x += stride, y += stride)
 #pragma omp simd
@@ -238,8 +256,8 @@ void fill(ReduceTable& t) {
   fill_sums<float>(t, 0), fill_sums<double>(t, 1), fill_sums<int64_t>(t, 4);
   fill_extremes<float>(t, 0), fill_extremes<double>(t, 1);
   fill_extremes<int64_t>(t, 4), fill_extremes<int32_t>(t, 5), fill_extremes<uint8_t>(t, 6);
-  t.deviation = {{deviation_rows<float>, deviation_columns<float>},
-                 {deviation_rows<double>, deviation_columns<double>}};
+  t.deviation = {{deviation_rows<float>, deviation_columns<float>, refine<float>},
+                 {deviation_rows<double>, deviation_columns<double>, refine<double>}};
   t.scan = {{scan<float>}, {scan<double>}};
 }
 }  // namespace COTANGENT_ISA

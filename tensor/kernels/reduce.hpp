@@ -16,11 +16,14 @@ struct FindLoops {
   void (*rows)(const void* x, const void* value, int64_t* index, int64_t rows, int64_t n);
   void (*columns)(const void* x, const void* value, int64_t* index, int64_t n, int64_t stride, int64_t columns);
 };
-/// The mean, and the sums of (x - mean)^2 and of x - mean, which is not 0 where the mean was rounded.
+/// The mean, and the sums of (x - mean)^2 and of x - mean, which is not 0 where the mean was rounded. From these of n
+/// elements, `refine` makes them those of the true mean, in place: `sum` becomes what T cannot hold of it, and the
+/// result is whether any of that matters.
 template <class T>
 struct DeviationLoops {
   void (*rows)(const T* x, T* mean, T* squares, T* sum, int64_t rows, int64_t n);
   void (*columns)(const T* x, T* mean, T* squares, T* sum, int64_t n, int64_t stride, int64_t columns);
+  bool (*refine)(T* mean, T* squares, T* sum, int64_t count, int64_t n);
 };
 /// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
 /// before, and then of all.
