@@ -54,43 +54,64 @@ void halve(T* acc, int from, int to) {
 }
 
 constexpr int64_t kFoldBlock = 4096;  // elements of which the partial results are joined: the order of sums
+template <class T>
+constexpr int kVector = 64 / sizeof(T);
+template <class T>
+constexpr int kFolded = 4 * kVector<T>;  // partial results at once
+
+/// acc[j] = x[j], x[j + kFolded], x[j + 2 kFolded] ... joined, for n elements, a multiple of kFolded.
+template <class F, class T>
+[[gnu::always_inline]] inline void fold_block(const T* x, int64_t n, T* acc) {
+  for (int j = 0; j < kFolded<T>; ++j) acc[j] = F::load(x[j]);
+  for (int64_t i = kFolded<T>; i < n; i += kFolded<T>)
+    for (int j = 0; j < kFolded<T>; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+}
+
+/// The same, with the results of the halves of long rows joined. These stay vectors: to make them one number, block
+/// after block, would keep the loads of the next one waiting.
+template <class F, class T>
+[[gnu::noinline]] void fold_long(const T* x, int64_t n, T* result) {
+  T part[kFolded<T>];
+  if (n <= kFoldBlock) {
+    fold_block<F>(x, n, part);
+    for (int j = 0; j < kFolded<T>; ++j) result[j] = part[j];
+    return;
+  }
+  T rest[kFolded<T>];  // not `part`, which nothing else can reach and so stays in registers
+  const int64_t half = (n / 2 + kFoldBlock - 1) / kFoldBlock * kFoldBlock;
+  fold_long<F>(x, half, result);
+  fold_long<F>(x + half, n - half, rest);
+  for (int j = 0; j < kFolded<T>; ++j) result[j] = F::join(result[j], rest[j]);
+}
 
 template <class F, class T>
-[[gnu::always_inline]] inline T fold_block(const T* x, int64_t n) {
-  constexpr int kVector = 64 / sizeof(T), kVectors = 4 * kVector;
-  T acc[kVectors];
+T fold(const T* x, int64_t n) {
+  T acc[kFolded<T>];
   int64_t i = 0;
-  if (n >= kVectors) {
-    for (int j = 0; j < kVectors; ++j) acc[j] = F::load(x[j]);
-    for (i = kVectors; i + kVectors <= n; i += kVectors)
-      for (int j = 0; j < kVectors; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
-    halve<F>(acc, kVectors, kVector);
-  } else if (n >= kVector) {
-    for (int j = 0; j < kVector; ++j) acc[j] = F::load(x[j]);
-    i = kVector;
+  if (n >= kFolded<T>) {
+    i = n / kFolded<T> * kFolded<T>;
+    if (n <= kFoldBlock) {
+      fold_block<F>(x, i, acc);
+    } else {
+      T all[kFolded<T>];
+      fold_long<F>(x, i, all);
+      for (int j = 0; j < kFolded<T>; ++j) acc[j] = all[j];
+    }
+    halve<F>(acc, kFolded<T>, kVector<T>);
+  } else if (n >= kVector<T>) {
+    for (int j = 0; j < kVector<T>; ++j) acc[j] = F::load(x[j]);
+    i = kVector<T>;
   } else {
     acc[0] = F::load(x[0]);
     for (i = 1; i < n; ++i) acc[0] = F::join(acc[0], F::load(x[i]));
     return acc[0];
   }
-  for (; i + kVector <= n; i += kVector)
-    for (int j = 0; j < kVector; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
-  halve<F>(acc, kVector, 1);
+  for (; i + kVector<T> <= n; i += kVector<T>)
+    for (int j = 0; j < kVector<T>; ++j) acc[j] = F::join(acc[j], F::load(x[i + j]));
+  halve<F>(acc, kVector<T>, 1);
   T result = acc[0];
   for (; i < n; ++i) result = F::join(result, F::load(x[i]));
   return result;
-}
-
-template <class F, class T>
-[[gnu::noinline]] T fold_long(const T* x, int64_t n) {
-  if (n <= kFoldBlock) return fold_block<F>(x, n);
-  const int64_t half = (n / 2 + kFoldBlock - 1) / kFoldBlock * kFoldBlock;
-  return F::join(fold_long<F>(x, half), fold_long<F>(x + half, n - half));
-}
-
-template <class F, class T>
-T fold(const T* x, int64_t n) {
-  return n <= kFoldBlock ? fold_block<F>(x, n) : fold_long<F>(x, n);
 }
 
 template <class F, class T>
