@@ -49,9 +49,9 @@ Dims memory_order(const Tensor& x) {
   return order;
 }
 
-// The history of a base whose part at `written` is about to hold `values`. The result stands for that history alone:
-// its elements are still the old ones.
-Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const Tensor& values) {
+// Writes `values` to the part of a base that is at `written`. The result stands for the history of the base from then
+// on.
+Tensor write_to_part(const char* op, const Tensor& base, const Tensor& written, const Tensor& values) {
   const Dims order = memory_order(base);
   Dims inverse = order;
   for (int d = 0; d < base.rank(); ++d) inverse[static_cast<int>(order[d])] = d;
@@ -62,6 +62,7 @@ Tensor rebased(const char* op, const Tensor& base, const Tensor& written, const 
         "it",
         op, base.shape(), base.strides());
   const int64_t offset = (written.impl()->data - base.impl()->data) / item_size(base.dtype());
+  raw::copy_into(op, values, written);
   Tensor y = detail::make_alias(dense);
   return permute(record_part(dense, values, std::move(y), {written.shape(), written.strides(), offset}), inverse);
 }
@@ -110,9 +111,10 @@ void replace_in_place(const char* op, const Tensor& x, const Tensor& value) {
   Tensor new_base;
   if (base) {
     base->refs.add();
-    new_base = rebased(op, Tensor(base), x, result);
+    new_base = write_to_part(op, Tensor(base), x, result);
+  } else {
+    raw::copy_into(op, result, x);
   }
-  raw::copy_into(op, result, x);
   bump_version(x);
   adopt_history(x.impl(), result);
   ++x.impl()->generation;
