@@ -44,6 +44,10 @@ struct Surroundings {
 };
 extern Surroundings g_surroundings;
 
+/// Where the program called the library, "/path/model.cpp:31"; empty where it has no debug information for that, or
+/// this library was built without what reads it. It takes a while.
+std::string call_line();
+
 /// Writes into the node where it was recorded: the modules and the line.
 void note_origin(Node& node);
 /// The names of the parameters among its inputs.

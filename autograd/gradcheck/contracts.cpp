@@ -103,6 +103,9 @@ class SavedTensors {
 
 }  // namespace
 
+const MemoryLayout kMemoryLayouts[] = {
+    {strided, "strided"}, {reversed, "permuted in memory"}, {sliced, "a slice of a larger tensor"}};
+
 Tensors copies(const Tensors& xs) {
   Tensors ys;
   for (const Tensor& x : xs) ys.push_back(copy(x));
@@ -306,11 +309,7 @@ void Contracts::check_layouts(const Tensors& fast) {
       any = any || element_at(fast[i], static_cast<int64_t>(e++)) != 0;
     }
   if (any && !reads) return;
-  const struct {
-    Tensor (*make)(const Tensor& x);
-    const char* name;
-  } layouts[] = {{strided, "strided"}, {reversed, "permuted in memory"}, {sliced, "a slice of a larger tensor"}};
-  for (const auto& layout : layouts) {
+  for (const MemoryLayout& layout : kMemoryLayouts) {
     Tensors moved;
     for (const Tensor& x : inputs_) moved.push_back(layout.make(x));
     if (!compare_layout(with_gradient(std::move(moved)), plain, layout.name)) return;

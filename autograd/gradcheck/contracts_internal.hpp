@@ -9,6 +9,13 @@ Tensors copies(const Tensors& xs);
 bool same_bits(const Tensor& a, const Tensor& b);
 bool same_bits(const Tensors& a, const Tensors& b);
 
+/// The values of a tensor in another order of memory, in memory of their own.
+struct MemoryLayout {
+  Tensor (*make)(const Tensor& x);
+  const char* name;
+};
+extern const MemoryLayout kMemoryLayouts[3];
+
 /// Tries them on a function at one order, and adds to the report which are broken.
 class Contracts {
  public:

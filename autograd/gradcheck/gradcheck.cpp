@@ -2,11 +2,13 @@
 
 #include <utility>
 
+#include <cotangent/autograd/gradcheck/blame_internal.hpp>
 #include <cotangent/autograd/gradcheck/comparison_internal.hpp>
 #include <cotangent/autograd/gradcheck/contracts_internal.hpp>
 #include <cotangent/autograd/gradcheck/diagnosis_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/record.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -77,6 +79,8 @@ class Checker {
       report_.checked = fmt::format("inputs {} -> outputs {}, seed {}", shapes(inputs), shapes(y), options_.seed);
     if (!same_bits(before, copies(inputs))) report_.problems.push_back("the function changes an input in place");
     const Tensors cotangents_before = copies(cotangents);
+    const BlameQuestion question{f, inputs, cotangents, names, order, options_.seed};
+    if (order == 1) first_ = &question;
     Contracts contracts(f, inputs, cotangents, order, random_, report_);
     Derivatives derivatives{
         .order = order, .inputs = inputs, .names = names, .fast = {}, .recorded = {}, .reached = {}};
@@ -93,7 +97,7 @@ class Checker {
       }
     } catch (const std::exception& error) {
       report_.problems.push_back(fmt::format("order {}: the backward pass throws: {}", order, error.what()));
-      return;
+      return find_blame(question, *first_, report_);
     }
     if (!same_bits(before, copies(inputs)))
       report_.problems.push_back(fmt::format("order {}: the backward pass changes an input", order));
@@ -104,6 +108,7 @@ class Checker {
     Comparison comparison(numeric, std::move(derivatives), options_, random_, report_);
     comparison.run();
     diagnose(report_, comparison);
+    if (any_failed(report_)) find_blame(question, *first_, report_);
     if (order >= options_.order || any_failed(report_)) return;
 
     Tensors all = inputs;
@@ -123,7 +128,8 @@ class Checker {
   const GradcheckOptions& options_;
   GradcheckReport& report_;
   CheckRandom random_;
-  Contracts* symmetry_of_ = nullptr;  // those of order 1
+  Contracts* symmetry_of_ = nullptr;      // those of order 1
+  const BlameQuestion* first_ = nullptr;  // of order 1
 };
 
 void conclude(GradcheckReport& report) {

@@ -53,6 +53,16 @@ std::string table_of(const std::vector<GradcheckRow>& rows, size_t shown) {
   return text;
 }
 
+// "blame: [mul], input 1, in blocks.2.fc1, at model.cpp:31: ..."
+std::string line_of(const GradcheckBlame& blame) {
+  if (blame.op.empty()) return "no op is to blame: " + blame.evidence;
+  std::string text = fmt::format("blame: [{}]", blame.op);
+  if (blame.input >= 0) text += fmt::format(", input {}", blame.input);
+  if (!blame.module.empty()) text += ", in " + blame.module;
+  if (!blame.file.empty()) text += fmt::format(", at {}:{}", blame.file, blame.line);
+  return text + ": " + blame.evidence;
+}
+
 }  // namespace
 
 std::string GradcheckReport::to_string(int max_rows) const {
@@ -77,6 +87,7 @@ std::string GradcheckReport::to_string(int max_rows) const {
                           bad_elements);
   }
   for (const std::string& line : diagnosis) text += fmt::format("  {}\n", line);
+  if (!blame.op.empty() || !blame.evidence.empty()) text += "  " + line_of(blame) + "\n";
   for (const GradcheckInput& part : inputs)
     if (part.verdict == Verdict::inconclusive)
       text += fmt::format("  {}, order {}, is inconclusive: {}\n", part.input, part.order, part.reason);

@@ -45,12 +45,12 @@ struct GradcheckInput {
 
 /// Where the fault lies, if the recorded ops tell.
 struct GradcheckBlame {
-  std::string op;      ///< the first op on the tape whose rule is wrong; empty where none is found
+  std::string op;      ///< the first op, from the outputs, whose rule is wrong; empty where none is found
   int input = -1;      ///< which of its inputs gets the wrong gradient
-  std::string module;  ///< the path of the module that called it
+  std::string module;  ///< the path of the module that called it, or the type of the outermost one itself
   std::string file;    ///< of the call, where the program has debug information
   int line = 0;
-  std::string evidence;
+  std::string evidence;  ///< which one of its name it is, and how it is known; or why there is none
 };
 
 /// What gradcheck found.

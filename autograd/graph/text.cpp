@@ -88,7 +88,7 @@ std::string to_string(const Graph& graph) {
 namespace {
 
 /// A string of Graphviz.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') result += '\\';
@@ -125,7 +125,7 @@ struct DotWriter {
     for (const Cluster& c : cluster.inner) {
       const std::string& name = c.module.name;
       text += fmt::format("{}subgraph cluster_{} {{\n{}  label = {};\n", indent, clusters++, indent,
-                          quoted(name.empty() ? c.module.type : name + ": " + c.module.type));
+                          in_quotes(name.empty() ? c.module.type : name + ": " + c.module.type));
       write(c, indent + "  ");
       text += indent + "}\n";
     }
@@ -134,7 +134,7 @@ struct DotWriter {
     const std::string name = detail::names_text(node);
     std::string label = node.is_leaf && !name.empty() ? name : name.empty() ? node.op : node.op + " " + name;
     label += "\n" + detail::outputs_text(node);
-    text += fmt::format("{}n{} [label = {}{}];\n", indent, place, quoted(label),
+    text += fmt::format("{}n{} [label = {}{}];\n", indent, place, in_quotes(label),
                         node.is_leaf ? ", fillcolor = \"#e6f2e6\", style = \"filled,rounded\"" : "");
   }
 };

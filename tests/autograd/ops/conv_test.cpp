@@ -1,9 +1,13 @@
 // Convolutions against PyTorch's, by reference/make_spatial.py, and the identities between them.
 #include <cotangent/autograd/ops/conv.hpp>
 
+#include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tests/reference_cases.hpp>

@@ -1,0 +1,63 @@
+// Where the program called the op that is being recorded: the innermost frame of the stack that is not the library's.
+// libbacktrace, which comes with GCC, reads the debug information, also that of inlined calls; without it nobody knows.
+#include <string_view>
+
+#include <cotangent/autograd/observer_internal.hpp>
+
+#if defined(COTANGENT_HAS_BACKTRACE) && __has_include(<backtrace.h>)  // other compilers have no such header
+#include <backtrace.h>
+#endif
+
+namespace cotangent::detail {
+
+#ifdef BACKTRACE_H
+namespace {
+
+constexpr std::string_view kRooms[] = {"tensor/", "autograd/", "nn/", "optim/", "data/", "io/"};
+constexpr std::string_view kThis = "autograd/call_line.cpp";
+
+struct Frames {
+  std::string root;  // where the library's sources are, if it has debug information itself
+  std::string line;
+};
+
+bool in_a_room(std::string_view path) {
+  for (const std::string_view room : kRooms)
+    if (path.starts_with(room)) return true;
+  return false;
+}
+
+bool is_ours(const Frames& frames, std::string_view path) {
+  if (!frames.root.empty() && path.starts_with(frames.root) && in_a_room(path.substr(frames.root.size()))) return true;
+  constexpr std::string_view kHeaders = "/cotangent/";
+  for (size_t at = path.find(kHeaders); at != std::string_view::npos; at = path.find(kHeaders, at + 1))
+    if (path.ends_with(".hpp") && in_a_room(path.substr(at + kHeaders.size()))) return true;
+  return path.find("/include/c++/") != std::string_view::npos;
+}
+
+int visit(void* data, uintptr_t, const char* file, int line, const char*) {
+  Frames& frames = *static_cast<Frames*>(data);
+  if (!file) return 0;
+  const std::string_view path = file;
+  if (path.ends_with(kThis)) frames.root = path.substr(0, path.size() - kThis.size());
+  if (is_ours(frames, path)) return 0;
+  frames.line = std::string(path) + ":" + std::to_string(line);
+  return 1;
+}
+
+void ignore(void*, const char*, int) {}
+
+}  // namespace
+
+std::string call_line() {
+  static backtrace_state* const state = backtrace_create_state(nullptr, 1, ignore, nullptr);
+  Frames frames;
+  if (state) backtrace_full(state, 0, visit, ignore, &frames);
+  // a program without debug information ends in the start-up code of the C library, which may have some
+  return frames.line.find("libc_start") == std::string::npos ? frames.line : std::string();
+}
+#else
+std::string call_line() { return {}; }
+#endif
+
+}  // namespace cotangent::detail
