@@ -10,10 +10,10 @@
 namespace cotangent::detail {
 namespace {
 
-constexpr int kSteps = 7;            // each half of the one before
-constexpr double kFirstStep = 4e-3;  // relative to the length of the direction
-constexpr int kRows = 3;             // that are tried as directions
-constexpr size_t kMaxInputs = 8;     // of an op, that are looked at one by one
+constexpr int kSteps = 7, kFewSteps = 3;  // each half of the one before
+constexpr double kFirstStep = 4e-3;       // relative to the length of the direction
+constexpr int kRows = 3;                  // that are tried as directions
+constexpr size_t kMaxInputs = 8;          // of an op, that are looked at one by one
 
 /// What is moved, and what is brought back.
 struct Question {
@@ -65,7 +65,7 @@ class Search {
         if (x.defined()) epsilon = std::max(epsilon, epsilon_of(x.dtype()));
     double h = std::max(kFirstStep, std::cbrt(epsilon)) * q_.scale;
     for (int round = 0; round < 2; ++round) {
-      for (int i = 0; i < kSteps; ++i, h /= 2)
+      for (int i = 0; i < kSteps && !(i >= kFewSteps && is_plain()); ++i, h /= 2)
         if (!probe.measure(q_.direction, h))
           return not_found("the function takes another way when its inputs move: it records other ops");
       if (look(4 * h)) return true;
@@ -111,6 +111,15 @@ class Search {
     return loss(d) > std::max(1e-7 * std::max(std::fabs(op.due), std::fabs(op.sent)), 1e-3 * largest);
   }
 
+  /// The largest loss is known well enough: more steps would not tell more.
+  bool is_plain() const {
+    const Difference* most = nullptr;
+    for (const ProbedOp& op : ops())
+      for (const Difference* d : {&op.rule.best(), &op.received.best()})
+        if (op.live && loss(*d) > (most ? loss(*most) : 0)) most = d;
+    return most && most->error < 1e-6 * std::fabs(most->value);
+  }
+
   bool look(double h) {
     double largest = 0, loose = 0;
     for (const ProbedOp& op : ops())
@@ -149,7 +158,8 @@ class Search {
         "of what it receives {:.6g} must go on, by differences, and its rule sends {:.6g}", op.due, op.sent);
     if (loose >= 0 && op.inputs[static_cast<size_t>(loose)].shared) return cut(i, loose);
     int input = wanted == 1 ? only_wanted(op) : -1;
-    if (wanted <= kMaxInputs) {
+    const bool alone = wanted == 1 && op.inputs.size() == 1;
+    if (!alone && wanted <= kMaxInputs) {
       const std::vector<TapeProbe::Local> locals = probe_->locals(i, q_.direction, h);
       double worst = 0;
       bool seen = true;

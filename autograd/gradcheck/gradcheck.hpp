@@ -62,7 +62,7 @@ GradcheckReport run_manual(FunctionRef f, const std::string& name, const Tensor&
 /// **Lower precision.** If f takes its inputs, and gives float64 for float64, the check is of f in float64, and the
 /// gradients in the lower precision are compared with those. Else steps and tolerances are such as fit the dtype.
 ///
-/// **Blame.** Where an order fails, f is run some forty times more, however long its tape is, to see which recorded op
+/// **Blame.** Where an order fails, f is run a few dozen times more, however long its tape is, to see which recorded op
 /// is the first, from the outputs, whose rule sends on something else than differences of its results say. The report
 /// names it, its place among its likes, the input, the module, and the line of the call where there is debug
 /// information. Where the history is cut (a detach(), a copy by hand), it names the op that takes what has none.

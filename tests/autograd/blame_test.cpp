@@ -189,7 +189,7 @@ TEST_CASE("blame: the number of runs does not grow with the tape") {
     CHECK(report.blame.op == "my_tanh");
     if (longer) CHECK_THAT(report.blame.evidence, Contains("the 334th of 1000"));
   }
-  CHECK(calls[1] <= calls[0] + 60);
+  CHECK(calls[1] <= calls[0] + 20);  // where differences need more steps
 }
 
 TEST_CASE("blame: in float32, where the function is not one of float64") {
