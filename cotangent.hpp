@@ -67,6 +67,7 @@
 #include <cotangent/nn/dropout.hpp>
 #include <cotangent/nn/embedding.hpp>
 #include <cotangent/nn/fold.hpp>
+#include <cotangent/nn/gradcheck.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/maxout.hpp>

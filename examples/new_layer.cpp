@@ -68,11 +68,12 @@ Tensor broken_snake(const Tensor& x, const Tensor& frequency) {
 void run(int steps) {
   ct::manual_seed(1);
 
-  // The checker moves every input a little and compares: in float64, for the first and the second derivative.
+  // The checker moves every input and every parameter a little and compares: in float64, for the first and the second
+  // derivative.
   Tensor x = ct::randn({3, 2}, ct::float64);
   Snake layer(2, 1.5);
   layer.to(ct::float64);
-  const ct::GradcheckReport good = ct::gradcheck([&] { return layer(x); }, {x, layer.frequency});
+  const ct::GradcheckReport good = ct::gradcheck(layer, {x});
   std::printf("---- the layer ----\n%s\n", good.to_string().c_str());
 
   const ct::GradcheckReport bad = ct::gradcheck(broken_snake, {x, layer.frequency});

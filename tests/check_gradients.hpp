@@ -1,6 +1,5 @@
 #pragma once
-#include <catch2/catch.hpp>
-
+#include <cotangent/autograd/gradcheck/catch2.hpp>
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
 
 namespace cotangent {
@@ -8,9 +7,7 @@ namespace cotangent {
 /// gradcheck as an assertion, which prints the report when it fails.
 template <class F>
 void check_gradients(F&& f, const Tensors& inputs, const GradcheckOptions& options = {}) {
-  const GradcheckReport report = gradcheck(f, inputs, options);
-  INFO(report.to_string());
-  CHECK(report.ok());
+  CHECK_THAT(gradcheck(f, inputs, options), GradientsAreRight());
 }
 
 }  // namespace cotangent

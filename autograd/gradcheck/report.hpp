@@ -74,6 +74,9 @@ struct GradcheckReport {
   bool ok() const { return verdict == Verdict::pass; }
   /// "gradcheck passed: ..." or a table of the worst `max_rows` elements and why they may be wrong.
   std::string to_string(int max_rows = 10) const;
+  /// The same for programs, on one line: an object with the names of these members, and `ok`; a verdict is its name.
+  /// Numbers have all their digits; NaN and infinity are the strings "NaN", "Infinity" and "-Infinity".
+  std::string to_json() const;
 };
 
 }  // namespace cotangent
