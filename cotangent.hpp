@@ -104,3 +104,4 @@
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/state_dict.hpp>
 #include <cotangent/tensor/tensor.hpp>
+#include <cotangent/train/check_model.hpp>

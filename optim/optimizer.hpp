@@ -31,6 +31,9 @@ class Optimizer {
   /// Forgets the gradients: grad() is undefined until the next backward().
   void zero_grad();
 
+  /// The parameters of all groups.
+  const Tensors& parameters() const { return parameters_; }
+
   /// The learning rate of a group, to read and to set (schedules). An IndexError when there is no such group.
   virtual double& lr(size_t group = 0) = 0;
   virtual size_t group_count() const = 0;
