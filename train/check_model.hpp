@@ -66,9 +66,11 @@ ModelReport check_model(nn::Module& model, const data::Batch& batch, LossRef los
 template <class M, class Loss>
 ModelReport check_model(M& model, const data::Batch& batch, Loss&& loss, optim::Optimizer& optimizer) {
   const auto call = [&](const data::Batch& b) -> Tensor {
-    if constexpr (!std::is_invocable_v<Loss&, Tensor, Tensor> && std::is_invocable_v<Loss&, M&, const data::Batch&>)
+    if constexpr (std::is_invocable_v<Loss&, Tensor, Tensor>)
+      return loss(model(b.x), b.y);
+    else if constexpr (std::is_invocable_v<Loss&, M&, const data::Batch&>)
       return loss(model, b);
-    else
+    else  // of a model that gives no Tensor
       return loss(model(b.x), b.y);
   };
   using Call = decltype(call);

@@ -449,6 +449,12 @@ TEST_CASE("check_model takes a loss of the model and the batch, and reports as J
   const ModelReport report = check_model(
       model, batch, [](Sequential& m, const Batch& b) { return cross_entropy(m(b.x), b.y); }, optimizer);
   CHECK(report.loss == cross_entropy(model(batch.x), batch.y).item());
+  for (const ModelReport& same :
+       {check_model(
+            model, batch, [](auto x, auto y) { return cross_entropy(x, y); }, optimizer),
+        check_model(
+            model, batch, [](auto&m, const auto&b) { return cross_entropy(m(b.x), b.y); }, optimizer)})
+    CHECK(same.loss == report.loss);
   REQUIRE(report.findings.size() == 1);
   const Json json = Json::parse(report.to_json());
   CHECK_FALSE(json["ok"].get<bool>());
