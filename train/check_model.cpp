@@ -331,7 +331,7 @@ void ModelCheck::look_at_dependence() {
   Tensor moved = raw::clone(x.detach());
   if (x.is_floating()) {
     Generator generator(1);
-    moved.add_(uniform(x.shape(), -1, 1, x.dtype(), generator), Statistics(x).deviation);
+    moved.add_(uniform(x.shape(), -1, 1, x.dtype(), generator), 100 * Statistics(x).deviation);  // not to be overseen
   } else {  // other values might be out of range
     const int dim = batch_.y.defined() && x.size(0) > 1 ? 0 : x.rank() - 1;
     const int64_t n = x.size(dim);
@@ -387,9 +387,17 @@ void ModelCheck::look_at_change() {
   for (size_t g = 0; g < optimizer_.group_count(); ++g)
     if (optimizer_.lr(g) == 0) return;  // which is a finding
   constexpr double kMost = 0.9;
+  double largest = 0;
+  const auto size_of = [](const Tensor& p) {
+    return p.grad().defined() && p.numel() > 0 ? Statistics(p.grad()).norm / std::sqrt(static_cast<double>(p.numel()))
+                                               : 0;
+  };
+  for (const auto& [name, p] : named_)
+    if (p.requires_grad()) largest = std::max(largest, size_of(p));
   Names unchanged;
   for (const auto& [name, p] : named_) {
     if (!p.requires_grad() || !p.grad().defined() || !is_in_optimizer(p)) continue;
+    if (size_of(p) < 1e-5 * largest) continue;  // 0 but for rounding, as of a bias before a batch norm
     const std::vector<double> gradient = p.grad().to_vector<double>(), now = p.detach().to_vector<double>(),
                               before = saved_.value(p).to_vector<double>();
     int64_t wanted = 0, same = 0;

@@ -51,7 +51,7 @@ ModelReport check_model(nn::Module& model, const data::Batch& batch, LossRef los
 ///     leaking gradient      the gradient goes to tensors of neither model, optimizer nor batch.x: a target network, or
 ///                           targets that require a gradient
 ///     old gradients         there are gradients before the step: zero_grad() is missing
-///     dead units            units of a relu that are 0 for the whole batch, by far or by the half
+///     dead units            units of a relu that are 0 for the whole batch, where they are nearly all or far from 0
 ///     saturated             all probabilities of a softmax are 0 or 1, nine tenths of the rows that cross_entropy is
 ///                           given are certain, or nearly all results of a sigmoid or tanh are at their limits
 ///     softmax twice         what cross_entropy is given are probabilities already

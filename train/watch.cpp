@@ -114,27 +114,39 @@ void ForwardWatch::recorded(Node& node, std::span<const TensorRef> inputs, std::
 }
 
 void ForwardWatch::look_at_units(Node& node, const std::string& where, const Tensor& y) {
-  constexpr double kFar = 4;      // deviations from 0: other batches will not reach it either
-  constexpr int64_t kEnough = 8;  // places, for a deviation to mean something
+  constexpr double kFar = 20;     // times what the units that live are given: other batches will not reach it either
+  constexpr int64_t kEnough = 8;  // places; at fewer, many units are 0 by chance
   const Table table(y);
   if (table.places < kEnough) return;
-  const auto before = node.edge_count > 0 ? units_.find(node.edges()[0].node) : units_.end();
-  int64_t zero = 0, far = 0;
+  std::vector<int64_t> zero;
   for (int64_t u = 0; u < table.units; ++u) {
     int64_t place = 0;
     while (place < table.places && table.at(place, u) == 0) ++place;
-    if (place < table.places) continue;
-    ++zero;
-    if (before == units_.end() || before->second.mean.size() != static_cast<size_t>(table.units)) continue;
-    const Units& argument = before->second;
-    far += argument.mean[static_cast<size_t>(u)] + kFar * argument.deviation[static_cast<size_t>(u)] < 0;
+    if (place == table.places) zero.push_back(u);
   }
-  if (far == 0 && 2 * zero < table.units) return;
-  if (zero == 0) return;
+  const auto before = node.edge_count > 0 ? units_.find(node.edges()[0].node) : units_.end();
+  int64_t far = 0;
+  if (before != units_.end() && before->second.mean.size() == static_cast<size_t>(table.units)) {
+    const auto size = [&](int64_t u) {
+      const auto at = static_cast<size_t>(u);
+      return std::fabs(before->second.mean[at]) + before->second.deviation[at];
+    };
+    std::vector<double> living;
+    for (int64_t u = 0; u < table.units; ++u)
+      if (!std::binary_search(zero.begin(), zero.end(), u)) living.push_back(size(u));
+    if (!living.empty()) {
+      const auto middle = living.begin() + static_cast<std::ptrdiff_t>(living.size() / 2);
+      std::nth_element(living.begin(), middle, living.end());
+      far = std::count_if(zero.begin(), zero.end(), [&](int64_t u) { return size(u) > kFar * *middle; });
+    }
+  }
+  if (zero.empty() || (far == 0 && 10 * std::ssize(zero) < 9 * table.units)) return;
   add({"dead units",
        {where},
-       fmt::format("{} of {} units are 0 in the whole batch, at all {} places{}", zero, table.units, table.places,
-                   far > 0 ? fmt::format("; {} of them by more than {} standard deviations", far, kFar) : ""),
+       fmt::format(
+           "{} of {} units are 0 in the whole batch, at all {} places{}", zero.size(), table.units, table.places,
+           far > 0 ? fmt::format("; {} of them are more than {} times further from 0 than those that live", far, kFar)
+                   : ""),
        "no gradient comes through them: check the bias and the scale of the weights before, lower the learning rate, "
        "or "
        "take leaky_relu or gelu"});

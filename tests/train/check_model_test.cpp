@@ -382,6 +382,14 @@ TEST_CASE("check_model says nothing of healthy models") {
     check("a regression", checked(regression, {randn({16, 4}), randn({16, 1})}, 1e-3, squares));
     Sequential convolutions = cnn();
     check("convolutions", checked(convolutions, images()));
+    optim::SGD slow(convolutions.parameters(), {.lr = 0.01});  // the bias before a batch norm has a gradient of 0
+    check("convolutions by SGD", check_model(convolutions, images(), entropy, slow));
+    Sequential on_images(nn::Flatten(), Linear(64, 64), ReLU(), Linear(64, 3));  // some units are 0 by chance
+    check("an MLP of few images", checked(on_images, {rand({8, 1, 8, 8}), randint(0, 3, {8})}));
+    Sequential deep;
+    for (int i = 0; i < 8; ++i) deep.append(Linear(16, 16)).append(ReLU());
+    deep.append(Linear(16, 3));
+    check("a deep MLP", checked(deep, {randn({32, 16}), randint(0, 3, {32})}));
     Block block;
     check("a transformer", checked(block, {randint(0, 11, {4, 6}), randint(0, 11, {4, 6})}, 1e-3, next_token));
     Sequential autoencoder(Linear(8, 3), ReLU(), Linear(3, 8));
