@@ -37,6 +37,15 @@ struct Statistics {
   bool same = true;
 };
 
+/// Whether x has several rows along dimension 0, and they are all the same.
+bool same_rows(const Tensor& x) {
+  if (x.rank() == 0 || x.size(0) < 2 || x.numel() == 0) return false;
+  const Tensor whole = raw::contiguous(x.detach());
+  const auto bytes = static_cast<size_t>(x.numel() / x.size(0) * item_size(x.dtype()));
+  const char* first = static_cast<const char*>(whole.raw_data());  // each is compared with the one before it
+  return std::memcmp(first, first + bytes, bytes * static_cast<size_t>(x.size(0) - 1)) == 0;
+}
+
 class ModelCheck {
  public:
   ModelCheck(nn::Module& model, const data::Batch& batch, LossRef loss, optim::Optimizer& optimizer)
@@ -152,8 +161,9 @@ void ModelCheck::look_at_modules() {
 }
 
 void ModelCheck::look_at_parameters() {
-  Names frozen, outside, not_finite, old;
+  Names frozen, outside, not_finite, old, equal;
   for (const auto& [name, p] : named_) {
+    if (p.rank() > 1 && p.requires_grad() && same_rows(p) && Statistics(p).not_zero > 0) equal.push_back(name);
     if (!p.requires_grad() && is_in_optimizer(p)) frozen.push_back(name);
     if (p.requires_grad() && !is_in_optimizer(p)) outside.push_back(name);
     if (Statistics(p).not_finite > 0) not_finite.push_back(name);
@@ -168,6 +178,9 @@ void ModelCheck::look_at_parameters() {
          "go back to a checkpoint; a lower learning rate or clip_grad_norm_ may avoid it");
   add_if("old gradients", std::move(old), "{} of {} parameters have a gradient already, to which this step would add",
          "call optimizer.zero_grad() in each step, before backward()");
+  add_if("equal units", std::move(equal),
+         "in {} of {} parameters all rows are the same, so that all units stay the same",
+         "start from random values: those of the layers, or of nn::init");
   Names zero;
   for (size_t g = 0; g < optimizer_.group_count(); ++g)
     if (optimizer_.lr(g) == 0) zero.push_back(fmt::format("group {}", g));
@@ -191,16 +204,9 @@ void ModelCheck::look_at_batch() {
   const Tensor &x = batch_.x, &y = batch_.y;
   if (x.defined()) {
     look_at_values("batch.x", x);
-    if (x.rank() > 0 && x.size(0) > 1 && x.numel() > 0) {
-      const Tensor whole = raw::contiguous(x.detach());
-      const auto bytes = static_cast<size_t>(x.numel() / x.size(0) * item_size(x.dtype()));
-      const char* first = static_cast<const char*>(whole.raw_data());
-      int64_t same = 1;
-      while (same < x.size(0) && std::memcmp(first, first + static_cast<size_t>(same) * bytes, bytes) == 0) ++same;
-      if (same == x.size(0))
-        add("equal inputs", {"batch.x"}, fmt::format("all {} examples are the same", same),
-            "look at how the batch is put together: an index that is not used, a buffer that is used again");
-    }
+    if (same_rows(x))
+      add("equal inputs", {"batch.x"}, fmt::format("all {} examples are the same", x.size(0)),
+          "look at how the batch is put together: an index that is not used, a buffer that is used again");
   }
   if (!y.defined()) return;
   look_at_values("batch.y", y);
@@ -302,7 +308,7 @@ bool ModelCheck::look_at_gradients() {
   add_if("not finite", std::move(not_finite), "the gradients of {} of {} parameters hold NaN or infinity",
          "DetectAnomaly names the first op that gives it: a square root or logarithm of 0, a division by 0");
   if (!finite) return false;
-  constexpr double kVanished = 1e-6, kExploded = 1e3;
+  constexpr double kVanished = 1e-5, kExploded = 1e3;
   const auto largest = std::max_element(weights.begin(), weights.end(),
                                         [](const Weight& a, const Weight& b) { return a.size < b.size; });
   Names vanished;

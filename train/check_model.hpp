@@ -51,12 +51,13 @@ ModelReport check_model(nn::Module& model, const data::Batch& batch, LossRef los
 ///     leaking gradient      the gradient goes to tensors of neither model, optimizer nor batch.x: a target network, or
 ///                           targets that require a gradient
 ///     old gradients         there are gradients before the step: zero_grad() is missing
+///     equal units           the rows of a weight are all the same: all units compute and learn the same
 ///     dead units            units of a relu that are 0 for the whole batch, where they are nearly all or far from 0
 ///     saturated             all probabilities of a softmax are 0 or 1, nine tenths of the rows that cross_entropy is
 ///                           given are certain, or nearly all results of a sigmoid or tanh are at their limits
 ///     softmax twice         what cross_entropy is given are probabilities already
 ///     log missing           what nll_loss is given are no logarithms of probabilities
-///     vanishing gradient    the root mean square of one weight's is less than a millionth of another's
+///     vanishing gradient    the root mean square of one weight's is less than 1e-5 of another's
 ///     exploding gradient    the norm of all is more than a thousand times that of the parameters
 ///     broadcast             an op outside the model makes (N, N) of (N) and (N, 1)
 ///     throws                model, loss, backward() or step() throw an Error, which is quoted
