@@ -129,6 +129,15 @@ class ModuleFunction {
   uint64_t seed_;
 };
 
+/// What the module is to be called with: its parameters may be named among the inputs, and are checked anyway.
+Tensors without_parameters(const Tensors& inputs, const Module& m) {
+  const Tensors own = m.parameters();
+  Tensors rest;
+  for (const Tensor& x : inputs)
+    if (std::none_of(own.begin(), own.end(), [&](const Tensor& p) { return p.impl() == x.impl(); })) rest.push_back(x);
+  return rest;
+}
+
 template <class T>
 void append(std::vector<T>& to, const std::vector<T>& from) {
   to.insert(to.end(), from.begin(), from.end());
@@ -173,8 +182,9 @@ void wrong_count(const Module& m, size_t inputs) {
       m.type_name(), m.settings(), inputs);
 }
 
-GradcheckReport check_module(Module& m, FunctionRef call, const Tensors& inputs, const GradcheckOptions& options,
+GradcheckReport check_module(Module& m, FunctionRef call, const Tensors& given, const GradcheckOptions& options,
                              bool control) {
+  const Tensors inputs = without_parameters(given, m);
   cotangent::detail::check_count("gradcheck", call, inputs.size());
   if (call.count == 0 && !inputs.empty())
     fail<ValueError>("[gradcheck] the function takes nothing; let it take the {} inputs", inputs.size());

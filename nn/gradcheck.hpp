@@ -88,8 +88,8 @@ std::remove_cvref_t<M>& borrowed(M& m) {
 /// gradcheck of a module: of its result by its inputs and by its parameters, which the report calls by their names.
 ///
 /// **Inputs** are what the module is called with, up to four tensors or one list. Those that are not floating (indices,
-/// masks) are passed on, and so are undefined ones. Its result is a Tensor, a list, a tuple, or a struct of two or
-/// three tensors.
+/// masks) are passed on, and so are undefined ones; parameters of the module are left out, as they are checked anyway.
+/// Its result is a Tensor, a list, a tuple, or a struct of two or three tensors.
 ///
 /// **Parameters** take part with values of their own: those that they have, moved at random by up to half of their root
 /// mean square (of 1 where they are 0), so that none stays at 0 or 1, where a missing factor or term would hide. One

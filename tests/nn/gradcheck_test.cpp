@@ -103,6 +103,7 @@ TEST_CASE("gradcheck of a module checks its inputs and its parameters under thei
   CHECK_THAT(report, GradientsAreRight());
   CHECK(names_of(report) == Names{"input 0", "0.weight", "0.bias", "2.weight"});
   CHECK(names_of(report, 2) == Names{"input 0", "0.weight", "0.bias", "2.weight", "cotangent 0"});
+  CHECK(names_of(gradcheck(net, {randn({5, 3}), net.at<nn::Linear>(0).weight}, {.order = 1})) == names_of(report));
   CHECK_FALSE(gradcheck_control(net, {randn({5, 3})}).ok());
 }
 
