@@ -190,6 +190,39 @@ TEST_CASE("page: a browser draws it", "[slow]") {
   CHECK_THAT(body(page, "#step=5&select=0"), Catch::Contains("step 5, from ") && Catch::Contains("grad(): "));
   CHECK_THAT(body(to_html(Graph(ones({1}))), ""), Catch::Contains("no history") && Catch::Contains("0 boxes, 0 lines"));
 
+  // what a reader does: click, drag, turn the wheel, open and close, press keys, move the slider, search
+  const std::string reader = R"x(<script>{
+canvas.setPointerCapture = () => {};  // there is no real pointer
+const boxOf = (item) => scene.boxes.find((b) => b.item === item);
+const area = canvas.getBoundingClientRect();
+const at_ = (b) => ({ pointerId: 1, clientX: area.left + view.x + (b.x + 10) * view.scale, clientY: area.top + view.y + (b.y + 10) * view.scale });
+const pointer = (kind, place) => canvas.dispatchEvent(new PointerEvent("pointer" + kind, place));
+const click = (b) => (pointer("down", at_(b)), pointer("up", at_(b)));
+const press = (key) => window.dispatchEvent(new KeyboardEvent("keydown", { key }));
+const type = (id, value) => ((byId(id).value = value), byId(id).dispatchEvent(new Event("input")));
+const relu = nodes.find((node) => node.op === "relu"), outermost = root.children.find((child) => child.group);
+const seen = [];
+click(boxOf(relu)), seen.push(byId("panel").querySelector("h2").textContent);
+const x = view.x, place = at_(boxOf(relu));
+pointer("down", place), pointer("move", { ...place, clientX: place.clientX + 50 }), pointer("up", place), seen.push("moved " + (view.x - x));
+const scale = view.scale;
+canvas.dispatchEvent(new WheelEvent("wheel", { ...place, deltaY: -500, cancelable: true })), seen.push("zoomed " + (view.scale / scale).toFixed(2));
+click(boxOf(outermost)), seen.push("closed " + scene.boxes.length);
+canvas.dispatchEvent(new MouseEvent("dblclick", at_(boxOf(outermost)))), seen.push("opened " + scene.boxes.length);
+press("e"), seen.push("e " + scene.boxes.length);
+press("c"), seen.push("c " + scene.boxes.length);
+press("ArrowRight"), seen.push("step " + at);
+type("step", 3), seen.push(byId("where").textContent);
+type("search", "fc2.bias"), seen.push(selected.item.name);
+click({ x: -1e6, y: 0 }), seen.push("nothing " + (selected === null));
+document.body.dataset.seen = seen.join(", ");
+}</script></body>)x";
+  std::string read = page;
+  read.replace(read.find("</body>"), 7, reader);
+  CHECK_THAT(body(read, ""),
+             Catch::Contains("data-seen=\"relu, moved 50, zoomed 2.72, closed 3, opened 6, e 12, c 3, step 1, "
+                             "backward, step 3 of 5, fc2.bias, nothing true\""));
+
   Tensor x = named_ones({4}, "</script><i>x</i>"), y = x;
   for (int i = 0; i < 5000; ++i) y = y * x;
   CHECK_THAT(body(to_html(Graph(y)), "#select=0"),
