@@ -28,7 +28,8 @@ void tile(const PanelProduct<T>& p, const T* a, T* c) {
   using Vector = typename Vectors<T>::Full;
   constexpr int lanes = kLanes<T>;
   Vector sums[M][N];
-  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)  // unrolled, else they are set to 0 in memory, too
     for (int j = 0; j < N; ++j) sums[i][j] = Vector{};
   const T* b = p.b;
   const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
@@ -141,7 +142,8 @@ void pack_part(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, 
 }
 
 template <class T>
-void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y, int64_t part) {
+[[gnu::noinline]] void pack_parts(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y,
+                                  int64_t part) {
   int64_t parts = 0;  // strips that are copied together
   if (n_step == 1 && width == 4)
     copy_parts<T, 4>(k, x, k_step, y, parts = n / 4, part);
@@ -152,6 +154,11 @@ void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64
   y += parts * part;
   for (int64_t j = parts * width; j < n; j += width, y += part)
     pack_part(width, k, n - j < width ? n - j : width, x + j * n_step, k_step, n_step, y);
+}
+/// A part that is not filled is that of a small product, which would feel the registers that the others need saved.
+template <class T>
+void pack(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y, int64_t part) {
+  n < width ? pack_part(width, k, n, x, k_step, n_step, y) : pack_parts(width, k, n, x, k_step, n_step, y, part);
 }
 
 template <class T>
