@@ -42,8 +42,9 @@ void log_softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
   }
 }
 
-template <class T>
-[[gnu::always_inline]] inline void maxima(const T* x, T* m, int64_t n, int64_t stride, int64_t count) {
+/// Of an array the compiler knows the length, and unrolls the loops.
+template <class T, class M>
+[[gnu::always_inline]] inline void maxima(const T* x, M& m, int64_t n, int64_t stride, int64_t count) {
   for (int64_t j = 0; j < count; ++j) m[j] = x[j];
   for (int64_t i = 1; i < n; ++i) {
     const T* row = x + i * stride;
