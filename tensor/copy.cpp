@@ -97,11 +97,15 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   if (copy_transposed(walk, x, y)) return;
   const int64_t run = walk.inner_size(), step = walk.inner_stride(1);
   const bool streams = is_large && (step != 0 || is_streamed(*y.get(), 2));  // what repeats has the cache to itself
-  if (walk.rank() > 1 && run < (streams ? kShortRun : kBlock) && walk.inner_stride(0) == 1 && step == 1) {
+  const bool simple = walk.inner_stride(0) == 1 && (step == 0 || step == 1);
+  if (walk.rank() > 1 && run < (streams ? kShortRun : kBlock) && simple) {
     const StridedWalk<2> runs = walk.over_runs();
     return runs.run(std::max<int64_t>(1, kElementGrain / run), [&](const auto& at, int64_t n) {
-      kernels().copy.of(bytes).rows(in[0].data + at[1] * bytes, runs.inner_stride(1), y.get()->data + at[0] * bytes,
-                                    runs.inner_stride(0), n, run);
+      const int64_t from_step = runs.inner_stride(1), to_step = runs.inner_stride(0);
+      const char* from = in[0].data + at[1] * bytes;
+      char* to = y.get()->data + at[0] * bytes;
+      if (step == 1) return kernels().copy.of(bytes).rows(from, from_step, to, to_step, n, run);
+      for (int64_t i = 0; i < n; ++i) gather(from + i * from_step * bytes, to + i * to_step * bytes, run, 0);
     });
   }
   if (walk.inner_stride(0) == 1 && (step == 1 || !streams)) {
