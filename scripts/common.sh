@@ -4,7 +4,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build_packages=(g++ cmake ninja-build pkg-config libopenblas-dev libfmt-dev zlib1g-dev nlohmann-json3-dev)
 example_packages=(libcli11-dev libstb-dev gnuplot-nox dataset-fashion-mnist fortunes fortunes-min)
-test_packages=(catch2)
+test_packages=(catch2 libcli11-dev)
 benchmark_packages=(libcli11-dev)
 ci_packages=(git clang-format clang-tidy gcovr valgrind python3 chromium graphviz)
 

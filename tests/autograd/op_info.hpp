@@ -78,11 +78,12 @@ struct OpInfo {
   const char* name;  ///< of the public function
   std::vector<Sample> samples;
   std::vector<ErrorSample> errors = {};
-  int orders = 2;                             ///< derivatives that are checked: 0 for ops without a gradient
+  int orders = 3;                             ///< derivatives that there are: 0 for ops without a gradient
   double tolerance = 1e-6;                    ///< relative, of the gradient checks
   bool low_precision = true;                  ///< works in bfloat16 and float16 too
   std::vector<const char*> recorded_as = {};  ///< the names it records, where they are not `name`
   bool zero_gradient = false;                 ///< its gradient is 0 everywhere, as floor's
+  const char* family = "";                    ///< set by op_table()
 };
 
 /// The table of a family, in a file of its own, tests/autograd/ops/<family>_table.cpp:

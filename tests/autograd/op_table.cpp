@@ -9,12 +9,19 @@ namespace cotangent {
 const std::vector<OpInfo>& op_table() {
   static const std::vector<OpInfo> table = [] {
     std::vector<OpInfo> all;
-    for (std::vector<OpInfo> (*family)() : {
-#define X(family) family##_ops,
+    struct Family {
+      const char* name;
+      std::vector<OpInfo> (*ops)();
+    };
+    for (const Family& family : {
+#define X(family) Family{#family, family##_ops},
 #include "op_families.inc"
 #undef X
          })
-      for (OpInfo& info : family()) all.push_back(std::move(info));
+      for (OpInfo& info : family.ops()) {
+        info.family = family.name;
+        all.push_back(std::move(info));
+      }
     return all;
   }();
   return table;

@@ -1,18 +1,17 @@
 // What the op table says of every op holds: values, gradients, layouts, dtypes, errors. And every op is in the table.
-#include <cotangent/tests/check_gradients.hpp>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <regex>
 #include <set>
 
 #include <cotangent/autograd/graph/embedded_internal.hpp>
 #include <cotangent/autograd/observer_internal.hpp>
-
-#include "op_samples.hpp"
+#include <cotangent/tests/autograd/op_check.hpp>
+#include <cotangent/tests/autograd/op_samples.hpp>
 
 using namespace cotangent;
 
@@ -33,16 +32,6 @@ void for_each_sample(F f) {
     }
 }
 
-bool has_differentiable(const Sample& sample) {
-  return std::any_of(sample.inputs.begin(), sample.inputs.end(), [](const InputSpec& s) { return s.differentiable; });
-}
-
-int64_t count_elements(const Tensors& xs) {
-  int64_t n = 0;
-  for (const Tensor& x : xs) n += x.defined() ? x.numel() : 0;
-  return n;
-}
-
 }  // namespace
 
 TEST_CASE("op table: values equal the reference", "[products]") {
@@ -60,33 +49,16 @@ TEST_CASE("op table: values equal the reference", "[products]") {
   std::printf("op table: %d of %d samples are compared with a reference\n", with_reference, samples);
 }
 
-TEST_CASE("op table: gradients of first and second order") {
-  int ops = 0, samples = 0, first = 0, second = 0;
-  std::map<std::string, bool> moves;  // the ops with a gradient: whether it is other than 0 in some sample
-  const char* last = nullptr;
-  for_each_sample([&](const OpInfo& op, const Sample& sample, const std::string& where) {
-    ++samples;
-    ops += op.name != last;
-    last = op.name;
-    if (op.orders == 0 || !has_differentiable(sample)) return;
-    Tensors inputs = make_inputs(sample.inputs), checked;
-    std::vector<size_t> places;
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (sample.inputs[i].differentiable) checked.push_back(inputs[i]), places.push_back(i);
-    const auto f = [&]() -> Tensors { return sample.call(inputs); };
-    const bool nothing = count_elements(checked) == 0 || count_elements(sample.call(inputs)) == 0;
-    const GradcheckReport report =
-        gradcheck(f, checked, {.rtol = op.tolerance, .order = op.orders, .allow_zero = op.zero_gradient || nothing});
-    first += 1;
-    second += op.orders >= 2;
-    const bool vacuous =
-        report.bad_elements == 0 && report.problems.size() == 1 && report.problems[0].find("vacuous") == 0;
-    moves[op.name] |= op.zero_gradient || nothing || !vacuous;
-    if (!report.ok() && !vacuous) FAIL_CHECK(where << "\n" << report.to_string());
-  });
-  for (const auto& [op, any] : moves)
-    if (!any) FAIL_CHECK(op << ": the gradient is 0 in every sample; set zero_gradient if that is right");
-  std::printf("op table: %d ops, %d samples, %d checked to first order, %d to second\n", ops, samples, first, second);
+TEST_CASE("op table: gradients to third order") {
+  int ops = 0, samples = 0, beyond_second = 0;
+  for (const OpInfo& op : op_table()) {
+    const OpReport report = check_op(op, 3);
+    ops += report.samples > 0, samples += report.samples, beyond_second += report.beyond_second;
+    for (const std::string& problem : report.problems) FAIL_CHECK(problem);
+    if (report.verdict == Verdict::inconclusive) FAIL_CHECK(report.reason);
+  }
+  std::printf("op table: %d ops with a gradient, %d samples to second order, %d to third\n", ops, samples,
+              beyond_second);
 }
 
 TEST_CASE("op table: the layout of the inputs does not matter") {

@@ -87,7 +87,7 @@ COTANGENT_OP_TABLE(einsum) {
         {{normal({2, 3})}, COTANGENT_EINSUM_ERROR("......->"), "can't be read"},
         {{normal({2, 3})}, COTANGENT_EINSUM_ERROR("ij->i->j"), "can't be read"},
         {{normal({2, 3})}, COTANGENT_EINSUM_ERROR("ij,jk->ik"), "has subscripts for 2 operands, got 1"}},
-       2,
+       3,
        1e-6,
        true,
        {"matmul", "mul", "sum", "permute", "reshape", "diagonal", "squeeze", "expand"}}};

@@ -105,7 +105,7 @@ COTANGENT_OP_TABLE(linalg) {
          }},
         {{normal({1}), normal({0})}, call_outer}},
        {{{normal({2, 2}), normal({2})}, call_outer, "both must be vectors"}},
-       2,
+       3,
        1e-6,
        true,
        {"mul", "unsqueeze", "expand"}},

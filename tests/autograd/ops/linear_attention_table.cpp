@@ -194,7 +194,7 @@ COTANGENT_OP_TABLE(linear_attention) {
             {{shorter, q, v}, attend<true, chunked, true>, "one key for each query"},
             {{q, q, v, integers({2, 5}, 0, 2)}, attend<false, chunked, true>, "it must be bool"},
             {{q, q, v, booleans({5, 2})}, attend<false, chunked, true>, "the key_mask is (5, 2)"}},
-           2,
+           3,
            1e-6,
            true,
            {"causal_product"}},

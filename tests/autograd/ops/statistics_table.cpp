@@ -111,7 +111,12 @@ COTANGENT_OP_TABLE(statistics) {
                    {{values({2, 3}, {-0.5, 1.5, 0.8, 0.3, -0.9, -2})},
                     [](Arguments x) -> Results { return norm(x[0], -kInfinity, 1); },
                     [](Arguments x) -> Results { return amin(maximum(x[0], neg(x[0])), 1); }},
-                   {{values({2, 3}, {0, 2, -1, 0, 0, 3})},
+                   {{values({2, 3}, {3, 2, -1, 4, -5, 3})},
+                    [](Arguments x) -> Results { return norm(x[0], 0, 1); },
+                    [](Arguments) -> Results {
+                      return from_vector<double>({3, 3}, {2});
+                    }},
+                   {{constant(values({2, 3}, {0, 2, -1, 0, 0, 3}))},
                     [](Arguments x) -> Results { return norm(x[0], 0, 1); },
                     [](Arguments) -> Results {
                       return from_vector<double>({2, 1}, {2});
