@@ -59,7 +59,8 @@ struct AnomalyObserver : detail::Observer {
  private:
   // the module is added where the error leaves its call
   static std::string line(const Node& node) {
-    return node.extras->line.empty() ? "" : fmt::format(" (at {})", node.extras->line);
+    const std::string at = node.extras->line.empty() ? detail::call_line() : node.extras->line;  // the call is going on
+    return at.empty() ? "" : fmt::format(" (at {})", at);
   }
 };
 

@@ -60,7 +60,8 @@ class InferenceMode {
 
 /// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN, and
 /// for infinity unless an input of the op holds it: a ValueError names the first op, the element, the shapes and the
-/// module in which the op was recorded. For finding where a loss went NaN.
+/// module in which the op was recorded, and for a result the file and line of the call, where the program has debug
+/// information. For finding where a loss went NaN.
 class DetectAnomaly {
  public:
   DetectAnomaly();
