@@ -16,7 +16,7 @@ namespace {
 struct Reading {
   Tensor y, read;
 };
-struct Case {
+struct ReadCase {
   const char* name;
   const char* error;
   Reading (*call)(const Tensor& x);  ///< x (4, 4)
@@ -36,7 +36,7 @@ Reading reads(const Tensor& x, const Tensor& read) {
   return {f(x, read), read};
 }
 
-const std::vector<Case> cases = {
+const std::vector<ReadCase> cases = {
     {"cross_entropy: the target", "[cross_entropy] input 1",
      [](const Tensor& x) -> Reading {
        const Tensor t = classes();
@@ -154,7 +154,7 @@ const std::vector<Case> cases = {
 };
 
 /// Ops whose rules read copies that nobody else holds.
-const std::vector<Case> copied = {
+const std::vector<ReadCase> copied = {
     {"rope: the positions", "",
      [](const Tensor& x) { return reads<[](auto& a, auto& p) { return rope(a, p); }>(x, classes()); }},
     {"batch_norm: the running mean", "",
@@ -171,7 +171,7 @@ const std::vector<Case> copied = {
      [](const Tensor& x) { return reads<[](auto& a, auto& at) { return a.index({at}); }>(x, classes() - 4); }},
 };
 
-Tensor gradient_of(const Case& c, bool write) {
+Tensor gradient_of(const ReadCase& c, bool write) {
   Tensor x = reshape(arange(16, 0, -1, float32), {4, 4}) * 0.1;
   x.requires_grad_();
   auto [y, read] = c.call(x);
@@ -183,7 +183,7 @@ Tensor gradient_of(const Case& c, bool write) {
 }  // namespace
 
 TEST_CASE("an in-place write to what a rule reads is an error that names the op") {
-  for (const Case& c : cases) {
+  for (const ReadCase& c : cases) {
     INFO(c.name);
     CHECK(gradient_of(c, false).defined());
     const std::string error = error_of([&] { gradient_of(c, true); });
@@ -193,7 +193,7 @@ TEST_CASE("an in-place write to what a rule reads is an error that names the op"
 }
 
 TEST_CASE("what a rule reads a copy of may be written") {
-  for (const Case& c : copied) {
+  for (const ReadCase& c : copied) {
     INFO(c.name);
     CHECK(equal(gradient_of(c, false), gradient_of(c, true)));
   }
