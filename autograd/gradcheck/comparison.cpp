@@ -46,6 +46,20 @@ std::string why(const Difference& d, double analytic) {
 
 }  // namespace
 
+bool is_left_to_chance(const std::string& line) {
+  return line.find(": nondeterministic: the function") != std::string::npos;
+}
+
+void add_problem(GradcheckReport& report, int order, const std::string& input, const char* word,
+                 const std::string& text) {
+  report.problems.push_back(order > 1 ? fmt::format("order {}: {}", order, text) : text);
+  // what is changed or left to chance spoils all that is measured after it
+  auto place = report.diagnosis.end();
+  if (word == std::string("changes data"))
+    place = std::find_if_not(report.diagnosis.begin(), report.diagnosis.end(), is_left_to_chance);
+  report.diagnosis.insert(place, fmt::format("{}, order {}: {}: {}", input, order, word, text));
+}
+
 void sort_rows(GradcheckReport& report) {
   std::stable_sort(report.rows.begin(), report.rows.end(), [](const GradcheckRow& a, const GradcheckRow& b) {
     return a.relative_error() * a.absolute_error() > b.relative_error() * b.absolute_error();
@@ -82,23 +96,32 @@ void Comparison::run() {
       check_all(i);
   }
   settle();
-  if (options_.allow_zero) return;
-  std::string still;
-  bool any = false;
-  for (size_t i = 0; i < d_.inputs.size(); ++i) {
-    any = any || moves_[i];
-    if (!moves_[i] && !d_.reached[i] && d_.inputs[i].numel() > 0) still += (still.empty() ? "" : ", ") + d_.names[i];
+  if (!options_.allow_zero) check_influence();
+}
+
+// Of an input whose derivatives are all 0, by the rule and by differences, nothing was seen.
+void Comparison::check_influence() {
+  if (std::find(moves_.begin(), moves_.end(), true) == moves_.end()) {
+    bool influence = false;
+    for (size_t i = 0; i < d_.inputs.size(); ++i) influence = influence || numeric_.has_influence(i);
+    return add_problem(report_, d_.order, "all inputs", influence ? "saturated" : "stale copy",
+                       fmt::format("vacuous: all derivatives of order {} are 0, by the rule and by differences: {}; "
+                                   "allow_zero says that this is right",
+                                   d_.order,
+                                   influence ? "the function is flat here"
+                                             : "does the function read copies of its inputs, made before?"));
   }
-  if (!any)
-    report_.problems.push_back(
-        fmt::format("vacuous: all derivatives of order {} are 0, by the rule and by differences; allow_zero says that "
-                    "this is right",
-                    d_.order));
-  else if (d_.order == 1 && !still.empty())
-    report_.problems.push_back(
-        fmt::format("vacuous: {} has no influence on the outputs: their bits are the same wherever it is. Does the "
-                    "function read a copy of it, made before? allow_zero says that this is right",
-                    still));
+  for (size_t i = 0; i < d_.inputs.size() && d_.order == 1; ++i) {
+    if (moves_[i] || d_.reached[i] || d_.inputs[i].numel() == 0) continue;
+    const bool influence = numeric_.has_influence(i);
+    add_problem(
+        report_, 1, d_.names[i], influence ? "saturated" : "stale copy",
+        fmt::format("vacuous: {}; allow_zero says that this is right",
+                    influence ? fmt::format("all derivatives by {} are 0: the function is flat here", d_.names[i])
+                              : fmt::format("{} has no influence on the outputs: their bits are the same wherever it "
+                                            "is. Does the function read a copy of it, made before?",
+                                            d_.names[i])));
+  }
 }
 
 // The verdict on a derivative by the rule, where `size` is the magnitude that its error is relative to.
@@ -151,8 +174,7 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
     if (!d.finite || better.kink || better.error < d.error) d = better;
   }
   measured.places.push_back(place);
-  measured.fast.push_back(fast), measured.recorded.push_back(recorded);
-  measured.numeric.push_back(d.value), measured.error.push_back(d.error);
+  measured.numeric.push_back(d);
   GradcheckInput& part = found(input);
   if (std::isfinite(d.value)) {
     moves_[input] = moves_[input] || d.value != 0;
@@ -196,7 +218,6 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
 void Comparison::check_all(size_t input) {
   Measured measured{.input = input};
   for (int64_t e = 0; e < d_.inputs[input].numel(); ++e) check_element(input, e, measured);
-  measured.complete = true;
   measured_.push_back(std::move(measured));
 }
 

@@ -17,9 +17,8 @@ struct Derivatives {
 struct Measured {
   size_t input;
   std::vector<int64_t> places = {};  ///< in row-major order; all of them for a small input
-  std::vector<double> fast = {}, recorded = {}, numeric = {}, error = {};
-  bool complete = false;  ///< these are all elements of the input
-  bool wrong = false;     ///< one of them, at least
+  std::vector<Difference> numeric = {};
+  bool wrong = false;  ///< one of them, at least, or a direction
 };
 
 /// Compares them with differences, and adds what it finds to the report.
@@ -30,6 +29,7 @@ class Comparison {
   void run();
   const std::vector<Measured>& measured() const { return measured_; }
   const Derivatives& derivatives() const { return d_; }
+  const GradcheckInput& found(size_t input) const { return report_.inputs[first_ + input]; }
 
  private:
   struct Sums {
@@ -53,6 +53,7 @@ class Comparison {
   double unit(size_t input, int64_t place) const;
   Sums sums(const Moves& moves) const;
   void settle();
+  void check_influence();
   void add_row(GradcheckRow row);
   GradcheckRow row(size_t input, int64_t place, bool recorded, const Difference& d) const;
   GradcheckInput& found(size_t input) { return report_.inputs[first_ + input]; }
@@ -69,6 +70,13 @@ class Comparison {
   std::vector<Measured> measured_;
   std::vector<Doubt> doubts_;
 };
+
+/// A broken contract, and the word of the diagnosis that fits it; `input` is "all inputs" where it is no one's alone.
+void add_problem(GradcheckReport& report, int order, const std::string& input, const char* word,
+                 const std::string& text);
+
+/// Whether a line of the diagnosis says that the function is not determined.
+bool is_left_to_chance(const std::string& line);
 
 /// The worst first, and no more than are of use.
 void sort_rows(GradcheckReport& report);

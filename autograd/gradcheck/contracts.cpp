@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/gradcheck/comparison_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -132,8 +133,8 @@ Contracts::Contracts(CheckedFunction& f, const Tensors& inputs, const Tensors& c
   tolerance_ = epsilon <= epsilon_of(float64) ? 1e-9 : 32 * epsilon;
 }
 
-void Contracts::problem(const std::string& text) {
-  report_.problems.push_back(fmt::format("order {}: {}", order_, text));
+void Contracts::problem(const char* word, const std::string& text) {
+  add_problem(report_, order_, "all inputs", word, text);
 }
 
 bool Contracts::close(const Tensors& a, const Tensors& b) const {
@@ -150,7 +151,8 @@ bool Contracts::close(const Tensors& a, const Tensors& b) const {
     const std::vector<double> p = elements_of(a[k]), q = elements_of(b[k]);
     const double allowed = tolerance_ * std::max(largest_of(p), 1e-3 * largest);
     for (size_t i = 0; i < p.size(); ++i)
-      if (p[i] != q[i] && !(std::isnan(p[i]) && std::isnan(q[i])) && !(std::fabs(p[i] - q[i]) <= allowed)) return false;
+      if (p[i] != q[i] && (std::isfinite(p[i]) || std::isfinite(q[i])) && !(std::fabs(p[i] - q[i]) <= allowed))
+        return false;
   }
   return true;
 }
@@ -168,22 +170,20 @@ void Contracts::check_values(const Tensors& outputs) {
   const Tensors first = copies(outputs);
   for (int call = 0; call < 3; ++call)
     if (!same_bits(first, copies(f_.call(inputs_, true)))) {
-      report_.problems.push_back(
-          "nondeterministic: the function gives other values the second time; fix its seed, or turn its randomness "
-          "off");
-      return;
+      return problem("nondeterministic",
+                     "the function gives other values the second time; fix its seed, or turn its randomness off");
     }
   if (!close(first, copies(f_.call(inputs_, false))))
-    report_.problems.push_back("the function gives other values when nothing is recorded (NoGrad)");
+    problem("order", "the function gives other values when nothing is recorded (NoGrad)");
 }
 
 void Contracts::check_backward(const Tensors& fast) {
   if (!same_bits(fast, product(f_, inputs_, cotangents_, false)))
-    problem("the backward pass gives other bits the second time");
+    problem("nondeterministic", "the backward pass gives other bits the second time");
   Tensors apart;
   for (const Tensor& v : cotangents_) apart.push_back(strided(v));
   if (!close(fast, product(f_, inputs_, apart, false)))
-    problem("the backward pass gives another gradient for the same cotangent when that is not contiguous");
+    problem("strides", "the backward pass gives another gradient for the same cotangent when that is not contiguous");
   check_linearity(fast);
   if (order_ > 1) return;
   check_parts(fast);
@@ -198,7 +198,7 @@ void Contracts::check_linearity(const Tensors& fast) {
   for (const Tensor& v : cotangents_) nothing.push_back(v * 0);
   for (const Tensor& dx : product(f_, inputs_, nothing, false))
     for (double g : elements_of(dx))
-      if (!(g == 0) && !std::isnan(g)) return problem("a cotangent of 0 does not give a gradient of 0");
+      if (!(g == 0) && !std::isnan(g)) return problem("not linear", "a cotangent of 0 does not give a gradient of 0");
   const Tensors w = weighted(&CheckRandom::any_magnitude);
   for (const double c : {1.0, 1e-3, 1e3}) {
     Tensors scaled, sum;
@@ -210,10 +210,10 @@ void Contracts::check_linearity(const Tensors& fast) {
     Tensors expected;
     for (size_t i = 0; i < fast.size(); ++i) expected.push_back(fast[i] + of_scaled[i]);
     if (!close(of_sum, expected))
-      return problem(
-          fmt::format("the backward pass is not linear in the cotangent: for the sum of two, one of "
-                      "magnitudes {:g} to {:g}, it does not give the sum of their gradients",
-                      1e-3 * c, 1e3 * c));
+      return problem("not linear",
+                     fmt::format("the backward pass is not linear in the cotangent: for the sum of two, one of "
+                                 "magnitudes {:g} to {:g}, it does not give the sum of their gradients",
+                                 1e-3 * c, 1e3 * c));
   }
 }
 
@@ -227,13 +227,14 @@ void Contracts::check_parts(const Tensors& fast) {
       const Tensors of_one = product(f_, inputs_, one, false);
       for (size_t i = 0; i < fast.size(); ++i) k == 0 ? sum.push_back(of_one[i]) : void(sum[i] = sum[i] + of_one[i]);
     }
-    if (!close(fast, sum)) problem("the gradients of the outputs one at a time do not add up to that of all together");
+    if (!close(fast, sum))
+      problem("not linear", "the gradients of the outputs one at a time do not add up to that of all together");
   }
   if (inputs_.size() > 1)
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const Tensors ys = f_.call(inputs_, true);
       if (!close({fast[i]}, product_of(ys, {inputs_[i]}, cotangents_, false)))
-        problem(fmt::format("input {} gets another gradient when only that one is asked for", i));
+        problem("accumulation", fmt::format("input {} gets another gradient when only that one is asked for", i));
     }
 }
 
@@ -241,10 +242,12 @@ void Contracts::check_passes(const Tensors& fast) {
   const Tensors ys = f_.call(inputs_, true);
   const SavedTensors saved(ys);
   const Tensors first = copies(product_of(ys, inputs_, cotangents_, false, true));
-  if (const char* op = saved.changed()) problem(fmt::format("the backward pass changes a tensor that [{}] saved", op));
+  if (const char* op = saved.changed())
+    problem("changes data", fmt::format("the backward pass changes a tensor that [{}] saved", op));
   const Tensors second = product_of(ys, inputs_, cotangents_, false, true);
-  if (!same_bits(first, second)) problem("a second pass over a retained graph gives another gradient");
-  if (!close(fast, first)) problem("a pass that retains the graph gives another gradient than one that does not");
+  if (!same_bits(first, second)) problem("changes data", "a second pass over a retained graph gives another gradient");
+  if (!close(fast, first))
+    problem("changes data", "a pass that retains the graph gives another gradient than one that does not");
 }
 
 // backward() adds to grad(), and twice the same gives twice as much.
@@ -275,7 +278,7 @@ void Contracts::check_accumulation(const Tensors& fast) {
     added.push_back(inputs_[i].grad().defined() ? inputs_[i].grad().detach() : fast[i] * 0);
     twice.push_back(fast[i] * 2);
   }
-  if (!close(twice, added)) problem("two backward passes do not add up to twice the gradient");
+  if (!close(twice, added)) problem("accumulation", "two backward passes do not add up to twice the gradient");
 }
 
 bool Contracts::compare_layout(const Tensors& moved, const Tensors& plain, const char* layout) {
@@ -288,13 +291,12 @@ bool Contracts::compare_layout(const Tensors& moved, const Tensors& plain, const
   }
   outputs = f_.call(moved, true);
   if (!close(copies(plain_outputs), copies(outputs))) {
-    report_.problems.push_back(
-        fmt::format("the function gives other values for the same inputs when they are {}", layout));
+    problem("strides", fmt::format("the function gives other values for the same inputs when they are {}", layout));
     return false;
   }
   got = product_of(outputs, moved, cotangents_, false);
   if (close(expected, got)) return true;
-  problem(fmt::format("the gradient is another one for the same inputs when they are {}", layout));
+  problem("strides", fmt::format("the gradient is another one for the same inputs when they are {}", layout));
   return false;
 }
 
@@ -366,11 +368,11 @@ void Contracts::check_symmetry() {
     }
   for (const Pair& p : pairs)
     if (std::fabs(p.one - p.other) > 1e3 * tolerance_ * std::max(p.size, 1e-6 * largest))
-      problem(
-          fmt::format("the Hessian is not symmetric: along random directions the derivative of the gradient of "
-                      "input {} by input {} is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, "
-                      "or its formula is not a gradient",
-                      p.i, p.j, p.one, p.other));
+      problem("not symmetric",
+              fmt::format("the Hessian is not symmetric: along random directions the derivative of the gradient of "
+                          "input {} by input {} is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, "
+                          "or its formula is not a gradient",
+                          p.i, p.j, p.one, p.other));
 }
 
 }  // namespace cotangent::detail

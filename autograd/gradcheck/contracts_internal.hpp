@@ -34,7 +34,7 @@ class Contracts {
   void check_symmetry();
 
  private:
-  void problem(const std::string& text);
+  void problem(const char* word, const std::string& text);
   void check_linearity(const Tensors& fast);
   void check_parts(const Tensors& fast);
   void check_passes(const Tensors& fast);

@@ -61,6 +61,17 @@ bool any_failed(const GradcheckReport& report) {
   return failed;
 }
 
+constexpr const char* kAll = "all inputs";
+
+// What a rule is likely to have got wrong if it throws.
+const char* word_of_exception(const std::exception& error, int order) {
+  if (order > 1) return "order";
+  const std::string text = error.what();
+  const bool shape = text.find("its rule gives a gradient of") != std::string::npos;
+  if (shape || dynamic_cast<const ShapeError*>(&error)) return "broadcast";
+  return dynamic_cast<const GradError*>(&error) ? "disconnected" : "domain";
+}
+
 class Checker {
  public:
   Checker(UserFunction& f, const GradcheckOptions& options, GradcheckReport& report)
@@ -77,7 +88,8 @@ class Checker {
     }
     if (order == 1)
       report_.checked = fmt::format("inputs {} -> outputs {}, seed {}", shapes(inputs), shapes(y), options_.seed);
-    if (!same_bits(before, copies(inputs))) report_.problems.push_back("the function changes an input in place");
+    if (!same_bits(before, copies(inputs)))
+      add_problem(report_, order, kAll, "changes data", "the function changes an input in place");
     const Tensors cotangents_before = copies(cotangents);
     const BlameQuestion question{f, inputs, cotangents, names, order, options_.seed};
     if (order == 1) first_ = &question;
@@ -96,19 +108,24 @@ class Checker {
         if (order == 2) symmetry_of_->check_symmetry();
       }
     } catch (const std::exception& error) {
-      report_.problems.push_back(fmt::format("order {}: the backward pass throws: {}", order, error.what()));
+      add_problem(report_, order, kAll, word_of_exception(error, order),
+                  fmt::format("the backward pass throws: {}", error.what()));
       return find_blame(question, *first_, report_);
     }
     if (!same_bits(before, copies(inputs)))
-      report_.problems.push_back(fmt::format("order {}: the backward pass changes an input", order));
+      add_problem(report_, order, kAll, "changes data", "the backward pass changes an input");
     if (!same_bits(cotangents_before, copies(cotangents)))
-      report_.problems.push_back(fmt::format("order {}: the backward pass changes the cotangent", order));
+      add_problem(report_, order, kAll, "changes data", "the backward pass changes the cotangent");
 
     NumericDerivative numeric(f, inputs, cotangents, options_.step);
     Comparison comparison(numeric, std::move(derivatives), options_, random_, report_);
     comparison.run();
-    diagnose(report_, comparison);
-    if (any_failed(report_)) find_blame(question, *first_, report_);
+    const auto rule = [&](const Tensors& vs, bool recorded) { return product(f, inputs, vs, recorded); };
+    diagnose(report_, comparison, numeric, rule, cotangents, options_);
+    if (any_failed(report_)) {
+      find_blame(question, *first_, report_);
+      diagnose_blame(report_, first_->f, first_->inputs, order, options_);
+    }
     if (order >= options_.order || any_failed(report_)) return;
 
     Tensors all = inputs;
@@ -183,7 +200,8 @@ void compare_precision(UserFunction& f, const Tensors& inputs, const Tensors& wi
   try {
     got = product(f, inputs, narrow_cotangents, false);
   } catch (const std::exception& error) {
-    report.problems.push_back(fmt::format("the backward pass throws in lower precision: {}", error.what()));
+    add_problem(report, 1, kAll, word_of_exception(error, 1),
+                fmt::format("the backward pass throws in lower precision: {}", error.what()));
     return;
   }
   const Tensors expected = product(f, wide, wide_cotangents, false);
@@ -198,9 +216,9 @@ void compare_precision(UserFunction& f, const Tensors& inputs, const Tensors& wi
       const double size = std::max(std::fabs(b[e]), 8 * std::sqrt(epsilon) * largest);
       if (std::fabs(a[e] - b[e]) <= tolerance * size || (std::isnan(a[e]) && std::isnan(b[e])) || a[e] == b[e])
         continue;
-      report.problems.push_back(fmt::format("in {} the gradient of {} at {} is {:.6g}, and {:.6g} in float64",
-                                            inputs[i].dtype(), names[i],
-                                            element_index(inputs[i].shape(), static_cast<int64_t>(e)), a[e], b[e]));
+      add_problem(report, 1, names[i], "precision",
+                  fmt::format("in {} the gradient of {} at {} is {:.6g}, and {:.6g} in float64", inputs[i].dtype(),
+                              names[i], element_index(inputs[i].shape(), static_cast<int64_t>(e)), a[e], b[e]));
       break;
     }
   }
@@ -268,7 +286,7 @@ GradcheckReport run_manual(FunctionRef call, const std::string& name, const Tens
       numeric, {.order = 1, .inputs = inputs, .names = names, .fast = {mine}, .recorded = {mine}, .reached = {true}},
       options, random, report);
   comparison.run();
-  diagnose(report, comparison);
+  diagnose(report, comparison, numeric, {}, ones, options);
   conclude(report);
   return report;
 }

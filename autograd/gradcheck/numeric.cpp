@@ -187,6 +187,42 @@ Difference NumericDerivative::refined(const Moves& moves, int evaluations) {
   return extrapolate([&](double h) { return central(moves, h, rounding); }, moves.scale, evaluations);
 }
 
+std::vector<double> NumericDerivative::column(const Moves& moves) {
+  std::vector<double> coarse, fine;
+  MovedElements moved(inputs_[moves.input], moves);
+  for (std::vector<double>* derivative : {&coarse, &fine}) {
+    const double h = (derivative == &coarse ? 1 : 0.5) * step_ * moves.scale;
+    const double up = moved.by(h);
+    const Tensors above = values();
+    const double down = -moved.by(-h);
+    const Tensors below = values();
+    for (size_t k = 0; k < above.size(); ++k) {
+      const std::vector<double> p = elements_of(above[k]), q = elements_of(below[k]);
+      for (size_t i = 0; i < p.size(); ++i) derivative->push_back(p[i] == q[i] ? 0 : (p[i] - q[i]) / (up + down));
+    }
+  }
+  for (size_t i = 0; i < fine.size(); ++i) fine[i] += (fine[i] - coarse[i]) / 3;
+  return fine;
+}
+
+bool NumericDerivative::has_influence(size_t input) {
+  Moves moves{input, std::vector<int64_t>(static_cast<size_t>(inputs_[input].numel())), elements_of(inputs_[input]), 1};
+  std::iota(moves.places.begin(), moves.places.end(), 0);
+  for (double& w : moves.weights) w = std::max(std::fabs(w), 0.01);
+  for (const double h : {1.0, -3.0, 100.0, -1000.0}) {
+    MovedElements moved(inputs_[input], moves);
+    moved.by(h);
+    try {
+      const Tensors there = values();
+      for (size_t k = 0; k < there.size(); ++k)
+        if (elements_of(there[k]) != elements_of(center_[k])) return true;  // also where they are NaN there
+    } catch (const std::exception&) {
+      return true;  // it looks at the input
+    }
+  }
+  return false;
+}
+
 void NumericDerivative::measure_noise() {
   const double spacing = 0x1p12 * epsilon_;
   CheckRandom random(7);

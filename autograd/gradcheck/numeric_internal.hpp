@@ -27,6 +27,13 @@ class NumericDerivative {
   Difference quick(const Moves& moves);
   /// The same by more evaluations, for a function that bends too much, or whose values are too large, for these.
   Difference refined(const Moves& moves, int evaluations = 40);
+  /// The derivative of each element of the outputs, one output after the other, along these moves: a column of the
+  /// Jacobian. Four evaluations.
+  std::vector<double> column(const Moves& moves);
+  /// Whether the outputs are other ones anywhere far from here, along an input.
+  bool has_influence(size_t input);
+  /// The outputs at the present inputs.
+  const Tensors& outputs() const { return center_; }
 
   /// How many times as large as one rounding of each output the noise of L is, by differences of nearby values (More
   /// and Wild 2011, "Estimating computational noise"). 10^8 where float64 is computed in float32 somewhere.

@@ -77,7 +77,10 @@ std::string GradcheckReport::to_string(int max_rows) const {
       text += fmt::format("; a relative error of {:.2g} in any of them would show", smallest_fault);
     text += "\n";
   }
-  for (const std::string& problem : problems) text += fmt::format("  problem: {}\n", problem);
+  for (const std::string& problem : problems)
+    if (std::none_of(diagnosis.begin(), diagnosis.end(),
+                     [&](const std::string& line) { return line.ends_with(problem); }))
+      text += fmt::format("  problem: {}\n", problem);
   const size_t most = static_cast<size_t>(std::max(max_rows, 0));
   if (bad_elements > 0) {
     const size_t shown = std::min(rows.size(), most);

@@ -67,7 +67,30 @@ struct GradcheckReport {
   std::vector<GradcheckRow> unresolved;  ///< those that could not be measured, each with its reason
   std::vector<GradcheckInput> inputs;    ///< each input at each order
   std::vector<std::string> problems;     ///< broken contracts: a changed input, an undetermined forward pass, ...
-  std::vector<std::string> diagnosis;    ///< what the errors look like: a factor, another order of the elements, ...
+  /// What the errors look like. Each line reads "<input>, order <n>: <word>: <sentence>", where the word is that of the
+  /// first hypothesis that predicts the gradient by the rule from that by differences:
+  ///
+  ///     sign            -1 times the right one
+  ///     factor          a constant times it, or one for each row or channel
+  ///     layout          dimensions exchanged, flipped, shifted, or another order of the elements
+  ///     broadcast       not reduced, reduced or spread along the wrong axis, or a mean for a sum
+  ///     accumulation    one contribution of several: = for +=, an index that repeats, a tensor that is used twice
+  ///     missing term    a sum or mean along an axis, a constant, or something that varies is left out
+  ///     only where      wrong at a border, a phase of a stride, a row, some values; right elsewhere
+  ///     disconnected    the rule gives 0
+  ///     stale copy      the function reads a copy of the input that was made before
+  ///     order           only from the second order on, or only the fast or the recorded pass
+  ///     strides         only for strided or only for contiguous inputs or cotangents
+  ///     not linear      in the cotangent
+  ///     nondeterministic, changes data, not symmetric    broken contracts
+  ///     epsilon         another small constant in the rule than in the function
+  ///     precision       float32 or less inside
+  ///     saturated       the function is flat here
+  ///     kink            the one-sided slopes stay apart as the step shrinks
+  ///     domain          an edge of the domain, NaN or infinity
+  ///
+  /// NaN, infinity and kinks have a line of their own, and what else is wrong has another one.
+  std::vector<std::string> diagnosis;
   GradcheckBlame blame;
   std::string checked;  ///< the inputs and outputs
 

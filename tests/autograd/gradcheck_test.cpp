@@ -44,7 +44,7 @@ const std::vector<Planted> planted = {
            "bad", {x[0]}, squared(x[0]), Keep::input(0), NoAttributes{},
            RULE { return {b.grad() * b.input(0) * -2}; })};
      },
-     "-1 times the numeric gradient: the sign is wrong"},
+     "sign: the rule gives -1 times the numeric gradient: the sign is wrong"},
     {"factor 2",
      [](const Tensors& x) -> Tensors {
        return {record(
@@ -92,7 +92,7 @@ const std::vector<Planted> planted = {
              return {rolled};
            })};
      },
-     "right values in the wrong places"},
+     "layout: right would be the gradient of the rule shifted by 1 along dimension 0"},
     {"dropped sum over a broadcast dimension",
      [](const Tensors& x) -> Tensors {
        NoGrad guard;
@@ -108,7 +108,7 @@ const std::vector<Planted> planted = {
            "bad", {x[0]}, squared(x[0]), Keep::input(0), NoAttributes{},
            RULE { return {b.grad() * b.input(0) * (2 * (1 + 1e-5))}; })};
      },
-     "1.00001 times"},
+     "factor: the rule gives 1 + 1e-5 times"},
     {"one element off by 1e-5",
      [](const Tensors& x) -> Tensors {
        return {record(
@@ -125,7 +125,7 @@ const std::vector<Planted> planted = {
            "bad", {x[0]}, squared(x[0]), Keep::input(0), NoAttributes{},
            RULE { return {b.grad() * b.input(0).detach() * 2}; })};
      },
-     "input 0, order 2: the rule gives 0"},
+     "input 0, order 2: order: right at order 1, wrong only from order 2 on: disconnected: the rule gives 0"},
     {"right for create_graph only",
      [](const Tensors& x) -> Tensors {
        return {record(
