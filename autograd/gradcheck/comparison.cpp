@@ -183,7 +183,7 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
   if (passes()) {
     ++part.certified;
     const double size = magnitude(fast, d.value);
-    if (size > 0) {
+    if (size > rounding_[input]) {  // else it is 0 but for rounding
       report_.worst_error = std::max(report_.worst_error, magnitude(fast - d.value, recorded - d.value) / size);
       part.smallest_fault = std::max(part.smallest_fault, (options_.atol + rtol_ * size + d.error) / size);
     }
