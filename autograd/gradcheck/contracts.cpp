@@ -107,6 +107,23 @@ class SavedTensors {
 const MemoryLayout kMemoryLayouts[] = {
     {strided, "strided"}, {reversed, "permuted in memory"}, {sliced, "a slice of a larger tensor"}};
 
+Displaced::Displaced(const Tensors& xs, CheckRandom& random) : xs_(xs) {
+  for (const Tensor& x : xs_) {
+    before_.push_back(elements_of(x));
+    for (size_t e = 0; e < before_.back().size(); ++e) {
+      const double v = before_.back()[e];
+      set_element(x, static_cast<int64_t>(e), v + 0.02 * random.weight() * std::max(std::fabs(v), 0.1));
+    }
+    bump_version(x);
+  }
+}
+Displaced::~Displaced() {
+  for (size_t i = 0; i < xs_.size(); ++i) {
+    for (size_t e = 0; e < before_[i].size(); ++e) set_element(xs_[i], static_cast<int64_t>(e), before_[i][e]);
+    bump_version(xs_[i]);
+  }
+}
+
 Tensors copies(const Tensors& xs) {
   Tensors ys;
   for (const Tensor& x : xs) ys.push_back(copy(x));
@@ -325,6 +342,41 @@ void Contracts::check_layouts(const Tensors& fast) {
   }
 }
 
+void Contracts::check_displaced() {
+  try {
+    const Tensors gradient = product(f_, inputs_, cotangents_, false);
+    NumericDerivative numeric(f_, inputs_, cotangents_, 0);
+    const double epsilon = numeric.epsilon(),
+                 tolerance = epsilon <= epsilon_of(float64) ? 1e-6 : 4 * std::sqrt(epsilon);
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const std::vector<double> g = elements_of(gradient[i]);
+      Moves moves{i, {}, {}, 1 / std::cbrt(static_cast<double>(g.size()))};
+      double sum = 0, size = 0;
+      for (size_t e = 0; e < g.size(); ++e) {
+        const auto place = static_cast<int64_t>(e);
+        const double weight = random_.weight() * std::max(std::fabs(element_at(inputs_[i], place)), 0.1);
+        moves.places.push_back(place), moves.weights.push_back(weight);
+        sum += weight * g[e], size += std::fabs(weight * g[e]);
+      }
+      Difference d = numeric.quick(moves);
+      const auto wrong = [&] {
+        return d.finite && !d.kink &&
+               std::fabs(sum - d.value) > tolerance * std::max(size, std::fabs(d.value)) + 2 * d.error;
+      };
+      if (wrong()) d = numeric.refined(moves);
+      if (g.empty() || !wrong()) continue;
+      return problem(
+          "not symmetric",
+          fmt::format("the gradient of input {} is wrong near by, where every input is moved by up to 3 %: {:.6g} "
+                      "along a random "
+                      "direction, and {:.6g} by differences: a rule leaves out a factor or a term that is 1 or 0 here",
+                      i, sum, d.value));
+    }
+  } catch (const Error&) {
+    return;  // no place for this function
+  }
+}
+
 void Contracts::check_symmetry() {
   EnableGrad guard;
   const size_t n = inputs_.size();
@@ -357,7 +409,13 @@ void Contracts::check_symmetry() {
     double one, other, size;
   };
   std::vector<Pair> pairs;
-  double largest = 0;  // what is 0 but for rounding may have the rounding of the others
+  double largest = 0;  // what is 0 but for rounding may have the rounding of the others, and of the gradient by x
+  for (size_t i = 0; i < n; ++i) {
+    const std::vector<double> g = elements_of(gradient[i]), x = elements_of(inputs_[i]);
+    double size = 0;
+    for (size_t e = 0; e < g.size(); ++e) size += std::fabs(g[e]) / std::max(std::fabs(x[e]), 0.01);
+    if (std::isfinite(size)) largest = std::max(largest, size);
+  }
   for (size_t i = 0; i < n; ++i)
     for (size_t j = 0; j <= i; ++j) {
       double size = 0;

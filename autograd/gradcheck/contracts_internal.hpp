@@ -16,6 +16,19 @@ struct MemoryLayout {
 };
 extern const MemoryLayout kMemoryLayouts[3];
 
+/// Inputs that are moved in place by 1 to 3 %, and have their own bits again when it goes.
+class Displaced {
+ public:
+  Displaced(const Tensors& xs, CheckRandom& random);
+  ~Displaced();
+  Displaced(const Displaced&) = delete;
+  Displaced& operator=(const Displaced&) = delete;
+
+ private:
+  const Tensors& xs_;
+  std::vector<std::vector<double>> before_;
+};
+
 /// Tries them on a function at one order, and adds to the report which are broken.
 class Contracts {
  public:
@@ -30,6 +43,9 @@ class Contracts {
   void check_backward(const Tensors& fast);
   /// Of inputs that do not lie in order in memory, or repeat themselves: values and gradients are the same.
   void check_layouts(const Tensors& fast);
+  /// Of the gradient where the inputs are Displaced: it is right there too. A rule that leaves out what is 1 or 0 at
+  /// one place is wrong everywhere else.
+  void check_displaced();
   /// Of the second derivatives: the Hessian is symmetric, whatever the gradient's rules say of themselves.
   void check_symmetry();
 

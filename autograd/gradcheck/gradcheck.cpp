@@ -55,6 +55,12 @@ std::string shapes(const Tensors& xs) {
   return text;
 }
 
+bool all_passed(const GradcheckReport& report) {
+  bool passed = report.problems.empty();
+  for (const GradcheckInput& part : report.inputs) passed = passed && part.verdict == Verdict::pass;
+  return passed;
+}
+
 bool any_failed(const GradcheckReport& report) {
   bool failed = !report.problems.empty();
   for (const GradcheckInput& part : report.inputs) failed = failed || part.verdict == Verdict::fail;
@@ -125,19 +131,23 @@ class Checker {
     if (any_failed(report_)) {
       find_blame(question, *first_, report_);
       diagnose_blame(report_, first_->f, first_->inputs, order, options_);
+    } else if (order < options_.order) {
+      Tensors all = inputs;
+      std::vector<std::string> all_names = names;
+      for (size_t k = 0; k < cotangents.size(); ++k) {
+        all.push_back(cotangents[k].requires_grad_());
+        all_names.push_back(order == 1 ? fmt::format("cotangent {}", k)
+                                       : fmt::format("cotangent {} of order {}", k, order));
+      }
+      GradientFunction gradient(f, inputs.size());
+      symmetry_of_ = &contracts;
+      check(gradient, all, all_names, order + 1);
     }
-    if (order >= options_.order || any_failed(report_)) return;
-
-    Tensors all = inputs;
-    std::vector<std::string> all_names = names;
-    for (size_t k = 0; k < cotangents.size(); ++k) {
-      all.push_back(cotangents[k].requires_grad_());
-      all_names.push_back(order == 1 ? fmt::format("cotangent {}", k)
-                                     : fmt::format("cotangent {} of order {}", k, order));
+    if (order == 1 && options_.contracts && all_passed(report_)) {
+      const Displaced displaced(inputs, random_);
+      contracts.check_displaced();
+      if (any_failed(report_)) find_blame(question, question, report_);
     }
-    GradientFunction gradient(f, inputs.size());
-    symmetry_of_ = &contracts;
-    check(gradient, all, all_names, order + 1);
   }
 
  private:

@@ -56,8 +56,9 @@ GradcheckReport run_manual(FunctionRef f, const std::string& name, const Tensor&
 /// **Contracts**, checked as well: f gives the same values in each call and with recording off; the backward pass gives
 /// the same bits twice, is linear in the cotangent over six decades, also for one that is not contiguous, for one
 /// output and one input at a time, and for a retained graph; it changes neither the inputs nor the cotangent nor what
-/// was saved; gradients are added up; inputs may be strided, permuted, sliced or expanded; the Hessian is symmetric;
-/// each input has an influence. What backward() throws is a problem in the report; what f throws passes through.
+/// was saved; gradients are added up; inputs may be strided, permuted, sliced or expanded; the gradient is right a
+/// little way off too; the Hessian is symmetric; each input has an influence. What backward() throws is a problem in
+/// the report; what f throws passes through.
 ///
 /// **Lower precision.** If f takes its inputs, and gives float64 for float64, the check is of f in float64, and the
 /// gradients in the lower precision are compared with those. Else steps and tolerances are such as fit the dtype.

@@ -101,6 +101,7 @@ TEST_CASE("gradcheck catches the faults of the corpus") {
   std::printf("%zu faults, %zu names of ops\n", all_faults().size(), ops.size());
   CHECK(all.failed + all.doubtful == all.planted);
   CHECK(all.failed >= 0.98 * all.planted);
+  CHECK(all.named >= 0.93 * all.planted);
   CHECK(all.blamed >= 0.98 * all.blamable);
 }
 
