@@ -210,7 +210,7 @@ Verdict Comparison::check_element(size_t input, int64_t place, Measured& measure
   GradcheckRow doubtful = row(input, place, verdict_on(fast) == Verdict::pass, d);
   doubtful.note = why(d, doubtful.analytic);
   double bound = d.finite ? magnitude(fast - d.value, recorded - d.value) + d.error : INFINITY;
-  if (d.kink) bound = std::max(bound, magnitude(d.left, d.right));
+  if (d.kink) bound = std::max(bound, magnitude(fast - d.left, fast - d.right));
   doubts_.push_back({std::move(doubtful), input, 1, bound});
   return Verdict::inconclusive;
 }

@@ -43,7 +43,8 @@ class Extrapolation {
     best_.hidden = std::min(best_.hidden, c.hidden);
     if (std::isnan(best_.value)) best_.value = c.value;  // better than nothing, with a bar that says so
     const double gap = std::fabs(c.right - c.left);
-    if (rows_ > 0 && !(gap <= kApart * gap_) && gap > 20 * c.noise)
+    const double steeper = std::max(std::fabs(c.left), std::fabs(c.right));
+    if (rows_ > 0 && !(gap <= kApart * gap_) && gap > 20 * c.noise && gap > kLeastGap * steeper)
       ++apart_, steeper_ += gap > 1.5 * gap_ ? 1 : 0;
     else
       apart_ = 0, steeper_ = 0;
@@ -72,7 +73,8 @@ class Extrapolation {
   const Difference& best() const { return best_; }
 
  private:
-  static constexpr double kApart = 0.75;  // a smooth function's gap halves with the step
+  static constexpr double kApart = 0.75;     // a smooth function's gap halves with the step
+  static constexpr double kLeastGap = 1e-6;  // of the slopes: below that it changes nothing
 
   double above_[kRows] = {};
   double gap_ = 0;
