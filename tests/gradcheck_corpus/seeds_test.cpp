@@ -57,7 +57,7 @@ TEST_CASE("gradcheck raises no alarm at the right functions of the op table") {
       };
       const GradcheckReport report = gradcheck(f, checked,
                                                {.rtol = right.op.tolerance,
-                                                .order = right.op.orders,
+                                                .order = std::min(right.op.orders, 2),
                                                 .seed = static_cast<uint64_t>(seed),
                                                 .allow_zero = right.op.zero_gradient});
       if (report.ok() || vacuous(report)) {
