@@ -96,6 +96,7 @@ void copy_into(const char* op, const Tensor& x, const Tensor& y) {
   const StridedWalk<2> walk(y.shape(), {&y.strides(), &strides});
   if (copy_transposed(walk, x, y)) return;
   const int64_t run = walk.inner_size(), step = walk.inner_stride(1);
+  if (run == 0) return;
   const bool streams = is_large && (step != 0 || is_streamed(*y.get(), 2));  // what repeats has the cache to itself
   const bool simple = walk.inner_stride(0) == 1 && (step == 0 || step == 1);
   if (walk.rank() > 1 && run < (streams ? kShortRun : kBlock) && simple) {

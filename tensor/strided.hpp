@@ -64,7 +64,7 @@ class StridedWalk {
 
   /// Whether the inner runs are shorter than `least`, and those of operand 0 lie one after another.
   bool has_short_runs(int64_t least) const {
-    return rank_ > 1 && inner_size() < least && strides_[0][rank_ - 2] == inner_size() * inner_stride(0);
+    return rank_ > 1 && numel_ > 0 && inner_size() < least && strides_[0][rank_ - 2] == inner_size() * inner_stride(0);
   }
   /// The walk whose elements are the runs of this one, of rank 2 at least: at[k] is where a run begins.
   StridedWalk over_runs() const {

@@ -93,7 +93,7 @@ TEST_CASE("checkpoint: inputs and results of all kinds") {
   // a list; one tensor twice; one that is not used; none at all
   const Tensor v = random_leaf({3}, 4);
   const auto product = [](const Tensors& t) { return t[0] * t[0] * t[1]; };
-  CHECK(all_equal(grad({checkpoint(product, Tensors{v, v}).sum()}, {v}), {3 * v * v}));
+  CHECK(amax(abs(grad({checkpoint(product, Tensors{v, v}).sum()}, {v})[0] - 3 * v * v)).item() < 1e-14);
   const auto first = [](const Tensor& a, const Tensor&) { return exp(a); };
   CHECK(all_equal(grad({checkpoint(first, v, w).sum()}, {v}), {exp(v)}));
   CHECK_THROWS_WITH(grad({checkpoint(first, v, w).sum()}, {w}), Catch::Contains("do not depend on input 0"));
