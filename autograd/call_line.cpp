@@ -1,5 +1,6 @@
 // Where the program called the op that is being recorded: the innermost frame of the stack that is not the library's.
 // libbacktrace, which comes with GCC, reads the debug information, also that of inlined calls; without it nobody knows.
+#include <filesystem>
 #include <string_view>
 
 #include <cotangent/autograd/observer_internal.hpp>
@@ -14,7 +15,9 @@ namespace cotangent::detail {
 namespace {
 
 constexpr std::string_view kRooms[] = {"tensor/", "autograd/", "nn/", "optim/", "data/", "io/"};
-constexpr std::string_view kThis = "autograd/call_line.cpp";
+// Sources of this library that are on the stack: they tell where it lies.
+constexpr std::string_view kSources[] = {"autograd/call_line.cpp", "autograd/gradcheck/tape_probe.cpp",
+                                         "autograd/anomaly.cpp", "autograd/node.cpp"};
 
 struct Frames {
   std::string root;  // where the library's sources are, if it has debug information itself
@@ -38,10 +41,13 @@ bool is_ours(const Frames& frames, std::string_view path) {
 int visit(void* data, uintptr_t, const char* file, int line, const char*) {
   Frames& frames = *static_cast<Frames*>(data);
   if (!file) return 0;
-  const std::string_view path = file;
-  if (path.ends_with(kThis)) frames.root = path.substr(0, path.size() - kThis.size());
+  std::string path = std::filesystem::path(file).lexically_normal();
+  while (path.starts_with("../")) path.erase(0, 3);  // from a build folder in that of the sources
+  if (in_a_room(path)) return 0;
+  for (const std::string_view source : kSources)
+    if (path.ends_with(source)) frames.root = path.substr(0, path.size() - source.size());
   if (is_ours(frames, path)) return 0;
-  frames.line = std::string(path) + ":" + std::to_string(line);
+  frames.line = path + ":" + std::to_string(line);
   return 1;
 }
 
