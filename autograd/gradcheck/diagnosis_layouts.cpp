@@ -161,6 +161,7 @@ std::vector<int> repeated_dims(const Evidence& e) {
   std::vector<bool> all(out.size(), true);
   for (const Values& column : e.columns) {
     std::vector<std::vector<bool>> seen;
+    seen.reserve(static_cast<size_t>(out.rank()));
     for (int d = 0; d < out.rank(); ++d) seen.emplace_back(static_cast<size_t>(out[d]));
     size_t count = 0, product = 1;
     for (size_t o = 0; o < column.size(); ++o) {
@@ -286,9 +287,9 @@ std::string summed_too_far(const Evidence& e) {
     };
     for (size_t p = 0; p < e.n.size(); ++p) sums[slot(p)] += e.n[p];
     for (const bool mean : {false, true}) {
+      const size_t divisor = mean ? e.n.size() / sums.size() : 1;
       Values predicted;
-      for (size_t p = 0; p < e.n.size(); ++p)
-        predicted.push_back(sums[slot(p)] / (mean ? static_cast<double>(e.n.size() / sums.size()) : 1));
+      for (size_t p = 0; p < e.n.size(); ++p) predicted.push_back(sums[slot(p)] / static_cast<double>(divisor));
       if (e.is_rule(predicted))
         return fmt::format("the rule gives the {} of the right gradient along dimension {} in every element of it",
                            mean ? "mean" : "sum", join(dims));
