@@ -1,7 +1,6 @@
-#include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/gradcheck/function_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
-#include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/autograd/transforms/products_internal.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent::detail {
@@ -20,24 +19,11 @@ Tensors UserFunction::call(const Tensors& inputs, bool record) {
 Tensors product_of(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, bool create_graph,
                    bool retain_graph, std::vector<bool>* reached) {
   EnableGrad guard;
-  Tensors with_history;
-  GradOptions options{.retain_graph = retain_graph, .create_graph = create_graph, .allow_unused = true};
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i].requires_grad() && cotangents[i].defined()) {
-      with_history.push_back(outputs[i]);
-      options.gradients.push_back(cotangents[i]);
-    }
-  Tensors gradients(inputs.size());
-  if (!with_history.empty()) gradients = grad(with_history, inputs, options);
-  if (reached) reached->clear();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (reached) reached->push_back(gradients[i].defined());
-    if (!gradients[i].defined()) {
-      gradients[i] = make_tensor(inputs[i].shape(), inputs[i].dtype());
-      raw::fill_into(gradients[i], 0);
-    }
-  }
-  return gradients;
+  return pull_back(outputs, inputs, cotangents,
+                   create_graph   ? Retention::created
+                   : retain_graph ? Retention::retained
+                                  : Retention::freed,
+                   reached);
 }
 
 Tensors product(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, bool create_graph,

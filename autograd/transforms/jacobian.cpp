@@ -78,7 +78,7 @@ std::vector<Tensors> hessian(FunctionRef f, const Tensors& inputs, const Transfo
   const Recorded call = record_call("hessian", f, inputs, options);
   const Tensor& y = scalar_output(call);
   EnableGrad guard(options.create_graph);
-  return by_rows(pull_back({y}, call.inputs, {ones_like(y)}, Graph::created), call.inputs, options.create_graph);
+  return by_rows(pull_back({y}, call.inputs, {ones_like(y)}, Retention::created), call.inputs, options.create_graph);
 }
 
 }  // namespace cotangent::detail

@@ -33,10 +33,11 @@ Tensors detached(const Tensors& xs) {
 
 }  // namespace
 
-Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Graph graph) {
+Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Retention graph,
+                  std::vector<bool>* reached) {
   Tensors roots;
   GradOptions options{
-      .retain_graph = graph != Graph::freed, .create_graph = graph == Graph::created, .allow_unused = true};
+      .retain_graph = graph != Retention::freed, .create_graph = graph == Retention::created, .allow_unused = true};
   for (size_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].requires_grad() && cotangents[i].defined()) {
       roots.push_back(outputs[i]);
@@ -44,8 +45,11 @@ Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& 
     }
   Tensors gradients(inputs.size());
   if (!roots.empty() && !inputs.empty()) gradients = grad(roots, inputs, options);
-  for (size_t i = 0; i < inputs.size(); ++i)
+  if (reached) reached->clear();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (reached) reached->push_back(gradients[i].defined());
     if (!gradients[i].defined()) gradients[i] = zeros(inputs[i].shape(), inputs[i].dtype());
+  }
   return gradients;
 }
 
@@ -96,7 +100,7 @@ Transposed transpose(const Recorded& call) {
   Transposed result;
   for (const Tensor& y : call.outputs)
     result.v.push_back(zeros(y.shape(), y.is_floating() ? y.dtype() : default_dtype()).requires_grad_());
-  result.products = pull_back(call.outputs, call.inputs, result.v, Graph::created);
+  result.products = pull_back(call.outputs, call.inputs, result.v, Retention::created);
   return result;
 }
 
@@ -116,7 +120,7 @@ Products hvp(const char* op, FunctionRef f, const Tensors& inputs, const Tensors
   check_vectors(op, "vector", v, "input", inputs);
   const Recorded call = record_call(op, f, inputs, options);
   const Tensor& y = scalar_output(call);
-  const Tensors gradients = pull_back({y}, call.inputs, {ones_like(y)}, Graph::created);
+  const Tensors gradients = pull_back({y}, call.inputs, {ones_like(y)}, Retention::created);
   return {call.values(), pull_back(gradients, call.inputs, v, last(options.create_graph))};
 }
 

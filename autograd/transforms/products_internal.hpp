@@ -5,21 +5,22 @@
 namespace cotangent::detail {
 
 /// What becomes of the graph that a pass goes over.
-enum class Graph : uint8_t { freed, retained, created };
+enum class Retention : uint8_t { freed, retained, created };
 /// Of the last pass over a graph.
-inline Graph last(bool create_graph) { return create_graph ? Graph::created : Graph::freed; }
+inline Retention last(bool create_graph) { return create_graph ? Retention::created : Retention::freed; }
 /// Of one that another may follow.
-inline Graph kept(bool create_graph) { return create_graph ? Graph::created : Graph::retained; }
+inline Retention kept(bool create_graph) { return create_graph ? Retention::created : Retention::retained; }
 
 /// grad() where an input that the outputs do not depend on has a gradient of 0, as has one that only an undefined
-/// cotangent leads to.
-Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Graph graph);
+/// cotangent leads to. Of the others it is written down that they were reached.
+Tensors pull_back(const Tensors& outputs, const Tensors& inputs, const Tensors& cotangents, Retention graph,
+                  std::vector<bool>* reached = nullptr);
 
 /// v^T J as a recorded function of v.
 struct Transposed {
   Tensors v, products;
   /// J u
-  Tensors push(const Tensors& tangents, Graph graph) const { return pull_back(products, v, tangents, graph); }
+  Tensors push(const Tensors& tangents, Retention graph) const { return pull_back(products, v, tangents, graph); }
 };
 Transposed transpose(const Recorded& call);
 
