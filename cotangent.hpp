@@ -10,6 +10,7 @@
 #include <cotangent/autograd/graph/watch.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/arrange.hpp>
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -33,6 +34,7 @@
 #include <cotangent/autograd/ops/rnn.hpp>
 #include <cotangent/autograd/ops/rope.hpp>
 #include <cotangent/autograd/ops/scan.hpp>
+#include <cotangent/autograd/ops/scatter.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/sort.hpp>
 #include <cotangent/autograd/ops/sparse_attention.hpp>

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
+#include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -291,6 +293,14 @@ void for_each_index(const Tensor& index, int dim, A* a, const Strides& a_strides
   });
 }
 
+template <class T>
+bool is_nan(T value) {
+  if constexpr (is_float<T>)
+    return std::isnan(value);
+  else
+    return false;
+}
+
 }  // namespace
 
 Tensor gather(const Tensor& x, int dim, const Tensor& index) {
@@ -323,6 +333,49 @@ void scatter_add_into(const Tensor& y, int dim, const Tensor& index, const Tenso
           index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
           [](T& to, const T& from) { to = static_cast<T>(kernels::wrap_t<T>(to) + kernels::wrap_t<T>(from)); });
   });
+}
+
+void scatter_into(const Tensor& y, int dim, const Tensor& index, const Tensor& g) {
+  if (index.rank() == 0) return copy_into("scatter", g, y);
+  dispatch_size(y.dtype(), [&]<class T> {
+    for_each_index(index, dim, static_cast<T*>(y.raw_data()), y.strides(), static_cast<const T*>(g.raw_data()),
+                   g.strides(), [](T& to, const T& from) { to = from; });
+  });
+}
+
+void scatter_extreme_into(const Tensor& y, int dim, const Tensor& index, const Tensor& g, bool largest) {
+  if (index.rank() == 0) return binary_into("scatter_reduce", largest ? Binary::maximum : Binary::minimum, y, g, y);
+  dispatch(y.dtype(), [&]<class T> {
+    if constexpr (!is_low_precision(dtype_of<T>)) {
+      const auto run = [&](auto beats) {
+        for_each_index(index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
+                       [beats](T& to, const T& from) {
+                         if (beats(from, to) || is_nan(from)) to = from;
+                       });
+      };
+      largest ? run([](T a, T b) { return a > b; }) : run([](T a, T b) { return a < b; });
+    }
+  });
+}
+
+Tensor scatter_before(const Tensor& y, int dim, const Tensor& index, const Tensor& g, Binary op) {
+  const Tensor before = clone(g);
+  if (index.rank() == 0) {
+    copy_into("scatter_reduce", y, before);
+    binary_into("scatter_reduce", op, y, g, y);
+    return before;
+  }
+  dispatch(y.dtype(), [&]<class T> {
+    if constexpr (!is_low_precision(dtype_of<T>)) {
+      using Wrap = kernels::wrap_t<T>;
+      const auto run = [&](auto with) {
+        for_each_index(index, dim, y.data<T>(), y.strides(), before.data<T>(), before.strides(),
+                       [with](T& to, T& from) { to = static_cast<T>(with(Wrap(std::exchange(from, to)), Wrap(to))); });
+      };
+      op == Binary::mul ? run([](Wrap a, Wrap b) { return a * b; }) : run([](Wrap a, Wrap b) { return a + b; });
+    }
+  });
+  return before;
 }
 
 // ---- masks, classes, triangles ----

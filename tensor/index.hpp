@@ -1,6 +1,6 @@
 #pragma once
 // Reading and writing at index tensors, without history. Indices are int64 tensors that checked_index has passed.
-#include <cotangent/tensor/tensor.hpp>
+#include <cotangent/tensor/elementwise.hpp>
 
 namespace cotangent::raw {
 
@@ -29,6 +29,13 @@ Tensor last_of_each(const Tensor& index, int64_t size);
 Tensor gather(const Tensor& x, int dim, const Tensor& index);
 /// y[.., index[.., k, ..], ..] += g[.., k, ..] along dim, in the order of k.
 void scatter_add_into(const Tensor& y, int dim, const Tensor& index, const Tensor& g);
+/// y[.., index[.., k, ..], ..] = g[.., k, ..] along dim, in the order of k.
+void scatter_into(const Tensor& y, int dim, const Tensor& index, const Tensor& g);
+/// y = its largest (or smallest) value and those of g that the index sends there. A NaN stays.
+void scatter_extreme_into(const Tensor& y, int dim, const Tensor& index, const Tensor& g, bool largest);
+/// y[.., index[.., k, ..], ..] op= g[.., k, ..] in the order of k, for add and mul.   -> of g's shape: what stood there
+/// before each
+Tensor scatter_before(const Tensor& y, int dim, const Tensor& index, const Tensor& g, Binary op);
 
 /// The positions, in row-major order, where a bool tensor is true.
 Tensor nonzero(const Tensor& mask);

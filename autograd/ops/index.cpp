@@ -49,6 +49,32 @@ Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& i
   return record("scatter_sum", {g, index}, y, Keep::input(1), dim,
                 [](const Backward& b, int d) -> Gradients { return {gather(b.grad(), d, b.input(1))}; });
 }
+
+int checked_elements(const char* op, const Tensor& x, int64_t dim, const Tensor& index) {
+  const int d = checked_dim(op, dim, x.rank());
+  bool fits = index.rank() == x.rank();
+  for (int i = 0; fits && i < x.rank(); ++i) fits = i == d || index.shape()[i] <= x.shape()[i];
+  if (!fits)
+    fail<ShapeError>(
+        "[{}] the index has shape {} for x {}; it must have the same rank, and be at most as large except in dimension "
+        "{}",
+        op, index.shape(), x.shape(), d);
+  return d;
+}
+
+Tensor indexed_part(const char* op, const Tensor& x, const Tensor& index, const Tensor& src) {
+  bool fits = src.rank() == index.rank();
+  for (int i = 0; fits && i < src.rank(); ++i) fits = index.shape()[i] <= src.shape()[i];
+  if (!fits)
+    fail<ShapeError>("[{}] the index has shape {} for src {}; it must be at most as large", op, index.shape(),
+                     src.shape());
+  if (src.dtype() != x.dtype())
+    fail<DTypeError>("[{}] x is {} and src {}; convert one with to()", op, x.dtype(), src.dtype());
+  Tensor part = src;
+  for (int i = 0; i < src.rank(); ++i)
+    if (index.shape()[i] < src.shape()[i]) part = narrow(part, i, 0, index.shape()[i]);
+  return part;
+}
 }  // namespace detail
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -79,24 +105,8 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
 
 // ---- one index an element ----
 
-namespace {
-
-int checked_elements(const char* op, const Tensor& x, int64_t dim, const Tensor& index) {
-  const int d = checked_dim(op, dim, x.rank());
-  bool fits = index.rank() == x.rank();
-  for (int i = 0; fits && i < x.rank(); ++i) fits = i == d || index.shape()[i] <= x.shape()[i];
-  if (!fits)
-    fail<ShapeError>(
-        "[{}] the index has shape {} for x {}; it must have the same rank, and be at most as large except in dimension "
-        "{}",
-        op, index.shape(), x.shape(), d);
-  return d;
-}
-
-}  // namespace
-
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int d = checked_elements("gather", x, dim, index);
+  const int d = detail::checked_elements("gather", x, dim, index);
   const Tensor places = raw::checked_index("gather", index, x.rank() ? x.shape()[d] : 1, d);
   return record("gather", {x, places}, raw::gather(x, d, places), Keep::input(1), d,
                 [](const Backward& b, int along) -> Gradients {
@@ -104,19 +114,23 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
                 });
 }
 
+Tensor take_along_dim(const Tensor& x, const Tensor& index, int64_t dim) {
+  const int d = checked_dim("take_along_dim", dim, x.rank());
+  if (index.rank() != x.rank())
+    fail<ShapeError>("[take_along_dim] the index has shape {} for x {}; it must have the same rank", index.shape(),
+                     x.shape());
+  Shape from = x.shape(), at = index.shape();
+  if (x.rank() > 0) from[d] = at[d] = 1;
+  Shape both = broadcast_shapes("take_along_dim", from, at);
+  from = at = both;
+  if (x.rank() > 0) from[d] = x.shape()[d], at[d] = index.shape()[d];
+  return gather(expand(x, from), dim, expand(index, at));
+}
+
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
-  const int d = checked_elements("scatter_add", x, dim, index);
-  bool fits = src.rank() == index.rank();
-  for (int i = 0; fits && i < src.rank(); ++i) fits = index.shape()[i] <= src.shape()[i];
-  if (!fits)
-    fail<ShapeError>("[scatter_add] the index has shape {} for src {}; it must be at most as large", index.shape(),
-                     src.shape());
-  if (src.dtype() != x.dtype())
-    fail<DTypeError>("[scatter_add] x is {} and src {}; convert one with to()", x.dtype(), src.dtype());
+  const int d = detail::checked_elements("scatter_add", x, dim, index);
+  const Tensor part = detail::indexed_part("scatter_add", x, index, src);
   const Tensor places = raw::checked_index("scatter_add", index, x.rank() ? x.shape()[d] : 1, d);
-  Tensor part = src;
-  for (int i = 0; i < src.rank(); ++i)
-    if (index.shape()[i] < src.shape()[i]) part = narrow(part, i, 0, index.shape()[i]);
   const Tensor y = raw::clone(x);
   raw::scatter_add_into(y, d, places, part);
   return record("scatter_add", {x, places, part}, y, Keep::input(1), d, [](const Backward& b, int along) -> Gradients {
@@ -138,6 +152,17 @@ Tensor embedding(const Tensor& weight, const Tensor& indices, std::optional<int6
   }
   return detail::pick("embedding", weight, {0, 1}, raw::checked_index("embedding", indices, rows, 0), indices.shape(),
                       skip);
+}
+
+Tensor nonzero(const Tensor& x) {
+  const Tensor flat = raw::nonzero(x.dtype() == boolean ? x : raw::cast(x, boolean));
+  const Tensor y = empty({flat.numel(), x.rank()}, int64);
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    int64_t rest = flat.data<int64_t>()[i];
+    int64_t* place = y.data<int64_t>() + i * x.rank();
+    for (int d = x.rank() - 1; d >= 0; --d) place[d] = rest % x.shape()[d], rest /= x.shape()[d];
+  }
+  return y;
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes) {

@@ -19,6 +19,9 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
 /// An element for each element of the index: y[i][j] = x[i][index[i][j]] for dim = 1, and so on. The index has x's
 /// rank, and is at most as large in the other dimensions; y has its shape.   dx = dy added at the indices, 0 elsewhere
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
+/// gather with an index (and an x) that broadcasts in the other dimensions, as what argsort or argmax with keepdim
+/// gives.
+Tensor take_along_dim(const Tensor& x, const Tensor& index, int64_t dim);
 /// The reverse: x with x[i][index[i][j]] += src[i][j] for dim = 1, and so on. The index is at most as large as src, and
 /// in the other dimensions as x.   dx = dy, dsrc = dy gathered at the index
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
@@ -26,6 +29,9 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
 /// The rows of a table.   weight (V, D), indices (..) -> (.., D);   dweight = dy added at the indices, 0 elsewhere
 /// The row `padding_idx` (from -V; none by default) is looked up as the others but gets no gradient.
 Tensor embedding(const Tensor& weight, const Tensor& indices, std::optional<int64_t> padding_idx = {});
+
+/// The places of all elements but 0, in row-major order: int64 of shape (count, rank), without a gradient. NaN counts.
+Tensor nonzero(const Tensor& x);
 
 /// 1 at the index, 0 elsewhere, as int64 and without a gradient: (..) -> (.., classes). The number of classes is the
 /// largest index + 1 unless given.

@@ -13,4 +13,9 @@ Tensor pick_sum(const Tensor& g, const Shape& shape, raw::IndexedDims at, const 
 /// The adjoint of gather, recorded as "scatter_sum": zeros of `shape` with g added at the index along dim.
 Tensor scatter_sum(const Tensor& g, const Shape& shape, int dim, const Tensor& index);
 
+/// The dimension that an index with one entry an element goes along; a ShapeError names `op` where it does not fit x.
+int checked_elements(const char* op, const Tensor& x, int64_t dim, const Tensor& index);
+/// The part of src that such an index is for; errors where it is smaller than the index, or of another dtype than x.
+Tensor indexed_part(const char* op, const Tensor& x, const Tensor& index, const Tensor& src);
+
 }  // namespace cotangent::detail

@@ -119,6 +119,12 @@ def put(x, value, *index):
     return y
 
 
+def pad(x, sizes, mode="constant", value=0):
+    """As PyTorch has the other modes: with a batch, and with channels where two dimensions are padded."""
+    extra = (None,) * (len(sizes) // 2)
+    return F.pad(x[extra], sizes, mode, value)[(0,) * len(extra)]
+
+
 def attention(q, k, v, mask=None, causal=False, scale=None, grouped=False):
     return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=grouped)
 
@@ -170,6 +176,12 @@ FUNCTIONS = {
     "identity": lambda x: x.view_as(x), "einsum": lambda *x, equation: torch.einsum(equation, *x),
     "scaled_dot_product_attention": attention, "rope": rope,
     "dropout": F.dropout, "alpha_dropout": F.alpha_dropout,
+    "pad": pad,
+    "repeat": lambda x, repeats: x.repeat(repeats), "tile": lambda x, repeats: torch.tile(x, repeats),
+    "scatter": lambda x, i, *src, dim, **o: torch.scatter(x, dim, i, *src, **o),
+    "scatter_reduce": lambda x, i, src, dim, reduce, include_self=True:
+        torch.scatter_reduce(x, dim, i, src, reduce, include_self=include_self),
+    "take_along_dim": lambda x, i, dim: torch.take_along_dim(x, i, dim),
 }
 
 # broadcast, rank 0, no element, size 1, a number
@@ -340,6 +352,9 @@ case("gather", rounded(2, 3), ints([0, 0], [2, 1]), dim=-1)
 case("gather", rounded(3, 2), ints([2, 0]), dim=0)
 case("scatter_add", rounded(2, 3), ints([0, 0], [2, 1]), rounded(2, 2), dim=-1)
 case("scatter_add", rounded(3, 2), ints([1, 0], [1, 2]), rounded(2, 2), dim=0)
+case("take_along_dim", rounded(2, 3), ints([0, 0], [2, 1]), dim=-1)
+case("take_along_dim", rounded(3, 2), ints([2, 0]), dim=0), case("take_along_dim", rounded(1, 2), ints([1], [0]), dim=1)
+case("nonzero", f64(0, 2, -0.5)), case("nonzero", bools([0, 1], [1, 0])), case("nonzero", ints(3).reshape(()))
 case("embedding", ints([0, 2], [2, 1]), rounded(3, 2))
 case("embedding", ints(1, 0, 1), rounded(2, 2), padding_idx=1)
 case("embedding", ints(2, 0), rounded(3, 1), padding_idx=-1)
@@ -429,6 +444,40 @@ family("random")
 # outside training, where nothing is drawn
 for op in ("dropout", "alpha_dropout"):
     case(op, rounded(3), p=0.5, training=False), case(op, rounded(2), p=0.0, training=True)
+
+family("arrange")
+for sizes, o in (((1, 2), {}), ((0, 1, -1, 1), dict(value=-1.5)), ((-1, -1), {}), ((2, 3), dict(mode="replicate")),
+                 ((2, 1), dict(mode="reflect")), ((3, 2), dict(mode="circular")), ((-1, 2), dict(mode="replicate")),
+                 ((1, 1, 0, 1), dict(mode="reflect")), ((0, 0), dict(mode="circular"))):
+    case("pad", rounded(2, 3), sizes=sizes, **o)
+case("pad", rounded(1, 0), sizes=(1, 1)), case("pad", rounded(1, 1), sizes=(2, 0), mode="replicate")
+for o in (dict(shifts=1), dict(shifts=-4), dict(shifts=(1,), dims=(-1,)), dict(shifts=(2, -1), dims=(0, 1)),
+          dict(shifts=(1, 1), dims=(1, 1))):
+    case("roll", rounded(2, 3), **o)
+case("roll", rounded(0, 3), shifts=(1,), dims=(0,)), case("roll", rounded(), shifts=2)
+for repeats in ((2, 1), (1, 3), (2, 1, 2), (0, 1)):
+    case("repeat", rounded(2, 2), repeats=repeats), case("tile", rounded(2, 2), repeats=repeats)
+case("repeat", rounded(), repeats=()), case("repeat", rounded(), repeats=(2,)), case("tile", rounded(2, 2), repeats=(3,))
+case("repeat_interleave", rounded(2, 2), repeats=2), case("repeat_interleave", rounded(2, 2), repeats=3, dim=-1)
+case("repeat_interleave", rounded(2, 3), ints(2, 0, 1), dim=1), case("repeat_interleave", rounded(2), ints(2))
+case("repeat_interleave", rounded(2, 1), repeats=0, dim=0)
+
+family("scatter")
+case("scatter", rounded(2, 3), ints([0, 1], [2, 1]), rounded(2, 2), dim=-1)
+case("scatter", rounded(3, 2), ints([1, 0], [2, 2]), rounded(2, 2), dim=0)
+case("scatter", rounded(3, 2), ints([1, 0], [1, 2]), dim=0, value=-2.5)
+case("scatter", rounded(2, 2), torch.zeros(2, 0, dtype=torch.int64), rounded(2, 0), dim=1)
+for reduce in ("sum", "prod", "mean", "amax", "amin"):
+    for include_self in (True, False):
+        o = dict(reduce=reduce, include_self=include_self)
+        case("scatter_reduce", separate(2, 3), ints([0, 0, 2], [2, 2, 2]), separate(2, 3) + 0.125, dim=-1, **o)
+        case("scatter_reduce", separate(3, 2), ints([1, 0], [1, 2]), separate(2, 2) - 0.0625, dim=0, **o)
+# ties, with x and among themselves; a zero; two. Without include_self PyTorch counts x among the ties all the same.
+for reduce in ("amax", "amin"):
+    for include_self in (True, False):
+        case("scatter_reduce", f64(1 if include_self else 3, 2, 3), ints(0, 0, 2, 2), f64(1, 1, 5, 5), dim=0,
+             reduce=reduce, include_self=include_self)
+case("scatter_reduce", f64(2, 3, 0), ints(0, 0, 2, 1, 1), f64(0, 4, 5, 0, 0), dim=0, reduce="prod")
 
 folder = pathlib.Path(__file__).with_name("ops")
 for name, cases in FAMILIES.items():

@@ -1,5 +1,7 @@
 // The op table of autograd/ops/index.hpp.
 
+#include <cmath>
+
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -170,6 +172,37 @@ COTANGENT_OP_TABLE(index) {
       gather_info(),
       scatter_add_info(),
       embedding_info(),
+      {.name = "take_along_dim",
+       .samples = {{{normal({3, 4}), values({3, 2}, {3, 0, 1, 1, 2, 0}, int64)},
+                    [](Arguments x) -> Results { return take_along_dim(x[0], x[1], 1); },
+                    [](Arguments x) -> Results { return gathered(x[0], 1, x[1]); }},
+                   {{normal({3, 2}), values({1, 2}, {2, 0}, int64)},
+                    [](Arguments x) -> Results { return take_along_dim(x[0], x[1], 0); },
+                    [](Arguments x) -> Results { return gathered(x[0], 0, x[1]); }},
+                   {{normal({1, 3}), values({2, 2}, {2, 0, 1, 1}, int64)},
+                    [](Arguments x) -> Results { return take_along_dim(x[0], x[1], -1); },
+                    [](Arguments x) -> Results {
+                      return gathered(expand(x[0], {2, 3}), 1, x[1]);
+                    }}},
+       .errors = {{{normal({3, 4}), integers({3}, 0, 2)},
+                   [](Arguments x) -> Results { return take_along_dim(x[0], x[1], 1); },
+                   "[take_along_dim] the index has shape (3,) for x (3, 4); it must have the same rank"}},
+       .recorded_as = {"gather", "scatter_sum", "expand"}},
+      {.name = "nonzero",
+       .samples = {{{values({2, 3}, {0, 2, 0, -1, NAN, 0})},
+                    [](Arguments x) -> Results { return nonzero(x[0]); },
+                    [](Arguments) -> Results {
+                      return tensor({{0, 1}, {1, 0}, {1, 1}}, int64);
+                    }},
+                   {{values({2}, {0, 1}, boolean)},
+                    [](Arguments x) -> Results { return nonzero(x[0]); },
+                    [](Arguments) -> Results { return tensor({{1}}, int64); }},
+                   {{values({}, {3}, int64)},
+                    [](Arguments x) -> Results { return nonzero(x[0]); },
+                    [](Arguments) -> Results {
+                      return empty({1, 0}, int64);
+                    }}},
+       .orders = 0},
       {.name = "one_hot",
        .samples = {{{values({2, 2}, {2, 0, 1, 2}, int64)},
                     [](Arguments x) -> Results { return one_hot(x[0]); },

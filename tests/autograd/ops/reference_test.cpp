@@ -93,6 +93,21 @@ std::vector<Index> indices(C c, size_t first) {
   return at;
 }
 
+/// An enum by PyTorch's word for it.
+template <class E>
+E named(C c, const char* option, const std::map<std::string, E>& words, const char* otherwise) {
+  return words.at(c.options.value<std::string>(option, otherwise));
+}
+const std::map<std::string, PadMode> pad_modes = {{"constant", PadMode::constant},
+                                                  {"reflect", PadMode::reflect},
+                                                  {"replicate", PadMode::replicate},
+                                                  {"circular", PadMode::circular}};
+const std::map<std::string, ScatterReduce> scatter_reductions = {{"sum", ScatterReduce::sum},
+                                                                 {"prod", ScatterReduce::prod},
+                                                                 {"mean", ScatterReduce::mean},
+                                                                 {"amax", ScatterReduce::amax},
+                                                                 {"amin", ScatterReduce::amin}};
+
 const std::map<std::string, Call>& calls() {
   static const std::map<std::string, Call> table = {
       // elementwise
@@ -222,6 +237,34 @@ const std::map<std::string, Call>& calls() {
       {"index_add", [](C c) -> Results { return index_add(c[0], c.dim(), c[1], c[2]); }},
       {"gather", [](C c) -> Results { return gather(c[0], c.dim(), c[1]); }},
       {"scatter_add", [](C c) -> Results { return scatter_add(c[0], c.dim(), c[1], c[2]); }},
+      {"take_along_dim", [](C c) -> Results { return take_along_dim(c[0], c[1], c.dim()); }},
+      {"nonzero", one<nonzero>},
+      // arrange, scatter
+      {"pad",
+       [](C c) -> Results {
+         return pad(c[0], c.dims("sizes"), named(c, "mode", pad_modes, "constant"), c.number("value"));
+       }},
+      {"roll",
+       [](C c) -> Results {
+         return c.has("dims") ? roll(c[0], c.dims("shifts"), c.dims("dims")) : roll(c[0], c.integer("shifts"));
+       }},
+      {"repeat", [](C c) -> Results { return repeat(c[0], c.dims("repeats")); }},
+      {"tile", [](C c) -> Results { return tile(c[0], c.dims("repeats")); }},
+      {"repeat_interleave",
+       [](C c) -> Results {
+         const std::optional<int64_t> dim = c.has("dim") ? std::optional(c.dim()) : std::nullopt;
+         return c.x.size() > 1 ? repeat_interleave(c[0], c[1], dim)
+                               : repeat_interleave(c[0], c.integer("repeats"), dim);
+       }},
+      {"scatter",
+       [](C c) -> Results {
+         return c.has("value") ? scatter(c[0], c.dim(), c[1], c.number("value")) : scatter(c[0], c.dim(), c[1], c[2]);
+       }},
+      {"scatter_reduce",
+       [](C c) -> Results {
+         return scatter_reduce(c[0], c.dim(), c[1], c[2], named(c, "reduce", scatter_reductions, "sum"),
+                               c.options.value("include_self", true));
+       }},
       {"embedding",
        [](C c) -> Results {
          return c.has("padding_idx") ? embedding(c[1], c[0], c.integer("padding_idx")) : embedding(c[1], c[0]);
