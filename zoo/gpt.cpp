@@ -31,7 +31,7 @@ nn::AnyPosition inner_position(const GPTOptions& o) {
   return {};
 }
 
-nn::AnyAttention make_attention(const GPTOptions& o) {
+nn::AnySequenceLayer make_attention(const GPTOptions& o) {
   check_name("attention", gpt_attentions(), o.attention);
   check_name("encoding of positions", gpt_positions(), o.position);
   const nn::AnyPosition positions = inner_position(o);

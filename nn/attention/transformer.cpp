@@ -16,14 +16,15 @@ void check_options(const char* layer, const TransformerLayerOptions& o) {
   cotangent::detail::check_not_negative(layer, "eps", o.eps);
 }
 
-const Attention& checked(const char* layer, const AnyAttention& attention, const TransformerLayerOptions& o) {
+template <class Layer>
+const Layer& checked(const char* layer, const Any<Layer>& attention, const TransformerLayerOptions& o) {
   check_options(layer, o);
   if (!attention) fail<ValueError>("[{}] an empty attention; give it one", layer);
   return *attention;
 }
 
-AnyAttention softmax_attention(const char* layer, int64_t width, int64_t heads, bool causal,
-                               const TransformerLayerOptions& o) {
+MultiHeadAttention softmax_attention(const char* layer, int64_t width, int64_t heads, bool causal,
+                                     const TransformerLayerOptions& o) {
   check_options(layer, o);
   return MultiHeadAttention(width, heads, {.causal = causal, .bias = o.bias, .dropout = o.dropout, .dtype = o.dtype});
 }
@@ -64,7 +65,7 @@ const auto& first_of(const char* stack, const Layers& layers) {
 
 // ---- TransformerEncoderLayer ----
 
-TransformerEncoderLayer::TransformerEncoderLayer(AnyAttention attention, const TransformerLayerOptions& o)
+TransformerEncoderLayer::TransformerEncoderLayer(AnySequenceLayer attention, const TransformerLayerOptions& o)
     : SequenceLayer(checked("TransformerEncoderLayer", attention, o).width(),
                     checked("TransformerEncoderLayer", attention, o).causal()),
       self_attn(std::move(attention)),

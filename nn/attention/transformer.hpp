@@ -1,5 +1,6 @@
 #pragma once
-// Transformers with any attention. The layers' parameters have PyTorch's names.
+// Transformers with any attention, or another layer of sequences in its place. The layers' parameters have PyTorch's
+// names.
 //
 //     auto layer = [] {
 //       return nn::TransformerEncoderLayer(nn::MultiHeadAttention(64, 4, {.causal = true, .positions = nn::Rotary()}),
@@ -31,14 +32,14 @@ struct TransformerLayerOptions {
 /// normalization:
 ///   post-norm: y = norm1(x + attention(x)),  norm2(y + f(y));   pre-norm: y = x + attention(norm1(x)),  y +
 ///   f(norm2(y))
-/// Made of an attention, whose dropout and dtype are its own, or of a width and a number of heads for full softmax
-/// attention, as PyTorch's. It streams where its attention does. A ValueError for a memory, and for options out of
-/// range. Vaswani et al., arXiv:1706.03762; Xiong et al., "On layer normalization in the transformer architecture",
-/// arXiv:2002.04745.
+/// Made of an attention, or another layer of sequences in its place, whose dropout and dtype are its own; or of a width
+/// and a number of heads for full softmax attention, as PyTorch's. It streams where its attention does. A ValueError
+/// for a memory, and for options out of range. Vaswani et al., arXiv:1706.03762; Xiong et al., "On layer normalization
+/// in the transformer architecture", arXiv:2002.04745.
 struct TransformerEncoderLayer : SequenceLayer {
-  explicit TransformerEncoderLayer(AnyAttention attention, const TransformerLayerOptions& options = {});
+  explicit TransformerEncoderLayer(AnySequenceLayer attention, const TransformerLayerOptions& options = {});
   TransformerEncoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& options = {});
-  AnyAttention self_attn;
+  AnySequenceLayer self_attn;
   std::optional<Linear> linear1, linear2;
   LayerNorm norm1;
   std::optional<LayerNorm> norm2;

@@ -135,4 +135,7 @@ class SequenceLayer : public Module {
   bool causal_;
 };
 
+/// Any layer of sequences as a value, for layers around it.
+using AnySequenceLayer = Any<SequenceLayer>;
+
 }  // namespace cotangent::nn

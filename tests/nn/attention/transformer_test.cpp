@@ -194,7 +194,7 @@ TEST_CASE("transformer layers say what does not fit") {
   CHECK_THROWS_WITH(layer(x, {.memory = x}), Catch::Contains("takes no memory; TransformerDecoderLayer does"));
   CHECK_THROWS_WITH(layer.start(1), Catch::Contains("without causal = true"));
   CHECK_THROWS_WITH(layer(x, {.form = nn::SequenceForm::recurrent}), Catch::Contains("has no recurrent form"));
-  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(nn::AnyAttention()), Catch::Contains("an empty attention"));
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(nn::AnySequenceLayer()), Catch::Contains("an empty attention"));
   CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 3), Catch::Contains("the heads must divide the width"));
   CHECK_THROWS_AS(nn::TransformerEncoderLayer(4, 2, {.inner = -1}), ValueError);
   CHECK_THROWS_WITH(nn::TransformerEncoder({}), Catch::Contains("no layers"));

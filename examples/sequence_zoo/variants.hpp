@@ -1,11 +1,11 @@
-// The animals of the zoo: every attention of the library, a line each.
+// The animals of the zoo: every layer of sequences in the library, a line each.
 #pragma once
-#include <cotangent/nn/attention/attention.hpp>
+#include <cotangent/nn/sequence/sequence.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
-/// Where an attention is to work.
+/// Where a layer is to work.
 struct Place {
   int64_t width, heads;
   bool causal;
@@ -13,7 +13,7 @@ struct Place {
   int64_t layer = 0, layers = 1;  // which of the model's layers it is
 };
 
-enum class Family : uint8_t { softmax, positions, sparse, linear, gated };
+enum class Family : uint8_t { softmax, positions, sparse, linear, gated, state };
 
 /// What a model adds to its tokens so that they differ by place.
 enum class Positions : uint8_t { none, learned, sinusoidal };
@@ -22,7 +22,7 @@ struct Variant {
   std::string name;  // where char_gpt --attention has it too, the one that it has there
   Family family;
   Positions added;  // none for those that know of positions themselves
-  std::function<cotangent::nn::AnyAttention(const Place& place)> make;
+  std::function<cotangent::nn::AnySequenceLayer(const Place& place)> make;
 };
 
 /// All, family by family.

@@ -58,7 +58,7 @@ const std::vector<Variant>& variants() {
       {"performer-cosh", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::hyperbolic, .causal = p.causal}); }},
       {"performer-relu", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.kernel = FavorKernel::relu, .causal = p.causal}); }},
       {"norm", linear, learned, [](P p) { return nn::NormAttention(p.width, p.heads, {.causal = p.causal}); }},
-      {"transnormer", linear, learned, [](P p) -> nn::AnyAttention {
+      {"transnormer", linear, learned, [](P p) -> nn::AnySequenceLayer {
          if (2 * p.layer < p.layers) return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal});
          return nn::NormAttention(p.width, p.heads, {.causal = p.causal});
        }},

@@ -1,4 +1,4 @@
-// Time and memory of one attention layer, forward and backward, against the length of the sequence.
+// Time and memory of one layer against the length of the sequence: forward and backward, and of one more token.
 #pragma once
 #include <vector>
 
@@ -19,3 +19,6 @@ struct Cost {
 
 /// At min_length and its doubles, as far as the limits let it.
 std::vector<Cost> measure_cost(const Variant& variant, const CostSettings& settings);
+/// What the next token costs after so many, at the same lengths: the seconds of a step, and the bytes that the state
+/// holds. Nothing for a layer that does not stream.
+std::vector<Cost> measure_decoding(const Variant& variant, const CostSettings& settings);

@@ -69,7 +69,7 @@ Task copy() {
         ct::cat({word, repeated(blank, batch, blanks), repeated(marker, batch, 1), repeated(blank, batch, count)}, 1),
         ct::cat({not_asked(batch, count + blanks + 1), word}, 1)};
   };
-  return {"copy", symbols + 2, 2 * count + blanks + 1, true, 0, 0.99, 1.0 / symbols, draw};
+  return {"copy", symbols + 2, 2 * count + blanks + 1, true, Measure::accuracy, 0.99, 1.0 / symbols, draw};
 }
 
 Task shift() {
@@ -78,7 +78,7 @@ Task shift() {
     const Tensor x = ct::randint(0, symbols, {batch, length}, ct::int64, generator);
     return Examples{x, ct::cat({not_asked(batch, distance), x.narrow(1, 0, length - distance)}, 1)};
   };
-  return {"shift", symbols, length, false, 0, 0.99, 1.0 / symbols, draw};
+  return {"shift", symbols, length, false, Measure::accuracy, 0.99, 1.0 / symbols, draw};
 }
 
 Task induct() {
@@ -92,7 +92,7 @@ Task induct() {
     e.y.index_put_({ct::Slice(), length - 1}, e.x.index({row, place + 1}));
     return e;
   };
-  return {"induct", tokens, length, true, 0, 0.99, 1.0 / marker, draw};
+  return {"induct", tokens, length, true, Measure::accuracy, 0.99, 1.0 / marker, draw};
 }
 
 Task mqar() {
@@ -105,7 +105,19 @@ Task mqar() {
     return Examples{ct::cat({ct::stack({key, value}, 2).flatten(1), ct::gather(key, 1, order)}, 1),
                     ct::cat({not_asked(batch, 2 * pairs), ct::gather(value, 1, order)}, 1)};
   };
-  return {"mqar", keys + values, 3 * most, true, 0, 0.95, 1.0 / values, draw};
+  return {"mqar", keys + values, 3 * most, true, Measure::accuracy, 0.95, 1.0 / values, draw};
+}
+
+Task selcopy() {
+  constexpr int64_t symbols = 8, count = 6, noise = 32, blank = symbols, marker = symbols + 1;
+  auto draw = [](int64_t batch, Generator& generator) {
+    const Tensor word = ct::randint(0, symbols, {batch, count}, ct::int64, generator);
+    const Tensor places = ct::multinomial(ct::ones({batch, count + noise}), count, false, generator);  // each once
+    const Tensor x = ct::scatter(repeated(blank, batch, count + noise), 1, ct::sort(places).values, word);
+    return Examples{ct::cat({x, repeated(marker, batch, count)}, 1),
+                    ct::cat({not_asked(batch, count + noise), word}, 1)};
+  };
+  return {"selcopy", symbols + 2, 2 * count + noise, true, Measure::accuracy, 0.95, 1.0 / symbols, draw};
 }
 
 Task markov() {
@@ -116,9 +128,19 @@ Task markov() {
     return Examples{s.narrow(1, 0, length), ct::cat({not_asked(batch, 1), s.narrow(1, 2, length - 1)}, 1)};
   };
   const double h = source.entropy_rate();
-  return {"markov", symbols, length, true, h, 0.03, source.entropy_of_one() / h - 1, draw};
+  return {"markov", symbols, length, true, Measure::cross_entropy, 0.03, source.entropy_of_one() / h - 1, draw, h};
+}
+
+Task delay() {
+  constexpr int64_t length = 128, distance = 32;
+  auto draw = [](int64_t batch, Generator& generator) {
+    const Tensor x = ct::randn({batch, length}, ct::float32, generator);
+    const Tensor before = ct::full({batch, distance}, kNotAsked, ct::float32);
+    return Examples{x, ct::cat({before, x.narrow(1, 0, length - distance)}, 1)};
+  };
+  return {"delay", 0, length, true, Measure::squared_error, 0.05, 1, draw};
 }
 
 }  // namespace
 
-std::vector<Task> tasks() { return {copy(), shift(), induct(), mqar(), markov()}; }
+std::vector<Task> tasks() { return {copy(), shift(), induct(), mqar(), selcopy(), markov(), delay()}; }

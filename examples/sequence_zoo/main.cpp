@@ -1,5 +1,6 @@
-// Every attention of the library, side by side: which of five small tasks it solves, and what it costs in time and
-// memory as sequences get longer. Writes the tables and pictures of both to runs/attention_zoo/.
+// Every layer of sequences in the library, side by side: which of seven small tasks it solves, what it costs in time
+// and memory as sequences get longer, and what one more token costs after them. Writes the tables and pictures to
+// runs/sequence_zoo/.
 #include <chrono>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
@@ -20,7 +21,7 @@ using ct::Tensor;
 
 struct Settings {
   std::string variants = ".*", tasks = ".*";  // regular expressions of names
-  std::string out = "runs/attention_zoo";
+  std::string out = "runs/sequence_zoo";
   int64_t steps = 1000, batch = 32;
   int64_t width = 32, heads = 4, layers = 2;
   double first_lr = 3e-3, last_lr = 1e-3;
@@ -33,7 +34,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// ---- The model: tokens, where they stand, two blocks around the attention in question, a score for each token. ----
+// ---- The model: tokens or numbers, where they stand, two blocks around the layer in question, a score for each token
+// or a number. ----
 
 nn::TransformerEncoder blocks_of(const Variant& variant, const Task& task, const Settings& s) {
   std::vector<nn::TransformerEncoderLayer> layers;
@@ -48,19 +50,24 @@ nn::TransformerEncoder blocks_of(const Variant& variant, const Task& task, const
 
 struct Model : nn::Module {
   Model(const Variant& variant, const Task& task, const Settings& s)
-      : embedding(task.tokens, s.width), blocks(blocks_of(variant, task, s)), scores(s.width, task.tokens) {
+      : blocks(blocks_of(variant, task, s)), scores(s.width, std::max<int64_t>(task.tokens, 1)) {
+    if (task.tokens > 0)
+      embedding.emplace(task.tokens, s.width);
+    else
+      numbers.emplace(1, s.width);
     if (variant.added == Positions::learned) learned.emplace(task.length, s.width);
     if (variant.added == Positions::sinusoidal) sinusoidal.emplace(s.width);
   }
-  nn::Embedding embedding;
+  std::optional<nn::Embedding> embedding;
+  std::optional<nn::Linear> numbers;
   std::optional<nn::Embedding> learned;  // one vector a place
   std::optional<nn::SinusoidalEncoding> sinusoidal;
   nn::TransformerEncoder blocks;
   nn::Linear scores;
-  COTANGENT_MODULE(embedding, learned, sinusoidal, blocks, scores)
+  COTANGENT_MODULE(embedding, numbers, learned, sinusoidal, blocks, scores)
 
-  Tensor forward(const Tensor& tokens) {  // (B, T) -> (B, T, tokens)
-    Tensor x = embedding(tokens);
+  Tensor forward(const Tensor& sequence) {  // (B, T) -> (B, T, tokens), or (B, T, 1) of numbers
+    Tensor x = embedding ? (*embedding)(sequence) : (*numbers)(sequence.unsqueeze(2));
     if (learned) x = x + (*learned)(ct::arange(x.size(1)));
     if (sinusoidal) x = (*sinusoidal)(x);
     return scores(blocks(x));
@@ -69,23 +76,28 @@ struct Model : nn::Module {
 
 // ---- Training, until the task is solved or the steps are over ----
 
-Tensor loss_of(const Tensor& scores, const Tensor& answers) {  // the mean over what is asked
-  return ct::cross_entropy(scores.flatten(0, 1), answers.flatten(), {.ignore_index = kNotAsked});
+/// The mean over what is asked, of the cross-entropy or of the squared error.
+Tensor loss_of(const Task& task, const Tensor& output, const Tensor& answers) {
+  if (task.measure != Measure::squared_error)
+    return ct::cross_entropy(output.flatten(0, 1), answers.flatten(), {.ignore_index = kNotAsked});
+  const Tensor asked = answers != kNotAsked;
+  return ct::square(ct::where(asked, output.squeeze(2) - answers, 0)).sum() / asked.sum();
 }
 
-/// The accuracy, or by how much of the entropy the cross-entropy exceeds it.
+/// What the task's measure says of the model.
 double figure_of(Model& model, const Task& task, const std::vector<Examples>& test) {
   const ct::NoGrad guard;
   model.eval();
   double sum = 0, count = 0;
   for (const auto& [x, y] : test) {
-    const Tensor scores = model(x);
+    const Tensor output = model(x);
     const double asked = ct::sum(y != kNotAsked).item();
-    sum += task.entropy > 0 ? loss_of(scores, y).item() * asked : ct::sum(ct::argmax(scores, -1) == y).item();
+    sum += task.measure == Measure::accuracy ? ct::sum(ct::argmax(output, -1) == y).item()
+                                             : loss_of(task, output, y).item() * asked;
     count += asked;
   }
   model.train();
-  return task.entropy > 0 ? sum / count / task.entropy - 1 : sum / count;
+  return task.measure == Measure::cross_entropy ? sum / count / task.entropy - 1 : sum / count;
 }
 
 Result train(const Variant& variant, const Task& task, const Settings& s) {
@@ -111,14 +123,14 @@ Result train(const Variant& variant, const Task& task, const Settings& s) {
     optimizer.lr() = s.last_lr + (s.first_lr - s.last_lr) * 0.5 * (1 + std::cos(M_PI * done));
     optimizer.zero_grad();
     const auto [x, y] = task.draw(s.batch, generator);
-    const Tensor loss = loss_of(model(x), y);
+    const Tensor loss = loss_of(task, model(x), y);
     check_loss(loss.item(), result.steps + 1);
     loss.backward();
     ct::optim::clip_grad_norm_(model.parameters(), 1);
     optimizer.step();
     if (++result.steps % test_every == 0 || result.steps == s.steps) {
       result.figure = figure_of(model, task, test);
-      result.solved = task.entropy > 0 ? result.figure <= task.target : result.figure >= task.target;
+      result.solved = task.solved(result.figure);
     }
   }
   result.progress = std::clamp((result.figure - task.guessing) / (task.target - task.guessing), 0.0, 1.0);
@@ -185,19 +197,39 @@ void run_costs(std::vector<Row>& rows, const Settings& s) {
   }
 }
 
+void run_decoding(std::vector<Row>& rows, const Settings& s) {
+  std::ofstream csv(s.out + "/decoding.csv");
+  csv << "variant,length,seconds\n";
+  std::printf("\nOne more token after so many, one layer of width %lld: us\n%-18s",
+              static_cast<long long>(s.cost.width), "");
+  for (int64_t length = s.cost.min_length; length <= s.cost.max_length; length *= 2)
+    std::printf(" %8lld", static_cast<long long>(length));
+  std::printf("\n");
+  for (Row& row : rows) {
+    row.decoding = measure_decoding(*row.variant, s.cost);
+    std::printf("%-18s", row.variant->name.c_str());
+    for (const Cost& cost : row.decoding) {
+      std::printf(" %8.3g", 1e6 * cost.seconds);
+      csv << row.variant->name << ',' << cost.length << ',' << cost.seconds << std::endl;
+    }
+    std::printf("%s\n", row.decoding.empty() ? " does not stream" : "");
+    std::fflush(stdout);
+  }
+}
+
 int main(int argc, char** argv) {
   Settings settings;
   bool check = false;
   CommandLine options(
-      "attention_zoo",
-      "Trains every attention on five small tasks, and measures its time and memory against the length.");
-  std::vector<std::string> attentions, things;
-  for (const Variant& variant : variants()) attentions.push_back(variant.name);
+      "sequence_zoo",
+      "Trains every layer of sequences on seven small tasks, and measures its time and memory against the length.");
+  std::vector<std::string> layers, things;
+  for (const Variant& variant : variants()) layers.push_back(variant.name);
   for (const Task& task : tasks()) things.push_back(task.name);
   const auto help = [](const char* what, const std::vector<std::string>& names) {
     return std::string(what) + ", by a regular expression that is found in their names: " + joined(names);
   };
-  options.add("--variants", settings.variants, help("Which attentions", attentions).c_str());
+  options.add("--variants", settings.variants, help("Which layers", layers).c_str());
   options.add("--tasks", settings.tasks, help("Which tasks", things).c_str());
   options.add("--steps", settings.steps, "Most steps of training a task", kPositive);
   options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured",
@@ -217,12 +249,12 @@ int main(int argc, char** argv) {
     }
     std::vector<Row> rows;
     for (const Variant& variant : variants())
-      if (finds(settings.variants, variant.name)) rows.push_back({&variant, {}, {}});
+      if (finds(settings.variants, variant.name)) rows.push_back({&variant, {}, {}, {}});
     std::vector<Task> chosen;
     for (const Task& task : tasks())
       if (finds(settings.tasks, task.name)) chosen.push_back(task);
     if (rows.empty())
-      throw ct::ValueError("no attention has a name like " + settings.variants + "; there are " + joined(attentions));
+      throw ct::ValueError("no layer has a name like " + settings.variants + "; there are " + joined(layers));
     if (chosen.empty())
       throw ct::ValueError("no task has a name like " + settings.tasks + "; there are " + joined(things));
 
@@ -234,6 +266,7 @@ int main(int argc, char** argv) {
     }
     if (!settings.skip_cost) {
       run_costs(rows, settings);
+      run_decoding(rows, settings);
       draw_costs(rows, settings.cost, settings.out);
     }
     std::printf("%.0f s; tables and pictures are in %s\n", seconds_since(start), settings.out.c_str());

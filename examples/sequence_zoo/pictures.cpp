@@ -11,11 +11,12 @@ namespace {
 
 /// Shades of the family's colour, one for each of its variants. Families differ in their dashes as well.
 std::string colour(const Variant& variant) {
-  constexpr int shades[][2][3] = {{{18, 60, 120}, {110, 175, 235}},  // blue
-                                  {{60, 60, 60}, {190, 190, 190}},   // grey
-                                  {{85, 30, 120}, {200, 150, 225}},  // purple
-                                  {{10, 90, 45}, {130, 205, 120}},   // green
-                                  {{150, 45, 10}, {245, 175, 80}}};  // orange
+  constexpr int shades[][2][3] = {{{18, 60, 120}, {110, 175, 235}},   // blue
+                                  {{60, 60, 60}, {190, 190, 190}},    // grey
+                                  {{85, 30, 120}, {200, 150, 225}},   // purple
+                                  {{10, 90, 45}, {130, 205, 120}},    // green
+                                  {{150, 45, 10}, {245, 175, 80}},    // orange
+                                  {{120, 10, 40}, {240, 130, 160}}};  // red
   int count = 0, place = 0;
   for (const Variant& v : variants()) {
     if (v.family != variant.family) continue;
@@ -32,14 +33,14 @@ std::string colour(const Variant& variant) {
 }
 
 void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::string& picture, const char* title,
-               const char* unit, double (*value)(const Cost& cost)) {
+               const char* unit, const std::vector<Cost> Row::*costs, double (*value)(const Cost& cost)) {
   constexpr int markers[] = {7, 5, 9, 13, 6, 4, 8, 12};  // filled, then open: circle, square, triangle, diamond
   std::ostringstream script;
   int64_t first = s.max_length, last = 0;
   double least = 1e300, most = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     script << "$v" << i << " << END\n";
-    for (const Cost& cost : rows[i].costs) {
+    for (const Cost& cost : rows[i].*costs) {
       script << cost.length << ' ' << value(cost) << '\n';
       first = std::min(first, cost.length), last = std::max(last, cost.length);
       least = std::min(least, value(cost)), most = std::max(most, value(cost));
@@ -71,7 +72,10 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
 std::string to_string(const Result& result, const Task& task) {
   if (!result.lacking.empty()) return "no form";
   char text[32];
-  std::snprintf(text, sizeof text, task.entropy > 0 ? "+%.1f%%" : "%.1f%%", 100 * result.figure);
+  if (task.measure == Measure::squared_error)
+    std::snprintf(text, sizeof text, "%.3f", result.figure);
+  else
+    std::snprintf(text, sizeof text, task.measure == Measure::accuracy ? "%.1f%%" : "+%.1f%%", 100 * result.figure);
   return text;
 }
 
@@ -79,10 +83,12 @@ void draw_costs(const std::vector<Row>& rows, const CostSettings& s, const std::
   char size[96];
   std::snprintf(size, sizeof size, "width %lld, %lld heads, causal, one sequence", static_cast<long long>(s.width),
                 static_cast<long long>(s.heads));
-  draw_cost(rows, s, out + "/time.svg", (std::string("Forward and backward of one attention layer: ") + size).c_str(),
-            "milliseconds", [](const Cost& cost) { return 1e3 * cost.seconds; });
+  draw_cost(rows, s, out + "/time.svg", (std::string("Forward and backward of one layer: ") + size).c_str(),
+            "milliseconds", &Row::costs, [](const Cost& cost) { return 1e3 * cost.seconds; });
   draw_cost(rows, s, out + "/memory.svg", (std::string("Memory at the peak of it: ") + size).c_str(), "megabytes",
-            [](const Cost& cost) { return static_cast<double>(cost.bytes) / 1e6; });
+            &Row::costs, [](const Cost& cost) { return static_cast<double>(cost.bytes) / 1e6; });
+  draw_cost(rows, s, out + "/decoding.svg", (std::string("One more token: ") + size).c_str(), "microseconds",
+            &Row::decoding, [](const Cost& cost) { return 1e6 * cost.seconds; });
 }
 
 void draw_tasks(const std::vector<Row>& rows, const std::vector<Task>& tasks, const std::string& out) {
@@ -98,7 +104,7 @@ void draw_tasks(const std::vector<Row>& rows, const std::vector<Task>& tasks, co
     }
   script << "END\nset terminal svg size " << 260 + 130 * tasks.size() << ',' << 130 + 26 * rows.size()
          << " font 'sans-serif,14' background rgb 'white'\nset output " << quoted(picture) << "\n"
-         << "set title \"Which attention solves which task\\n(blue: solved, at that step)\"\n"
+         << "set title \"Which layer solves which task\\n(blue: solved, at that step)\"\n"
          << "set yrange [" << rows.size() << "-0.5:-0.5]\nset xrange [-0.5:" << tasks.size() << "-0.5]\n"
          << "set tics scale 0 textcolor rgb '#202020'\nunset key\nunset colorbox\nset border lc rgb '#c0c0c0'\n"
          << "set palette defined (0 '#fdf1ea', 0.8 '#f6d9a8', 0.81 '#a9cdee', 1 '#a9cdee')\nset cbrange [0:1]\n"
