@@ -14,6 +14,7 @@
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/decomposition.hpp>
 #include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/favor.hpp>
@@ -36,6 +37,7 @@
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/scatter.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
+#include <cotangent/autograd/ops/solve.hpp>
 #include <cotangent/autograd/ops/sort.hpp>
 #include <cotangent/autograd/ops/sparse_attention.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>

@@ -13,34 +13,27 @@ extern "C" int openblas_get_num_threads() __attribute__((weak));
 
 namespace cotangent::raw {
 namespace {
+constinit std::mutex g_mutex;
+int g_living = 0, g_before = 1;
+// those of other threads don't live on in a child process
+const int g_at_fork =
+    pthread_atfork([] { g_mutex.lock(); }, [] { g_mutex.unlock(); }, [] { g_living = 0, g_mutex.unlock(); });
+}  // namespace
+
+OneThreadedBlas::OneThreadedBlas() {
+  if (!openblas_set_num_threads) return;
+  const std::lock_guard lock(g_mutex);
+  if (g_living++ == 0 && (g_before = openblas_get_num_threads()) != 1) openblas_set_num_threads(1);
+}
+OneThreadedBlas::~OneThreadedBlas() {
+  if (!openblas_set_num_threads) return;
+  const std::lock_guard lock(g_mutex);
+  if (--g_living == 0 && g_before != 1) openblas_set_num_threads(g_before);
+}
+
+namespace {
 
 constexpr int64_t kRows = 256;  // of a part
-
-/// While one lives, OpenBLAS runs each call on the thread that makes it, for we divide the work by ourselves. How many
-/// threads it takes is one number for the whole process (openblas_set_num_threads_local changes the same one): the
-/// first of several sets it to 1, and the last one back.
-class OneThreadedBlas {
- public:
-  OneThreadedBlas() {
-    if (!openblas_set_num_threads) return;
-    const std::lock_guard lock(g_mutex);
-    if (g_living++ == 0 && (g_before = openblas_get_num_threads()) != 1) openblas_set_num_threads(1);
-  }
-  ~OneThreadedBlas() {
-    if (!openblas_set_num_threads) return;
-    const std::lock_guard lock(g_mutex);
-    if (--g_living == 0 && g_before != 1) openblas_set_num_threads(g_before);
-  }
-  OneThreadedBlas(const OneThreadedBlas&) = delete;
-  OneThreadedBlas& operator=(const OneThreadedBlas&) = delete;
-
- private:
-  static inline constinit std::mutex g_mutex;
-  static inline int g_living = 0, g_before = 1;
-  // those of other threads don't live on in a child process
-  static inline const int g_at_fork =
-      pthread_atfork([] { g_mutex.lock(); }, [] { g_mutex.unlock(); }, [] { g_living = 0, g_mutex.unlock(); });
-};
 
 void call(CBLAS_TRANSPOSE at, CBLAS_TRANSPOSE bt, int m, int n, int k, float alpha, const float* a, int lda,
           const float* b, int ldb, float beta, float* c, int ldc) {

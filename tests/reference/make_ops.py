@@ -182,6 +182,14 @@ FUNCTIONS = {
     "scatter_reduce": lambda x, i, src, dim, reduce, include_self=True:
         torch.scatter_reduce(x, dim, i, src, reduce, include_self=include_self),
     "take_along_dim": lambda x, i, dim: torch.take_along_dim(x, i, dim),
+    **{op: getattr(torch.linalg, op) for op in
+       ("solve", "solve_triangular", "inv", "det", "slogdet", "cholesky", "matrix_power", "matrix_exp", "eigvalsh",
+        "svdvals", "pinv")},
+    # signs of vectors are free, and lstsq differs from pinv in rounding alone
+    "qr": lambda a, complete=False: torch.linalg.qr(a, "complete" if complete else "reduced"),
+    "eigh": lambda a: [f(y) for f, y in zip((torch.clone, torch.abs), torch.linalg.eigh(a))],
+    "svd": lambda a: [f(y) for f, y in zip((torch.abs, torch.clone, torch.abs), torch.linalg.svd(a, False))],
+    "lstsq": lambda a, b: torch.linalg.pinv(a) @ b,
 }
 
 # broadcast, rank 0, no element, size 1, a number
@@ -478,6 +486,44 @@ for reduce in ("amax", "amin"):
         case("scatter_reduce", f64(1 if include_self else 3, 2, 3), ints(0, 0, 2, 2), f64(1, 1, 5, 5), dim=0,
              reduce=reduce, include_self=include_self)
 case("scatter_reduce", f64(2, 3, 0), ints(0, 0, 2, 1, 1), f64(0, 4, 5, 0, 0), dim=0, reduce="prod")
+
+family("solve")
+
+
+def regular(*shape):
+    return rounded(*shape) + 4 * torch.eye(shape[-1], dtype=torch.float64)
+
+
+def definite(*shape):
+    half = rounded(*shape).tril()
+    return half @ half.mT
+
+
+for a, b, *left in (((3, 3), (3, 2)), ((2, 2), (2,)), ((2, 2, 2), (2, 2)), ((2, 1, 2, 2), (3, 2, 1)), ((1, 1), (1, 1)),
+                    ((2, 2), (3, 2), False), ((0, 0), (0, 2)), ((0, 2, 2), (0, 2, 1))):
+    case("solve", regular(*a), rounded(*b), **(dict(left=left[0]) if left else {}))
+for options in (dict(upper=True), dict(upper=False), dict(upper=True, unitriangular=True), dict(upper=False, left=False)):
+    case("solve_triangular", regular(3, 3), rounded(3, 3), **options)
+    case("solve_triangular", regular(2, 1, 2, 2), rounded(2, 2), **options)
+for op in ("inv", "det", "slogdet", "cholesky", "matrix_exp"):
+    make = definite if op == "cholesky" else regular
+    case(op, make(3, 3)), case(op, make(2, 1, 2, 2)), case(op, make(1, 1))
+    case(op, make(0, 0)) if op in ("inv", "det", "cholesky") else case(op, make(5, 5) / 4)
+# at singular matrices PyTorch 2.15 gives 0 as the gradient of det, and the library the cofactors
+case("matrix_exp", f64([0, 1], [0, 0])), case("matrix_exp", rounded(3, 3) * 1e-3), case("matrix_exp", rounded(4, 4) * 8)
+for n in (1, 2, 5, -1, -3):
+    case("matrix_power", regular(2, 2) / 4, n=n)
+case("matrix_power", Constant(regular(2, 2)), n=0)
+
+family("decomposition")
+for shape in ((3, 3), (4, 2), (2, 4), (2, 1, 3, 2), (1, 1)):
+    for op in ("qr", "svd", "svdvals", "pinv"):
+        case(op, rounded(*shape))
+case("qr", rounded(2, 3), complete=True), case("qr", rounded(0, 2)), case("qr", rounded(2, 0))
+for shape in ((3, 3), (2, 1, 2, 2), (1, 1), (5, 5)):
+    case("eigh", definite(*shape)), case("eigvalsh", definite(*shape))
+case("pinv", f64([1, 2], [2, 4], [1, 2])), case("svdvals", f64([1, 0], [0, 1]))
+case("lstsq", rounded(3, 2), rounded(3, 1)), case("lstsq", rounded(2, 3), rounded(2, 2, 1))
 
 folder = pathlib.Path(__file__).with_name("ops")
 for name, cases in FAMILIES.items():

@@ -231,6 +231,43 @@ const std::map<std::string, Call>& calls() {
       {"linear", [](C c) -> Results { return linear(c[0], c[1], c.maybe(2)); }},
       {"addmm", [](C c) -> Results { return addmm(c[0], c[1], c[2], c.number("beta", 1), c.number("alpha", 1)); }},
       {"outer", two<outer>},
+      {"solve", [](C c) -> Results { return linalg::solve(c[0], c[1], c.options.value("left", true)); }},
+      {"solve_triangular",
+       [](C c) -> Results {
+         return linalg::solve_triangular(c[0], c[1],
+                                         {.upper = c.flag("upper"),
+                                          .left = c.options.value("left", true),
+                                          .unitriangular = c.flag("unitriangular")});
+       }},
+      {"inv", one<linalg::inv>},
+      {"det", one<linalg::det>},
+      {"slogdet",
+       [](C c) -> Results {
+         const auto [sign, logabsdet] = linalg::slogdet(c[0]);
+         return Tensors{sign, logabsdet};
+       }},
+      {"cholesky", one<linalg::cholesky>},
+      {"matrix_power", [](C c) -> Results { return linalg::matrix_power(c[0], c.integer("n")); }},
+      {"matrix_exp", one<linalg::matrix_exp>},
+      {"qr",
+       [](C c) -> Results {
+         const auto [q, r] = linalg::qr(c[0], c.flag("complete"));
+         return Tensors{q, r};
+       }},
+      {"eigh",
+       [](C c) -> Results {
+         const auto [values, vectors] = linalg::eigh(c[0]);
+         return Tensors{values, abs(vectors)};
+       }},
+      {"eigvalsh", one<linalg::eigvalsh>},
+      {"svd",
+       [](C c) -> Results {
+         const auto [u, s, vh] = linalg::svd(c[0], false);
+         return Tensors{abs(u), s, abs(vh)};
+       }},
+      {"svdvals", one<linalg::svdvals>},
+      {"pinv", [](C c) -> Results { return linalg::pinv(c[0]); }},
+      {"lstsq", two<linalg::lstsq>},
       {"einsum", [](C c) -> Results { return einsum(c.options["equation"], c.x); }},
       // index, indexing
       {"index_select", [](C c) -> Results { return index_select(c[0], c.dim(), c[1]); }},

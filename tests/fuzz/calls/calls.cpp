@@ -292,6 +292,7 @@ const std::vector<Call>& calls() {
       {"mixed_chunk_attention", [](Draw& d) { const Tensor x = sequence(d); mixed_chunk_attention(x, x, x, x, x, {.causal = d.below(2) == 1, .chunk = d.integer()}); }},
       {"squared_relu_attention", [](Draw& d) { const Tensor x = sequence(d); squared_relu_attention(x, x, x, {.length = d.integer()}); }},
       {"toeplitz", [](Draw& d) { toeplitz(randn({5}), d.integer(), d.integer()); }},
+      {"matrix_power", [](Draw& d) { linalg::matrix_power(eye(2), d.integer()); }},
       {"cosformer_features", [](Draw& d) { cosformer_features(randn({2, 3, 4}), d.integer(), d.integer()); }},
       {"random_batch", [](Draw& d) { const data::TensorDataset set(randn({5, 2}), randn({5})); data::random_batch(set, d.integer(), 1, 1); }},
       {"DataLoader", [](Draw& d) {
