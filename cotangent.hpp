@@ -21,6 +21,7 @@
 #include <cotangent/autograd/ops/fold.hpp>
 #include <cotangent/autograd/ops/gated.hpp>
 #include <cotangent/autograd/ops/gated_attention.hpp>
+#include <cotangent/autograd/ops/gated_linear_attention.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>

@@ -60,7 +60,8 @@ struct Way {
 };
 
 Tensor scan(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& state, Way way) {
-  return record("causal_product", {q, k, v, state}, raw::causal_product(q, k, v, state, way.reverse, way.chunk),
+  const raw::GatedWay ungated{.reverse = way.reverse, .chunk = way.chunk};
+  return record("causal_product", {q, k, v, state}, raw::gated_product(q, k, v, {}, state, ungated, q.size(1)).y,
                 Keep::inputs(4), way, [](const Backward& b, Way w) -> Gradients {
                   const Tensor &x = b.input(0), &y = b.input(1), &z = b.input(2), &s = b.input(3), &dy = b.grad();
                   const Way back{!w.reverse, w.chunk};

@@ -12,6 +12,7 @@
 #include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/kernels/gemm.hpp>
+#include <cotangent/tensor/kernels/linear_attention.hpp>
 #include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/norm.hpp>
 #include <cotangent/tensor/kernels/optim.hpp>
@@ -36,6 +37,7 @@ struct Table {
   ByFloat<DepthwiseLoops> depthwise;
   ByFloat<DepthwiseRowsLoops> depthwise_rows;
   ByFloat<GemmLoops> gemm;
+  ByFloat<LinearAttentionLoops> linear_attention;
   ByFloat<LossLoops> loss;
   ByFloat<NormLoops> norm;
   ByFloat<OptimLoops> optim;

@@ -434,6 +434,7 @@ TEST_CASE("every op of the table is compared with PyTorch, or has no counterpart
       {"cosformer_features", "no such function: compared with the definition in the op table"},
       {"causal_product", "no such function: compared with the masked product in the op table"},
       {"linear_attention", "no such function: compared with the quadratic form in the op table"},
+      {"gated_linear_attention", "no such function: compared with its recurrence and with the matrix of its weights"},
       {"efficient_attention", "no such function: compared with the quadratic form in the op table"},
       {"squared_relu_attention", "no such function: compared with the definition in the op table"},
       {"toeplitz", "no such function: compared with a loop in the op table"},

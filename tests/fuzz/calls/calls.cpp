@@ -287,6 +287,7 @@ const std::vector<Call>& calls() {
       {"linear_attention", [](Draw& d) { const Tensor x = sequence(d); linear_attention(x, x, x, {.causal = d.below(2) == 1, .chunk = d.integer()}); }},
       {"efficient_attention", [](Draw& d) { const Tensor x = sequence(d); efficient_attention(x, x, x, {.causal = d.below(2) == 1, .chunk = d.integer()}); }},
       {"causal_product", [](Draw& d) { const Tensor x = sequence(d); causal_product(x, x, x, {}, d.below(2) == 1, d.integer()); }},
+      {"gated_linear_attention", [](Draw& d) { const Tensor x = sequence(d); gated_linear_attention(x, x, x, d.tensor({d.below(3), 1, d.below(5)}), d.below(2) == 1 ? x : Tensor()); }},
       {"favor_attention", [](Draw& d) { const Tensor x = sequence(d); favor_attention(x, x, x, random_projection(3, 4), {.causal = d.below(2) == 1, .chunk = d.integer()}); }},
       {"random_projection", [](Draw& d) { random_projection(d.likely(), d.likely()); }},
       {"mixed_chunk_attention", [](Draw& d) { const Tensor x = sequence(d); mixed_chunk_attention(x, x, x, x, x, {.causal = d.below(2) == 1, .chunk = d.integer()}); }},
