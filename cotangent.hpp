@@ -27,6 +27,7 @@
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/autograd/ops/low_rank_attention.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/pool.hpp>
@@ -62,10 +63,12 @@
 #include <cotangent/nn/attention/gated.hpp>
 #include <cotangent/nn/attention/headed.hpp>
 #include <cotangent/nn/attention/linear.hpp>
+#include <cotangent/nn/attention/low_rank.hpp>
 #include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/attention/position.hpp>
 #include <cotangent/nn/attention/score_scale.hpp>
 #include <cotangent/nn/attention/sparse.hpp>
+#include <cotangent/nn/attention/synthesizer.hpp>
 #include <cotangent/nn/attention/transformer.hpp>
 #include <cotangent/nn/container.hpp>
 #include <cotangent/nn/conv.hpp>

@@ -1,0 +1,172 @@
+#!/ usr / bin / env python3
+""
+    "Writes attention.json: attention layers that PyTorch does not have, written anew in PyTorch from their formulas, for
+    float64 inputs,
+    and the gradients of inputs and parameters under a random cotangent.Tensors are[shape, values]; masks
+are bool, true for what may be seen."""
+import json
+import math
+import pathlib
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(2)
+torch.set_default_dtype(torch.float64)
+D, H, B, T = 4, 2, 2, 5
+DH = D // H
+
+
+def packed(t):
+    values = t.detach().flatten().tolist()
+    return [list(t.shape), [int(v) if t.dtype == torch.bool else round(v, 14) for v in values]]
+
+
+def rounded(*shape):
+    """Few digits, so that the file is short and exact."""
+    return (torch.randn(*shape) * 8).round() / 8
+
+
+cases = []
+
+
+def case(name, call, parameters, x=None, key_mask=None, **options):
+    x = (rounded(B, T, D) if x is None else x).requires_grad_()
+    p = {k: rounded(*shape).requires_grad_() for k, shape in parameters.items()}
+    y = call(x, p, key_mask, **options)
+    dy = rounded(*y.shape)
+    leaves = {"x": x, **p}
+    gradients = torch.autograd.grad(y, list(leaves.values()), dy)
+    cases.append({
+  "name" : name, **options, "inputs" : {"x" : packed(x)}, "masks" : {}
+  if key_mask
+    is None else {"key_mask" : packed(key_mask)}, "parameters" : {
+    k: packed(v) for k, v in p.items()
+    }
+  , "y" : packed(y), "dy" : packed(dy), "gradients" : {
+  k: packed(g) for k, g in zip(leaves, gradients)
+  }
+  ,
+    })
+
+
+def heads(x):
+    return x.view(x.shape[0], x.shape[1], H, -1).transpose(1, 2)
+
+
+def joined(y):
+    return y.transpose(1, 2).flatten(2)
+
+
+def causal_mask(queries, keys):
+    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
+
+
+def in_projections(x, p):
+    return [heads(t) for t in (x @ p["in_proj_weight"].T + p["in_proj_bias"]).split(D, 2)]
+
+
+PROJECTIONS = {"in_proj_weight": (3 * D, D), "in_proj_bias": (3 * D,), "out_proj.weight": (D, D), "out_proj.bias": (D,)}
+PADDED = torch.tensor([[1, 1, 0, 1, 1], [0, 1, 1, 1, 0]], dtype=torch.bool)
+
+
+def out(y, p):
+    return F.linear(joined(y), p["out_proj.weight"], p["out_proj.bias"])
+
+#-- -- Linformer -- --
+
+
+def linformer(x, p, key_mask, sharing):
+    q, k, v = in_projections(x, p)
+    E = p["key_projection"][:, :, :T]
+    V = p.get("value_projection", p["key_projection"])[:, :, :T]
+    kept = torch.ones(B, T) if key_mask is None else key_mask.double()
+    k, v = k * kept[:, None, :, None], v * kept[:, None, :, None]
+    k, v = torch.einsum("hrt,bhtd->bhrd", E.expand(H, -1, -1), k), torch.einsum("hrt,bhtd->bhrd", V.expand(H, -1, -1), v)
+    return out(torch.softmax(q @ k.transpose(2, 3) / math.sqrt(DH), -1) @ v, p)
+
+
+for sharing, of_heads, mask in (("none", H, None), ("heads", 1, None), ("key_value", 1, PADDED)):
+    own = {"key_projection": (of_heads, 3, 6)}
+    if sharing != "key_value":
+        own["value_projection"] = (of_heads, 3, 6)
+    case("linformer", linformer, {**PROJECTIONS, **own}, key_mask=mask, sharing=sharing)
+
+#-- -- Nystrom -- --
+
+
+def pseudo_inverse(A, iterations):
+    eye = torch.eye(A.shape[-1])
+    Z = A.transpose(-1, -2) / (A.abs().sum(-2).amax(-1) * A.abs().sum(-1).amax(-1))[..., None, None]
+    for _ in range(iterations):
+        AZ = A @ Z
+        Z = 0.25 * Z @ (13 * eye - AZ @ (15 * eye - AZ @ (7 * eye - AZ)))
+    return Z
+
+
+def nystrom(x, p, key_mask, landmarks, iterations):
+    q, k, v = (t / DH**0.25 if i < 2 else t for i, t in enumerate(in_projections(x, p)))
+    ql, kl = (torch.stack([s.mean(2) for s in t.split(T // landmarks + 1, 2)], 2) for t in (q, k))
+    soft = lambda a, b: torch.softmax(a @ b.transpose(2, 3), -1)
+    return out(soft(q, kl) @ (pseudo_inverse(soft(ql, kl), iterations) @ (soft(ql, k) @ v)), p)
+
+
+case("nystrom", nystrom, PROJECTIONS, landmarks=2, iterations=6)  # segments of 3 and 2
+case("nystrom", nystrom, PROJECTIONS, landmarks=2, iterations=1)
+
+#-- -- Synthesizer -- --
+
+
+def synthesizer(x, p, key_mask, scores, causal):
+    v = heads(F.linear(x, p["value_proj.weight"], p["value_proj.bias"]))
+
+    def mapped(hidden, weight, bias):
+        h = heads(torch.relu(F.linear(x, p[hidden + ".weight"], p[hidden + ".bias"])))
+        return h @ p[weight].transpose(1, 2) + p[bias][:, None]
+
+    parts = []
+    for kind in scores:
+        if kind == "dot_product":
+            q, k = (heads(t) for t in F.linear(x, p["query_key_proj.weight"], p["query_key_proj.bias"]).split(D, 2))
+            parts.append(q @ k.transpose(2, 3) / math.sqrt(DH))
+        elif kind == "dense":
+            parts.append(mapped("dense_hidden", "dense_weight", "dense_bias")[..., :T])
+        elif kind == "random":
+            parts.append(p["random"][:, :T, :T].expand(B, -1, -1, -1))
+        elif kind == "factorized_dense":
+            a, b = mapped("factor_hidden", "factor_weight", "factor_bias").split([2, 3], -1)
+            parts.append((a.repeat(1, 1, 1, 3) * b.repeat_interleave(2, -1))[..., :T])
+        else:
+            parts.append((p["random_left"] @ p["random_right"].transpose(1, 2))[:, :T, :T].expand(B, -1, -1, -1))
+    w = torch.softmax(p["mixture"], 0) if len(scores) > 1 else torch.ones(1)
+    s = sum(w[i] * part for i, part in enumerate(parts))
+    seen = torch.ones(1, 1, T, T, dtype=torch.bool) if not causal else causal_mask(T, T)[None, None]
+    if key_mask is not None:
+        seen = seen & key_mask[:, None, None]
+    return out(torch.softmax(s.masked_fill(~seen, -math.inf), -1) @ v, p)
+
+
+N = 6
+OF_KIND = {
+    "dot_product": {"query_key_proj.weight": (2 * D, D), "query_key_proj.bias": (2 * D,)},
+    "dense": {"dense_hidden.weight": (D, D), "dense_hidden.bias": (D,), "dense_weight": (H, N, DH), "dense_bias": (H, N)},
+    "factorized_dense": {"factor_hidden.weight": (D, D), "factor_hidden.bias": (D,), "factor_weight": (H, 5, DH),
+                         "factor_bias": (H, 5)},
+    "random": {"random": (H, N, N)},
+    "factorized_random": {"random_left": (H, N, 3), "random_right": (H, N, 3)},
+}
+LEFT = torch.tensor([[1, 1, 0, 1, 1], [1, 1, 1, 1, 0]], dtype=torch.bool)
+for scores, causal, mask in ((["dense"], False, None), (["random"], True, None), (["factorized_dense"], False, PADDED),
+                             (["factorized_random"], True, LEFT), (["dot_product", "dense", "factorized_random"], True, None),
+                             (list(OF_KIND), False, PADDED)):
+    own = {
+  "value_proj.weight" : (D, D), "value_proj.bias" : (D, )}
+    for kind in OF_KIND:
+        if kind in scores:
+            own.update(OF_KIND[kind])
+    if len(scores) > 1:
+        own["mixture"] = (len(scores),)
+    own.update({"out_proj.weight": (D, D), "out_proj.bias": (D,)})
+    case("synthesizer", synthesizer, own, key_mask=mask, scores=scores, causal=causal)
+
+pathlib.Path(__file__).with_name("attention.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
