@@ -25,10 +25,29 @@ void check(const SparseOptions& o, const char* op = kOp) {
   using enum SparsePattern;
   if ((o.pattern == local || o.pattern == combined) && o.window < 0)
     fail<ValueError>("[{}] a window of {}; it must be at least 0, which leaves the query's own key", op, o.window);
-  if (o.pattern != local) check_positive(op, "stride", o.stride);
+  check_positive(op, "dilation", o.dilation);
+  if (o.pattern != local) {
+    check_positive(op, "stride", o.stride);
+    if (o.dilation != 1 || !o.globals.empty())
+      fail<ValueError>("[{}] a dilation of {} and {} globals; only the local pattern has them", op, o.dilation,
+                       o.globals.size());
+  }
+  for (size_t n = 0; n < o.globals.size(); ++n)
+    if (o.globals[n] < 0 || (n > 0 && o.globals[n] <= o.globals[n - 1]))
+      fail<ValueError>("[{}] a global position {}; they must be 0 or more, in order and each once", op, o.globals[n]);
   if ((o.pattern == summary || o.pattern == fixed) && (o.summary < 1 || o.summary > o.stride))
     fail<ValueError>("[{}] a summary of {} keys in blocks of {}; it must be between 1 and the stride", op, o.summary,
                      o.stride);
+}
+
+/// How far a local query sees to a side.
+int64_t reach_of(const SparseOptions& o) { return Dims{o.window, o.dilation}.product(kOp); }
+
+/// Whether the key at j is one that every query sees.
+Tensor is_global(const SparseOptions& o, const Tensor& j) {
+  Tensor found = j < 0;
+  for (const int64_t g : o.globals) found = found || j == g;
+  return found;
 }
 
 /// Whether the query at i may see the key at j, for int64 tensors that broadcast.
@@ -37,7 +56,11 @@ Tensor allowed(const SparseOptions& o, SparsePattern pattern, const Tensor& i, c
   const auto start = [&](const Tensor& x) { return x - remainder(x, stride); };  // of the block
   Tensor seen;
   switch (pattern) {
-    case SparsePattern::local: seen = abs(i - j) <= o.window; break;
+    case SparsePattern::local:
+      seen = abs(i - j) <= reach_of(o);
+      if (o.dilation > 1) seen = seen && remainder(i - j, full({}, o.dilation, int64)) == 0;
+      if (!o.globals.empty()) seen = seen || is_global(o, j);
+      break;
     case SparsePattern::blocks: seen = start(i) == start(j); break;
     case SparsePattern::atrous: seen = remainder(i - j, stride) == 0; break;
     case SparsePattern::summary: seen = remainder(j, stride) + 0 * i >= o.stride - o.summary; break;
@@ -57,7 +80,8 @@ struct Plan {
   SparsePattern pattern;
   int64_t groups, rows, keys;
   std::vector<int64_t> row, key;
-  bool same;  // rows and keys of a group are the same positions in order
+  bool same;            // rows and keys of a group are the same positions in order
+  int64_t globals = 0;  // so many keys come first, which then do not count among the others
 
   Tensor row_positions() const { return from_vector(row, {groups, rows}); }
   Tensor key_positions() const { return from_vector(key, {groups, keys}); }
@@ -91,10 +115,20 @@ std::vector<Plan> plans_of(const SparseOptions& o, int64_t length, SparsePattern
                 window = std::min(o.window, length);
   switch (pattern) {
     case SparsePattern::local: {
+      // the positions of a residue class stand apart from those of the others
+      const int64_t classes = std::min(o.dilation, length), of_class = ceil_div(length, classes);
       const int64_t block = std::max<int64_t>(window, 16);  // rows that are worth a product
-      const auto row = [=](int64_t g, int64_t r) { return g * block + r; };
-      return {make_plan(pattern, length, ceil_div(length, block), block, block + (o.causal ? 1 : 2) * window, false,
-                        row, [=](int64_t g, int64_t c) { return g * block - window + c; })};
+      const int64_t first = static_cast<int64_t>(o.globals.size());
+      const auto at = [=](int64_t g, int64_t place) {
+        const int64_t n = g / classes * block + place;
+        return n < 0 || n >= of_class ? -1 : n * classes + g % classes;
+      };
+      Plan plan = make_plan(pattern, length, classes * ceil_div(of_class, block), block,
+                            first + block + (o.causal ? 1 : 2) * window, false, at, [&](int64_t g, int64_t c) {
+                              return c < first ? o.globals[static_cast<size_t>(c)] : at(g, c - first - window);
+                            });
+      plan.globals = first;
+      return {plan};
     }
     case SparsePattern::blocks: {
       const auto at = [=](int64_t g, int64_t r) { return g * l + r; };
@@ -130,12 +164,18 @@ Tensor gathered(const Tensor& x, const Tensor& positions) {
 /// Rows (B, H, groups, rows, n) in the order of the positions: (B, H, T, n).
 Tensor in_order(const Tensor& y, const Tensor& places) { return index_select(flatten(y, 2, 3), 2, places); }
 
+/// Whether a key is one of the `first` globals in front, or none of them: bool (.., keys).
+Tensor once(const SparseOptions& o, const Tensor& keys, int64_t first) {
+  return arange(keys.size(-1)) < first || !is_global(o, keys);
+}
+
 /// What a plan's rows may see, (groups, rows, keys), with `kept` (B, T) as (B, 1, groups, rows, keys); without the keys
 /// of the plan before. Undefined where the order of the rows says it all.
 Tensor plan_mask(const Plan& p, const SparseOptions& o, int64_t length, const Plan* before, const Tensor& kept) {
   if (p.same && !kept.defined() && !before && p.groups * p.rows == length) return {};
   const Tensor keys = unsqueeze(p.key_positions(), 1), rows = unsqueeze(p.row_positions(), 2);
   Tensor mask = allowed(o, p.pattern, rows, keys) && keys >= 0 && rows >= 0;
+  if (p.globals > 0) mask = mask && once(o, keys, p.globals);
   if (before) mask = mask && !allowed(o, before->pattern, rows, keys);
   if (!kept.defined()) return mask;
   const Tensor at = flatten(maximum(p.key_positions(), zeros({}, int64)));
@@ -191,7 +231,7 @@ Tensor joined(const Tensor& before, const Tensor& x, int64_t dim) {
 
 /// Which of the last keys a later query may still see.
 int64_t kept_keys(const SparseOptions& o, int64_t length) {
-  if (o.pattern == SparsePattern::local) return std::min(o.window, length);
+  if (o.pattern == SparsePattern::local) return std::min(reach_of(o), length);
   return o.pattern == SparsePattern::blocks ? length % o.stride : length;
 }
 
@@ -236,16 +276,35 @@ Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   const Tensor keys = joined(state->k, k, 2), values = joined(state->v, v, 2);
   const Tensor kept =
       joined(state->key_mask, options.key_mask.defined() ? options.key_mask : ones({q.size(0), T}, boolean), 1);
+  SparseState next = *state;
+  next.length += T;
+  for (const int64_t g : options.globals)
+    if (g >= state->length && g < next.length) {
+      next.global_k = joined(next.global_k, narrow(keys, 2, g - first_key, 1), 2);
+      next.global_v = joined(next.global_v, narrow(values, 2, g - first_key, 1), 2);
+      next.global_mask = joined(next.global_mask, narrow(kept, 1, g - first_key, 1), 1);
+    }
   Tensor y;
   if (state->length == 0) {
     y = attend(q, k, v, options);
   } else {
-    const Tensor mask =
-        sparse_mask(T, cached + T, options, state->length, first_key) && reshape(kept, {q.size(0), 1, 1, cached + T});
-    y = scaled_dot_product_attention(q, keys, values, {.mask = mask, .scale = options.scale});
+    const int64_t seen = next.global_k.defined() ? next.global_k.size(2) : 0;
+    Tensor at = arange(first_key, first_key + cached + T);
+    if (seen > 0)
+      at = cat({from_vector(options.globals, {static_cast<int64_t>(options.globals.size())}).narrow(0, 0, seen), at});
+    const auto all = [&](const Tensor& global, const Tensor& x, int64_t dim) {
+      return seen > 0 ? cat({global, x}, dim) : x;
+    };
+    Tensor mask = allowed(options, options.pattern, unsqueeze(arange(state->length, next.length), 1), at);
+    if (seen > 0) mask = mask && once(options, at, seen);
+    mask = mask && reshape(all(next.global_mask, kept, 1), {q.size(0), 1, 1, at.size(0)});
+    y = scaled_dot_product_attention(q, all(next.global_k, keys, 2), all(next.global_v, values, 2),
+                                     {.mask = mask, .scale = options.scale});
   }
-  const int64_t length = state->length + T, left = kept_keys(options, length), gone = cached + T - left;
-  *state = {narrow(keys, 2, gone, left), narrow(values, 2, gone, left), narrow(kept, 1, gone, left), length};
+  const int64_t left = kept_keys(options, next.length), gone = cached + T - left;
+  next.k = narrow(keys, 2, gone, left), next.v = narrow(values, 2, gone, left),
+  next.key_mask = narrow(kept, 1, gone, left);
+  *state = std::move(next);
   return y;
 }
 

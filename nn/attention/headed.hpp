@@ -38,6 +38,8 @@ struct HeadedAttention : Attention {
   /// Keys and values of x or a memory.
   Tensors keys_and_values(const Tensor& x) const;
   int64_t head_width() const { return width() / heads; }
+  /// A linear map of x in heads of width dh: (B, T, d) -> (B, rows of the weight / dh, T, dh).
+  Tensor in_heads(const Tensor& x, const Tensor& weight, const Tensor& bias) const;
 
  private:
   /// `count` heads of x's projection by the rows of in_proj_weight from head `first` on: (B, T, d) -> (B, count, T,

@@ -19,9 +19,9 @@ struct SparseAttentionOptions {
   Dtype dtype = default_dtype();
 };
 
-/// The state of SparseAttention: of all heads, or of the even and the odd ones.
+/// The state of SparseAttention: of the heads of each pattern.
 struct SparseStates {
-  SparseState heads[2];
+  std::vector<SparseState> heads;
 };
 
 /// sparse_attention in each head. By default a sliding window: with causal = true its cache rolls, and holds `window`
@@ -30,12 +30,54 @@ struct SparseStates {
 /// Child et al., arXiv:1904.10509; Beltagy et al., arXiv:2004.05150.
 struct SparseAttention : HeadedAttention {
   SparseAttention(int64_t width, int64_t heads, const SparseAttentionOptions& options = {});
-  std::vector<SparseOptions> patterns;  ///< one for all heads, or those of even and odd heads
+  std::vector<SparseOptions> patterns;  ///< of the heads in turns
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
 
  protected:
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                 StreamState* state) override;
+};
+
+struct LongformerOptions {
+  int64_t window = 512;                  ///< w: |i - j| <= w / 2, or causal 0 <= i - j < w
+  std::vector<int64_t> dilations = {1};  ///< of the heads in turns: keys of a window are so far apart
+  std::vector<int64_t> globals = {};     ///< positions of the global tokens, in order
+  bool causal = false;
+  bool bias = true;
+  AnyPosition positions = {};  ///< of queries and keys
+  Dtype dtype = default_dtype();
+};
+
+/// The state of Longformer: the windows of each kind of heads with the globals that they see, and the keys of all
+/// tokens for the global queries that are still to come.
+struct LongformerState {
+  std::vector<SparseState> heads;
+  KeyValueCache global;
+};
+
+/// A sliding window, and global tokens that all tokens see, in one softmax with the window, and that see all tokens by
+/// projections of their own.
+///   global_proj_weight (3d, d) and global_proj_bias: as in_proj_weight, of which they are copies at the start;
+///   undefined without globals
+/// A causal stream keeps w tokens, the globals, and up to the last of these also the keys of their own projection: what
+/// it keeps does not grow. L layers see L w / 2 tokens to a side (causal L w). Errors: a ValueError for a window or
+/// dilation below 1, dilations whose number does not divide the heads, globals that do not increase from 0 on, a memory
+/// or a mask. Beltagy et al., arXiv:2004.05150.
+struct Longformer : HeadedAttention {
+  Longformer(int64_t width, int64_t heads, const LongformerOptions& options = {});
+  Parameter global_proj_weight, global_proj_bias;
+  std::vector<SparseOptions> patterns;  ///< of the heads in turns
+  COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, global_proj_weight, global_proj_bias, out_proj, positions)
+  std::string settings() const override;
+
+ protected:
+  Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
+
+ private:
+  /// y (B, H, T, dh) with the rows of the global tokens among x in place of those of the window.
+  Tensor with_globals(const Tensor& y, const Tensor& x, const Tensor& key_mask, StreamState* state);
 };
 
 /// What scores become in DiagAttention.

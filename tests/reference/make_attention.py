@@ -1,8 +1,6 @@
-#!/ usr / bin / env python3
-""
-    "Writes attention.json: attention layers that PyTorch does not have, written anew in PyTorch from their formulas, for
-    float64 inputs,
-    and the gradients of inputs and parameters under a random cotangent.Tensors are[shape, values]; masks
+#!/usr/bin/env python3
+"""Writes attention.json: attention layers that PyTorch does not have, written anew in PyTorch from their formulas, for
+float64 inputs, and the gradients of inputs and parameters under a random cotangent. Tensors are [shape, values]; masks
 are bool, true for what may be seen."""
 import json
 import math
@@ -73,7 +71,8 @@ PADDED = torch.tensor([[1, 1, 0, 1, 1], [0, 1, 1, 1, 0]], dtype=torch.bool)
 def out(y, p):
     return F.linear(joined(y), p["out_proj.weight"], p["out_proj.bias"])
 
-#-- -- Linformer -- --
+
+# ---- Linformer ----
 
 
 def linformer(x, p, key_mask, sharing):
@@ -92,7 +91,8 @@ for sharing, of_heads, mask in (("none", H, None), ("heads", 1, None), ("key_val
         own["value_projection"] = (of_heads, 3, 6)
     case("linformer", linformer, {**PROJECTIONS, **own}, key_mask=mask, sharing=sharing)
 
-#-- -- Nystrom -- --
+
+# ---- Nystrom ----
 
 
 def pseudo_inverse(A, iterations):
@@ -114,7 +114,34 @@ def nystrom(x, p, key_mask, landmarks, iterations):
 case("nystrom", nystrom, PROJECTIONS, landmarks=2, iterations=6)  # segments of 3 and 2
 case("nystrom", nystrom, PROJECTIONS, landmarks=2, iterations=1)
 
-#-- -- Synthesizer -- --
+
+# ---- Longformer: a query at a time ----
+
+
+def longformer(x, p, key_mask, window, dilation, tokens, causal):
+    q, k, v = in_projections(x, p)
+    if tokens:
+        gq, gk, gv = (heads(t) for t in F.linear(x, p["global_proj_weight"], p["global_proj_bias"]).split(D, 2))
+    rows = []
+    for i in range(T):
+        whole = i in tokens
+        a, b, c = (gq, gk, gv) if whole else (q, k, v)
+        side = window - 1 if causal else window // 2
+        near = [j for j in range(T) if abs(i - j) <= side * dilation and (i - j) % dilation == 0]
+        keys = [j for j in range(T) if (whole or j in near or j in tokens) and not (causal and j > i)]
+        s = a[:, :, i : i + 1] @ b[:, :, keys].transpose(2, 3) / math.sqrt(DH)
+        if key_mask is not None:
+            s = s.masked_fill(~key_mask[:, None, None, keys], -math.inf)
+        rows.append(torch.softmax(s, -1) @ c[:, :, keys])
+    return out(torch.cat(rows, 2), p)
+
+
+GLOBAL = {"global_proj_weight": (3 * D, D), "global_proj_bias": (3 * D,)}
+case("longformer", longformer, PROJECTIONS, window=2, dilation=2, tokens=[], causal=False)
+case("longformer", longformer, {**PROJECTIONS, **GLOBAL}, window=2, dilation=1, tokens=[0, 3], causal=False, key_mask=PADDED)
+case("longformer", longformer, {**PROJECTIONS, **GLOBAL}, window=2, dilation=1, tokens=[1, 3], causal=True)
+
+# ---- Synthesizer ----
 
 
 def synthesizer(x, p, key_mask, scores, causal):

@@ -46,6 +46,44 @@ Results attend_in_parts(Arguments x) {
   }
   return cat(parts, 2);
 }
+// a dilated window and global keys
+template <int64_t Window, int64_t Dilation, bool Causal>
+SparseOptions long_options(Arguments x) {
+  return {.window = Window,
+          .dilation = Dilation,
+          .globals = {0, 4, 9},  // the last is beyond the end
+          .causal = Causal,
+          .key_mask = x.size() > 3 ? x[3] : Tensor()};
+}
+template <int64_t Window, int64_t Dilation, bool Causal>
+Results attend_far(Arguments x) {
+  return sparse_attention(x[0], x[1], x[2], long_options<Window, Dilation, Causal>(x));
+}
+template <int64_t Window, int64_t Dilation, bool Causal>
+Results far_by_mask(Arguments x) {
+  const int64_t T = x[0].size(2);
+  const Tensor mask = empty({x[0].size(0), 1, T, T}, boolean);
+  for (int64_t b = 0; b < x[0].size(0); ++b)
+    for (int64_t i = 0; i < T; ++i)
+      for (int64_t j = 0; j < T; ++j) {
+        const int64_t far = i > j ? i - j : j - i;
+        const bool seen = (far <= Window * Dilation && far % Dilation == 0) || j == 0 || j == 4;
+        const bool kept = x.size() < 4 || x[3][b][j].item<bool>();
+        mask[b][0][i][j].fill_(seen && kept && (!Causal || j <= i));
+      }
+  return scaled_dot_product_attention(x[0].detach(), x[1].detach(), x[2].detach(), {.mask = mask});
+}
+template <int64_t Window, int64_t Dilation>
+Results attend_far_in_parts(Arguments x) {
+  SparseState state;
+  Tensors parts;
+  for (const auto& [first, count] : {std::pair(0, 2), std::pair(2, 1), std::pair(3, 3), std::pair(6, 1)}) {
+    const auto cut = [&, a = first, n = count](const Tensor& t) { return narrow(t, 2, a, n); };
+    parts.push_back(sparse_attention(cut(x[0]), cut(x[1]), cut(x[2]), long_options<Window, Dilation, true>(x), &state));
+  }
+  return cat(parts, 2);
+}
+Results attend_with(Arguments x, const SparseOptions& o) { return sparse_attention(x[0], x[1], x[2], o); }
 template <int64_t Window, int64_t Stride, int64_t Summary, SparsePattern Pattern>
 Results attend_wrongly(Arguments x) {
   return sparse_attention(x[0], x[1], x[2],
@@ -83,10 +121,26 @@ COTANGENT_OP_TABLE(sparse_attention) {
             {{q, q, v, kept}, attend_sparsely<local, true>, attend_masked<local, true>},
             {{q, q, v, kept}, attend_sparsely<atrous, false>, attend_masked<atrous, false>},
             {{q, q, v, kept}, attend_sparsely<combined, true>, attend_masked<combined, true>},
+            {{q, q, v}, attend_far<1, 2, false>, far_by_mask<1, 2, false>},
+            {{q, q, v, kept}, attend_far<1, 2, true>, far_by_mask<1, 2, true>},
+            {{one, one, one}, attend_far<2, 1, true>, far_by_mask<2, 1, true>},
+            {{one, one, one}, attend_far<0, 3, false>, far_by_mask<0, 3, false>},
+            {{one, one, one}, attend_far_in_parts<1, 2>, far_by_mask<1, 2, true>},
+            {{one, one, one}, attend_far_in_parts<0, 1>, far_by_mask<0, 1, true>},
             {{one, one, one}, attend_in_parts<local>, attend_masked<local, true>},
             {{one, one, one}, attend_in_parts<blocks>, attend_masked<blocks, true>},
             {{one, one, one}, attend_in_parts<fixed>, attend_masked<fixed, true>}},
            {{{q, q, v}, attend_wrongly<-1, 1, 1, local>, "a window of -1"},
+            {{q, q, v}, [](Arguments x) { return attend_with(x, {.dilation = 0}); }, "a dilation of 0"},
+            {{q, q, v},
+             [](Arguments x) { return attend_with(x, {.pattern = SparsePattern::blocks, .globals = {0}}); },
+             "a dilation of 1 and 1 globals; only the local pattern has them"},
+            {{q, q, v},
+             [](Arguments x) {
+               return attend_with(x, {.globals = {1, 1}});
+             },
+             "a global position 1"},
+            {{q, q, v}, [](Arguments x) { return attend_with(x, {.globals = {-1}}); }, "a global position -1"},
             {{q, q, v}, attend_wrongly<-1, 1, 1, combined>, "a window of -1"},
             {{q, q, v}, attend_wrongly<1, 0, 1, atrous>, "a stride of 0"},
             {{q, q, v}, attend_wrongly<1, 0, 1, blocks>, "a stride of 0"},

@@ -1,5 +1,6 @@
 // Attention layers against tests/reference/attention.json, which make_attention.py writes.
 #include <cotangent/nn/attention/low_rank.hpp>
+#include <cotangent/nn/attention/sparse.hpp>
 #include <cotangent/nn/attention/synthesizer.hpp>
 
 #include "../reference_layer.hpp"
@@ -50,6 +51,12 @@ TEST_CASE("attention layers equal their formulas in PyTorch, gradients included"
     };
     if (name == "linformer")
       check(linformer(test));
+    else if (name == "longformer")
+      check(nn::Longformer(4, 2,
+                           {.window = 2,
+                            .dilations = {test.get<int64_t>("dilation", 1)},
+                            .globals = test.data["tokens"].get<std::vector<int64_t>>(),
+                            .causal = test.get("causal", false)}));
     else if (name == "nystrom")
       check(nn::NystromAttention(4, 2, {.landmarks = 2, .iterations = test.get<int64_t>("iterations", 0)}));
     else if (name == "synthesizer")

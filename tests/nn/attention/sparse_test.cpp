@@ -1,5 +1,6 @@
 #include <cotangent/nn/attention/sparse.hpp>
 
+#include "../check_layer.hpp"
 #include "checks.hpp"
 
 using namespace cotangent;
@@ -72,6 +73,55 @@ TEST_CASE("the caches of windows and blocks do not grow") {
   }
 }
 
+TEST_CASE("Longformer: forms, streams and causality, with global tokens and dilations") {
+  check_causal_layer(nn::Longformer(8, 2, {.window = 3, .causal = true}));
+  check_causal_layer(nn::Longformer(8, 2, {.window = 3, .globals = {0, 8}, .causal = true}));
+  check_causal_layer(nn::Longformer(
+      8, 4, {.window = 2, .dilations = {1, 3}, .globals = {3, 4, 40}, .causal = true, .positions = nn::Rotary()}));
+}
+
+TEST_CASE("Longformer without global tokens is a window, and a wide one multi-head attention") {
+  for (bool causal : {false, true}) {
+    const SparseOptions two{.window = causal ? 3 : 2, .dilation = 2, .causal = causal};
+    check_masked(nn::Longformer(8, 2, {.window = 4, .dilations = {2}, .causal = causal}), sparse_mask(13, 13, two),
+                 causal);
+    check_masked(nn::Longformer(8, 2, {.window = 26, .causal = causal}), Tensor(), causal);
+  }
+  const Tensor near = sparse_mask(13, 13, {.window = 1}), far = sparse_mask(13, 13, {.window = 1, .dilation = 3});
+  check_masked(nn::Longformer(8, 4, {.window = 2, .dilations = {1, 3}}), unsqueeze(stack({near, far, near, far}), 0),
+               false);
+}
+
+TEST_CASE("Longformer with equal projections and global tokens is multi-head attention under the mask of both") {
+  for (bool causal : {false, true}) {
+    nn::Longformer layer = prepared(nn::Longformer(8, 2, {.window = 2, .globals = {1, 6}, .causal = causal}));
+    layer.global_proj_weight.detach().copy_(layer.in_proj_weight);
+    layer.global_proj_bias.detach().copy_(layer.in_proj_bias);
+    Tensor mask = sparse_mask(13, 13, {.window = 1, .globals = {1, 6}, .causal = causal}).clone();
+    for (int64_t g : {1, 6}) narrow(mask, 0, g, 1).fill_(true);
+    CHECK(largest_difference(layer(sequence(13, 8)), same_projections(layer, causal)(sequence(13, 8), {.mask = mask})) <
+          1e-12);
+  }
+}
+
+TEST_CASE("gradients of Longformer") {
+  for (bool causal : {false, true})
+    check_layer(nn::Longformer(4, 2, {.window = 2, .dilations = {1, 2}, .globals = {0, 3}, .causal = causal}),
+                {1, 5, 4});
+}
+
+TEST_CASE("the cache of Longformer does not grow") {
+  nn::Longformer layer(8, 2, {.window = 4, .globals = {0, 5}, .causal = true});
+  nn::StreamState state = layer.start(2);
+  for (int t = 1; t <= 20; ++t) {
+    layer.step(randn({2, 1, 8}), state);
+    const auto& kept = state.own.as<nn::LongformerState>();
+    CHECK(kept.heads[0].k.size(2) == std::min(t, 3));
+    CHECK(kept.heads[0].global_k.size(2) == (t > 5 ? 2 : 1));
+    CHECK((kept.global.keys.defined() ? kept.global.keys.size(2) : 0) == (t > 5 ? 0 : t));
+  }
+}
+
 TEST_CASE("sparse attention layers refuse what they have no way to do") {
   const Tensor x = randn({1, 4, 8});
   CHECK_THROWS_WITH(nn::SparseAttention(8, 2, {.window = -1}), Catch::Contains("a window of -1"));
@@ -79,6 +129,14 @@ TEST_CASE("sparse attention layers refuse what they have no way to do") {
   CHECK_THROWS_WITH(nn::SparseAttention(8, 1, {.odd_heads = atrous}), Catch::Contains("must be even"));
   CHECK_THROWS_WITH(nn::SparseAttention(8, 3), Catch::Contains("[SparseAttention] 3 heads"));
   CHECK_THROWS_WITH(nn::DiagAttention(8, 2, {.block = 0}), Catch::Contains("blocks of 0"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2, {.window = 0}), Catch::Contains("a window of 0 tokens"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2, {.dilations = {}}), Catch::Contains("0 dilations for 2 heads"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2, {.dilations = {0}}), Catch::Contains("a dilation of 0"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2, {.globals = {3, 1}}), Catch::Contains("a global position 1"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2)(x, {.memory = x}), Catch::Contains("takes no memory"));
+  CHECK_THROWS_WITH(nn::Longformer(8, 2)(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
+  CHECK(nn::Longformer(8, 2, {.globals = {0}})(zeros({2, 0, 8})).shape() == Shape{2, 0, 8});
+  CHECK(nn::Longformer(8, 2, {.window = 5, .causal = true}).settings() == "8, 2, causal = true, window = 5");
   nn::SparseAttention layer(8, 2);
   CHECK_THROWS_WITH(layer(x, {.memory = randn({1, 5, 8})}), Catch::Contains("a memory of 5 keys"));
   CHECK_THROWS_WITH(layer(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
