@@ -6,6 +6,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/join.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/product_plan_internal.hpp>
@@ -46,9 +47,11 @@ struct Heads {
   int64_t stride[4];
 };
 
-/// The mask over (B, H, Tq, Tk) by strides, where the last one is 0 or 1.
+/// The mask over (B, H, Tq, Tk) by strides, where the last one is 0 or 1, and the bias by distance. The bias turned
+/// round is a matrix too, each row of which begins one element before the one above.
 struct Mask {
-  explicit Mask(const Tensor& given) {
+  Mask(const Tensor& given, const Tensor& distance_bias, int64_t queries_) : queries(queries_) {
+    if (distance_bias.defined()) bias = flip(contiguous(distance_bias), 0b10);
     if (!given.defined()) return;
     mask = given;
     if (mask.rank() > 0 && mask.shape().back() > 1 && mask.strides().back() != 1) mask = contiguous(mask);
@@ -57,15 +60,22 @@ struct Mask {
   }
   template <class T>
   void place(AttentionTile<T>& tile, int64_t b, int64_t h, int64_t i, int64_t j) const {
+    if (bias.defined()) {
+      tile.added = bias.data<T>() + h * bias.shape()[1] + place_of(i, j);
+      tile.added_row = -1, tile.added_column = 1;
+    }
     if (!mask.defined()) return;
     const int64_t at = b * stride[0] + h * stride[1] + i * stride[2] + j * stride[3];
     if (mask.dtype() == boolean)
-      tile.allowed = mask.data<bool>() + at;
+      tile.allowed = mask.data<bool>() + at, tile.allowed_row = stride[2], tile.allowed_column = stride[3];
     else
-      tile.added = mask.data<T>() + at;
-    tile.mask_row = stride[2], tile.mask_column = stride[3];
+      tile.added = mask.data<T>() + at, tile.added_row = stride[2], tile.added_column = stride[3];
   }
-  Tensor mask;
+  /// Where the bias of query i and key j is in a row that is turned round.
+  int64_t place_of(int64_t i, int64_t j) const { return queries - 1 - i + j; }
+  bool hides() const { return mask.defined() || bias.defined(); }
+  int64_t queries;
+  Tensor mask, bias;
   int64_t stride[4] = {0, 0, 0, 0};
 };
 
@@ -140,12 +150,12 @@ Tensor make_heads(const Shape& shape, Dtype dtype) {
 }  // namespace
 
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-                          AttentionOptions options) {
+                          const Tensor& distance_bias, AttentionOptions options) {
   const Sizes n(q, k, v);
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
                          make_tensor({2, n.batch, n.heads, n.queries}, q.dtype())};
-  const Mask seen(mask);
-  const bool hides = options.causal || mask.defined();
+  const Mask seen(mask, distance_bias, n.queries);
+  const bool hides = options.causal || seen.hides();
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const int64_t tile_height = tile_rows<T>(n.queries), tile_width = tile_columns<T>(),
                   blocks = (n.queries + tile_height - 1) / tile_height;
@@ -192,15 +202,21 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
 }
 
 AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const Tensor& k, const Tensor& v,
-                                      const Tensor& mask, const Tensor& output, const Tensor& statistics,
-                                      AttentionOptions options) {
+                                      const Tensor& mask, const Tensor& distance_bias, const Tensor& output,
+                                      const Tensor& statistics, AttentionOptions options, bool wants_bias) {
   const Sizes n(q, k, v);
   const Tensor g = g_.strides()[3] == 1 ? g_ : contiguous(g_);
-  AttentionGradients result{make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()),
-                            make_heads(v.shape(), v.dtype())};
+  AttentionGradients result{
+      make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()), make_heads(v.shape(), v.dtype()), {}};
   for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
-  const Mask seen(mask);
-  const bool hides = options.causal || mask.defined();
+  const Mask seen(mask, distance_bias, n.queries);
+  const bool hides = options.causal || seen.hides();
+  const int64_t diagonals = wants_bias ? distance_bias.shape()[1] : 0;
+  Tensor sums;  // along the diagonals of each matrix of scores, turned round
+  if (wants_bias) {
+    sums = make_tensor({n.batch, n.heads, diagonals}, q.dtype());
+    fill_into(sums, 0);
+  }
   const int64_t members = n.heads / std::max<int64_t>(n.groups, 1);
   dispatch_compute("attention", q.dtype(), [&]<class T> {
     const Heads<T> hq(q), hk(k), hv(v), hg(g), ho(output), dq(result.q), dk(result.k), dv(result.v);
@@ -218,6 +234,7 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
       T *scores = scratch.data<T>(), *products = scores + tile_size, *delta = products + tile_size,
         *space = delta + queries;
       if (several) keys.pack(space), values.pack(space + keys.packed_size());
+      const auto sums_of = [&](int64_t h) { return sums.data<T>() + (b * n.heads + h) * diagonals; };
       const auto differentiate_head = [&](int64_t h, bool around_nan) {
         loops.dot_rows(hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width, delta);
         const int64_t step = around_nan ? 1 : tile_height;
@@ -239,6 +256,7 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
             add(scores, true, hg.rows(b, h, i), n.value_width, dv.at(b, group, j), dv.stride[2]);
             add(products, false, hk.rows(b, group, j), n.width, dq.at(b, h, i), dq.stride[2]);
             add(products, true, hq.rows(b, h, i), n.width, dk.at(b, group, j), dk.stride[2]);
+            if (wants_bias) loops.add_diagonals(tile, products, sums_of(h) + seen.place_of(i, j));
           }
         }
       };
@@ -247,8 +265,10 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
         const auto for_results = [&](auto&& f) {
           f(dk.at(b, group, 0), dk.stride[2], n.keys, n.width);
           f(dv.at(b, group, 0), dv.stride[2], n.keys, n.value_width);
-          for (int64_t h = group * members; h < (group + 1) * members; ++h)
+          for (int64_t h = group * members; h < (group + 1) * members; ++h) {
             f(dq.at(b, h, 0), dq.stride[2], n.queries, n.width);
+            if (wants_bias) f(sums_of(h), diagonals, 1, diagonals);
+          }
         };
         if (around_nan)  // once more
           for_results([](T* x, int64_t row, int64_t rows, int64_t width) {
@@ -261,6 +281,15 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
       };
       if (!differentiate(false) && hides) differentiate(true);
     });
+    if (!wants_bias) return;
+    result.distance_bias = make_tensor(distance_bias.shape(), q.dtype());
+    fill_into(result.distance_bias, 0);
+    const T scale = static_cast<T>(options.scale);  // which the sums hold, as products of queries and keys need it
+    for (int64_t row = 0; row < n.batch * n.heads; ++row) {
+      const T* sum = sums.data<T>() + row * diagonals;
+      T* to = result.distance_bias.data<T>() + (row % n.heads + 1) * diagonals;
+      for (int64_t i = 0; i < diagonals; ++i) *--to += sum[i] / scale;
+    }
   });
   return result;
 }

@@ -5,6 +5,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -33,16 +34,20 @@ Tensor repeat_heads(const Tensor& x, int64_t heads) {
                  {x.size(0), heads, x.size(2), x.size(3)});
 }
 
-// The definition, over the whole matrix of scores: inputs q, k, v, mask.
+// The definition, over the whole matrix of scores: inputs q, k, v, mask, distance_bias.
 Tensor composite(std::span<const Tensor> x, const void* attributes) {
   const Attributes& a = *static_cast<const Attributes*>(attributes);
-  const Tensor &q = x[0], &mask = x[3];
+  const Tensor& q = x[0];
   const Tensor k = repeat_heads(x[1], q.size(1)), v = repeat_heads(x[2], q.size(1));
-  const bool added = mask.defined() && mask.dtype() != boolean;
-  const Tensor seen =
-      both_seen(added ? mask != kHidden : mask, a.causal ? causal_mask(q.size(2), k.size(2)) : Tensor());
+  Tensor seen = a.causal ? causal_mask(q.size(2), k.size(2)) : Tensor(), added;
+  if (x[3].defined() && x[3].dtype() == boolean)
+    seen = both_seen(x[3], seen);
+  else
+    added = x[3];
+  if (x[4].defined()) added = toeplitz(x[4], q.size(2), k.size(2));  // not next to a floating mask
+  if (added.defined()) seen = both_seen(added != kHidden, seen);
   Tensor s = seen_scores(q * a.scale, k, seen, kHidden);
-  if (added) s = s + mask;
+  if (added.defined()) s = s + added;
   Tensor p = masked_softmax(s, -1);
   if (a.dropout > 0) p = dropout(p, a.dropout);
   return seen_product(p, v, seen);
@@ -80,6 +85,15 @@ void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
     if (o.mask.rank() > scores.rank() || broadcast_shapes(op, o.mask.shape(), scores) != scores)
       fail<ShapeError>("[{}] a mask of shape {} does not broadcast to the scores {}", op, o.mask.shape(), scores);
   }
+  if (o.distance_bias.defined()) {
+    const Tensor& bias = o.distance_bias;
+    if (bias.dtype() != q.dtype())
+      fail<DTypeError>("[{}] the distance_bias is {}; it must be {}, as q is", op, bias.dtype(), q.dtype());
+    const int64_t heads = q.rank() > 2 ? q.size(-3) : 1, count = std::max<int64_t>(q.size(-2) + k.size(-2), 1) - 1;
+    if (bias.rank() != 2 || (bias.size(0) != heads && bias.size(0) != 1) || bias.size(1) != count)
+      fail<ShapeError>("[{}] a distance_bias of shape {}; for {} heads, {} queries and {} keys it must be ({}, {})", op,
+                       bias.shape(), heads, q.size(-2), k.size(-2), heads, count);
+  }
   if (!(o.dropout >= 0 && o.dropout < 1))
     fail<ValueError>("[{}] dropout {} must be at least 0 and below 1", op, o.dropout);
 }
@@ -99,6 +113,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   if (is_low_precision(q.dtype())) {
     AttentionOptions wide = options;
     wide.mask = widened<to>(options.mask);
+    wide.distance_bias = widened<to>(options.distance_bias);
     return in_float32<to>(scaled_dot_product_attention, q, k, v, wide);
   }
   const double width = static_cast<double>(q.size(-1));
@@ -113,22 +128,45 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
     scores.back() = k.size(-2);
     mask = as_heads(expand(mask, scores));
   }
-  const Tensor inputs[] = {as_heads(q), as_heads(k), as_heads(v), mask};
+  Tensor bias = options.distance_bias;
+  if (bias.defined() && mask.defined() && mask.dtype() != boolean) {
+    mask = mask + toeplitz(bias, q.size(-2), k.size(-2));
+    bias = Tensor();
+  }
+  if (bias.defined() && q.rank() > 2) bias = expand(bias, {q.size(-3), bias.size(1)});
+  const Tensor inputs[] = {as_heads(q), as_heads(k), as_heads(v), mask, bias};
   if (options.dropout > 0 || (mask.defined() && mask.requires_grad() && grad_enabled()))
     return reshape(composite(inputs, &attributes), shape);
-  auto [y, statistics] = raw::attention(inputs[0], inputs[1], inputs[2], mask, {attributes.scale, attributes.causal});
-  y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, statistics}, y,
-             Keep::inputs(5) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
+  auto [y, statistics] =
+      raw::attention(inputs[0], inputs[1], inputs[2], mask, bias, {attributes.scale, attributes.causal});
+  y = record("scaled_dot_product_attention", {inputs[0], inputs[1], inputs[2], mask, bias, statistics}, y,
+             Keep::inputs(6) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
                if (b.creates_graph()) {
                  Gradients all =
-                     b.through([](std::span<const Tensor> x, const void* p) { return composite(x.first(4), p); }, &a);
+                     b.through([](std::span<const Tensor> x, const void* p) { return composite(x.first(5), p); }, &a);
                  return all;
                }
-               auto [dq, dk, dv] = raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3),
-                                                           b.output(), b.input(4), {a.scale, a.causal});
-               return {dq, dk, dv};
+               auto [dq, dk, dv, dbias] =
+                   raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3), b.input(4),
+                                           b.output(), b.input(5), {a.scale, a.causal}, b.needs(4));
+               return Tensors{dq, dk, dv, {}, dbias};
              });
   return q.rank() == 4 ? y : reshape(y, shape);
+}
+
+Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys) {
+  constexpr const char* op = "toeplitz";
+  int64_t wanted;
+  if (__builtin_add_overflow(queries, keys, &wanted)) wanted = INT64_MAX;
+  wanted = std::max<int64_t>(wanted, 1) - 1;
+  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != wanted)
+    fail<ShapeError>("[{}] a weight of shape {} for {} queries and {} keys; its last dimension must be {}", op,
+                     weight.shape(), queries, keys, wanted);
+  const Tensor place = reshape(arange(queries), {queries, 1}) - reshape(arange(keys), {1, keys}) + (keys - 1);
+  Shape shape = weight.shape();
+  shape.back() = queries;
+  shape.push_back(keys);
+  return reshape(index_select(weight, -1, flatten(place)), shape);
 }
 
 }  // namespace cotangent

@@ -60,21 +60,6 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   return seen_product(a, v, seen);
 }
 
-Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys) {
-  constexpr const char* op = "toeplitz";
-  int64_t wanted;
-  if (__builtin_add_overflow(queries, keys, &wanted)) wanted = INT64_MAX;
-  wanted = std::max<int64_t>(wanted, 1) - 1;
-  if (queries < 0 || keys < 0 || weight.rank() < 1 || weight.size(-1) != wanted)
-    fail<ShapeError>("[{}] a weight of shape {} for {} queries and {} keys; its last dimension must be {}", op,
-                     weight.shape(), queries, keys, wanted);
-  const Tensor place = reshape(arange(queries), {queries, 1}) - reshape(arange(keys), {1, keys}) + (keys - 1);
-  Shape shape = weight.shape();
-  shape.back() = queries;
-  shape.push_back(keys);
-  return reshape(index_select(weight, -1, flatten(place)), shape);
-}
-
 Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const Tensor& q_lin, const Tensor& k_lin,
                              const Tensor& v, const MixedChunkOptions& options, MixedChunkState* state) {
   constexpr const char* op = "mixed_chunk_attention";

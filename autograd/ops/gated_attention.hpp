@@ -29,10 +29,6 @@ struct SquaredReluOptions {
 Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                               const SquaredReluOptions& options = {});
 
-/// A matrix whose entry (i, j) is weight[i - j + Tk - 1]: a bias that depends on the distance alone.
-///   weight (.., Tq + Tk - 1) -> (.., Tq, Tk);   dweight = dy summed along the diagonals
-Tensor toeplitz(const Tensor& weight, int64_t queries, int64_t keys);
-
 /// By what the causal sum over earlier chunks is divided: the sources differ.
 enum class ChunkNorm : uint8_t {
   chunk,     ///< the length of a chunk, so that the sum grows with the number of chunks

@@ -107,19 +107,19 @@ bool GatedAttentionUnit::has(SequenceForm form) const {
   return form == SequenceForm::parallel || (causal() && (length > 0 || !by_length));
 }
 
-Tensor GatedAttentionUnit::score_bias(int64_t queries, int64_t keys, int64_t start) const {
+Tensor GatedAttentionUnit::bias(int64_t queries, int64_t keys, int64_t start) const {
   const int64_t count = queries + keys - 1, first = start - (keys - 1);
-  Tensor bias = nn::score_bias(positions, queries, keys, start, 1, gamma.dtype());
+  const Tensor of_positions = distance_bias(positions, queries, keys, start, 1, gamma.dtype());
   Tensor own;
   if (bias_table.defined() && count > 0) {
     if (std::max(start + queries, keys) > max_length)
       fail<ValueError>("[GatedAttentionUnit] {} positions; the table of its bias ends at max_length = {}",
                        std::max(start + queries, keys), max_length);
-    own = toeplitz(narrow(bias_table, 0, first + max_length - 1, count), queries, keys);
+    own = unsqueeze(narrow(bias_table, 0, first + max_length - 1, count), 0);
   } else if (bias_a.defined() && count > 0) {
-    own = toeplitz(rotary_bias(bias_a, bias_b, first, count), queries, keys);
+    own = unsqueeze(rotary_bias(bias_a, bias_b, first, count), 0);
   }
-  return combine_masks(own, bias);
+  return combine_masks(own, of_positions);
 }
 
 Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) {
@@ -127,21 +127,22 @@ Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& v, const Se
   KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
   all.append(maps[1], v, call.key_mask);
   const Tensor &q = maps[0], &k = all.keys;
-  Tensor bias = score_bias(q.size(2), k.size(2), first(state)), seen = call.mask;
-  if (seen.defined() && seen.dtype() != boolean) {
-    bias = combine_masks(bias, seen);
-    seen = Tensor();
-  }
+  const Tensor by_distance = bias(q.size(2), k.size(2), first(state));
   if (weights == GatedWeights::softmax)
     return scaled_dot_product_attention(
         q, k, all.values,
-        {.mask = combine_masks(combine_masks(seen, score_mask(all.key_mask)), bias), .causal = causal()});
+        {.mask = combine_masks(call.mask, score_mask(all.key_mask)), .causal = causal(), .distance_bias = by_distance});
+  Tensor added = by_distance.defined() ? toeplitz(by_distance, q.size(2), k.size(2)) : Tensor(), seen = call.mask;
+  if (seen.defined() && seen.dtype() != boolean) {
+    added = combine_masks(added, seen);
+    seen = Tensor();
+  }
   const ReluNorm norm = weights == GatedWeights::squared_relu             ? ReluNorm::length
                         : weights == GatedWeights::squared_relu_by_length ? ReluNorm::squared_length
                                                                           : ReluNorm::row;
   return squared_relu_attention(
       q, k, all.values,
-      {.norm = norm, .length = length, .causal = causal(), .bias = bias, .mask = seen, .key_mask = all.key_mask});
+      {.norm = norm, .length = length, .causal = causal(), .bias = added, .mask = seen, .key_mask = all.key_mask});
 }
 
 // ---- MixedChunkAttention ----

@@ -75,7 +75,8 @@ struct GatedAttentionUnit : GatedAttention {
   Tensor attend(const Tensors& maps, const Tensor& v, const SequenceCall& call, StreamState* state) override;
 
  private:
-  Tensor score_bias(int64_t queries, int64_t keys, int64_t start) const;
+  /// What is added to the scores by distance: (1, queries + keys - 1).
+  Tensor bias(int64_t queries, int64_t keys, int64_t start) const;
 };
 
 struct MixedChunkAttentionOptions {

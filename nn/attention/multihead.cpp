@@ -69,13 +69,15 @@ Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor
   KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
   if (k.defined()) all.append(key(k, start), v, call.key_mask);
   const int64_t keys = all.keys.size(2);
-  const Tensor mask = combine_masks(combine_masks(call.mask, score_mask(all.key_mask)),
-                                    score_bias(positions, queries, keys, start, heads, q.dtype()));
   Tensor scaled = query(q, start);
   if (scale == ScoreScale::log_length) scaled = scaled * row_scale(queries, keys, start, all.key_mask, q.dtype());
   return scaled_dot_product_attention(
       scaled, all.keys, all.values,
-      {.mask = mask, .causal = causal(), .scale = factor_, .dropout = is_training() ? dropout : 0});
+      {.mask = combine_masks(call.mask, score_mask(all.key_mask)),
+       .causal = causal(),
+       .scale = factor_,
+       .dropout = is_training() ? dropout : 0,
+       .distance_bias = distance_bias(positions, queries, keys, start, heads, q.dtype())});
 }
 
 LayerState MultiHeadAttention::begin_cross(const Tensor& memory, const Tensor& key_mask) {

@@ -1,5 +1,6 @@
 #include <cotangent/nn/attention/position.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include <cotangent/autograd/ops/convert.hpp>
@@ -88,15 +89,16 @@ Tensor Position::key(const Tensor& k, int64_t) const { return k; }
 Tensor Position::bias(const Tensor&, int64_t, Dtype) const { return {}; }
 
 Tensor distances(int64_t queries, int64_t keys, int64_t first_query) {
-  return unsqueeze(arange(first_query, first_query + queries), 1) - arange(keys);
+  const int64_t first = first_query - keys + 1;
+  return arange(first, first + std::max<int64_t>(queries + keys, 1) - 1);
 }
 
 bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype) {
   return positions && positions->bias(distances(1, 1, 0), heads, dtype).defined();
 }
 
-Tensor score_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
-                  Dtype dtype) {
+Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
+                     Dtype dtype) {
   if (!adds_to_scores(positions, heads, dtype)) return {};
   return positions->bias(distances(queries, keys, first_query), heads, dtype);
 }

@@ -68,16 +68,16 @@ struct Position : Module {
 /// Any encoding, or none (empty). A copy shares the learned tables: so do all layers that are made with one option.
 using AnyPosition = Any<Position>;
 
-/// The distances i - j of `queries` queries, which start at `first_query`, and `keys` keys, which start at 0: int64
-/// (queries, keys).
+/// The distances i - j of `queries` queries, which start at `first_query`, and `keys` keys, which start at 0, each once
+/// and in ascending order: int64 (queries + keys - 1), as toeplitz spreads them.
 Tensor distances(int64_t queries, int64_t keys, int64_t first_query);
 
 /// Whether an encoding adds to the scores. Rotary positions and none do not.
 bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype);
-/// The bias of all these distances (heads, queries, keys). Undefined where nothing is added, and then without a table
-/// of the distances, so that attention in linear memory stays so.
-Tensor score_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
-                  Dtype dtype);
+/// The bias of these distances (heads, queries + keys - 1), for AttentionOptions::distance_bias; undefined where
+/// nothing is added.
+Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
+                     Dtype dtype);
 
 /// rope of autograd/ops/rope.hpp on queries and keys.
 struct Rotary : Position {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
 #include <cotangent/autograd/ops/join.hpp>
@@ -147,8 +148,8 @@ Tensor Synthesizer::run(const Tensor& x, const SequenceCall& call, StreamState* 
     if (shares.defined()) part = part * select(shares, 0, static_cast<int64_t>(n));
     s = s.defined() ? s + part : part;
   }
-  const Tensor bias = score_bias(positions, queries, keys, start, heads, x.dtype());
-  if (bias.defined()) s = s + bias;
+  const Tensor bias = distance_bias(positions, queries, keys, start, heads, x.dtype());
+  if (bias.defined()) s = s + toeplitz(bias, queries, keys);
   const Tensor mask = combine_masks(call.mask, score_mask(all.key_mask));
   const bool added = mask.defined() && mask.dtype() != boolean;
   if (added) s = s + mask;

@@ -17,8 +17,8 @@ void apply_mask(T* s, const AttentionTile<T>& t, int64_t row, int64_t visible) {
 #pragma omp simd
   for (int64_t j = 0; j < visible; ++j) s[j] *= scale;
   if (t.added) {
-    const T* m = t.added + row * t.mask_row;
-    if (t.mask_column) {
+    const T* m = t.added + row * t.added_row;
+    if (t.added_column) {
 #pragma omp simd
       for (int64_t j = 0; j < visible; ++j) s[j] = m[j] == -kInfinity<T> ? m[j] : s[j] + m[j];
     } else {
@@ -26,9 +26,9 @@ void apply_mask(T* s, const AttentionTile<T>& t, int64_t row, int64_t visible) {
     }
   }
   if (t.allowed) {
-    const bool* m = t.allowed + row * t.mask_row;
+    const bool* m = t.allowed + row * t.allowed_row;
     for (int64_t j = 0; j < visible; ++j)
-      if (!m[j * t.mask_column]) s[j] = -kInfinity<T>;
+      if (!m[j * t.allowed_column]) s[j] = -kInfinity<T>;
   }
 }
 
@@ -126,8 +126,9 @@ void add_seen(const AttentionTile<T>& t, const T* w, bool transposed, const T* x
               int64_t width, T* y, int64_t y_row) {
   for (int64_t i = 0; i < t.rows; ++i)
     for (int64_t j = 0; j < visible_keys(t, i); ++j) {
-      const int64_t at = i * t.mask_row + j * t.mask_column;
-      if ((t.allowed && !t.allowed[at]) || (t.added && t.added[at] == -kInfinity<T>)) continue;
+      if ((t.allowed && !t.allowed[i * t.allowed_row + j * t.allowed_column]) ||
+          (t.added && t.added[i * t.added_row + j * t.added_column] == -kInfinity<T>))
+        continue;
       const T weight = w[i * t.row_stride + j], *from = x + (transposed ? i : j) * x_row;
       T* to = y + (transposed ? j : i) * y_row;
       for (int64_t c = 0; c < width; ++c) to[c] += weight * from[c * x_column];
@@ -135,8 +136,24 @@ void add_seen(const AttentionTile<T>& t, const T* w, bool transposed, const T* x
 }
 
 template <class T>
+void add_diagonals(const AttentionTile<T>& t, const T* w, T* y) {
+  for (int64_t i = 0; i < t.rows; ++i, w += t.row_stride, --y) {
+    const int64_t visible = visible_keys(t, i);
+    const T* added = t.added + i * t.added_row;  // a row of the table whose gradient this is
+    if (t.allowed) {
+      const bool* allowed = t.allowed + i * t.allowed_row;
+      for (int64_t j = 0; j < visible; ++j)
+        if (allowed[j * t.allowed_column] && added[j] != -kInfinity<T>) y[j] += w[j];
+    } else {
+#pragma omp simd
+      for (int64_t j = 0; j < visible; ++j) y[j] += added[j] == -kInfinity<T> ? T(0) : w[j];
+    }
+  }
+}
+
+template <class T>
 AttentionLoops<T> loops() {
-  return {forward<T>, backward<T>, finish<T>, finite<T>, add_seen<T>, dot_rows<T>};
+  return {forward<T>, backward<T>, finish<T>, finite<T>, add_seen<T>, add_diagonals<T>, dot_rows<T>};
 }
 
 }  // namespace

@@ -11,9 +11,9 @@ struct AttentionTile {
   double scale;
   bool causal;
   int64_t first_hidden;  ///< causal: row i sees the columns below first_hidden + i
-  const bool* allowed;   ///< or nullptr: element (i, j) is seen where allowed[i * mask_row + j * mask_column]
+  const bool* allowed;   ///< or nullptr: element (i, j) is seen where allowed[i * allowed_row + j * allowed_column]
   const T* added;        ///< or nullptr: added to the scaled scores, addressed alike
-  int64_t mask_row, mask_column;
+  int64_t allowed_row, allowed_column, added_row, added_column;
 };
 
 template <class T>
@@ -33,6 +33,8 @@ struct AttentionLoops {
   /// hidden has no weight, also where it is NaN.
   void (*add_seen)(const AttentionTile<T>& tile, const T* w, bool transposed, const T* x, int64_t x_row,
                    int64_t x_column, int64_t width, T* y, int64_t y_row);
+  /// y[j - i] += w[i, j] for the products w of a tile, but for what is hidden.
+  void (*add_diagonals)(const AttentionTile<T>& tile, const T* w, T* y);
   /// y[i] = the sum of a[i * a_row + j] * b[i * b_row + j] over `width` j.
   void (*dot_rows)(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows, int64_t width, T* y);
 };

@@ -125,7 +125,13 @@ def pad(x, sizes, mode="constant", value=0):
     return F.pad(x[extra], sizes, mode, value)[(0,) * len(extra)]
 
 
-def attention(q, k, v, mask=None, causal=False, scale=None, grouped=False):
+def attention(q, k, v, mask=None, distance_bias=None, causal=False, scale=None, grouped=False):
+    if distance_bias is not None:
+        queries, keys = q.shape[-2], k.shape[-2]
+        bias = distance_bias[:, torch.arange(queries)[:, None] - torch.arange(keys) + keys - 1]
+        if causal:
+            bias = bias.masked_fill(~torch.ones(queries, keys).tril(keys - queries).bool(), -torch.inf)
+        mask, causal = bias if mask is None else torch.where(mask, bias, -torch.inf), False
     return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=grouped)
 
 
@@ -443,6 +449,9 @@ for q, k, *mask, o in (((1, 2, 2, 2), (1, 2, 3, 2), dict()), ((1, 1, 3, 2), (1, 
                        ((1, 1, 2, 2), (1, 1, 3, 2), bools([1, 0, 1], [0, 1, 0]), dict()),
                        ((1, 1, 2, 2), (1, 1, 3, 2), rounded(2, 3), dict())):
     case("scaled_dot_product_attention", rounded(*q), rounded(*k), rounded(*k[:-1], 1), *mask, **o)
+for mask, o in ((bools([1, 1, 1]), dict(causal=True)), (bools([1, 0, 1], [0, 1, 1]), {})):
+    case("scaled_dot_product_attention", rounded(2, 2, 2, 2), rounded(2, 2, 3, 2), rounded(2, 2, 3, 1), mask,
+         rounded(2, 4), **o)
 
 family("rope")
 case("rope", rounded(2, 3, 4)), case("rope", rounded(1, 3, 4), half_split=True, start=5)

@@ -1,5 +1,6 @@
 // The op table of autograd/ops/attention.hpp.
 #include <cmath>
+#include <limits>
 
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -52,6 +53,31 @@ Results attend_naively(Arguments x) {
       }
   return y;
 }
+Results spread(Arguments x) { return toeplitz(x[0], 3, 4); }
+Results spread_naively(Arguments x) {
+  std::vector<double> out;
+  const std::vector<double> w = x[0].detach().to_vector<double>();
+  for (int64_t h = 0; h < 2; ++h)
+    for (int64_t i = 0; i < 3; ++i)
+      for (int64_t j = 0; j < 4; ++j) out.push_back(w[static_cast<size_t>(h * 6 + i - j + 3)]);
+  return from_vector(out, {2, 3, 4});
+}
+
+// The last argument is the distance_bias, the one before a mask if there are five.
+template <bool Causal>
+Results attend_by_distance(Arguments x) {
+  return scaled_dot_product_attention(
+      x[0], x[1], x[2], {.mask = x.size() > 4 ? x[3] : Tensor(), .causal = Causal, .distance_bias = x[x.size() - 1]});
+}
+template <bool Causal>
+Results attend_by_distance_naively(Arguments x) {
+  const Tensor bias = toeplitz(x[x.size() - 1].detach(), x[0].size(2), x[1].size(2));
+  const Tensor mask = x.size() < 5              ? bias
+                      : x[3].dtype() == boolean ? where(x[3], bias, -std::numeric_limits<double>::infinity())
+                                                : x[3].detach() + bias;
+  const Tensor all[] = {x[0], x[1], x[2], mask};
+  return attend_naively<Causal>(all);
+}
 }  // namespace
 
 COTANGENT_OP_TABLE(attention) {
@@ -68,13 +94,28 @@ COTANGENT_OP_TABLE(attention) {
                        {{normal({1, 1, 3, 2}), kv1, kv1, values({3, 4}, {1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0}, boolean)},
                         attend<false>,
                         attend_naively<false>},
-                       {{normal({3, 2}), normal({4, 2}), normal({4, 2})}, attend<false>}},
+                       {{normal({3, 2}), normal({4, 2}), normal({4, 2})}, attend<false>},
+                       {{normal({2, 2, 3, 2}), normal({2, 1, 4, 2}), normal({2, 1, 4, 3}), normal({2, 6})},
+                        attend_by_distance<true>,
+                        attend_by_distance_naively<true>},
+                       {{q, k, k, normal({1, 5})}, attend_by_distance<false>, attend_by_distance_naively<false>},
+                       {{q, k, k, values({3, 3}, {1, 0, 1, 1, 1, 0, 0, 0, 0}, boolean), normal({2, 5})},
+                        attend_by_distance<false>,
+                        attend_by_distance_naively<false>},
+                       {{q, k, k, constant(normal({2, 1, 3})), normal({2, 5})},
+                        attend_by_distance<true>,
+                        attend_by_distance_naively<true>}},
            .errors = {{{q, normal({1, 2, 3, 4}), k}, attend<false>, "differ in width"},
                       {{q, k, normal({1, 2, 4, 2})}, attend<false>, "differ in length"},
                       {{normal({1, 3, 3, 2}), k, k}, attend<false>, "divide those of q"},
                       {{q, k, k, integers({3, 3}, 0, 2)}, attend<false>, "it must be bool"},
-                      {{q, k, k, normal({2, 4})}, attend<false>, "broadcast"}},
-           .recorded_as = {"seen_scores", "seen_product"}}};
+                      {{q, k, k, normal({2, 4})}, attend<false>, "broadcast"},
+                      {{q, k, k, normal({2, 4})}, attend_by_distance<false>, "it must be (2, 5)"},
+                      {{q, k, k, integers({2, 5}, 0, 2)}, attend_by_distance<false>, "as q is"}},
+           .recorded_as = {"seen_scores", "seen_product"}},
+          {"toeplitz",
+           {{{normal({2, 6})}, spread, spread_naively}},
+           {{{normal({2, 7})}, spread, "its last dimension must be 6"}}}};
 }
 
 }  // namespace cotangent

@@ -7,12 +7,14 @@
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/memory/allocator.hpp>
+#include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 
@@ -31,6 +33,7 @@ Tensor dense(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionO
   Tensor s = matmul(q, transpose(repeated(k), 2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
   const double hidden = -std::numeric_limits<double>::infinity();
   if (o.mask.defined()) s = o.mask.dtype() == boolean ? where(o.mask, s, hidden) : s + o.mask;
+  if (o.distance_bias.defined()) s = s + toeplitz(o.distance_bias, q.size(2), k.size(2));
   if (o.causal) {
     const int64_t rows = s.size(2), columns = s.size(3);
     s = masked_fill(s, arange(columns) > unsqueeze(arange(columns - rows, columns), 1), hidden);
@@ -43,6 +46,7 @@ void compare(int64_t queries, int64_t keys, int64_t groups, const AttentionOptio
   INFO(queries << " queries, " << keys << " keys, " << groups << " groups");
   Tensors x{randn({1, 4, queries, 3}, float64), randn({1, groups, keys, 3}, float64),
             randn({1, groups, keys, 5}, float64)};
+  if (o.distance_bias.defined()) x.push_back(o.distance_bias);
   for (Tensor& t : x) t.requires_grad_();
   const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], o), expected = dense(x[0], x[1], x[2], o);
   CHECK(close(y, expected));
@@ -51,7 +55,7 @@ void compare(int64_t queries, int64_t keys, int64_t groups, const AttentionOptio
   Tensors gradients;
   for (Tensor& t : x) gradients.push_back(t.grad()), t.set_grad({});
   expected.backward(dy);
-  for (size_t i = 0; i < 3; ++i) CHECK(close(gradients[i], x[i].grad()));
+  for (size_t i = 0; i < x.size(); ++i) CHECK(close(gradients[i], x[i].grad()));
 }
 
 }  // namespace
@@ -66,6 +70,8 @@ TEST_CASE("attention by tiles equals attention over the whole matrix, gradients 
       Tensor seen = rand({1, 1, queries, keys}) < 0.5;
       seen.select(3, 0).fill_(true);  // no row may be empty here
       compare(queries, keys, groups, {.mask = seen});
+      compare(queries, keys, groups, {.mask = seen, .distance_bias = randn({4, queries + keys - 1}, float64)});
+      compare(queries, keys, groups, {.causal = true, .distance_bias = randn({1, queries + keys - 1}, float64)});
     }
 }
 
@@ -117,13 +123,51 @@ TEST_CASE("scores of +-1e4 stay finite") {
   }
 }
 
+TEST_CASE("a bias by distance: what it hides, and what is hidden beside it, is without effect") {
+  const double no = -std::numeric_limits<double>::infinity();
+  const Tensor bias =
+      tensor({{0.5, -1.0, 0.25, 2.0, -0.5, 1.0, no}}, float64).requires_grad_();  // query 3 sees no key 0
+  Tensors x{randn({2, 2, 4, 3}, float64), randn({2, 2, 4, 3}, float64), randn({2, 2, 4, 3}, float64)};
+  x[1].select(2, 2).fill_(std::numeric_limits<double>::quiet_NaN());
+  x[2].select(2, 2).fill_(std::numeric_limits<double>::quiet_NaN());
+  const Tensor kept = tensor({0, 1, 3});
+  const Tensor y =
+      scaled_dot_product_attention(x[0], x[1], x[2], {.mask = tensor({1, 1, 0, 1}, boolean), .distance_bias = bias});
+  const Tensor without = index_select(toeplitz(bias, 4, 4), 2, kept);
+  const Tensor expected =
+      scaled_dot_product_attention(x[0], index_select(x[1], 2, kept), index_select(x[2], 2, kept), {.mask = without});
+  CHECK(close(y, expected));
+  const Tensor dy = randn(y.shape(), float64);
+  y.backward(dy);
+  const Tensor gradient = bias.grad();
+  bias.set_grad({});
+  expected.backward(dy);
+  CHECK(close(gradient, bias.grad()));
+  CHECK(gradient[0][6].item() == 0);
+}
+
+TEST_CASE("the gradient of a bias by distance does not depend on the number of threads") {
+  const Tensor q = randn({2, 4, 150, 8}), k = randn({2, 2, 150, 8}), dy = randn({2, 4, 150, 8});
+  const auto gradient = [&](int threads) {
+    set_num_threads(threads);
+    const Tensor bias = zeros({4, 299}).requires_grad_();
+    scaled_dot_product_attention(q, k, k, {.causal = true, .distance_bias = bias}).backward(dy);
+    return bias.grad();
+  };
+  const int before = num_threads();
+  const Tensor one = gradient(1), three = gradient(3);
+  set_num_threads(before);
+  CHECK(equal(one, three));
+}
+
 TEST_CASE("attention's memory grows with the length, not with its square") {
   auto peak = [](int64_t length) {
     Tensors x;
     for (int i = 0; i < 3; ++i) x.push_back(randn({1, 1, length, 16}).requires_grad_());
+    const Tensor bias = randn({1, 2 * length - 1}).requires_grad_();
     const int64_t before = memory_stats().current_bytes;
     reset_peak_memory();
-    const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], {.causal = true});
+    const Tensor y = scaled_dot_product_attention(x[0], x[1], x[2], {.causal = true, .distance_bias = bias});
     y.backward(ones_like(y));
     return static_cast<double>(memory_stats().peak_bytes - before);
   };

@@ -103,16 +103,6 @@ Results mix_with_state(Arguments x) {
   return mixed_chunk_attention(x[0], x[1], x[2], x[3], x[4], {.chunk = Chunk}, &state);
 }
 
-Results spread(Arguments x) { return toeplitz(x[0], 3, 4); }
-Results spread_naively(Arguments x) {
-  std::vector<double> out;
-  const std::vector<double> w = x[0].detach().to_vector<double>();
-  for (int64_t h = 0; h < 2; ++h)
-    for (int64_t i = 0; i < 3; ++i)
-      for (int64_t j = 0; j < 4; ++j) out.push_back(w[static_cast<size_t>(h * 6 + i - j + 3)]);
-  return from_vector(out, {2, 3, 4});
-}
-
 }  // namespace
 
 COTANGENT_OP_TABLE(gated_attention) {
@@ -137,9 +127,6 @@ COTANGENT_OP_TABLE(gated_attention) {
              },
              "the mask is int64"},
             {{normal({2, 1, 3, 4}), k, v}, attend<length, false, 0>, "do not fit together"}}},
-          {"toeplitz",
-           {{{normal({2, 6})}, spread, spread_naively}},
-           {{{normal({2, 7})}, spread, "its last dimension must be 6"}}},
           {"mixed_chunk_attention",
            {{{k, k, k, k, v}, mix<false, ChunkNorm::chunk>, mix_naively<false, ChunkNorm::chunk>},
             {{k, k, k, k, v}, mix<true, ChunkNorm::chunk>, mix_naively<true, ChunkNorm::chunk>},

@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
-#include <cotangent/autograd/ops/gated_attention.hpp>
 #include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>

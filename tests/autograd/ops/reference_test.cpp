@@ -353,7 +353,8 @@ const std::map<std::string, Call>& calls() {
       {"scaled_dot_product_attention",
        [](C c) -> Results {
          return scaled_dot_product_attention(
-             c[0], c[1], c[2], {.mask = c.maybe(3), .causal = c.flag("causal"), .scale = c.number("scale")});
+             c[0], c[1], c[2],
+             {.mask = c.maybe(3), .causal = c.flag("causal"), .scale = c.number("scale"), .distance_bias = c.maybe(4)});
        }},
       {"rope",
        [](C c) -> Results {

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -138,10 +139,11 @@ TEST_CASE("ALiBi's slopes halve, also when the heads are no power of two") {
   CHECK_THROWS_AS(nn::alibi_slopes(0), ValueError);
 
   // m j and -m (i - j) differ by a constant of the row, which the softmax does not see
-  const Tensor distance = nn::distances(4, 4, 0), scores = randn({2, 4, 4}, float64);
-  const Tensor seen = distance >= 0, m = nn::alibi_slopes(2, float64).view({2, 1, 1});
+  const Tensor scores = randn({2, 4, 4}, float64);
+  const Tensor seen = nn::causal_mask(4, 4), m = nn::alibi_slopes(2, float64).view({2, 1, 1});
   auto rows = [&](const Tensor& bias) { return softmax(where(seen, scores + bias, -1e300), -1); };
-  CHECK(close(rows(nn::Alibi().bias(distance, 2, float64)), rows(m * to(arange(4), float64))));
+  const Tensor bias = nn::Alibi().bias(nn::distances(4, 4, 0), 2, float64);
+  CHECK(close(rows(toeplitz(bias, 4, 4)), rows(m * to(arange(4), float64))));
   CHECK(nn::Alibi().parameters().empty());
 }
 
@@ -167,10 +169,13 @@ TEST_CASE("T5 buckets the distances") {
 
 TEST_CASE("T5's bias is Toeplitz, and its gradient sums over buckets") {
   nn::T5Bias bias(2, {.dtype = float64});
-  const Tensor distance = nn::distances(20, 20, 0);
+  const Tensor distance = unsqueeze(arange(20), 1) - arange(20);
   const Tensor b = bias.bias(distance, 2, float64);
   CHECK(b.shape() == Shape{2, 20, 20});
   CHECK(equal(b.narrow(1, 0, 19).narrow(2, 0, 19), b.narrow(1, 1, 19).narrow(2, 1, 19)));
+  CHECK(equal(nn::distances(2, 3, 4), arange(2, 6)));
+  CHECK(nn::distances(0, 0, 0).numel() == 0);
+  CHECK(equal(toeplitz(bias.bias(nn::distances(20, 20, 0), 2, float64), 20, 20), b));
   const Tensor dy = randn({2, 20, 20}, float64);
   b.backward(dy);
   const Tensor buckets = nn::t5_buckets(distance);
@@ -198,23 +203,18 @@ TEST_CASE("layers that are made with one T5 table share it") {
   CHECK_FALSE(a.clone().state_dict()["positions.weight"].shares_storage(b.state_dict()["positions.weight"]));
 }
 
-TEST_CASE("rotary positions leave attention in memory linear in the length") {
-  const NoGrad guard;
+TEST_CASE("positions leave attention in memory linear in the length") {
   const auto extra = [](auto layer, int64_t length) {
-    layer.eval();
     const Tensor x = randn({1, length, 8});
     const int64_t before = memory_stats().current_bytes;
     reset_peak_memory();
-    layer(x);
+    sum(layer(x)).backward();
     return static_cast<double>(memory_stats().peak_bytes - before);
   };
   const auto check = [&](const auto& layer) { CHECK(extra(layer, 4096) < 4.5 * extra(layer, 1024)); };
-  for (bool causal : {false, true}) {
-    check(nn::MultiHeadAttention(8, 2, {.causal = causal, .positions = nn::Rotary()}));
-    check(nn::GatedAttentionUnit(8, {.key_width = 8,
-                                     .weights = nn::GatedWeights::softmax,
-                                     .relative_bias = false,
-                                     .causal = causal,
-                                     .positions = nn::Rotary()}));
-  }
+  for (const nn::AnyPosition& positions :
+       {nn::AnyPosition(nn::Rotary()), nn::AnyPosition(nn::Alibi()), nn::AnyPosition(nn::T5Bias(2))})
+    check(nn::MultiHeadAttention(8, 2, {.causal = true, .positions = positions}));
+  check(nn::GatedAttentionUnit(
+      8, {.key_width = 8, .weights = nn::GatedWeights::softmax, .causal = true, .positions = nn::Rotary()}));
 }
