@@ -18,6 +18,7 @@
 #include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/favor.hpp>
+#include <cotangent/autograd/ops/fft.hpp>
 #include <cotangent/autograd/ops/fold.hpp>
 #include <cotangent/autograd/ops/gated.hpp>
 #include <cotangent/autograd/ops/gated_attention.hpp>

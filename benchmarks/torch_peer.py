@@ -579,6 +579,26 @@ def with_constant(x_shape, constant, function):
     return make
 
 
+for name, shape, dtype in (("rfft_4096", (8, 256, 4096), torch.float32), ("rfft_4096_f64", (8, 256, 4096), torch.float64),
+                           ("rfft_1000", (8, 256, 1000), torch.float32),
+                           ("rfft_prime_1021", (8, 256, 1021), torch.float32), ("rfft_one_row", (65536,), torch.float32)):
+    variant(name, of_one(shape, lambda x: torch.view_as_real(torch.fft.rfft(x)), dtype))
+
+
+def fft_conv1d(dim):
+    """As S4 does it: padded transforms, their product, and back."""
+    def make():
+        x, k = leaf(8, *((256, 2048) if dim == -1 else (2048, 256))), leaf(256, 2048)
+
+        def forward():
+            product = torch.fft.rfft(x.transpose(-1, dim), n=4096) * torch.fft.rfft(k, n=4096)
+            return torch.fft.irfft(product, n=4096)[..., :2048].transpose(-1, dim)
+        return forward_backward([x, k], forward)
+    return make
+
+
+variant("fft_conv1d", fft_conv1d(-1))
+variant("fft_conv1d_channels_last", fft_conv1d(-2))
 variant("loss_mse", with_constant((1024, 1024), lambda: torch.randn(1024, 1024), F.mse_loss))
 variant("loss_bce_with_logits",
         with_constant((1024, 1024), lambda: torch.rand(1024, 1024), F.binary_cross_entropy_with_logits))

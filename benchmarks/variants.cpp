@@ -233,6 +233,27 @@ void recurrent_layers(std::vector<Workload>& to) {
   to.push_back({"lstm_2_layers_both_ways", recurrent<ct::nn::LSTM>, {}, {64, 32, 128, 2, 2}});
 }
 
+template <int64_t n>
+Tensor half_spectrum(const Tensor& x) {
+  return ct::fft::rfft(x, n);
+}
+void transforms(std::vector<Workload>& to) {
+  to.push_back({"rfft_4096", of_one<half_spectrum<4096>>, {}, {8, 256, 4096}});
+  to.push_back({"rfft_4096_f64", of_one_in_float64<half_spectrum<4096>>, {}, {8, 256, 4096}});
+  to.push_back({"rfft_1000", of_one<half_spectrum<1000>>, {}, {8, 256, 1000}});
+  to.push_back({"rfft_prime_1021", of_one<half_spectrum<1021>>, {}, {8, 256, 1021}});
+  to.push_back({"rfft_one_row", of_one<half_spectrum<65536>>, {}, {65536}});
+  to.push_back({"fft_conv1d", [](const Sizes&) {
+                  const Tensor x = leaf({8, 256, 2048}), k = leaf({256, 2048});
+                  return forward_backward({x, k}, [=] { return ct::fft_conv1d(x, k); });
+                }});
+  to.push_back({"fft_conv1d_channels_last", [](const Sizes&) {
+                  const Tensor x = leaf({8, 2048, 256}), k = leaf({256, 2048});
+                  return forward_backward(
+                      {x, k}, [=] { return ct::transpose(ct::fft_conv1d(ct::transpose(x, 1, 2), k), 1, 2); });
+                }});
+}
+
 void others(std::vector<Workload>& to) {
   to.push_back({"loss_mse",
                 [](const Sizes&) {
@@ -303,7 +324,7 @@ void in_float64(std::vector<Workload>& to) {
 std::vector<Workload> variants() {
   std::vector<Workload> all;
   for (auto family : {activations, matmuls, convolutions, pools, attentions, reductions, normalizations,
-                      recurrent_layers, others, in_float64})
+                      recurrent_layers, transforms, others, in_float64})
     family(all);
   return all;
 }

@@ -11,6 +11,7 @@
 #include <cotangent/tensor/kernels/copy.hpp>
 #include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/elementwise.hpp>
+#include <cotangent/tensor/kernels/fft.hpp>
 #include <cotangent/tensor/kernels/gemm.hpp>
 #include <cotangent/tensor/kernels/linear_attention.hpp>
 #include <cotangent/tensor/kernels/loss.hpp>
@@ -36,6 +37,7 @@ struct Table {
   CopyTable copy;
   ByFloat<DepthwiseLoops> depthwise;
   ByFloat<DepthwiseRowsLoops> depthwise_rows;
+  ByFloat<FftLoops> fft;
   ByFloat<GemmLoops> gemm;
   ByFloat<LinearAttentionLoops> linear_attention;
   ByFloat<LossLoops> loss;

@@ -36,6 +36,22 @@ void store(T* p, Vec<T> v) {
   *reinterpret_cast<Vec<T>*>(p) = v;
 }
 
+/// What loops hold that are written once for vectors and for single elements.
+template <class T, bool wide>
+struct LanesOf {
+  using V = Vec<T>;
+  static constexpr int count = kLanes<T>;
+  static V take(const T* p) { return load(p); }
+  static void put(V v, T* p) { store(p, v); }
+};
+template <class T>
+struct LanesOf<T, false> {
+  using V = T;
+  static constexpr int count = 1;
+  static V take(const T* p) { return *p; }
+  static void put(V v, T* p) { *p = v; }
+};
+
 // y[i] = x[i] for n < L elements, in halves.
 template <class T, int L = kLanes<T>>
 void copy_few(const T* x, T* y, int64_t n) {

@@ -144,6 +144,20 @@ def cross_entropy(x, target, weight=None, **o):
     return F.cross_entropy(x, target, weight, **o)
 
 
+def on_pairs(transform, real_in=False, real_out=False):
+    def function(x, n=None, dim=-1, norm=None):
+        y = transform(x if real_in else torch.view_as_complex(x), n, dim, norm)
+        return y if real_out else torch.view_as_real(y)
+    return function
+
+
+def fft_conv1d(x, k, full=False):
+    """A convolution of each row by itself, by a loop over the taps."""
+    T, L = x.shape[-1], k.shape[-1]
+    y = sum(F.pad(x * k[..., i:i + 1], (i, L - 1 - i)) for i in range(L))
+    return y if full else y[..., :T]
+
+
 FUNCTIONS = {
     **{op: scalar(getattr(torch, op)) for op in
        ("add", "sub", "mul", "div", "pow", "remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge")},
@@ -196,6 +210,10 @@ FUNCTIONS = {
     "eigh": lambda a: [f(y) for f, y in zip((torch.clone, torch.abs), torch.linalg.eigh(a))],
     "svd": lambda a: [f(y) for f, y in zip((torch.abs, torch.clone, torch.abs), torch.linalg.svd(a, False))],
     "lstsq": lambda a, b: torch.linalg.pinv(a) @ b,
+    "rfft": on_pairs(torch.fft.rfft, real_in=True), "irfft": on_pairs(torch.fft.irfft, real_out=True),
+    "fft": on_pairs(torch.fft.fft), "ifft": on_pairs(torch.fft.ifft), "fft_conv1d": fft_conv1d,
+    "fftfreq": lambda n, d=1.0: torch.fft.fftfreq(n, d, dtype=torch.float64),
+    "rfftfreq": lambda n, d=1.0: torch.fft.rfftfreq(n, d, dtype=torch.float64),
 }
 
 # broadcast, rank 0, no element, size 1, a number
@@ -456,6 +474,19 @@ for mask, o in ((bools([1, 1, 1]), dict(causal=True)), (bools([1, 0, 1], [0, 1, 
 family("rope")
 case("rope", rounded(2, 3, 4)), case("rope", rounded(1, 3, 4), half_split=True, start=5)
 case("rope", rounded(2, 5), width=2, base=100)
+
+family("fft")
+for n in (1, 2, 3, 8, 11, 14, 15, 30):
+    case("rfft", rounded(n)), case("irfft", rounded(n // 2 + 1, 2), n=n), case("fft", rounded(n, 2))
+case("rfft", rounded(3, 4), n=7, dim=0, norm="ortho"), case("rfft", rounded(3, 4), n=2, dim=-2, norm="forward")
+case("rfft", rounded(0, 4)), case("irfft", rounded(2, 5, 2)), case("irfft", rounded(2, 5, 2), n=5, norm="forward")
+case("irfft", rounded(3, 4, 2), n=9, dim=0, norm="ortho"), case("irfft", rounded(3, 4, 2), n=12, dim=-1)
+case("fft", rounded(3, 4, 2), n=7, dim=0, norm="ortho"), case("ifft", rounded(3, 4, 2), n=2, norm="forward")
+case("ifft", rounded(3, 13, 2)), case("ifft", rounded(2, 4, 2), n=6, dim=-2, norm="ortho")
+case("fft_conv1d", rounded(2, 3, 5), rounded(3, 4)), case("fft_conv1d", rounded(2, 3, 5), rounded(2, 1, 9))
+case("fft_conv1d", rounded(3), rounded(2, 2), full=True), case("fft_conv1d", rounded(1), rounded(1))
+for n in (1, 4, 7):
+    case("fftfreq", n=n), case("rfftfreq", n=n), case("fftfreq", n=n, d=0.3)
 
 family("random")
 # outside training, where nothing is drawn

@@ -42,6 +42,10 @@ struct Case {
   Dims dims(const char* name = "dim") const { return has(name) ? dims_of(options[name]) : Dims(); }
   int64_t dim() const { return integer("dim", -1); }
   bool keepdim() const { return flag("keepdim"); }
+  fft::Norm norm() const {
+    const std::string name = options.value<std::string>("norm", "backward");
+    return name == "ortho" ? fft::Norm::ortho : name == "forward" ? fft::Norm::forward : fft::Norm::backward;
+  }
   Reduction reduction() const {
     const std::string name = options.value<std::string>("reduction", "mean");
     return name == "mean" ? Reduction::mean : name == "sum" ? Reduction::sum : Reduction::none;
@@ -337,7 +341,7 @@ const std::map<std::string, Call>& calls() {
          return binary_cross_entropy_with_logits(
              c[0], c[1], {.weight = c.maybe(2), .pos_weight = c.maybe(3), .reduction = c.reduction()});
        }},
-      // sort, convert, attention, rope, random
+      // sort, convert, attention, rope, fft, random
       {"sort", [](C c) -> Results { return both(sort(c[0], c.dim(), c.flag("descending"))); }},
       {"argsort", [](C c) -> Results { return argsort(c[0], c.dim(), c.flag("descending")); }},
       {"topk",
@@ -363,6 +367,14 @@ const std::map<std::string, Call>& calls() {
                       .width = c.integer("width"),
                       .base = c.number("base", 1e4)});
        }},
+      {"rfft", [](C c) -> Results { return fft::rfft(c[0], c.integer("n"), c.dim(), c.norm()); }},
+      {"irfft", [](C c) -> Results { return fft::irfft(c[0], c.integer("n"), c.dim(), c.norm()); }},
+      {"fft", [](C c) -> Results { return fft::fft(c[0], c.integer("n"), c.dim(), c.norm()); }},
+      {"ifft", [](C c) -> Results { return fft::ifft(c[0], c.integer("n"), c.dim(), c.norm()); }},
+      {"fftfreq", [](C c) -> Results { return fft::fftfreq(c.integer("n"), c.number("d", 1), float64); }},
+      {"rfftfreq", [](C c) -> Results { return fft::rfftfreq(c.integer("n"), c.number("d", 1), float64); }},
+      {"fft_conv1d",
+       [](C c) -> Results { return fft_conv1d(c[0], c[1], c.flag("full") ? FftConv::full : FftConv::causal); }},
       {"dropout", [](C c) -> Results { return dropout(c[0], c.number("p"), c.flag("training")); }},
       {"alpha_dropout", [](C c) -> Results { return alpha_dropout(c[0], c.number("p"), c.flag("training")); }},
   };
@@ -433,6 +445,7 @@ TEST_CASE("every op of the table is compared with PyTorch, or has no counterpart
       {"favor_attention", "no such function: compared with softmax attention in favor_test.cpp"},
       {"feature_map", "no such function: its maps are elu, relu and others that are compared"},
       {"cosformer_features", "no such function: compared with the definition in the op table"},
+      {"fft_kernel", "no such function: the rfft of a kernel"},
       {"causal_product", "no such function: compared with the masked product in the op table"},
       {"linear_attention", "no such function: compared with the quadratic form in the op table"},
       {"gated_linear_attention", "no such function: compared with its recurrence and with the matrix of its weights"},
