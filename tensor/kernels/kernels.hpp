@@ -21,6 +21,7 @@
 #include <cotangent/tensor/kernels/random.hpp>
 #include <cotangent/tensor/kernels/reduce.hpp>
 #include <cotangent/tensor/kernels/resize.hpp>
+#include <cotangent/tensor/kernels/resolvent.hpp>
 #include <cotangent/tensor/kernels/rnn.hpp>
 #include <cotangent/tensor/kernels/softmax.hpp>
 #include <cotangent/tensor/kernels/winograd.hpp>
@@ -48,6 +49,7 @@ struct Table {
   RandomTable random;
   ReduceTable reduce;
   ByFloat<ResizeLoops> resize;
+  ByFloat<ResolventLoops> resolvent;
   ByFloat<RecurrentLoops> rnn;
   SoftmaxTable softmax;
   UnaryTable unary;

@@ -446,6 +446,7 @@ TEST_CASE("every op of the table is compared with PyTorch, or has no counterpart
       {"feature_map", "no such function: its maps are elu, relu and others that are compared"},
       {"cosformer_features", "no such function: compared with the definition in the op table"},
       {"fft_kernel", "no such function: the rfft of a kernel"},
+      {"resolvent_sums", "no such function: compared with complex sums in the op table"},
       {"causal_product", "no such function: compared with the masked product in the op table"},
       {"linear_attention", "no such function: compared with the quadratic form in the op table"},
       {"gated_linear_attention", "no such function: compared with its recurrence and with the matrix of its weights"},
