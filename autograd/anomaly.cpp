@@ -31,6 +31,7 @@ struct AnomalyObserver : detail::Observer {
   // Infinity is a mistake where it arises, and none where an input brings it, such as a mask of scores.
   void recorded(Node& node, std::span<const TensorRef> inputs, std::span<const Tensor> outputs) override {
     detail::note_origin(node);
+    if (NodeExtras& extras = *node.extras; extras.line.empty()) extras.calls = detail::call_stack();
     const bool finite =
         std::all_of(inputs.begin(), inputs.end(), [](const TensorRef& x) { return first_anomaly(*x.tensor) < 0; });
     for (const Tensor& y : outputs)
@@ -38,7 +39,7 @@ struct AnomalyObserver : detail::Observer {
         fail<ValueError>(
             "[{}] element {} of the result, of shape {}, is not finite; its inputs, of shapes {}, are the place to "
             "look{}",
-            node.op, i, y.shape(), shapes(inputs), line(node));
+            node.op, i, y.shape(), shapes(inputs), at_line(node));
   }
 
   void arrived(uint64_t, Node& node) override {
@@ -58,9 +59,9 @@ struct AnomalyObserver : detail::Observer {
 
  private:
   // the module is added where the error leaves its call
-  static std::string line(const Node& node) {
-    const std::string at = node.extras->line.empty() ? detail::call_line() : node.extras->line;  // the call is going on
-    return at.empty() ? "" : fmt::format(" (at {})", at);
+  static std::string at_line(const Node& node) {
+    const std::string line = detail::noted_line(node);
+    return line.empty() ? "" : fmt::format(" (at {})", line);
   }
 };
 

@@ -1,5 +1,6 @@
 // Where the program called the op that is being recorded: the innermost frame of the stack that is not the library's.
-// libbacktrace, which comes with GCC, reads the debug information, also that of inlined calls; without it nobody knows.
+// libbacktrace, which comes with GCC, walks the stack and reads the debug information, also that of inlined calls;
+// without it nobody knows.
 #include <filesystem>
 #include <string_view>
 
@@ -14,7 +15,7 @@ namespace cotangent::detail {
 #ifdef BACKTRACE_H
 namespace {
 
-constexpr std::string_view kRooms[] = {"tensor/", "autograd/", "nn/", "optim/", "data/", "io/"};
+constexpr std::string_view kRooms[] = {"tensor/", "autograd/", "nn/", "optim/", "data/", "io/", "train/"};
 // Sources of this library that are on the stack: they tell where it lies.
 constexpr std::string_view kSources[] = {"autograd/call_line.cpp", "autograd/gradcheck/tape_probe.cpp",
                                          "autograd/anomaly.cpp", "autograd/node.cpp"};
@@ -38,6 +39,20 @@ bool is_ours(const Frames& frames, std::string_view path) {
   return path.find("/include/c++/") != std::string_view::npos;
 }
 
+void ignore(void*, const char*, int) {}
+
+backtrace_state* state() {
+  static backtrace_state* const made = backtrace_create_state(nullptr, 1, ignore, nullptr);
+  return made;
+}
+
+constexpr size_t kMaxCalls = 256;
+int visit_call(void* data, uintptr_t address) {
+  auto& calls = *static_cast<std::vector<uintptr_t>*>(data);
+  calls.push_back(address);
+  return calls.size() == kMaxCalls;
+}
+
 int visit(void* data, uintptr_t, const char* file, int line, const char*) {
   Frames& frames = *static_cast<Frames*>(data);
   if (!file) return 0;
@@ -51,19 +66,24 @@ int visit(void* data, uintptr_t, const char* file, int line, const char*) {
   return 1;
 }
 
-void ignore(void*, const char*, int) {}
-
 }  // namespace
 
-std::string call_line() {
-  static backtrace_state* const state = backtrace_create_state(nullptr, 1, ignore, nullptr);
+std::vector<uintptr_t> call_stack() {
+  std::vector<uintptr_t> calls;
+  if (state()) backtrace_simple(state(), 0, visit_call, ignore, &calls);
+  return calls;
+}
+
+std::string call_line(std::span<const uintptr_t> calls) {
   Frames frames;
-  if (state) backtrace_full(state, 0, visit, ignore, &frames);
+  for (const uintptr_t address : calls)
+    if (backtrace_pcinfo(state(), address, visit, ignore, &frames)) break;
   // a program without debug information ends in the start-up code of the C library, which may have some
   return frames.line.find("libc_start") == std::string::npos ? frames.line : std::string();
 }
 #else
-std::string call_line() { return {}; }
+std::vector<uintptr_t> call_stack() { return {}; }
+std::string call_line(std::span<const uintptr_t>) { return {}; }
 #endif
 
 }  // namespace cotangent::detail

@@ -59,9 +59,9 @@ class InferenceMode {
 };
 
 /// While it lives, every recorded op on this thread checks its result, and backward() every gradient, for NaN, and
-/// for infinity unless an input of the op holds it: a ValueError names the first op, the element, the shapes and the
-/// module in which the op was recorded, and for a result the file and line of the call, where the program has debug
-/// information. For finding where a loss went NaN.
+/// for infinity unless an input of the op holds it: a ValueError names the first op, the element, the shapes, the
+/// module in which the op was recorded and, where the program has debug information, the file and line of that call.
+/// For finding where a loss went NaN.
 class DetectAnomaly {
  public:
   DetectAnomaly();

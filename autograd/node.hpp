@@ -54,6 +54,7 @@ struct NodeExtras {
   std::vector<Name> names;  // by set_name
   // what observers note (autograd/observer_internal.hpp)
   std::string modules, line;
+  std::vector<uintptr_t> calls;         // the stack, for who has no line
   std::vector<std::string> parameters;  // the names of the inputs that are parameters of a module
 
   Retained* find_retained(int output);

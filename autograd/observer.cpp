@@ -39,6 +39,11 @@ ModuleName next_module(std::string_view& modules) {
                                          : ModuleName{first.substr(0, colon), first.substr(colon + 1)};
 }
 
+std::string noted_line(const Node& node) {
+  if (!node.extras) return {};
+  return node.extras->line.empty() ? call_line(node.extras->calls) : node.extras->line;
+}
+
 std::string origin_text(const Node& node) {
   if (!node.extras) return {};
   std::string path;
@@ -46,7 +51,7 @@ std::string origin_text(const Node& node) {
     if (const std::string_view name = next_module(rest).name; !name.empty())
       path.append(path.empty() ? "" : ".").append(name);
   std::string text = path.empty() ? "" : "in " + path;
-  if (!node.extras->line.empty()) text += (text.empty() ? "at " : ", at ") + node.extras->line;
+  if (const std::string line = noted_line(node); !line.empty()) text += (text.empty() ? "at " : ", at ") + line;
   return text.empty() ? text : " (" + text + ")";
 }
 

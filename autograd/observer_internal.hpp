@@ -44,11 +44,13 @@ struct Surroundings {
 };
 extern Surroundings g_surroundings;
 
-/// Where the program called the library, "/path/model.cpp:31"; empty where it has no debug information for that, or
-/// this library was built without what reads it. It takes a while.
-std::string call_line();
+/// The calls that lead here, the innermost first; none where this library was built without what walks the stack.
+std::vector<uintptr_t> call_stack();
+/// Where in these the program called the library, "/path/model.cpp:31"; empty where it has no debug information for
+/// that. It takes a while.
+std::string call_line(std::span<const uintptr_t> calls);
 
-/// Writes into the node where it was recorded: the modules and the line.
+/// Writes into the node where it was recorded: the modules and, if somebody tells it, the line.
 void note_origin(Node& node);
 /// The names of the parameters among its inputs.
 void note_parameters(Node& node);
@@ -57,6 +59,8 @@ struct ModuleName {
   std::string_view name, type;
 };
 ModuleName next_module(std::string_view& modules);
+/// The line where it was recorded: that, or what its calls tell. Empty where neither was noted.
+std::string noted_line(const Node& node);
 /// " (in blocks.2.fc1, at model.cpp:31)": for the end of a message, as far as that was noted.
 std::string origin_text(const Node& node);
 

@@ -238,7 +238,7 @@ void TapeProbe::compare(const char* name, std::span<const TensorRef> inputs, std
   }
   if (cursor_ == placed_) {
     if (g_surroundings.modules) place_.modules = g_surroundings.modules();
-    place_.line = call_line();
+    place_.line = call_line(call_stack());
   }
   ProbedOp& op = ops_[static_cast<size_t>(cursor_)];
   if (op.live) {

@@ -50,7 +50,7 @@ GraphNode describe(Node* node) {
                    .op = node->op,
                    .is_leaf = node->is_leaf(),
                    .modules = node->extras ? modules_of(node->extras->modules) : std::vector<GraphModule>(),
-                   .line = node->extras ? node->extras->line : "",
+                   .line = detail::noted_line(*node),
                    .order = node->order,
                    .outputs = {},
                    .inputs = {},

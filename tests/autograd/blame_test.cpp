@@ -225,3 +225,23 @@ TEST_CASE("blame: the line of the call, where there is debug information") {
   CHECK_THAT(report.blame.file, Catch::EndsWith("blame_test.cpp"));
   CHECK(report.blame.line == line);
 }
+
+TEST_CASE("DetectAnomaly names the line of the call in the backward pass too, where there is debug information") {
+  const Tensor x = zeros({2}, float64).requires_grad_();
+  const DetectAnomaly guard;
+  const Tensor y = sqrt(x);
+  const int line = __LINE__ - 1;
+  std::string said;
+  try {
+    sum(y * 2).backward();
+  } catch (const ValueError& error) {
+    said = error.what();
+  }
+  CHECK_THAT(said, Catch::Contains("[sqrt] its rule gives a gradient"));
+  if (said.find(".cpp:") == std::string::npos) {
+    WARN("this program has no debug information, or the library no libbacktrace: no line is known");
+    return;
+  }
+  CHECK_THAT(said, Catch::EndsWith("blame_test.cpp:" + std::to_string(line) + ")"));
+  CHECK_THAT(Graph(y).nodes().back().line, Catch::EndsWith("blame_test.cpp:" + std::to_string(line)));
+}
