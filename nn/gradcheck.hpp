@@ -3,8 +3,8 @@
 //
 //     const GradcheckReport report = gradcheck(MyLayer(3), {randn({4, 3})});
 //     if (!report.ok()) std::puts(report.to_string().c_str());  // "fc1.weight", index, x, analytic, numeric, ...
-#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
 #include <cotangent/nn/module.hpp>
@@ -27,7 +27,8 @@ Tensors tensors_of(const Result& result) {
   } else if constexpr (std::is_convertible_v<const Result&, Tensors>) {
     all = result;
   } else if constexpr (requires { std::tuple_size<Result>::value; }) {
-    std::apply(add, result);
+    [&]<size_t... i>(std::index_sequence<i...>) { add(get<i>(result)...); }
+    (std::make_index_sequence<std::tuple_size<Result>::value>());
   } else if constexpr (sizeof(Result) == 2 * sizeof(Tensor)) {
     const auto& [a, b] = result;
     add(a, b);

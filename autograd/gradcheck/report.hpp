@@ -1,5 +1,4 @@
 #pragma once
-#include <limits>
 #include <string>
 #include <vector>
 

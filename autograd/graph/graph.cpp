@@ -69,40 +69,41 @@ void keep_value(GraphOutput& output, const Saved& saved) {
 
 }  // namespace
 
-Graph::Graph(const Tensor& root, const std::vector<NamedTensor>& names) : Graph(std::vector<Tensor>{root}, names) {}
+struct Graph::Content {
+  detail::RefCount refs;
+  std::vector<GraphNode> nodes;
+  std::vector<GraphInput> roots;
+  std::vector<NodeRef> starts;
+  std::vector<std::pair<const Node*, int64_t>> places;  // sorted
 
-Graph::Graph(const std::vector<Tensor>& roots, const std::vector<NamedTensor>& names) {
-  for (const Tensor& x : roots) starts_.emplace_back(x.defined() ? detail::history(x) : nullptr);
-  build(names);
-  for (size_t i = 0; i < roots.size(); ++i)
-    roots_.push_back({find(starts_[i]), starts_[i].get() ? roots[i].impl()->output : 0});
-}
-
-Graph::Graph(const std::vector<NodeRef>& roots, const std::vector<NamedTensor>& names) : starts_(roots) {
-  build(names);
-  for (const NodeRef& root : roots) roots_.push_back({find(root), 0});
-}
-
-void Graph::build(const std::vector<NamedTensor>& names) {
-  for (Node* node : in_order(starts_)) {
-    places_.emplace_back(node, static_cast<int64_t>(nodes_.size()));
-    nodes_.push_back(describe(node));
+  Content(std::vector<NodeRef> starts, const std::vector<NamedTensor>& names);
+  int64_t find(const Node* node) const {
+    const auto place = std::lower_bound(places.begin(), places.end(), std::pair<const Node*, int64_t>{node, -1});
+    return place != places.end() && place->first == node ? place->second : -1;
   }
-  std::sort(places_.begin(), places_.end());
+};
+
+Graph::Content::Content(std::vector<NodeRef> starts_, const std::vector<NamedTensor>& names)
+    : starts(std::move(starts_)) {
+  for (Node* node : in_order(starts)) {
+    places.emplace_back(node, static_cast<int64_t>(nodes.size()));
+    nodes.push_back(describe(node));
+  }
+  std::sort(places.begin(), places.end());
   for (const NamedTensor& given : names)
-    if (const int64_t place = find(given.tensor); place >= 0) {
-      std::string& name = nodes_[static_cast<size_t>(place)].outputs[given.tensor.impl()->output].name;
+    if (const int64_t place = given.tensor.defined() ? find(detail::history(given.tensor)) : -1; place >= 0) {
+      std::string& name = nodes[static_cast<size_t>(place)].outputs[given.tensor.impl()->output].name;
       if (name.empty()) name = given.name;
     }
 
-  for (GraphNode& described : nodes_) {
+  for (GraphNode& described : nodes) {
     Node* node = described.node.get();
     for (int i = 0; i < node->edge_count; ++i) {
       const Edge& edge = node->edges()[i];
-      described.inputs.push_back({find(NodeRef(edge.node)), edge.output});
+      described.inputs.push_back({find(edge.node), edge.output});
       if (!edge.node || !edge.node->is_leaf() || !node->extras || node->extras->parameters.empty()) continue;
       const std::string& path = node->extras->parameters[static_cast<size_t>(i)];
-      GraphNode& leaf = nodes_[static_cast<size_t>(described.inputs.back().node)];
+      GraphNode& leaf = nodes[static_cast<size_t>(described.inputs.back().node)];
       if (path.empty()) continue;
       if (leaf.outputs[0].name.empty()) leaf.outputs[0].name = path;
       if (leaf.modules.empty()) leaf.modules = described.modules;
@@ -120,20 +121,39 @@ void Graph::build(const std::vector<NamedTensor>& names) {
       if (is_output)
         keep_value(described.outputs[static_cast<size_t>(index)], *saved);
       else if (const GraphInput from = described.inputs[static_cast<size_t>(index)]; from.node >= 0)
-        keep_value(nodes_[static_cast<size_t>(from.node)].outputs[static_cast<size_t>(from.output)], *saved);
+        keep_value(nodes[static_cast<size_t>(from.node)].outputs[static_cast<size_t>(from.output)], *saved);
     }
   }
 }
 
-int64_t Graph::find(const NodeRef& node) const {
-  const auto place = std::lower_bound(places_.begin(), places_.end(), std::pair<const Node*, int64_t>{node.get(), -1});
-  return place != places_.end() && place->first == node.get() ? place->second : -1;
+Graph::Graph(const Tensor& root, const std::vector<NamedTensor>& names) : Graph(std::vector<Tensor>{root}, names) {}
+
+Graph::Graph(const std::vector<Tensor>& roots, const std::vector<NamedTensor>& names) {
+  std::vector<NodeRef> starts;
+  for (const Tensor& x : roots) starts.emplace_back(x.defined() ? detail::history(x) : nullptr);
+  content_ = new Content(starts, names);
+  for (size_t i = 0; i < roots.size(); ++i)
+    content_->roots.push_back({find(starts[i]), starts[i].get() ? roots[i].impl()->output : 0});
 }
 
-int64_t Graph::find(const Tensor& x) const { return x.defined() ? find(NodeRef(detail::history(x))) : -1; }
+Graph::Graph(const std::vector<NodeRef>& roots, const std::vector<NamedTensor>& names)
+    : content_(new Content(roots, names)) {
+  for (const NodeRef& root : roots) content_->roots.push_back({find(root), 0});
+}
+
+Graph::Graph(const Graph& other) : content_(other.content_) { content_->refs.add(); }
+Graph::~Graph() {
+  if (content_->refs.drop()) delete content_;
+}
+
+const std::vector<GraphNode>& Graph::nodes() const { return content_->nodes; }
+const std::vector<GraphInput>& Graph::roots() const { return content_->roots; }
+
+int64_t Graph::find(const NodeRef& node) const { return content_->find(node.get()); }
+int64_t Graph::find(const Tensor& x) const { return x.defined() ? content_->find(detail::history(x)) : -1; }
 
 Tensor Graph::grad(size_t node, int output) const {
-  const Node* from = nodes_.at(node).node.get();
+  const Node* from = nodes().at(node).node.get();
   if (from->is_leaf()) return from->grad;
   const NodeExtras::Retained* kept = from->extras ? from->extras->find_retained(output) : nullptr;
   return kept ? kept->grad : Tensor();
@@ -141,7 +161,7 @@ Tensor Graph::grad(size_t node, int output) const {
 
 int64_t Graph::saved_bytes() const {
   std::map<const void*, int64_t> memories;
-  for (const GraphNode& node : nodes_)
+  for (const GraphNode& node : nodes())
     for (const GraphSaved& saved : node.saved) {
       int64_t& bytes = memories[saved.memory];
       bytes = std::max(bytes, saved.bytes);
@@ -150,6 +170,8 @@ int64_t Graph::saved_bytes() const {
   for (const auto& [memory, bytes] : memories) sum += bytes;
   return sum;
 }
+
+bool GraphModule::operator==(const GraphModule&) const = default;
 
 std::string GraphNode::module() const {
   std::string path;

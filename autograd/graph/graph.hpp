@@ -68,7 +68,7 @@ struct GraphSaved {
 /// A module by its name in the one around it ("blocks.2", empty for the outermost) and its type ("Block").
 struct GraphModule {
   std::string name, type;
-  bool operator==(const GraphModule&) const = default;
+  bool operator==(const GraphModule&) const;
 };
 
 /// A recorded op, or a leaf: a tensor that requires_grad_() was called on.
@@ -100,12 +100,18 @@ class Graph {
   explicit Graph(const std::vector<Tensor>& roots, const std::vector<NamedTensor>& names = {});
   /// The graph of these nodes: WatchGraph has them of a forward pass that threw.
   explicit Graph(const std::vector<NodeRef>& roots, const std::vector<NamedTensor>& names = {});
+  Graph(const Graph& other);
+  Graph& operator=(Graph other) noexcept {
+    std::swap(content_, other.content_);
+    return *this;
+  }
+  ~Graph();
 
   /// From the first to the last: an op comes after all that it depends on, a leaf just before the op that is the first
   /// to take it.
-  const std::vector<GraphNode>& nodes() const { return nodes_; }
+  const std::vector<GraphNode>& nodes() const;
   /// The places of the tensors that the graph was made of, in order; -1 for one without history.
-  const std::vector<GraphInput>& roots() const { return roots_; }
+  const std::vector<GraphInput>& roots() const;
   /// The place of a node; -1 if it is not there.
   int64_t find(const NodeRef& node) const;
   int64_t find(const Tensor& x) const;
@@ -116,12 +122,8 @@ class Graph {
   int64_t saved_bytes() const;
 
  private:
-  void build(const std::vector<NamedTensor>& names);
-
-  std::vector<GraphNode> nodes_;
-  std::vector<GraphInput> roots_;
-  std::vector<NodeRef> starts_;
-  std::vector<std::pair<const Node*, int64_t>> places_;  // sorted
+  struct Content;
+  Content* content_;
 };
 
 }  // namespace cotangent

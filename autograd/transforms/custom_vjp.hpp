@@ -5,14 +5,10 @@
 namespace cotangent {
 
 namespace detail {
-template <class Rule>
-struct CustomRule {
-  Rule rule;
-};
+/// The results of forward(inputs), not recorded, with the history of an op of this rule.
+Tensors call_custom(const char* op, FunctionRef forward, const Tensors& inputs, Keep keep, RunRule rule,
+                    AttributeBlock captured);
 }  // namespace detail
-
-template <class Rule>
-inline constexpr bool is_attribute<detail::CustomRule<Rule>> = true;  // what it captures is constant, so its user says
 
 /// What custom_vjp makes of a function: call it as the function itself.
 template <class Forward, class Rule>
@@ -26,27 +22,16 @@ class CustomVjp {
            (detail::call_count<X...> == -1 || (std::is_convertible_v<const X&, Tensor> && ...))) auto
   operator()(const X&... inputs) const {
     using Y = decltype(detail::apply<detail::call_count<X...>>(forward_, std::declval<const Tensors&>()));
-    const Tensors xs = detail::call_list(inputs...);
-    const PooledVector<TensorRef> refs(xs.begin(), xs.end());
-    Tensors ys = forward(detail::function_of<detail::call_count<X...>>(forward_), xs);
-    detail::check_kept(op_, keep_, xs.size(), ys.size());
-    if (detail::should_record(refs.data(), refs.size())) {
-      detail::CustomRule<Rule> rule{rule_};
-      const auto call = [](const Backward& b, const detail::CustomRule<Rule>& r) { return Gradients(r.rule(b)); };
-      detail::record_outputs<detail::CustomRule<Rule>, decltype(call)>(op_, refs.data(), refs.size(), ys.data(),
-                                                                       ys.size(), keep_, rule);
-    }
-    return detail::from_list<detail::Like<Y>>(std::move(ys));
+    const auto run = [](const Backward& b, const void* rule) {
+      return Gradients((*static_cast<const Rule*>(rule))(b));
+    };
+    return detail::from_list<detail::Like<Y>>(detail::call_custom(
+        op_, detail::function_of<detail::call_count<X...>>(forward_), detail::call_list(inputs...), keep_, run,
+        {sizeof(Rule), [](void* to, void* from) { new (to) Rule(*static_cast<const Rule*>(from)); },
+         [](void* rule) { static_cast<Rule*>(rule)->~Rule(); }, const_cast<Rule*>(&rule_)}));
   }
 
  private:
-  static Tensors forward(detail::FunctionRef f, const Tensors& inputs) {
-    const NoGrad guard;
-    Tensors ys = f(inputs);
-    for (Tensor& y : ys) y = detail::apart(y, inputs);
-    return ys;
-  }
-
   const char* op_;
   Keep keep_;
   Forward forward_;
