@@ -64,6 +64,17 @@ Tensor expanded(const Tensor& x) {
   return expand(narrow(room, 0, 0, 1), x.shape()).detach();
 }
 
+// What is empty has memory all the same, for functions that look at it before they count.
+Tensor no_rows(const Tensor& x) { return narrow(copy(x), 0, 0, 0).detach(); }
+Tensor ones_like(const Tensor& y) {
+  Shape room = y.shape();
+  for (int64_t& n : room) n = std::max<int64_t>(n, 1);
+  Tensor ones = make_tensor(room, y.dtype());
+  raw::fill_into(ones, 1);
+  for (int d = 0; d < y.rank(); ++d) ones = narrow(ones, d, 0, y.shape()[d]);
+  return ones.detach();
+}
+
 Tensors with_gradient(Tensors xs) {
   for (Tensor& x : xs) x.requires_grad_();
   return xs;
@@ -141,9 +152,17 @@ bool same_bits(const Tensors& a, const Tensors& b) {
                     [](const Tensor& x, const Tensor& y) { return same_bits(x, y); });
 }
 
-Contracts::Contracts(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, int order,
-                     CheckRandom& random, GradcheckReport& report)
-    : f_(f), inputs_(inputs), cotangents_(cotangents), order_(order), random_(random), report_(report) {
+const char* word_of_exception(const std::exception& error, int order) {
+  if (order > 1) return "order";
+  const std::string text = error.what();
+  const bool shape = text.find("its rule gives a gradient of") != std::string::npos;
+  if (shape || dynamic_cast<const ShapeError*>(&error)) return "broadcast";
+  return dynamic_cast<const GradError*>(&error) ? "disconnected" : "domain";
+}
+
+Contracts::Contracts(CheckedFunction& f, const Tensors& inputs, const std::vector<std::string>& names,
+                     const Tensors& cotangents, int order, CheckRandom& random, GradcheckReport& report)
+    : f_(f), inputs_(inputs), names_(names), cotangents_(cotangents), order_(order), random_(random), report_(report) {
   double epsilon = epsilon_of(float64);
   for (const Tensors* xs : {&inputs_, &cotangents_})
     for (const Tensor& x : *xs) epsilon = std::max(epsilon, epsilon_of(x.dtype()));
@@ -161,11 +180,15 @@ bool Contracts::close(const Tensors& a, const Tensors& b) const {
       if (std::isfinite(v)) largest = std::max(largest, std::fabs(v));
     return largest;
   };
+  std::vector<std::vector<double>> all;
   double largest = 0;  // what is 0 but for rounding may have the rounding of the others
-  for (const Tensor& x : a) largest = std::max(largest, largest_of(elements_of(x)));
+  for (const Tensor& x : a) {
+    all.push_back(elements_of(x));
+    largest = std::max(largest, largest_of(all.back()));
+  }
   for (size_t k = 0; k < a.size(); ++k) {
     if (a[k].shape() != b[k].shape()) return false;
-    const std::vector<double> p = elements_of(a[k]), q = elements_of(b[k]);
+    const std::vector<double>&p = all[k], q = elements_of(b[k]);
     const double allowed = tolerance_ * std::max(largest_of(p), 1e-3 * largest);
     for (size_t i = 0; i < p.size(); ++i)
       if (p[i] != q[i] && (std::isfinite(p[i]) || std::isfinite(q[i])) && !(std::fabs(p[i] - q[i]) <= allowed))
@@ -251,7 +274,7 @@ void Contracts::check_parts(const Tensors& fast) {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const Tensors ys = f_.call(inputs_, true);
       if (!close({fast[i]}, product_of(ys, {inputs_[i]}, cotangents_, false)))
-        problem("accumulation", fmt::format("input {} gets another gradient when only that one is asked for", i));
+        problem("accumulation", fmt::format("{} gets another gradient when only that one is asked for", names_[i]));
     }
 }
 
@@ -322,11 +345,10 @@ void Contracts::check_layouts(const Tensors& fast) {
   // a function that takes other tensors than its inputs, or holds them itself, says nothing of these
   bool reads = false, any = false;
   const Tensors of_plain = product_of(f_.call(plain, true), plain, cotangents_, false);
-  for (size_t i = 0; i < fast.size(); ++i)
-    for (size_t e = 0; const double g : elements_of(of_plain[i])) {
-      reads = reads || g != 0;
-      any = any || element_at(fast[i], static_cast<int64_t>(e++)) != 0;
-    }
+  for (size_t i = 0; i < fast.size(); ++i) {
+    for (const double g : elements_of(of_plain[i])) reads = reads || g != 0;
+    for (const double g : elements_of(fast[i])) any = any || g != 0;
+  }
   if (any && !reads) return;
   for (const MemoryLayout& layout : kMemoryLayouts) {
     Tensors moved;
@@ -342,6 +364,44 @@ void Contracts::check_layouts(const Tensors& fast) {
   }
 }
 
+void Contracts::check_empty() {
+  const Tensor& first = inputs_[0];
+  if (first.rank() == 0 || first.numel() == 0) return;
+  for (const bool together : {true, false}) {  // all that may have the examples of a batch, or only the first
+    Tensors some;
+    std::string shapes;
+    for (const Tensor& x : inputs_) {
+      const bool batch = &x == &first || (together && x.rank() > 0 && x.shape()[0] == first.shape()[0]);
+      some.push_back(batch ? no_rows(x) : copy(x));
+      shapes += (shapes.empty() ? "" : ", ") + to_string(some.back().shape());
+    }
+    Tensors outputs, ones;
+    try {
+      outputs = f_.call(with_gradient(some), true);
+    } catch (const std::exception&) {
+      continue;  // empty tensors are no inputs of the function
+    }
+    bool none = true;
+    for (const Tensor& y : outputs) {
+      ones.push_back(ones_like(y));
+      none = none && y.numel() == 0;
+    }
+    try {
+      for (size_t i = 0; const Tensor& dx : product_of(outputs, some, ones, false)) {
+        const std::vector<double> g = elements_of(dx);
+        if (none && std::any_of(g.begin(), g.end(), [](double v) { return v != 0 && !std::isnan(v); }))
+          problem("domain", fmt::format("for inputs of the shapes {} there is no output, and yet {} has a gradient",
+                                        shapes, names_[i]));
+        ++i;
+      }
+    } catch (const std::exception& error) {  // a rule may refuse them, but not mistake their shapes
+      if (const char* word = word_of_exception(error, order_); word == std::string("broadcast"))
+        problem(word, fmt::format("for inputs of the shapes {} the backward pass throws: {}", shapes, error.what()));
+    }
+    return;
+  }
+}
+
 void Contracts::check_displaced() {
   try {
     const Tensors gradient = product(f_, inputs_, cotangents_, false);
@@ -349,13 +409,12 @@ void Contracts::check_displaced() {
     const double epsilon = numeric.epsilon(),
                  tolerance = epsilon <= epsilon_of(float64) ? 1e-6 : 4 * std::sqrt(epsilon);
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      const std::vector<double> g = elements_of(gradient[i]);
+      const std::vector<double> g = elements_of(gradient[i]), x = elements_of(inputs_[i]);
       Moves moves{i, {}, {}, 1 / std::cbrt(static_cast<double>(g.size()))};
       double sum = 0, size = 0;
       for (size_t e = 0; e < g.size(); ++e) {
-        const auto place = static_cast<int64_t>(e);
-        const double weight = random_.weight() * std::max(std::fabs(element_at(inputs_[i], place)), 0.1);
-        moves.places.push_back(place), moves.weights.push_back(weight);
+        const double weight = random_.weight() * std::max(std::fabs(x[e]), 0.1);
+        moves.places.push_back(static_cast<int64_t>(e)), moves.weights.push_back(weight);
         sum += weight * g[e], size += std::fabs(weight * g[e]);
       }
       Difference d = numeric.quick(moves);
@@ -367,10 +426,10 @@ void Contracts::check_displaced() {
       if (g.empty() || !wrong()) continue;
       return problem(
           "not symmetric",
-          fmt::format("the gradient of input {} is wrong near by, where every input is moved by up to 3 %: {:.6g} "
+          fmt::format("the gradient of {} is wrong near by, where every input is moved by up to 3 %: {:.6g} "
                       "along a random "
                       "direction, and {:.6g} by differences: a rule leaves out a factor or a term that is 1 or 0 here",
-                      i, sum, d.value));
+                      names_[i], sum, d.value));
     }
   } catch (const Error&) {
     return;  // no place for this function
@@ -428,9 +487,9 @@ void Contracts::check_symmetry() {
     if (std::fabs(p.one - p.other) > 1e3 * tolerance_ * std::max(p.size, 1e-6 * largest))
       problem("not symmetric",
               fmt::format("the Hessian is not symmetric: along random directions the derivative of the gradient of "
-                          "input {} by input {} is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, "
+                          "{} by {} is {:.6g}, and {:.6g} the other way round: a rule leaves out a factor, "
                           "or its formula is not a gradient",
-                          p.i, p.j, p.one, p.other));
+                          names_[p.i], names_[p.j], p.one, p.other));
 }
 
 }  // namespace cotangent::detail

@@ -29,11 +29,14 @@ class Displaced {
   std::vector<std::vector<double>> before_;
 };
 
+/// What a rule is likely to have got wrong if it throws.
+const char* word_of_exception(const std::exception& error, int order);
+
 /// Tries them on a function at one order, and adds to the report which are broken.
 class Contracts {
  public:
-  Contracts(CheckedFunction& f, const Tensors& inputs, const Tensors& cotangents, int order, CheckRandom& random,
-            GradcheckReport& report);
+  Contracts(CheckedFunction& f, const Tensors& inputs, const std::vector<std::string>& names, const Tensors& cotangents,
+            int order, CheckRandom& random, GradcheckReport& report);
 
   /// Of the values: the same in each call, and without recording.
   void check_values(const Tensors& outputs);
@@ -43,6 +46,9 @@ class Contracts {
   void check_backward(const Tensors& fast);
   /// Of inputs that do not lie in order in memory, or repeat themselves: values and gradients are the same.
   void check_layouts(const Tensors& fast);
+  /// Of empty inputs, where the function and its rules take them: gradients have their shapes, and are 0 where there is
+  /// no output.
+  void check_empty();
   /// Of the gradient where the inputs are Displaced: it is right there too. A rule that leaves out what is 1 or 0 at
   /// one place is wrong everywhere else.
   void check_displaced();
@@ -62,6 +68,7 @@ class Contracts {
 
   CheckedFunction& f_;
   const Tensors& inputs_;
+  const std::vector<std::string>& names_;
   const Tensors& cotangents_;
   int order_;
   CheckRandom& random_;

@@ -69,15 +69,6 @@ bool any_failed(const GradcheckReport& report) {
 
 constexpr const char* kAll = "all inputs";
 
-// What a rule is likely to have got wrong if it throws.
-const char* word_of_exception(const std::exception& error, int order) {
-  if (order > 1) return "order";
-  const std::string text = error.what();
-  const bool shape = text.find("its rule gives a gradient of") != std::string::npos;
-  if (shape || dynamic_cast<const ShapeError*>(&error)) return "broadcast";
-  return dynamic_cast<const GradError*>(&error) ? "disconnected" : "domain";
-}
-
 class Checker {
  public:
   Checker(UserFunction& f, const GradcheckOptions& options, GradcheckReport& report)
@@ -99,7 +90,7 @@ class Checker {
     const Tensors cotangents_before = copies(cotangents);
     const BlameQuestion question{f, inputs, cotangents, names, order, options_.seed};
     if (order == 1) first_ = &question;
-    Contracts contracts(f, inputs, cotangents, order, random_, report_);
+    Contracts contracts(f, inputs, names, cotangents, order, random_, report_);
     Derivatives derivatives{
         .order = order, .inputs = inputs, .names = names, .fast = {}, .recorded = {}, .reached = {}};
     if (order == 1 && options_.contracts) contracts.check_values(y);
@@ -143,6 +134,8 @@ class Checker {
       symmetry_of_ = &contracts;
       check(gradient, all, all_names, order + 1);
     }
+    if (order == 1 && options_.contracts && options_.empty && user_.takes_inputs() && all_passed(report_))
+      contracts.check_empty();
     if (order == 1 && options_.contracts && all_passed(report_)) {
       const Displaced displaced(inputs, random_);
       contracts.check_displaced();

@@ -19,6 +19,7 @@ struct GradcheckOptions {
   int directions = 4;       ///< for each larger input, and as many single elements
   bool allow_zero = false;  ///< for functions whose gradient is 0 everywhere, like floor; else that fails as vacuous
   bool contracts = true;    ///< also check what is said of the contracts below
+  bool empty = false;       ///< of these, also for inputs without rows: f must give a result for them or throw
 };
 
 namespace detail {
@@ -56,9 +57,9 @@ GradcheckReport run_manual(FunctionRef f, const std::string& name, const Tensor&
 /// **Contracts**, checked as well: f gives the same values in each call and with recording off; the backward pass gives
 /// the same bits twice, is linear in the cotangent over six decades, also for one that is not contiguous, for one
 /// output and one input at a time, and for a retained graph; it changes neither the inputs nor the cotangent nor what
-/// was saved; gradients are added up; inputs may be strided, permuted, sliced or expanded; the gradient is right a
-/// little way off too; the Hessian is symmetric; each input has an influence. What backward() throws is a problem in
-/// the report; what f throws passes through.
+/// was saved; gradients are added up; inputs may be strided, permuted, sliced or expanded, and empty if the
+/// options say so; the gradient is right a little way off too; the Hessian is symmetric; each input has an influence.
+/// What backward() throws is a problem in the report; what f throws passes through.
 ///
 /// **Lower precision.** If f takes its inputs, and gives float64 for float64, the check is of f in float64, and the
 /// gradients in the lower precision are compared with those. Else steps and tolerances are such as fit the dtype.

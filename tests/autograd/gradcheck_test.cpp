@@ -12,13 +12,6 @@ using namespace cotangent;
 
 namespace {
 
-Tensor sample(const Shape& shape, double shift = 0) {
-  Tensor x = empty(shape, float64);
-  for (int64_t i = 0; i < x.numel(); ++i)
-    x.data<double>()[i] = shift + 0.3 + std::sin(2.3 * double(i) + 1) + 0.1 * double(i);
-  return x;
-}
-
 /// y = x^2 * scale, without history.
 Tensor squared(const Tensor& x) {
   NoGrad guard;
@@ -222,7 +215,7 @@ TEST_CASE("gradcheck catches planted wrong rules and names the worst element") {
   int caught = 0;
   for (const Planted& p : planted) {
     INFO(p.name);
-    const Tensor x = sample({3, 3}), before = x.clone();
+    const Tensor x = points({3, 3}), before = x.clone();
     const GradcheckReport report = gradcheck(p.f, {x});
     INFO(report.to_string());
     CHECK_FALSE(report.ok());
@@ -250,7 +243,7 @@ TEST_CASE("gradcheck names one wrong element of a large input") {
           return {b.grad() * b.input(0) * factor};
         })};
   };
-  const GradcheckReport report = gradcheck(f, {sample({20, 30})});
+  const GradcheckReport report = gradcheck(f, {points({20, 30})});
   INFO(report.to_string());
   REQUIRE(!report.rows.empty());
   CHECK(report.directions >= 4);
@@ -264,7 +257,7 @@ TEST_CASE("gradcheck finds a wrong rule at the third order") {
         "bad", {x[0]}, x[0].detach() * x[0].detach() * x[0].detach(), Keep::input(0), NoAttributes{},
         RULE { return {b.grad() * square(b.input(0)) * 3}; })};
   };
-  check_gradients(f, {sample({4})}, {.order = 4});
+  check_gradients(f, {points({4})}, {.order = 4});
   const auto wrong = [](const Tensors& x) -> Tensors {
     const Tensor y = x[0].detach() * x[0].detach() * x[0].detach();
     return {record(
@@ -276,27 +269,27 @@ TEST_CASE("gradcheck finds a wrong rule at the third order") {
           return {b.grad() * x2 * 3};
         })};
   };
-  CHECK(gradcheck(wrong, {sample({4})}, {.order = 2}).ok());
-  const GradcheckReport report = gradcheck(wrong, {sample({4})}, {.order = 3});
+  CHECK(gradcheck(wrong, {points({4})}, {.order = 2}).ok());
+  const GradcheckReport report = gradcheck(wrong, {points({4})}, {.order = 3});
   CHECK_FALSE(report.ok());
   CHECK(report.rows.at(0).order == 3);
 }
 
 TEST_CASE("gradcheck passes right functions of every call form") {
-  const Tensor a = sample({2, 3}), b = sample({3}, 2), c = sample({2, 1}, 1);
+  const Tensor a = points({2, 3}), b = points({3}, 2), c = points({2, 1}, 1);
   check_gradients([](const Tensors& x) { return x[0] * x[1]; }, {a, b});
   check_gradients([](std::span<const Tensor> x) -> Tensors { return {x[0] * x[1], x[0] / x[1]}; }, {a, b});
   check_gradients([](Tensor x) { return tanh(x); }, {a});
   check_gradients([](const Tensor& x, const Tensor& y) { return exp(x) / y; }, {a, b});
   check_gradients([](const Tensor& x, const Tensor& y, const Tensor& z) { return sin(x) * y + z * z; }, {a, b, c});
-  check_gradients([](const Tensor& x) { return sum(x * x, 0).reshape({}) * 2; }, {sample({4})});
+  check_gradients([](const Tensor& x) { return sum(x * x, 0).reshape({}) * 2; }, {points({4})});
   CHECK_FALSE(a.requires_grad());
 }
 
 TEST_CASE("gradcheck reaches parameters that the function holds itself") {
-  Tensor weight = sample({3}), bias = sample({3}, 1);
+  Tensor weight = points({3}), bias = points({3}, 1);
   weight.requires_grad_();
-  const Tensor x = sample({2, 3}, -1), before = weight.clone();
+  const Tensor x = points({2, 3}, -1), before = weight.clone();
   check_gradients([&] { return tanh(x * weight + bias); }, {weight, bias});
   CHECK(equal(weight, before));
   CHECK(weight.requires_grad());
@@ -306,13 +299,13 @@ TEST_CASE("gradcheck reaches parameters that the function holds itself") {
 
 TEST_CASE("gradcheck takes inputs that are not contiguous, empty or of rank 0") {
   check_gradients([](const Tensor& x) { return x * x; },
-                  {sample({4, 6}).detach().transpose(0, 1).slice(0, 0, 6, 2).detach()});
-  check_gradients([](const Tensor& x) { return x * x; }, {sample({})});
-  check_gradients([](const Tensor& x) { return x * x; }, {sample({0, 3})}, {.allow_zero = true});
+                  {points({4, 6}).detach().transpose(0, 1).slice(0, 0, 6, 2).detach()});
+  check_gradients([](const Tensor& x) { return x * x; }, {points({})});
+  check_gradients([](const Tensor& x) { return x * x; }, {points({0, 3})}, {.allow_zero = true});
 }
 
 TEST_CASE("gradcheck leaves out outputs that are not floating") {
-  check_gradients([](const Tensors& x) -> Tensors { return {x[0] > 0, x[0] * x[0]}; }, {sample({3})});
+  check_gradients([](const Tensors& x) -> Tensors { return {x[0] > 0, x[0] * x[0]}; }, {points({3})});
 }
 
 TEST_CASE("gradcheck measures again where one step is too coarse") {
@@ -321,7 +314,7 @@ TEST_CASE("gradcheck measures again where one step is too coarse") {
   x[1] = 0.0007;
   check_gradients([](const Tensor& v) { return reciprocal(v); }, {x});
   // large values: rounding of 10^6 hides a slope of 10^-3
-  check_gradients([](const Tensor& v) { return v * 1e-3 + 1e6; }, {sample({3})});
+  check_gradients([](const Tensor& v) { return v * 1e-3 + 1e6; }, {points({3})});
 }
 
 TEST_CASE("gradcheck points at kinks") {
@@ -351,7 +344,7 @@ TEST_CASE("gradcheck limits its table and counts the rest") {
     return {record(
         "bad", {x[0]}, squared(x[0]), Keep::input(0), NoAttributes{}, RULE { return {b.grad()}; })};
   };
-  const GradcheckReport report = gradcheck(f, {sample({5, 5})});
+  const GradcheckReport report = gradcheck(f, {points({5, 5})});
   CHECK(report.bad_elements == 25);
   const std::string text = report.to_string(3);
   CHECK_THAT(text, Catch::Contains("... and 22 more of 25 bad elements"));

@@ -12,13 +12,6 @@ using namespace cotangent;
 
 namespace {
 
-Tensor points(const Shape& shape, double shift = 0) {
-  Tensor x = empty(shape, float64);
-  for (int64_t i = 0; i < x.numel(); ++i)
-    x.data<double>()[i] = shift + 0.3 + std::sin(2.3 * double(i) + 1) + 0.1 * double(i);
-  return x;
-}
-
 /// y = f(x) with the gradient `rule`, whatever f's is.
 template <class F, class Rule>
 Tensor with_rule(const Tensor& x, F f, Rule rule) {
@@ -268,6 +261,39 @@ TEST_CASE("gradcheck of float32 and low precision") {
   INFO(report.to_string());
   CHECK(report.verdict == Verdict::fail);
   CHECK(mentions(report, "in float32 the gradient of input 0"));
+}
+
+TEST_CASE("gradcheck tries empty inputs, where it is asked to and the function takes them") {
+  const auto bad_shape = [](const Tensor& x) {
+    return with_rule(
+        x, [](const Tensor& v) { return v * 2; },
+        GRADIENT {
+          return {b.grad().numel() == 0 ? zeros({1, 3}, float64) : b.grad() * 2};
+        });
+  };
+  const GradcheckReport report = gradcheck(bad_shape, {points({2, 3})}, {.order = 1, .empty = true});
+  INFO(report.to_string());
+  CHECK(report.verdict == Verdict::fail);
+  CHECK(mentions(report, "for inputs of the shapes (0, 3) the backward pass throws: [bad]"));
+
+  const auto out_of_nothing = [](const Tensor& x, const Tensor& w) {
+    NoGrad guard;
+    Tensor y = x * w;
+    EnableGrad record_it;
+    return record(
+        "bad", {x, w}, y, Keep::inputs(2), NoAttributes{}, GRADIENT {
+          const Tensor dw = sum(b.grad() * b.input(0), 0);
+          return {b.grad() * b.input(1), b.grad().numel() == 0 ? dw + 1 : dw};
+        });
+  };
+  CHECK(mentions(gradcheck(out_of_nothing, {points({2, 3}), points({3})}, {.order = 1, .empty = true}),
+                 "for inputs of the shapes (0, 3), (3,) there is no output, and yet input 1 has a gradient"));
+  // what the function itself does not take is none of its faults
+  const auto refuses = [](const Tensor& x) {
+    if (x.numel() == 0) throw ValueError("[refuses] empty");
+    return x * 2;
+  };
+  CHECK(gradcheck(refuses, {points({2, 3})}, {.empty = true}).ok());
 }
 
 TEST_CASE("gradcheck_control must be refused, and check_manual judges a gradient by hand") {

@@ -43,6 +43,22 @@ struct Scale : nn::Module {
   Tensor forward(const Tensor& x) { return scaled(x, scale, wrong[is_training()]) + (is_training() ? 1 : 0); }
 };
 
+/// x * scale, which gives twice the gradient of the scale where only that is asked for.
+struct Alone : nn::Module {
+  nn::Parameter scale = ones({3});
+  COTANGENT_MODULE(scale)
+  Tensor forward(const Tensor& x) {
+    Tensor y;
+    {
+      NoGrad guard;
+      y = x * scale;
+    }
+    return record("alone", {x, scale}, y, Keep::inputs(2), NoAttributes{}, [](const Backward& b, NoAttributes) {
+      return Gradients(b.grad() * b.input(1), sum(b.grad() * b.input(0), 0) * (b.needs(0) ? 1 : 2));
+    });
+  }
+};
+
 struct TwoInputs : nn::Module {
   nn::Linear left{3, 2}, right{4, 2};
   COTANGENT_MODULE(left, right)
@@ -117,6 +133,12 @@ TEST_CASE("gradcheck of a module finds a factor that is 1 at the start") {
   Scale at_one(true, true);  // what the values hide
   at_one.to(float64);
   CHECK(gradcheck([&](const Tensor& v) { return at_one(v); }, {x.to(float64)}).ok());
+}
+
+TEST_CASE("gradcheck of a module calls its parameters by their names in problems too") {
+  const GradcheckReport report = gradcheck(Alone(), {randn({4, 3})}, {.order = 1});
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0] == "scale gets another gradient when only that one is asked for");
 }
 
 TEST_CASE("gradcheck of a module checks training and evaluation where they differ") {
