@@ -79,6 +79,8 @@ Comparison::Comparison(NumericDerivative& numeric, Derivatives derivatives, cons
       moves_(d_.inputs.size(), false) {
   for (size_t i = 0; i < d_.inputs.size(); ++i) {
     rounding_.push_back(rounding_of(d_.fast[i], numeric.epsilon()));
+    units_.push_back(elements_of(d_.inputs[i]));
+    for (double& x : units_.back()) x = std::max(std::fabs(x), 0.1);
     for (double g : d_.fast[i])
       if (std::isfinite(g)) floor_ = std::max(floor_, kFloor * std::fabs(g));
     report_.inputs.push_back(
@@ -244,10 +246,6 @@ Moves Comparison::part_of(const Moves& moves, size_t first, size_t last) const {
     longest = std::max(longest, std::fabs(part.weights[i]) / unit(part.input, part.places[i]));
   part.scale = 1 / (longest * std::cbrt(static_cast<double>(last - first)));
   return part;
-}
-
-double Comparison::unit(size_t input, int64_t place) const {
-  return std::max(std::fabs(element_at(d_.inputs[input], place)), 0.1);
 }
 
 // Elements of like influence (gradient times scale), a factor of 16 a group, so that in no direction the small ones

@@ -50,7 +50,8 @@ class Comparison {
   std::vector<Moves> directions(size_t input, const Measured& measured);
   Moves part_of(const Moves& moves, size_t first, size_t last) const;
   int64_t worst_of(const Moves& moves);
-  double unit(size_t input, int64_t place) const;
+  /// How far an element may be moved.
+  double unit(size_t input, int64_t place) const { return units_[input][static_cast<size_t>(place)]; }
   Sums sums(const Moves& moves) const;
   void settle();
   void check_influence();
@@ -65,6 +66,7 @@ class Comparison {
   GradcheckReport& report_;
   size_t first_;  // of this order, in report_.inputs
   double rtol_, floor_ = 0;
+  std::vector<std::vector<double>> units_;
   std::vector<double> rounding_;  // of the rules' own results, for each input
   std::vector<bool> moves_;       // whether an input has any influence
   std::vector<Measured> measured_;

@@ -24,7 +24,8 @@ int64_t offset_of(const Tensor& x, int64_t index) {
 class MovedElements {
  public:
   MovedElements(const Tensor& x, const Moves& moves) : x_(x), moves_(moves), before_(moves.places.size()) {
-    for (size_t i = 0; i < before_.size(); ++i) before_[i] = element_at(x_, moves_.places[i]);
+    const double* p = in_order();
+    for (size_t i = 0; i < before_.size(); ++i) before_[i] = p ? p[moves_.places[i]] : element_at(x_, moves_.places[i]);
   }
   ~MovedElements() { set(0); }
   MovedElements(const MovedElements&) = delete;
@@ -37,9 +38,10 @@ class MovedElements {
   }
 
  private:
+  /// The memory of x where places are found at once, as they must be in millions of elements.
+  double* in_order() const { return x_.dtype() == float64 && x_.is_contiguous() ? x_.data<double>() : nullptr; }
   void set(double h) {
-    if (x_.dtype() == float64 && x_.is_contiguous()) {  // for millions
-      double* p = x_.data<double>();
+    if (double* p = in_order()) {
       for (size_t i = 0; i < before_.size(); ++i) p[moves_.places[i]] = before_[i] + h * moves_.weights[i];
     } else {
       for (size_t i = 0; i < before_.size(); ++i) set_element(x_, moves_.places[i], before_[i] + h * moves_.weights[i]);
@@ -91,7 +93,11 @@ double epsilon_of(Dtype dtype) {
 
 std::vector<double> elements_of(const Tensor& x) {
   std::vector<double> all(static_cast<size_t>(x.numel()));
-  for (size_t i = 0; i < all.size(); ++i) all[i] = element_at(x, static_cast<int64_t>(i));
+  const Tensor dense = raw::contiguous(x.detach());
+  dispatch(x.dtype(), [&]<class T> {
+    std::transform(dense.data<T>(), dense.data<T>() + all.size(), all.begin(),
+                   [](T v) { return static_cast<double>(v); });
+  });
   return all;
 }
 
@@ -232,10 +238,10 @@ void NumericDerivative::measure_noise() {
       Moves m{i, std::vector<int64_t>(static_cast<size_t>(inputs_[i].numel())), {}, 1};
       std::iota(m.places.begin(), m.places.end(), 0);
       // odd numbers of units in the last place: the inputs themselves are not rounded, and all their bits change
-      for (int64_t place : m.places) {
-        const double size = std::max(std::fabs(element_at(inputs_[i], place)), 0.01);
+      for (const double x : elements_of(inputs_[i])) {
         const double odd = 1 + 0x1p-12 * static_cast<double>(2 * random.below(2048) + 1);
-        m.weights.push_back(std::copysign(odd * std::exp2(std::floor(std::log2(size))), random.weight()));
+        const int exponent = std::isfinite(x) ? std::ilogb(std::max(std::fabs(x), 0.01)) : 0;
+        m.weights.push_back(std::copysign(std::ldexp(odd, exponent), random.weight()));
       }
       all.push_back(std::move(m));
     }
