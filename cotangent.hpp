@@ -12,6 +12,7 @@
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/arrange.hpp>
 #include <cotangent/autograd/ops/attention.hpp>
+#include <cotangent/autograd/ops/complex.hpp>
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/decomposition.hpp>

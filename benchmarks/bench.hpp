@@ -36,6 +36,7 @@ std::vector<Workload> kernels();
 std::vector<Workload> products();
 std::vector<Workload> training();
 std::vector<Workload> variants();
+std::vector<Workload> sequences();
 
 /// So far, by operator new: heap.cpp.
 long heap_allocations();

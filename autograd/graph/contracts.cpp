@@ -42,10 +42,23 @@ std::string contract_in(std::string_view header, std::string_view op) {
 }  // namespace
 
 std::string op_contract(std::string_view op) {
-  const auto of = [](std::string_view name) {
+  // complex::mul is in a header of that namespace; a name without one may be, too, where it is no other's
+  std::string scope = "\nnamespace cotangent";
+  const size_t end = op.find("::");
+  if (end != std::string_view::npos) {
+    scope.append("::").append(op.substr(0, end));
+    op.remove_prefix(end + 2);
+  }
+  scope += " {";
+  const auto in_headers = [&](std::string_view name, bool any_scope) {
     for (const EmbeddedFile* file = kOpHeaders; !file->name.empty(); ++file)
-      if (std::string contract = contract_in(file->text, name); !contract.empty()) return contract;
+      if (any_scope || file->text.find(scope) != std::string_view::npos)
+        if (std::string contract = contract_in(file->text, name); !contract.empty()) return contract;
     return std::string();
+  };
+  const auto of = [&](std::string_view name) {
+    std::string contract = in_headers(name, false);
+    return contract.empty() && end == std::string_view::npos ? in_headers(name, true) : contract;
   };
   std::string contract = of(op);
   if (contract.empty()) contract = of(std::string(op) + "2d");                            // any number of dimensions

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -20,6 +19,7 @@
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/linear_attention.hpp>
 #include <cotangent/tensor/range.hpp>
+#include <cotangent/tensor/scan.hpp>
 
 namespace cotangent {
 
@@ -178,15 +178,6 @@ Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
 
 namespace {
 
-/// max over j <= i along dimension 2, without history, by doubling.
-Tensor running_max(const Tensor& x) {
-  NoGrad guard;
-  Tensor y = x.detach();
-  const int64_t n = y.size(2);
-  for (int64_t step = 1; step < n; step *= 2)
-    y = cat({narrow(y, 2, 0, step), maximum(narrow(y, 2, step, n - step), narrow(y, 2, 0, n - step))}, 2);
-  return y;
-}
 /// e^(from - to), where -inf stands for "nothing so far".
 Tensor shrink(const Tensor& from, const Tensor& to) { return where(from == kHidden, 0, exp(from - to)); }
 
@@ -197,7 +188,7 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
   const auto chunked = [&](const Tensor& x) {
     return reshape(zero_padded(x, 2, 0, rest), {B, H, G, chunk, x.size(3)});
   };
-  Tensor top = running_max(keys);  // (B, H, T, m)
+  Tensor top = raw::cummax(keys.detach(), 2).values;  // (B, H, T, m)
   Tensor before = state && state->max.defined() ? state->max : full({B, H, m}, kHidden, q.dtype());
   top = maximum(top, unsqueeze(before, 2));
   const Tensor last = narrow(top, 2, T - 1, 1);

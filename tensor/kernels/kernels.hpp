@@ -7,6 +7,7 @@
 // library code that is inline, since the linker may keep the copy that was built for the newest instruction set.
 #include <cotangent/tensor/kernels/attention.hpp>
 #include <cotangent/tensor/kernels/by_float.hpp>
+#include <cotangent/tensor/kernels/complex.hpp>
 #include <cotangent/tensor/kernels/conv.hpp>
 #include <cotangent/tensor/kernels/copy.hpp>
 #include <cotangent/tensor/kernels/depthwise.hpp>
@@ -14,6 +15,7 @@
 #include <cotangent/tensor/kernels/fft.hpp>
 #include <cotangent/tensor/kernels/gemm.hpp>
 #include <cotangent/tensor/kernels/linear_attention.hpp>
+#include <cotangent/tensor/kernels/linear_scan.hpp>
 #include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/norm.hpp>
 #include <cotangent/tensor/kernels/optim.hpp>
@@ -33,6 +35,7 @@ namespace cotangent::kernels {
 struct Table {
   ByFloat<AttentionLoops> attention;
   BinaryTable binary;
+  ByFloat<ComplexLoops> complex;
   ByFloat<ConvLoops> conv;
   ConvertTable convert;
   CopyTable copy;
@@ -41,6 +44,7 @@ struct Table {
   ByFloat<FftLoops> fft;
   ByFloat<GemmLoops> gemm;
   ByFloat<LinearAttentionLoops> linear_attention;
+  LinearScanTable linear_scan;
   ByFloat<LossLoops> loss;
   ByFloat<NormLoops> norm;
   ByFloat<OptimLoops> optim;

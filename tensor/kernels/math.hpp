@@ -19,6 +19,8 @@ COTANGENT_SIMD_FUNCTION(tanh)
 COTANGENT_SIMD_FUNCTION(erf)
 extern "C" __attribute__((simd("notinbranch"), const)) float powf(float, float) noexcept;
 extern "C" __attribute__((simd("notinbranch"), const)) double pow(double, double) noexcept;
+extern "C" __attribute__((simd("notinbranch"), const)) float atan2f(float, float) noexcept;
+extern "C" __attribute__((simd("notinbranch"), const)) double atan2(double, double) noexcept;
 #undef COTANGENT_SIMD_FUNCTION
 #endif
 
@@ -44,6 +46,8 @@ COTANGENT_OVERLOAD(trunc)
 #undef COTANGENT_OVERLOAD
 [[maybe_unused]] inline float m_pow(float x, float y) { return ::powf(x, y); }
 [[maybe_unused]] inline double m_pow(double x, double y) { return ::pow(x, y); }
+[[maybe_unused]] inline float m_atan2(float y, float x) { return ::atan2f(y, x); }
+[[maybe_unused]] inline double m_atan2(double y, double x) { return ::atan2(y, x); }
 [[maybe_unused]] inline float m_copysign(float x, float y) { return __builtin_copysignf(x, y); }
 [[maybe_unused]] inline double m_copysign(double x, double y) { return __builtin_copysign(x, y); }
 [[maybe_unused]] inline float m_fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }

@@ -245,11 +245,14 @@ bool refine(T* mean, T* squares, T* sum, int64_t count, int64_t n) {
   return most > 0;
 }
 
-template <class T>
-void scan(const T* x, T* y, double* sums, int64_t n, int64_t stride, int64_t count) {
+template <class F, class T>
+void scan(const T* x, T* y, double* totals, int64_t n, int64_t stride, int64_t count) {
   for (int64_t i = 0; i < n; ++i, x += stride, y += stride)
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) y[j] = static_cast<T>(sums[j] += static_cast<double>(x[j]));
+    for (int64_t j = 0; j < count; ++j) {
+      totals[j] = F::join(totals[j], static_cast<double>(x[j]));
+      y[j] = static_cast<T>(totals[j]);
+    }
 }
 
 template <class F, class T>
@@ -279,7 +282,7 @@ void fill(ReduceTable& t) {
   fill_extremes<int64_t>(t, 4), fill_extremes<int32_t>(t, 5), fill_extremes<uint8_t>(t, 6);
   t.deviation = {{deviation_rows<float>, deviation_columns<float>, refine<float>},
                  {deviation_rows<double>, deviation_columns<double>, refine<double>}};
-  t.scan = {{scan<float>}, {scan<double>}};
+  t.scan = {{scan<Sum, float>, scan<Product, float>}, {scan<Sum, double>, scan<Product, double>}};
 }
 }  // namespace COTANGENT_ISA
 }  // namespace cotangent::kernels

@@ -25,11 +25,12 @@ struct DeviationLoops {
   void (*columns)(const T* x, T* mean, T* squares, T* sum, int64_t n, int64_t stride, int64_t columns);
   bool (*refine)(T* mean, T* squares, T* sum, int64_t count, int64_t n);
 };
-/// Running sums of the columns, from row to row `stride` apart (below 0 if they run backwards); `sums` are of the rows
-/// before, and then of all.
+/// Running sums or products of the columns, from row to row `stride` apart (below 0 if they run backwards); `totals`
+/// are of the rows before, and then of all.
 template <class T>
 struct ScanLoops {
-  void (*columns)(const T* x, T* y, double* sums, int64_t n, int64_t stride, int64_t columns);
+  void (*sums)(const T* x, T* y, double* totals, int64_t n, int64_t stride, int64_t columns);
+  void (*products)(const T* x, T* y, double* totals, int64_t n, int64_t stride, int64_t columns);
 };
 struct ReduceTable {
   FoldLoops fold[static_cast<int>(Fold::count)][8];  ///< by Dtype, as in UnaryTable

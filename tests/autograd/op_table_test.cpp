@@ -258,20 +258,32 @@ TEST_CASE("op table: every public function and every recorded op is listed") {
   if (!missing.empty())
     FAIL_CHECK("recorded, with no contract in a header (or listed here in spite of one):" << missing);
 
-  // declarations at the start of a line: `Tensor name(`, `SortResult name(`
-  const std::regex declaration(R"(^(?:inline )?[A-Z]\w* ([a-z]\w*)\()");
-  missing.clear();
+  // declarations at the start of a line: `Tensor name(`, `SortResult name(`. Those of a namespace of their own are
+  // listed as complex::name, or by the name alone where it is no other's.
+  const std::regex declaration(R"(^(?:inline )?[A-Z]\w* ([a-z]\w*)\()"), scope(R"(^namespace cotangent::(\w+) \{)");
+  struct Declared {
+    std::string file, prefix, name;
+  };
+  std::vector<Declared> all;
+  std::set<std::string> outside;
   for (const auto& entry : std::filesystem::directory_iterator(COTANGENT_SOURCE_DIR "/autograd/ops")) {
     const std::string file = entry.path().filename();
     if (entry.path().extension() != ".hpp" || file.find("_internal") != std::string::npos) continue;
     std::ifstream in(entry.path());
-    std::set<std::string> names;
-    for (std::string line; std::getline(in, line);)
-      if (std::smatch match; std::regex_search(line, match, declaration)) names.insert(match[1]);
-    std::string of_file;
-    for (const std::string& n : names)
-      if (!functions.count(n)) of_file += " " + n;
-    if (!of_file.empty()) missing += "\n  " + file + ":" + of_file;
+    std::string prefix;
+    for (std::string line; std::getline(in, line);) {
+      std::smatch match;
+      if (std::regex_search(line, match, scope)) prefix = match[1].str() + "::";
+      if (!std::regex_search(line, match, declaration)) continue;
+      all.push_back({file, prefix, match[1]});
+      if (prefix.empty()) outside.insert(match[1]);
+    }
   }
+  std::set<std::string> unlisted;
+  for (const Declared& d : all)
+    if (!functions.count(d.prefix + d.name) && (outside.count(d.name) || !functions.count(d.name)))
+      unlisted.insert("\n  " + d.file + ": " + d.prefix + d.name);
+  missing.clear();
+  for (const std::string& name : unlisted) missing += name;
   if (!missing.empty()) FAIL_CHECK("declared in autograd/ops, but not in the op table:" << missing);
 }

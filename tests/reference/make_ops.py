@@ -113,6 +113,27 @@ def rope(x, half_split=False, start=0, width=0, base=10000):
     return torch.cat([(pairs.transpose(-1, -2) if half_split else pairs).flatten(-2), rest], -1)
 
 
+def linear_scan(a, b, initial=None, dim=0, reverse=False, pairs=False):
+    """Step by step; numbers or pairs (re, im)."""
+    a, b, h = (x if x is None or not pairs else torch.view_as_complex(x) for x in (a, b, initial))
+    dim = dim % (b.dim() + pairs)
+    steps = list(zip(a.expand(b.shape).unbind(dim), b.unbind(dim)))
+    y = []
+    for p, q in reversed(steps) if reverse else steps:
+        h = q if h is None else p * h + q
+        y.append(h)
+    y = torch.stack(y[::-1] if reverse else y, dim) if y else b * 1
+    return torch.view_as_real(y) if pairs else y
+
+
+def on_complex(function):
+    """Of pairs (re, im)."""
+    def of_pairs(*z):
+        y = function(*map(torch.view_as_complex, z))
+        return torch.view_as_real(torch.resolve_conj(y)) if y.is_complex() else y
+    return of_pairs
+
+
 def put(x, value, *index):
     y = x.clone()
     y[index] = value
@@ -214,6 +235,11 @@ FUNCTIONS = {
     "fft": on_pairs(torch.fft.fft), "ifft": on_pairs(torch.fft.ifft), "fft_conv1d": fft_conv1d,
     "fftfreq": lambda n, d=1.0: torch.fft.fftfreq(n, d, dtype=torch.float64),
     "rfftfreq": lambda n, d=1.0: torch.fft.rfftfreq(n, d, dtype=torch.float64),
+    "linear_scan": linear_scan, "complex::linear_scan": lambda *x, **o: linear_scan(*x, pairs=True, **o),
+    "complex::from_parts": lambda re, im: torch.view_as_real(torch.complex(re, im)),
+    "complex::polar": lambda r, angle: torch.view_as_real(torch.polar(r, angle)),
+    **{"complex::" + op: on_complex(getattr(torch, op)) for op in
+       ("real", "imag", "conj", "mul", "div", "exp", "abs", "angle")},
 }
 
 # broadcast, rank 0, no element, size 1, a number
@@ -443,6 +469,43 @@ family("scan")
 for x, dim in ((rounded(2, 3), -1), (rounded(2, 3), 0), (rounded(2, 1), 1), (rounded(), 0), (rounded(0, 2), 0),
                (ints(1, 2, 3), 0)):
     case("cumsum", x, dim=dim)
+    case("cumprod", x, dim=dim)
+    if x.is_floating_point():
+        case("logcumsumexp", x, dim=dim)
+        if x.numel():
+            case("cummax", x, dim=dim), case("cummin", x, dim=dim)
+case("cumprod", zeros, dim=0), case("cumprod", zeros, dim=1), case("cumprod", f64(0, 0, 2, 0, -3), dim=0)
+case("logcumsumexp", f64([900, 1000], [1000, -900], [-1000, 1001]), dim=0)
+case("logcumsumexp", f64(-1000, -999, -1001.5), dim=0)
+for x in (tied, f64(1, 3, 3, -1, 3, 4), ints(3, 1, 3, 1)):
+    case("cummax", x, dim=0), case("cummin", x, dim=-1)
+for reverse in (False, True):
+    o = dict(dim=1, reverse=reverse)
+    case("linear_scan", rounded(2, 4, 2), rounded(2, 4, 2), **o)
+    case("linear_scan", rounded(2), rounded(2, 4, 2), rounded(2, 2), **o)
+    case("linear_scan", rounded(4, 1), rounded(1, 4, 2), rounded(2), **o)
+    case("linear_scan", f64(0, 2, 0, -1), rounded(2, 4), rounded(2), **o)
+    case("linear_scan", rounded(9, 4), rounded(9, 4), rounded(9), **o)
+case("linear_scan", rounded(1), rounded(1), rounded(), dim=0), case("linear_scan", rounded(0), rounded(0), dim=0)
+
+family("complex")
+for op in ("from_parts", "polar"):
+    case("complex::" + op, rounded(2, 1).abs(), rounded(3)), case("complex::" + op, rounded().abs(), rounded())
+    case("complex::" + op, rounded(0).abs(), rounded(1))
+axes = f64([1, 0], [-1, 0], [0, 2], [0, -3], [0.5, -0.5], [0, 0])
+for op in ("real", "imag", "conj", "exp", "abs", "angle"):
+    case("complex::" + op, rounded(2, 3, 2)), case("complex::" + op, rounded(2)), case("complex::" + op, rounded(0, 2))
+    case("complex::" + op, axes)
+case("complex::abs", f64([3e200, -4e200], [3e-200, 4e-200])), case("complex::exp", f64([-800, 1], [300, -2]))
+for op in ("mul", "div"):
+    case("complex::" + op, rounded(2, 1, 2), rounded(3, 2)), case("complex::" + op, rounded(2), rounded(2, 2))
+    case("complex::" + op, rounded(0, 2), rounded(1, 2)), case("complex::" + op, axes, axes[:5].flip(0)[:1])
+case("complex::div", axes, f64([0, 1])), case("complex::div", f64([2, 1]), axes[:5])
+for reverse in (False, True):
+    o = dict(dim=1, reverse=reverse)
+    case("complex::linear_scan", rounded(2, 3, 2, 2), rounded(2, 3, 2, 2), **o)
+    case("complex::linear_scan", rounded(2, 2), rounded(2, 3, 2, 2), rounded(2, 2), **o)
+    case("complex::linear_scan", rounded(3, 1, 2), rounded(1, 3, 2, 2), rounded(1, 2, 2), **o)
 
 family("convert")
 case("to", f64(1, -0.1, 3e-9), dtype="float32"), case("to", f64(1.5, -2.5, 0), dtype="int64")

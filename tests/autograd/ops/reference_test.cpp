@@ -89,7 +89,10 @@ template <Tensor (*All)(const Tensor&), Tensor (*F)(const Tensor&, int64_t, bool
 Results place(C c) {
   return c.has("dim") ? F(c[0], c.dim(), c.keepdim()) : All(c[0]);
 }
-Results both(const SortResult& sorted) { return Tensors{sorted.values, sorted.indices}; }
+template <class Both>
+Results both(const Both& found) {
+  return Tensors{found.values, found.indices};
+}
 
 std::vector<Index> indices(C c, size_t first) {
   std::vector<Index> at;
@@ -195,6 +198,24 @@ const std::map<std::string, Call>& calls() {
                      c.keepdim());
        }},
       {"cumsum", along<cumsum>},
+      {"cumprod", along<cumprod>},
+      {"logcumsumexp", along<logcumsumexp>},
+      {"cummax", [](C c) -> Results { return both(cummax(c[0], c.dim())); }},
+      {"cummin", [](C c) -> Results { return both(cummin(c[0], c.dim())); }},
+      {"linear_scan", [](C c) -> Results { return linear_scan(c[0], c[1], c.dim(), c.maybe(2), c.flag("reverse")); }},
+      // complex
+      {"complex::from_parts", two<complex::from_parts>},
+      {"complex::polar", two<complex::polar>},
+      {"complex::real", one<complex::real>},
+      {"complex::imag", one<complex::imag>},
+      {"complex::conj", one<complex::conj>},
+      {"complex::mul", two<complex::mul>},
+      {"complex::div", two<complex::div>},
+      {"complex::exp", one<complex::exp>},
+      {"complex::abs", one<complex::abs>},
+      {"complex::angle", one<complex::angle>},
+      {"complex::linear_scan",
+       [](C c) -> Results { return complex::linear_scan(c[0], c[1], c.dim(), c.maybe(2), c.flag("reverse")); }},
       {"softmax", along<softmax>},
       {"log_softmax", along<log_softmax>},
       {"softmin", along<softmin>},
