@@ -263,6 +263,38 @@ TEST_CASE("gradcheck of float32 and low precision") {
   CHECK(mentions(report, "in float32 the gradient of input 0"));
 }
 
+TEST_CASE("gradcheck: a function that looks at what it is given") {
+  const auto unrecorded = [](const Tensor& x) { return x * (grad_enabled() ? 2 : 2.5); };
+  CHECK(mentions(gradcheck(unrecorded, {points({3})}, {.order = 1}), "other values when nothing is recorded (NoGrad)"));
+  const auto only_wide = [](const Tensor& x) {
+    return with_rule(
+        x, [](const Tensor& v) { return v * 2; },
+        GRADIENT {
+          if (b.grad().dtype() == float32) throw GradError("[bad] no");
+          return {b.grad() * 2};
+        });
+  };
+  CHECK(mentions(gradcheck(only_wide, {to(points({3}), float32)}, {.order = 1}),
+                 "the backward pass throws in lower precision: [bad] no"));
+  // flat, but not without influence: far away it is no input
+  const auto flat = [](const Tensor& x) {
+    if (amax(x.detach()).item<double>() > 5) throw ValueError("[flat] no");
+    return x * 0;
+  };
+  CHECK(mentions(gradcheck(flat, {points({3})}, {.order = 1}), "the function is flat here"));
+  // what it does not take is not held against it: equal elements, or any other place
+  const Tensor x = points({2, 2}), at = x.detach().clone();
+  const auto choosy = [&](const Tensor& v) {
+    const Tensor a = v.detach();
+    if (a[0][0].item<double>() == a[1][0].item<double>()) throw ValueError("[choosy] equal");
+    if (amax(abs(a - at)).item<double>() > 5e-3) throw ValueError("[choosy] elsewhere");
+    return square(v);
+  };
+  const GradcheckReport report = gradcheck(choosy, {x}, {.order = 1});
+  INFO(report.to_string());
+  CHECK(report.ok());
+}
+
 TEST_CASE("gradcheck tries empty inputs, where it is asked to and the function takes them") {
   const auto bad_shape = [](const Tensor& x) {
     return with_rule(

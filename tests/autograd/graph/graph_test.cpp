@@ -344,6 +344,13 @@ TEST_CASE("graph: Graphviz draws it", "[slow]") {
   std::filesystem::remove(path.string() + ".svg");
 }
 
+TEST_CASE("graph: sizes have a unit that keeps them short") {
+  const auto text_of = [](int64_t elements) { return to_string(Graph(exp(zeros({elements}).requires_grad_()))); };
+  CHECK_THAT(text_of(10), Catch::Contains("keeps 40 B: output 0"));
+  CHECK_THAT(text_of(1000), Catch::Contains("keeps 4 kB: output 0"));
+  CHECK_THAT(text_of(308642), Catch::Contains("keeps 1.23 MB: output 0"));
+}
+
 TEST_CASE("graph: 100,000 nodes in a chain") {
   const Tensor x = named({1});
   Tensor y = x;

@@ -204,3 +204,27 @@ TEST_CASE("attention: weights sum to 1 however large the scores are") {
         if (create_graph) CHECK(to_values(grad({sum(square(g[2]))}, {v})[0]) == Values(4, 0.5));
       }
 }
+
+TEST_CASE("attention says what does not fit together") {
+  const auto said = [](const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
+    return error_of([&] { scaled_dot_product_attention(q, k, v, o); });
+  };
+  const Tensor q = randn({1, 2, 3, 4});
+  using Catch::Contains;
+  CHECK_THAT(said(q, randn({2, 3, 4}), q, {}), Contains("(2, 3, 4) and (1, 2, 3, 4) must have the same rank"));
+  CHECK_THAT(said(randn({4}), randn({4}), randn({4}), {}), Contains("the same rank, 2 at least"));
+  CHECK_THAT(said(q, q.to(float64), q, {}), Contains("float32, float64 and float32; they must have one floating"));
+  CHECK_THAT(said(q, q, q, {.mask = ones({5}, boolean)}), Contains("(5,)"));
+  CHECK_THAT(said(q, q, q, {.mask = ones({3, 3}, int64)}), Contains("the mask is int64; it must be bool"));
+  CHECK_THAT(said(q, q, q, {.dropout = 1}), Contains("dropout 1 must be at least 0 and below 1"));
+}
+
+TEST_CASE("attention takes a mask of the keys alone, for inputs of any rank") {
+  const Tensor q = randn({2, 1, 2, 3, 4}, float64), k = randn({2, 1, 2, 5, 4}, float64),
+               v = randn({2, 1, 2, 5, 4}, float64);
+  const Tensor keys = tensor({true, false, true, true, false});
+  const Tensor y = scaled_dot_product_attention(q, k, v, {.mask = keys});
+  const Tensor heads = scaled_dot_product_attention(flatten(q, 0, 1), flatten(k, 0, 1), flatten(v, 0, 1),
+                                                    {.mask = expand(keys, {2, 2, 3, 5})});
+  CHECK(y.to_vector<double>() == heads.to_vector<double>());
+}

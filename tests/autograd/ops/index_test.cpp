@@ -75,6 +75,7 @@ TEST_CASE("triangles of matrices that are views") {
 TEST_CASE("functions of extreme integers name themselves") {
   CHECK_THROWS_WITH(one_hot(full({2}, INT64_MAX, int64)), Catch::StartsWith("[one_hot]"));
   CHECK_THROWS_WITH(one_hot(zeros({2}, int64), int64_t{1} << 62), Catch::StartsWith("[one_hot]"));
+  CHECK_THROWS_WITH(one_hot(zeros({2}, int64), -2), Catch::StartsWith("[one_hot] -2 classes"));
   CHECK_THROWS_WITH(max(zeros({0})), Catch::StartsWith("[max]"));
   CHECK_THROWS_WITH(min(zeros({0})), Catch::StartsWith("[min]"));
   CHECK_THROWS_WITH(amax(zeros({0})), Catch::StartsWith("[amax]"));

@@ -138,3 +138,10 @@ TEST_CASE("writing at indices of a leaf needs NoGrad, and a saved tensor notices
   x.index_put_({tensor({1})}, 0);
   CHECK_THROWS_WITH(sum(y).backward(), Catch::Contains("was written in place"));
 }
+
+TEST_CASE("what is written at indices must broadcast to the places, and not the other way") {
+  Tensor x = zeros({3, 2});
+  CHECK_THROWS_WITH(x.index_put_({tensor({1})}, ones({4, 2})),
+                    Catch::Contains("[index_put_] values of shape (4, 2) do not broadcast to the (1, 2)"));
+  CHECK(x.to_vector<float>() == std::vector<float>(6, 0));
+}

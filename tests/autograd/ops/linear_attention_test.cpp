@@ -187,3 +187,9 @@ TEST_CASE("efficient attention: large keys neither overflow nor hide the small o
     CHECK(y.to_vector<double>() == std::vector<double>(4, 0.0));
   }
 }
+
+TEST_CASE("causal_product: the state has the dtype of what it goes on from") {
+  const Tensor x = randn({1, 1, 3, 2});
+  CHECK_THROWS_WITH(causal_product(x, x, x, zeros({1, 1, 2, 2}, float64)),
+                    Catch::Contains("the state is float64 and q is float32"));
+}

@@ -161,3 +161,10 @@ TEST_CASE("mean losses of 65536 positions in low precision: summed, divided and 
     check(binary_cross_entropy_with_logits(zero, one.detach(), {.pos_weight = ones({})}), zero, two, -share / 2);
   }
 }
+
+TEST_CASE("cross_entropy ignores classes, and no probabilities") {
+  CHECK_THAT(error_of([] {
+               cross_entropy(zeros({2, 3}), full({2, 3}, 1.0 / 3), {.ignore_index = 1});
+             }),
+             Catch::Contains("[cross_entropy] ignore_index is 1, but the target holds probabilities"));
+}

@@ -248,3 +248,12 @@ TEST_CASE("extreme factors are errors") {
   CHECK_THROWS_WITH(pixel_shuffle(none, int64_t{1} << 31), Catch::StartsWith("[pixel_shuffle]"));
   CHECK(pixel_shuffle(none, 2).shape() == Shape{1, 0, 4, 4});
 }
+
+TEST_CASE("interpolate takes floating tensors of one to three spatial dimensions") {
+  CHECK(error_of([] {
+          interpolate(ones({1, 1, 4}, int64), {.size = {2}});
+        }) == "[interpolate] takes a floating tensor, got int64; convert it with to()");
+  CHECK(error_of([] {
+          interpolate(ones({1, 4}), {.size = {2}});
+        }) == "[interpolate] shape (1, 4) is not (N, C, W), (N, C, H, W) or (N, C, D, H, W)");
+}
