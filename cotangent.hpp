@@ -86,8 +86,10 @@
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/sampling.hpp>
+#include <cotangent/nn/sequence/hippo.hpp>
 #include <cotangent/nn/sequence/page_turning.hpp>
 #include <cotangent/nn/sequence/rnn.hpp>
+#include <cotangent/nn/sequence/s4.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/upsample.hpp>
 #include <cotangent/optim/adadelta.hpp>
