@@ -5,6 +5,7 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/views.hpp>
 
 namespace cotangent::detail {
@@ -136,32 +137,30 @@ Tensors NumericDerivative::values() {
   return ys;
 }
 
-// sum(v * (a - b)): differences first, so that what does not change adds neither value nor rounding.
+// sum(v * (a - b)): differences first, so that what does not change adds neither value nor rounding. Parts of a fixed
+// size, so that any number of threads gives the same.
 NumericDerivative::Sums NumericDerivative::contract(const Tensors& below, const Tensors& above) const {
+  constexpr size_t kPart = size_t{1} << 15;
   Sums sums;
-  double squares = 0;
   for (size_t k = 0; k < cotangents_.size(); ++k) {
     const std::vector<double>& v = cotangents_[k];
     const double epsilon = epsilon_of(above[k].dtype()), least = kResidue * largest_[k];
+    std::vector<Sums> parts((v.size() + kPart - 1) / kPart);
     dispatch(above[k].dtype(), [&]<class T> {
       const T *a = above[k].data<T>(), *b = below[k].data<T>(), *c = center_[k].data<T>();
-      for (size_t i = 0; i < v.size(); ++i) {
-        const auto up = static_cast<double>(a[i]), down = static_cast<double>(b[i]), center = static_cast<double>(c[i]);
-        if (up == center && down == center) {  // inf - inf is no change
-          if (const double bit = epsilon * std::fabs(v[i] * center); bit < INFINITY)
-            sums.hidden = std::max(sums.hidden, bit);
-          continue;
-        }
-        if (v[i] == 0) continue;
-        if (up != down) sums.all += v[i] * (up - down);
-        if (center != down) sums.left += v[i] * (center - down);
-        if (up != center) sums.right += v[i] * (up - center);
-        const double last = epsilon * v[i] * std::max({std::fabs(up), std::fabs(down), least});
-        squares += last * last;
-      }
+      parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t first, int64_t last) {
+        for (auto p = static_cast<size_t>(first); p < static_cast<size_t>(last); ++p)
+          for (size_t i = p * kPart; i < std::min(v.size(), (p + 1) * kPart); ++i)
+            parts[p].add(v[i], static_cast<double>(b[i]), static_cast<double>(c[i]), static_cast<double>(a[i]), epsilon,
+                         least);
+      });
     });
+    for (const Sums& part : parts) {
+      sums.all += part.all, sums.left += part.left, sums.right += part.right, sums.squares += part.squares;
+      sums.hidden = std::max(sums.hidden, part.hidden);
+    }
   }
-  sums.rounding = noise_factor_ * std::sqrt(squares);
+  sums.rounding = noise_factor_ * std::sqrt(sums.squares);
   return sums;
 }
 

@@ -46,8 +46,22 @@ class NumericDerivative {
   /// What is summed over all outputs, of values at two sides and at the center.
   struct Sums {
     double all = 0, left = 0, right = 0;
-    double rounding = 0;  ///< of these, from one rounding of each output that changes
+    double squares = 0;   ///< of one rounding of each output that changes
+    double rounding = 0;  ///< of these sums, from those
     double hidden = 0;    ///< how much another output may change without showing it
+    /// An output whose cotangent is v, and its values on both sides.
+    void add(double v, double below, double center, double above, double epsilon, double least) {
+      if (above == center && below == center) {  // inf - inf is no change
+        if (const double bit = epsilon * std::fabs(v * center); bit < INFINITY) hidden = std::max(hidden, bit);
+        return;
+      }
+      if (v == 0) return;
+      if (above != below) all += v * (above - below);
+      if (center != below) left += v * (center - below);
+      if (above != center) right += v * (above - center);
+      const double last = epsilon * v * std::max({std::fabs(above), std::fabs(below), least});
+      squares += last * last;
+    }
   };
   Sums contract(const Tensors& below, const Tensors& above) const;
   Central central(const Moves& moves, double h, double& largest_rounding);
