@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
+#include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/tests/autograd/faulty_rules.hpp>
 
 using namespace cotangent;
@@ -238,7 +239,7 @@ TEST_CASE("DetectAnomaly names the line of the call in the backward pass too, wh
     said = error.what();
   }
   CHECK_THAT(said, Catch::Contains("[sqrt] its rule gives a gradient"));
-  if (said.find(".cpp:") == std::string::npos) {
+  if (detail::call_line(detail::call_stack()).empty()) {
     WARN("this program has no debug information, or the library no libbacktrace: no line is known");
     return;
   }
