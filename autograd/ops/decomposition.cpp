@@ -110,7 +110,7 @@ struct Gaps {
   }
 };
 
-Tensor off_diagonal(const Tensor& x) { return x * (1 - eye(x.size(-1), -1, x.dtype())); }
+Tensor off_diagonal(const Tensor& x) { return where(eye(x.size(-1), -1, x.dtype()) == 1, 0, x); }
 
 Gradients eigh_gradient(const Backward& b) {
   const Tensor l = b.output(0), v = b.output(1);

@@ -10,6 +10,7 @@
 #include <cotangent/tensor/kernels/complex.hpp>
 #include <cotangent/tensor/kernels/conv.hpp>
 #include <cotangent/tensor/kernels/copy.hpp>
+#include <cotangent/tensor/kernels/delta_rule.hpp>
 #include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/kernels/fft.hpp>
@@ -39,6 +40,7 @@ struct Table {
   ByFloat<ConvLoops> conv;
   ConvertTable convert;
   CopyTable copy;
+  ByFloat<DeltaRuleLoops> delta_rule;
   ByFloat<DepthwiseLoops> depthwise;
   ByFloat<DepthwiseRowsLoops> depthwise_rows;
   ByFloat<FftLoops> fft;

@@ -149,6 +149,17 @@ TEST_CASE("svd: the orthogonal factor has its gradient at equal singular values,
   }
 }
 
+TEST_CASE("eigh and svd: a gradient of NaN is passed on as NaN") {
+  const Tensor a = random_matrices({3, 3}, 17), bad = full({3, 3}, NAN, float64);
+  const auto vectors = [&](const Tensor& x) { return sum(bad * linalg::eigh(x).eigenvectors); };
+  CHECK(all(isnan(gradient(vectors, a + a.t()))).item<bool>());
+  const auto left = [&](const Tensor& x) {
+    const auto [u, s, vh] = linalg::svd(x);
+    return sum(bad * u * s);
+  };
+  CHECK(all(isnan(gradient(left, a))).item<bool>());
+}
+
 TEST_CASE("svd of low rank: what does not read the vectors of 0 has a gradient, and the rest an error") {
   const Tensor w = random_matrices({5, 3}, 10);
   const Tensor a = matmul(random_matrices({5, 1}, 11), random_matrices({1, 3}, 12));
