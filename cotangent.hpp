@@ -16,6 +16,7 @@
 #include <cotangent/autograd/ops/conv.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/decomposition.hpp>
+#include <cotangent/autograd/ops/delta_rule.hpp>
 #include <cotangent/autograd/ops/einsum.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/favor.hpp>
@@ -86,9 +87,11 @@
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/sampling.hpp>
+#include <cotangent/nn/sequence/delta_net.hpp>
 #include <cotangent/nn/sequence/hippo.hpp>
 #include <cotangent/nn/sequence/page_turning.hpp>
 #include <cotangent/nn/sequence/rnn.hpp>
+#include <cotangent/nn/sequence/rwkv7.hpp>
 #include <cotangent/nn/sequence/s4.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/upsample.hpp>

@@ -66,8 +66,7 @@ Tensors HeadedAttention::keys_and_values(const Tensor& x) const {
 }
 
 Tensor HeadedAttention::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
-  if (call.mask.defined() && !has_scores_)
-    fail<ValueError>("[{}] takes no mask, since it forms no matrix of scores; a key_mask hides keys", type_name());
+  if (!has_scores_) check_no_mask(call);
   Tensors parts(3);
   if (state && state->cross) {
     parts[0] = project(x, 0, heads);

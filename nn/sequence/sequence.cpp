@@ -39,6 +39,11 @@ void SequenceLayer::check_not_causal() const {
     fail<ValueError>("[{}] is causal, and a memory has no order with x; make it with causal = false", type_name());
 }
 
+void SequenceLayer::check_no_mask(const SequenceCall& call) const {
+  if (call.mask.defined())
+    fail<ValueError>("[{}] takes no mask, since it forms no matrix of scores; a key_mask hides keys", type_name());
+}
+
 void SequenceLayer::check_streams() const {
   if (!has(SequenceForm::recurrent))
     fail<ValueError>("[{}] can't take a sequence step by step{}", type_name(),

@@ -126,6 +126,7 @@ class SequenceLayer : public Module {
 
   void check_input(const Tensor& x) const;
   void check_not_causal() const;
+  void check_no_mask(const SequenceCall& call) const;  ///< of layers that form no matrix of scores
   void check_key_mask(const Tensor& key_mask, const Tensor& keys) const;
 
  private:
