@@ -31,6 +31,7 @@
 #include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/low_rank_attention.hpp>
+#include <cotangent/autograd/ops/lsh_attention.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/pool.hpp>
@@ -65,8 +66,10 @@
 #include <cotangent/nn/attention/attention.hpp>
 #include <cotangent/nn/attention/gated.hpp>
 #include <cotangent/nn/attention/headed.hpp>
+#include <cotangent/nn/attention/latent.hpp>
 #include <cotangent/nn/attention/linear.hpp>
 #include <cotangent/nn/attention/low_rank.hpp>
+#include <cotangent/nn/attention/lsh.hpp>
 #include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/attention/position.hpp>
 #include <cotangent/nn/attention/score_scale.hpp>
@@ -86,6 +89,7 @@
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/receptive_field.hpp>
+#include <cotangent/nn/reversible.hpp>
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/sequence/delta_net.hpp>
 #include <cotangent/nn/sequence/hippo.hpp>

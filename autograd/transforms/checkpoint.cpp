@@ -5,29 +5,11 @@
 #include <unordered_set>
 #include <utility>
 
-#include <cotangent/autograd/modes_internal.hpp>
-#include <cotangent/autograd/node.hpp>
+#include <cotangent/autograd/transforms/recomputation_internal.hpp>
 #include <cotangent/tensor/format_internal.hpp>
-#include <cotangent/tensor/random.hpp>
 
 namespace cotangent {
 namespace detail {
-namespace {
-
-/// What a run of f has reached in histories that are older than it.
-struct Reached {
-  std::vector<Edge> edges;
-  std::vector<Saved> kept;  // the tensors there that rules keep
-};
-
-struct Checkpointed {
-  OwnedFunction f;
-  size_t inputs, results;   // that f takes, and that it gives with a history
-  Generator::State random;  // before the first run
-  std::vector<Edge> edges;  // of the node, which owns them
-  std::vector<Saved> kept;  // without histories: whether what f reads besides its inputs was written
-  size_t own_leaves;        // that f makes itself, and differentiates within
-};
 
 bool is_at(const Tensor& x, const Edge& e) {
   return x.defined() && x.impl()->node == e.node && x.impl()->output == e.output;
@@ -59,6 +41,27 @@ Reached reach(const Tensors& results, uint64_t start) {
   return reached;
 }
 
+void check_unwritten(const char* op, const std::vector<Saved>& kept) {
+  for (const Saved& s : kept)
+    if (s.tensor.version() != s.version)
+      fail<GradError>(
+          "[{}] a tensor of shape {} that the function reads was written in place after its first run (version {}, "
+          "read "
+          "at {}); write to it after backward()",
+          op, s.tensor.shape(), s.tensor.version(), s.version);
+}
+
+namespace {
+
+struct Checkpointed {
+  OwnedFunction f;
+  size_t inputs, results;   // that f takes, and that it gives with a history
+  Generator::State random;  // before the first run
+  std::vector<Edge> edges;  // of the node, which owns them
+  std::vector<Saved> kept;  // without histories: whether what f reads besides its inputs was written
+  size_t own_leaves;        // that f makes itself, and differentiates within
+};
+
 Tensors with_history(const Tensors& results) {
   Tensors found;
   for (const Tensor& y : results)
@@ -66,22 +69,9 @@ Tensors with_history(const Tensors& results) {
   return found;
 }
 
-struct SecondRun {
-  bool before = std::exchange(t_recomputing, true);
-  Generator generator;
-  UseGenerator use{generator};
-  explicit SecondRun(const Generator::State& random) : generator(random) {}
-  ~SecondRun() { t_recomputing = before; }
-};
-
 Tensors run_again(const Backward& b, const void* attributes) {
   const Checkpointed& c = *static_cast<const Checkpointed*>(attributes);
-  for (const Saved& s : c.kept)
-    if (s.tensor.version() != s.version)
-      fail<GradError>(
-          "[checkpoint] a tensor of shape {} that the function reads was written in place after its first run (version "
-          "{}, read at {}); write to it after backward()",
-          s.tensor.shape(), s.tensor.version(), s.version);
+  check_unwritten("checkpoint", c.kept);
   const uint64_t start = newest_order();
   Tensors inputs;
   for (size_t i = 0; i < c.inputs; ++i) inputs.push_back(b.recorded_input(static_cast<int>(i)));

@@ -14,12 +14,6 @@
 namespace cotangent::nn {
 namespace {
 
-int64_t checked_heads(const char* name, int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", name, heads, width);
-  return heads;
-}
-
 int64_t checked_kv_heads(const char* name, int64_t heads, int64_t kv_heads) {
   if (kv_heads < 0 || (kv_heads > 0 && heads % kv_heads != 0))
     fail<ValueError>("[{}] {} key heads for {} heads; the key heads must divide the heads", name, kv_heads, heads);
@@ -27,6 +21,12 @@ int64_t checked_kv_heads(const char* name, int64_t heads, int64_t kv_heads) {
 }
 
 }  // namespace
+
+int64_t checked_heads(const char* name, int64_t width, int64_t heads) {
+  if (width < 1 || heads < 1 || width % heads != 0)
+    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", name, heads, width);
+  return heads;
+}
 
 HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count, const Parts& parts)
     : Attention(width, parts.causal, parts.positions),

@@ -141,6 +141,40 @@ Tensor Longformer::with_globals(const Tensor& y, const Tensor& x, const Tensor& 
   return result;
 }
 
+// ---- SinkAttention ----
+
+SinkAttention::SinkAttention(int64_t width, int64_t count, const SinkAttentionOptions& o)
+    : HeadedAttention("SinkAttention", width, count, {true, o.bias, o.positions, o.dtype}) {
+  if (o.window < 1 || o.sinks < 0)
+    fail<ValueError>("[SinkAttention] a window of {} tokens and {} sinks; take 1 and 0 at least", o.window, o.sinks);
+  pattern = {.window = o.window - 1, .causal = true};
+  for (int64_t i = 0; i < o.sinks; ++i) pattern.globals.push_back(i);
+}
+
+std::string SinkAttention::settings() const {
+  return fmt::format("{}, sinks = {}, window = {}", HeadedAttention::settings(), pattern.globals.size(),
+                     pattern.window + 1);
+}
+
+Tensor SinkAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                             StreamState* state) {
+  SparseOptions o = pattern;
+  o.key_mask = call.key_mask;
+  Tensor query = q, key = k;
+  if (positions) {
+    const int64_t start = first(state), length = q.size(2), sinks = static_cast<int64_t>(pattern.globals.size()),
+                  last = sinks + pattern.window, before = std::clamp<int64_t>(last - start, 0, length);
+    o.scale = 1 / std::sqrt(static_cast<double>(head_width()));
+    // one half of the width for the window, the other for the sinks, from which a query gets no further than `last`
+    const Tensor near = placed_query(q, start),
+                 far = squeeze(placed_query(unsqueeze(narrow(q, 2, before, length - before), 3), last), 3);
+    query = cat({near, cat({narrow(near, 2, 0, before), far}, 2)}, 3);
+    const Tensor placed = placed_key(k, start), sink = unsqueeze(arange(start, start + length) < sinks, 1);
+    key = cat({where(sink, 0, placed), where(sink, placed, 0)}, 3);
+  }
+  return sparse_attention(query, key, v, o, fields<SparseState>(state));
+}
+
 // ---- DiagAttention ----
 
 DiagAttention::DiagAttention(int64_t width, int64_t count, const DiagAttentionOptions& o)

@@ -80,6 +80,32 @@ struct Longformer : HeadedAttention {
   Tensor with_globals(const Tensor& y, const Tensor& x, const Tensor& key_mask, StreamState* state);
 };
 
+struct SinkAttentionOptions {
+  int64_t sinks = 4;      ///< s: first tokens that all see
+  int64_t window = 1024;  ///< w: the token and those before it
+  bool bias = true;
+  AnyPosition positions = Rotary();  ///< of queries and keys
+  Dtype dtype = default_dtype();
+};
+
+/// Attention of StreamingLLM, which goes on for ever in a cache of s + w tokens: a token sees the last w tokens, its
+/// own among them, and the first s, on which trained softmax attention leaves the weight that it has no use for. Always
+/// causal. Positions are those in the cache: from the token s + w - 1 on a query stands at s + w - 1, as far from the
+/// sinks as they ever get, and at its distance from the others.
+/// The state is a SparseState; where there are positions it holds keys of twice the width, for near and far. Errors: a
+/// ValueError for a window below 1 or sinks below 0, positions that add to scores, a memory or a mask. Xiao et al.,
+/// arXiv:2309.17453.
+struct SinkAttention : HeadedAttention {
+  SinkAttention(int64_t width, int64_t heads, const SinkAttentionOptions& options = {});
+  SparseOptions pattern;
+  COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
+  std::string settings() const override;
+
+ protected:
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
+                StreamState* state) override;
+};
+
 /// What scores become in DiagAttention.
 enum class DiagWeights : uint8_t {
   softmax,  ///< TransNormer T2

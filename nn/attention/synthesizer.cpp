@@ -11,6 +11,7 @@
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/softmax.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/attention/headed.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -18,18 +19,12 @@
 namespace cotangent::nn {
 namespace {
 
-constexpr const char* kName = "Synthesizer";
-
-int64_t checked_heads(int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", kName, heads, width);
-  return heads;
-}
+constexpr const char* kSynthesizer = "Synthesizer";
 
 int64_t checked_tile(int64_t length, int64_t tile) {
-  check_positive(kName, "length", length);
+  check_positive(kSynthesizer, "length", length);
   if (tile < 0 || (tile > 0 && length % tile != 0))
-    fail<ValueError>("[{}] a tile of {} for a length of {}; it must divide it, or be 0", kName, tile, length);
+    fail<ValueError>("[{}] a tile of {} for a length of {}; it must divide it, or be 0", kSynthesizer, tile, length);
   if (tile == 0)
     for (tile = static_cast<int64_t>(std::sqrt(static_cast<double>(length))); length % tile != 0;) --tile;
   return tile;
@@ -52,12 +47,12 @@ Synthesizer::Synthesizer(int64_t width, int64_t count, const SynthesizerOptions&
     : Attention(width, o.causal, o.positions),
       value_proj(width, width, {.bias = o.bias, .dtype = o.dtype}),
       out_proj(width, width, {.bias = o.bias, .dtype = o.dtype}),
-      heads(checked_heads(width, count)),
+      heads(checked_heads(kSynthesizer, width, count)),
       length(o.length),
       tile(checked_tile(o.length, o.tile)),
       scores(o.scores) {
-  check_positive(kName, "rank", o.rank);
-  if (scores.empty()) fail<ValueError>("[{}] no kind of scores; name one at least", kName);
+  check_positive(kSynthesizer, "rank", o.rank);
+  if (scores.empty()) fail<ValueError>("[{}] no kind of scores; name one at least", kSynthesizer);
   const auto map = [&](int64_t out) { return Linear(width, out, {.bias = o.bias, .dtype = o.dtype}); };
   const int64_t dh = width / heads;
   const double bound = 1 / std::sqrt(static_cast<double>(dh));
@@ -70,7 +65,7 @@ Synthesizer::Synthesizer(int64_t width, int64_t count, const SynthesizerOptions&
   for (size_t n = 0; n < scores.size(); ++n) {
     if (std::find(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(n), scores[n]) - scores.begin() <
         static_cast<std::ptrdiff_t>(n))
-      fail<ValueError>("[{}] {} is named twice; one of each kind is enough, as they are summed", kName,
+      fail<ValueError>("[{}] {} is named twice; one of each kind is enough, as they are summed", kSynthesizer,
                        name_of(scores[n]));
     switch (scores[n]) {
       case SynthesizerScores::dot_product: query_key_proj = map(2 * width); break;

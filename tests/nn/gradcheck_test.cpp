@@ -34,8 +34,8 @@ Tensor scaled(const Tensor& x, const Tensor& scale, bool wrong) {
   });
 }
 
-struct Scale : nn::Module {
-  explicit Scale(bool wrong_in_training, bool wrong_in_evaluation) : wrong{wrong_in_evaluation, wrong_in_training} {}
+struct Scaling : nn::Module {
+  explicit Scaling(bool wrong_in_training, bool wrong_in_evaluation) : wrong{wrong_in_evaluation, wrong_in_training} {}
   nn::Parameter scale = ones({3});
   bool wrong[2];
   COTANGENT_MODULE(scale)
@@ -125,12 +125,12 @@ TEST_CASE("gradcheck of a module checks its inputs and its parameters under thei
 
 TEST_CASE("gradcheck of a module finds a factor that is 1 at the start") {
   const Tensor x = randn({4, 3});
-  CHECK_THAT(gradcheck(Scale(false, false), {x}), GradientsAreRight());
-  const GradcheckReport wrong = gradcheck(Scale(true, true), {x});
+  CHECK_THAT(gradcheck(Scaling(false, false), {x}), GradientsAreRight());
+  const GradcheckReport wrong = gradcheck(Scaling(true, true), {x});
   CHECK(wrong.verdict == Verdict::fail);
   REQUIRE_FALSE(wrong.rows.empty());
   CHECK(wrong.rows[0].input.starts_with("input 0"));
-  Scale at_one(true, true);  // what the values hide
+  Scaling at_one(true, true);  // what the values hide
   at_one.to(float64);
   CHECK(gradcheck([&](const Tensor& v) { return at_one(v); }, {x.to(float64)}).ok());
 }
@@ -143,11 +143,11 @@ TEST_CASE("gradcheck of a module calls its parameters by their names in problems
 
 TEST_CASE("gradcheck of a module checks training and evaluation where they differ") {
   const Tensor x = randn({4, 3});
-  const GradcheckReport wrong = gradcheck(Scale(false, true), {x});
+  const GradcheckReport wrong = gradcheck(Scaling(false, true), {x});
   CHECK(wrong.verdict == Verdict::fail);
   REQUIRE_FALSE(wrong.rows.empty());
   for (const GradcheckRow& row : wrong.rows) CHECK(row.input == "input 0 in evaluation");
-  const GradcheckReport other = gradcheck(Scale(true, false), {x});
+  const GradcheckReport other = gradcheck(Scaling(true, false), {x});
   CHECK(other.verdict == Verdict::fail);
   for (const GradcheckRow& row : other.rows) CHECK(row.input == "input 0");
 

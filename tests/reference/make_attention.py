@@ -196,4 +196,55 @@ for scores, causal, mask in ((["dense"], False, None), (["random"], True, None),
     own.update({"out_proj.weight": (D, D), "out_proj.bias": (D,)})
     case("synthesizer", synthesizer, own, key_mask=mask, scores=scores, causal=causal)
 
+
+# ---- multi-head latent attention, and attention sinks ----
+
+
+def rope(x, position):
+    """Pairs of neighbours, at one position for all rows or one a row."""
+    half = torch.arange(x.shape[-1] // 2)
+    angle = torch.as_tensor(position).reshape(-1, 1) * 10000.0 ** (-2 * half / x.shape[-1])
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1).flatten(-2)
+
+
+def rms(x, weight):
+    return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight
+
+
+def latent(x, p, key_mask, q_rank, causal):
+    r, dr = 3, 2
+    q = rms(x @ p["q_a_proj.weight"].T, p["q_a_layernorm.weight"]) @ p["q_b_proj.weight"].T if q_rank else x @ p["q_proj.weight"].T
+    q = heads(q)
+    c, kr = (x @ p["kv_a_proj_with_mqa.weight"].T).split([r, dr], -1)
+    kv = heads(rms(c, p["kv_a_layernorm.weight"]) @ p["kv_b_proj.weight"].T)
+    s = q[..., :DH] @ kv[..., :DH].transpose(2, 3) + rope(q[..., DH:], torch.arange(T)) @ rope(kr, torch.arange(T))[:, None].transpose(2, 3)
+    seen = causal_mask(T, T)[None, None] if causal else torch.ones(1, 1, T, T, dtype=torch.bool)
+    if key_mask is not None:
+        seen = seen & key_mask[:, None, None]
+    y = torch.softmax((s / math.sqrt(DH + dr)).masked_fill(~seen, -math.inf), -1) @ kv[..., DH:]
+    return joined(y) @ p["o_proj.weight"].T
+
+
+KV = {"kv_a_proj_with_mqa.weight": (5, D), "kv_a_layernorm.weight": (3,), "kv_b_proj.weight": (2 * D, 3), "o_proj.weight": (D, D)}
+case("latent", latent, {"q_proj.weight": (D + 2 * H, D), **KV}, q_rank=0, causal=True)
+case("latent", latent, {"q_a_proj.weight": (3, D), "q_a_layernorm.weight": (3,), "q_b_proj.weight": (D + 2 * H, 3), **KV},
+     q_rank=3, causal=False, key_mask=PADDED)
+
+
+def sinks(x, p, key_mask, sinks, window):
+    """Token by token: the cache holds the first tokens and the last, and positions are those in it."""
+    q, k, v = in_projections(x, p)
+    rows, cache = [], []
+    for i in range(T):
+        cache = [j for j in cache if j < sinks or j > i - window] + [i]
+        at = torch.arange(len(cache))
+        s = rope(q[:, :, i : i + 1], at[-1:]) @ rope(k[:, :, cache], at).transpose(2, 3) / math.sqrt(DH)
+        rows.append(torch.softmax(s, -1) @ v[:, :, cache])
+    return out(torch.cat(rows, 2), p)
+
+
+case("sinks", sinks, PROJECTIONS, sinks=1, window=2)
+case("sinks", sinks, PROJECTIONS, sinks=2, window=1)
+
 pathlib.Path(__file__).with_name("attention.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

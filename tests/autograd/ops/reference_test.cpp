@@ -476,6 +476,8 @@ TEST_CASE("every op of the table is compared with PyTorch, or has no counterpart
       {"nystrom_attention", "no such function: compared with the formula in the op table and in attention.json"},
       {"delta_rule", "no such function: compared with a loop in the op table"},
       {"generalized_delta_rule", "no such function: compared with a loop in the op table"},
+      {"lsh_buckets", "no such function: compared with the definition in the op table"},
+      {"lsh_attention", "no such function: compared with a loop over pairs in the op table"},
       {"squared_relu_attention", "no such function: compared with the definition in the op table"},
       {"toeplitz", "no such function: compared with a loop in the op table"},
       {"mixed_chunk_attention", "no such function: compared with masked products in the op table"},

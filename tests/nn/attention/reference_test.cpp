@@ -1,4 +1,5 @@
 // Attention layers against tests/reference/attention.json, which make_attention.py writes.
+#include <cotangent/nn/attention/latent.hpp>
 #include <cotangent/nn/attention/low_rank.hpp>
 #include <cotangent/nn/attention/sparse.hpp>
 #include <cotangent/nn/attention/synthesizer.hpp>
@@ -57,6 +58,15 @@ TEST_CASE("attention layers equal their formulas in PyTorch, gradients included"
                             .dilations = {test.get<int64_t>("dilation", 1)},
                             .globals = test.data["tokens"].get<std::vector<int64_t>>(),
                             .causal = test.get("causal", false)}));
+    else if (name == "latent")
+      check(nn::LatentAttention(4, 2,
+                                {.kv_rank = 3,
+                                 .q_rank = test.get<int64_t>("q_rank", 0),
+                                 .rope_width = 2,
+                                 .causal = test.get("causal", false)}));
+    else if (name == "sinks")
+      check(
+          nn::SinkAttention(4, 2, {.sinks = test.get<int64_t>("sinks", 0), .window = test.get<int64_t>("window", 0)}));
     else if (name == "nystrom")
       check(nn::NystromAttention(4, 2, {.landmarks = 2, .iterations = test.get<int64_t>("iterations", 0)}));
     else if (name == "synthesizer")

@@ -122,6 +122,31 @@ TEST_CASE("the cache of Longformer does not grow") {
   }
 }
 
+TEST_CASE("SinkAttention: forms, streams and causality; before its cache is full it is multi-head attention") {
+  check_causal_layer(nn::SinkAttention(8, 2, {.sinks = 2, .window = 3}));
+  check_causal_layer(nn::SinkAttention(8, 2, {.sinks = 3, .window = 1, .positions = {}}));
+  check_causal_layer(nn::SinkAttention(8, 2, {.sinks = 0, .window = 4}));
+  nn::SinkAttention layer = prepared(nn::SinkAttention(8, 2, {.sinks = 2, .window = 11}));
+  nn::MultiHeadAttention dense(8, 2, {.causal = true, .positions = nn::Rotary(), .dtype = float64});
+  dense.load_state_dict(layer.state_dict());
+  CHECK(largest_difference(layer(sequence(13, 8)), dense(sequence(13, 8))) < 1e-12);
+  check_layer(nn::SinkAttention(4, 2, {.sinks = 1, .window = 2}), {1, 5, 4});
+}
+
+TEST_CASE("the cache of SinkAttention does not grow, and far from the start it gives what it gave before") {
+  nn::SinkAttention layer = prepared(nn::SinkAttention(8, 2, {.sinks = 2, .window = 4}));
+  nn::StreamState state = layer.start(2);
+  const Tensor x = sequence(6, 8);
+  Tensor near;
+  for (int64_t t = 0; t < 40; ++t) {  // the sinks, and then the last four tokens again and again
+    const Tensor y = layer.step(narrow(x, 1, t < 2 ? t : 2 + (t - 2) % 4, 1), state);
+    const auto& kept = state.own.as<SparseState>();
+    CHECK(kept.k.size(2) + kept.global_k.size(2) <= 2 + 3);
+    if (t == 9) near = y;
+    if (t > 9 && t % 4 == 1) CHECK(largest_difference(y, near) < 1e-10);
+  }
+}
+
 TEST_CASE("sparse attention layers refuse what they have no way to do") {
   const Tensor x = randn({1, 4, 8});
   CHECK_THROWS_WITH(nn::SparseAttention(8, 2, {.window = -1}), Catch::Contains("a window of -1"));
@@ -137,6 +162,10 @@ TEST_CASE("sparse attention layers refuse what they have no way to do") {
   CHECK_THROWS_WITH(nn::Longformer(8, 2)(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
   CHECK(nn::Longformer(8, 2, {.globals = {0}})(zeros({2, 0, 8})).shape() == Shape{2, 0, 8});
   CHECK(nn::Longformer(8, 2, {.window = 5, .causal = true}).settings() == "8, 2, causal = true, window = 5");
+  CHECK_THROWS_WITH(nn::SinkAttention(8, 2, {.window = 0}), Catch::Contains("a window of 0 tokens and 4 sinks"));
+  CHECK_THROWS_WITH(nn::SinkAttention(8, 2, {.sinks = -1}), Catch::Contains("-1 sinks"));
+  CHECK(nn::SinkAttention(8, 2)(zeros({2, 0, 8})).shape() == Shape{2, 0, 8});
+  CHECK(nn::SinkAttention(8, 2).settings() == "8, 2, causal = true, sinks = 4, window = 1024");
   nn::SparseAttention layer(8, 2);
   CHECK_THROWS_WITH(layer(x, {.memory = randn({1, 5, 8})}), Catch::Contains("a memory of 5 keys"));
   CHECK_THROWS_WITH(layer(x, {.mask = ones({4, 4}, boolean)}), Catch::Contains("takes no mask"));
