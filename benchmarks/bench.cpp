@@ -108,7 +108,7 @@ std::vector<Workload> chosen(const Options& options) {
   take(bench::kernels());
   take(bench::products());
   take(training());
-  if (options.all) take(variants()), take(bench::sequences());
+  if (options.all) take(variants()), take(bench::sequences()), take(bench::decay());
   return found;
 }
 

@@ -37,6 +37,7 @@ std::vector<Workload> products();
 std::vector<Workload> training();
 std::vector<Workload> variants();
 std::vector<Workload> sequences();
+std::vector<Workload> decay();
 
 /// So far, by operator new: heap.cpp.
 long heap_allocations();

@@ -24,6 +24,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import torch_decay
 import torch_sequences
 
 STANDARD, VARIANTS = {}, {}  # name -> function that sets the workload up and returns a step
@@ -631,6 +632,7 @@ def matmul_256_f64():
 
 variant("matmul_256_f64", matmul_256_f64)
 torch_sequences.add_to(variant, leaf, forward_backward)
+torch_decay.add_to(variant, leaf, forward_backward)
 
 
 # ---- the clock ----

@@ -48,7 +48,10 @@ struct Head {
   void gather(const Chunk& c, int64_t width, int64_t next, T* rows) const {
     for (int64_t i = 0; i < c.count; ++i, rows += next) {
       const T* from = data + c.place(i) * row;
-      for (int64_t j = 0; j < width; ++j) rows[j] = from[j * step];
+      if (step == 1)
+        std::copy_n(from, width, rows);
+      else
+        for (int64_t j = 0; j < width; ++j) rows[j] = from[j * step];
       std::fill(rows + width, rows + next, T(0));
     }
   }
@@ -176,6 +179,21 @@ GatedGradients gated_product_backward(const Tensor& q, const Tensor& k, const Te
     });
   });
   return result;
+}
+
+Tensor decayed_max(const Tensor& log_decay, const Tensor& x, const Tensor& start) {
+  const Tensor decays = contiguous(log_decay), values = contiguous(x), first = contiguous(start);
+  const Tensor y = detail::make_tensor(x.shape(), x.dtype());
+  const int64_t length = x.size(-1);
+  dispatch_compute("mlstm", x.dtype(), [&]<class T> {
+    const T *d = decays.data<T>(), *v = values.data<T>();
+    T* to = y.data<T>();
+    for (int64_t row = 0; row < start.numel(); ++row) {
+      T m = first.data<T>()[row];
+      for (int64_t t = row * length; t < (row + 1) * length; ++t) to[t] = m = std::max(m + d[t], v[t]);
+    }
+  });
+  return y;
 }
 
 }  // namespace cotangent::raw

@@ -29,4 +29,8 @@ struct GatedGradients {
 GatedGradients gated_product_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_decay,
                                       const Tensor& state, const Tensor& dy, const Tensor& dstate);
 
+/// m_t = max(m_{t-1} + log_decay_t, x_t) along the last dimension.
+///   log_decay and x (.., T), start (..)   ->   (.., T)
+Tensor decayed_max(const Tensor& log_decay, const Tensor& x, const Tensor& start);
+
 }  // namespace cotangent::raw

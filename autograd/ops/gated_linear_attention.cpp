@@ -3,10 +3,13 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/linear_attention.hpp>
 
@@ -139,6 +142,34 @@ GatedLinearSequence gated_linear_attention(const Tensor& q, const Tensor& k, con
   }
   Tensors y = scan(q, k, v, decay, state, {{}, H});
   return {std::move(y[0]), std::move(y[1])};
+}
+
+MlstmSequence mlstm(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_i, const Tensor& log_f,
+                    const MlstmState& state) {
+  constexpr const char* op = "mlstm";
+  check_heads(op, q, k, v, true);
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), n = v.size(3);
+  for (const Tensor* gate : {&log_i, &log_f})
+    if (gate->shape() != Shape{B, H, T})
+      fail<ShapeError>("[{}] a gate is {}; for q {} it must be {}", op, gate->shape(), q.shape(), Shape{B, H, T});
+  if (is_low_precision(q.dtype())) {
+    const auto wide = [](const Tensor& x) { return widened<to>(x); };
+    const auto [y, last] =
+        mlstm(wide(q), wide(k), wide(v), wide(log_i), wide(log_f), {wide(state.kv), wide(state.max)});
+    return {to(y, q.dtype()), last};
+  }
+  for (const Tensor* x : {&log_i, &log_f})
+    if (x->dtype() != q.dtype())
+      fail<DTypeError>("[{}] q is {} and a gate {}; all must have one floating dtype", op, q.dtype(), x->dtype());
+  const Tensor start = state.max.defined() ? state.max.detach() : full({B, H}, -1e38, q.dtype());
+  const Tensor m = raw::decayed_max(log_f.detach(), log_i.detach(), start);
+  const Tensor before = narrow(cat({unsqueeze(start, 2), m}, 2), 2, 0, T);
+  const GatedLinearSequence sums =
+      gated_linear_attention(q, k * unsqueeze(exp(log_i - m), 3), cat({v, ones({B, H, T, 1}, v.dtype())}, 3),
+                             unsqueeze(log_f + before - m, 3), state.kv);
+  const Tensor total = maximum(abs(narrow(sums.output, 3, n, 1)), unsqueeze(exp(-m), 3));
+  const Tensor last = T == 0 ? start : select(m, 2, T - 1).clone();
+  return {narrow(sums.output, 3, 0, n) / total, {sums.state, last}};
 }
 
 }  // namespace cotangent

@@ -33,4 +33,27 @@ struct GatedLinearSequence {
 GatedLinearSequence gated_linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_decay,
                                            const Tensor& state = {});
 
+/// What mlstm remembers of each head, all divided by e^max: the sum of v k^T and that of k, joined to one matrix (B, H,
+/// m, n + 1), and max (B, H), a constant. Undefined before the first step.
+struct MlstmState {
+  Tensor kv, max;
+};
+/// The outputs, and the state after the last step.
+struct MlstmSequence {
+  Tensor output;
+  MlstmState state;
+};
+
+/// The matrix LSTM: gated linear attention with a gate for the input that is exponential, and a normaliser.
+///
+///     C_t = f_t C_{t-1} + i_t k_t v_t^T,  n_t = f_t n_{t-1} + i_t k_t,  y_t = C_t^T q_t / max(|n_t . q_t|, 1)
+///
+///   q and k (B, H, T, m), v (B, H, T, n), log_i and log_f (B, H, T), the logarithms of the gates   ->   (B, H, T, n)
+/// All is computed divided by e^M_t with M_t = max(M_{t-1} + log_f_t, log_i_t), which changes nothing, and keeps any
+/// gate from overflowing: y does not depend on M, and so no gradient flows through it. A log_i of -infinity leaves the
+/// token out, a log_f of -infinity forgets all before it. n is a further column of C, with a value of 1; the scan is
+/// that of gated_linear_attention, as are the errors. Beck et al., "xLSTM" (arXiv:2405.04517).
+MlstmSequence mlstm(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_i, const Tensor& log_f,
+                    const MlstmState& state = {});
+
 }  // namespace cotangent

@@ -26,8 +26,10 @@
 #include <cotangent/tensor/kernels/resize.hpp>
 #include <cotangent/tensor/kernels/resolvent.hpp>
 #include <cotangent/tensor/kernels/rnn.hpp>
+#include <cotangent/tensor/kernels/selective_scan.hpp>
 #include <cotangent/tensor/kernels/softmax.hpp>
 #include <cotangent/tensor/kernels/winograd.hpp>
+#include <cotangent/tensor/kernels/wkv.hpp>
 
 namespace cotangent::kernels {
 
@@ -57,9 +59,11 @@ struct Table {
   ByFloat<ResizeLoops> resize;
   ByFloat<ResolventLoops> resolvent;
   ByFloat<RecurrentLoops> rnn;
+  ByFloat<SelectiveScanLoops> selective_scan;
   SoftmaxTable softmax;
   UnaryTable unary;
   ByFloat<WinogradLoops> winograd;
+  ByFloat<WkvLoops> wkv;
 };
 
 const Table& kernels();

@@ -1,4 +1,5 @@
 // The op table of autograd/ops/gated_linear_attention.hpp, compared with the masked matrix of all weights.
+#include <algorithm>
 #include <cmath>
 
 #include <cotangent/autograd/ops/convert.hpp>
@@ -71,12 +72,45 @@ Results ungated_naively(Arguments x) {
   return by_weights(x[0], x[1], x[2], zeros({1}, float64), x.size() > 3 ? x[3] : Tensor());
 }
 
+// q, k, v, log_i, log_f
+Results matrix_lstm(Arguments x) { return mlstm(x[0], x[1], x[2], x[3], x[4]).output; }
+Results matrix_lstm_in_two(Arguments x) {
+  MlstmState state;
+  Tensors parts;
+  for (const auto& [first, count] : {std::pair(0, 3), std::pair(3, 2)}) {
+    const auto part = [&, at = first, size = count](const Tensor& t) { return narrow(t, 2, at, size); };
+    const MlstmSequence y = mlstm(part(x[0]), part(x[1]), part(x[2]), part(x[3]), part(x[4]), state);
+    parts.push_back(y.output), state = y.state;
+  }
+  return cat(parts, 2);
+}
+Results matrix_lstm_naively(Arguments x) {
+  const Array q(x[0]), k(x[1]), v(x[2]);
+  const std::vector<double> i = x[3].detach().to_vector<double>(), f = x[4].detach().to_vector<double>();
+  const int64_t B = x[0].size(0), H = x[0].size(1), T = x[0].size(2), n = x[2].size(3);
+  std::vector<double> out;
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t h = 0; h < H; ++h)
+      for (int64_t t = 0; t < T; ++t)
+        for (int64_t c = 0; c < n; ++c) {
+          double y = 0, total = 0, passed = 0;
+          for (int64_t s = t; s >= 0; --s) {
+            const auto at = static_cast<size_t>((b * H + h) * T + s);
+            const double w = dot(q, k, b, h, t, s) * std::exp(i[at] + passed);
+            y += w * v(b, h, s, c), total += w, passed += f[at];
+          }
+          out.push_back(y / std::max(std::abs(total), 1.0));
+        }
+  return from_vector(out, {B, H, T, n});
+}
+
 }  // namespace
 
 COTANGENT_OP_TABLE(gated_linear_attention) {
   const InputSpec q = normal({1, 1, 5, 2}), v = normal({1, 2, 5, 2}), state = normal({1, 2, 2, 2});
   const InputSpec by_head = uniform({2, 1, 1}, -1, 0), by_step = uniform({1, 2, 5, 1}, -2, 0),
-                  by_channel = uniform({1, 2, 5, 2}, -3, 0), one = normal({1, 2, 5, 2});
+                  by_channel = uniform({1, 2, 5, 2}, -3, 0), one = normal({1, 2, 5, 2}),
+                  gate = uniform({1, 2, 5}, 1, 3), forget = uniform({1, 2, 5}, -2, 0);
   return {{"gated_linear_attention",
            {{{q, q, v, by_head}, gated, gated_naively},
             {{q, q, v, by_step, state}, gated, gated_naively},
@@ -90,7 +124,17 @@ COTANGENT_OP_TABLE(gated_linear_attention) {
             {{one, one, normal({1, 3, 5, 2}), by_step}, gated, "G divides H"},
             {{q, q, v, normal({1, 2, 5, 3})}, gated, "it must broadcast to (1, 2, 5, 2)"},
             {{q, q, v, by_step, normal({1, 2, 3, 2})}, gated, "the state is (1, 2, 3, 2)"},
-            {{q, q, v, integers({2, 1, 1}, -2, 0)}, gated, "one floating dtype"}}}};
+            {{q, q, v, integers({2, 1, 1}, -2, 0)}, gated, "one floating dtype"}}},
+          {"mlstm",
+           {{{one, one, v, gate, forget}, matrix_lstm, matrix_lstm_naively},
+            {{one, one, v, gate, forget}, matrix_lstm_in_two, matrix_lstm_naively},
+            {{one, one, v, uniform({1, 2, 5}, -9, -7), forget}, matrix_lstm, matrix_lstm_naively}},
+           {{{q, q, v, gate, forget}, matrix_lstm, "do not fit together"},
+            {{one, one, v, forget, normal({1, 2, 4})}, matrix_lstm, "a gate is (1, 2, 4)"}},
+           3,
+           1e-6,
+           true,
+           {"gated_linear_attention"}}};
 }
 
 }  // namespace cotangent
