@@ -11,6 +11,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/solve.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/tensor/parallel.hpp>
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 
@@ -73,6 +74,26 @@ TEST_CASE("qr, eigh and svd: the parts are what they should be, of any shape") {
       CHECK(close(matmul(v * unsqueeze(l, -2), turned(v)), a + turned(a), 1e-12));
       CHECK(close(linalg::eigvalsh(a + turned(a)), l, 1e-12));
     }
+  }
+}
+
+TEST_CASE("qr, eigh and svd of a batch are the same for any number of threads, and of each alone") {
+  const Tensor a = random_matrices({60, 24, 24}, 18);
+  const auto parts = [](const Tensor& x) {
+    const auto [q, r] = linalg::qr(x);
+    const auto [l, v] = linalg::eigh(x);
+    const auto [u, s, vh] = linalg::svd(x);
+    return Tensors{q, r, l, v, u, s, vh};
+  };
+  const int before = num_threads();
+  set_num_threads(4);
+  const Tensors together = parts(a);
+  set_num_threads(1);
+  const Tensors expected = parts(a), one = parts(a[37]);
+  set_num_threads(before);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    CHECK(equal(together[i], expected[i]));
+    CHECK(equal(one[i], expected[i][37]));
   }
 }
 
