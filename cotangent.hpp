@@ -37,6 +37,7 @@
 #include <cotangent/autograd/ops/pool.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/relative_attention.hpp>
 #include <cotangent/autograd/ops/resize.hpp>
 #include <cotangent/autograd/ops/rnn.hpp>
 #include <cotangent/autograd/ops/rope.hpp>
@@ -74,6 +75,7 @@
 #include <cotangent/nn/attention/lsh.hpp>
 #include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/attention/position.hpp>
+#include <cotangent/nn/attention/relative.hpp>
 #include <cotangent/nn/attention/score_scale.hpp>
 #include <cotangent/nn/attention/sparse.hpp>
 #include <cotangent/nn/attention/synthesizer.hpp>

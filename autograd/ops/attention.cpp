@@ -25,15 +25,6 @@ struct Attributes {
   double dropout;
 };
 
-// Each key head as often as query heads read it.
-Tensor repeat_heads(const Tensor& x, int64_t heads) {
-  const int64_t groups = x.size(1);
-  if (groups == heads) return x;
-  const int64_t members = heads / groups;
-  return reshape(expand(unsqueeze(x, 2), {x.size(0), groups, members, x.size(2), x.size(3)}),
-                 {x.size(0), heads, x.size(2), x.size(3)});
-}
-
 // The definition, over the whole matrix of scores: inputs q, k, v, mask, distance_bias.
 Tensor composite(std::span<const Tensor> x, const void* attributes) {
   const Attributes& a = *static_cast<const Attributes*>(attributes);
@@ -53,8 +44,24 @@ Tensor composite(std::span<const Tensor> x, const void* attributes) {
   return seen_product(p, v, seen);
 }
 
-void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
-  constexpr const char* op = "scaled_dot_product_attention";
+// (.., H, T, d) as (B, H, T, d)
+Tensor as_heads(const Tensor& x) {
+  Tensor y = x;
+  while (y.rank() < 4) y = unsqueeze(y, 0);
+  return y.rank() == 4 ? y : flatten(y, 0, -4);
+}
+
+}  // namespace
+
+Tensor repeat_heads(const Tensor& x, int64_t heads) {
+  const int64_t groups = x.size(1);
+  if (groups == heads) return x;
+  const int64_t members = heads / groups;
+  return reshape(expand(unsqueeze(x, 2), {x.size(0), groups, members, x.size(2), x.size(3)}),
+                 {x.size(0), heads, x.size(2), x.size(3)});
+}
+
+void check_attention(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
   if (q.rank() < 2 || q.rank() != k.rank() || q.rank() != v.rank())
     fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must have the same rank, 2 at least: (.., H, T, d)", op,
                      q.shape(), k.shape(), v.shape());
@@ -98,18 +105,9 @@ void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
     fail<ValueError>("[{}] dropout {} must be at least 0 and below 1", op, o.dropout);
 }
 
-// (.., H, T, d) as (B, H, T, d)
-Tensor as_heads(const Tensor& x) {
-  Tensor y = x;
-  while (y.rank() < 4) y = unsqueeze(y, 0);
-  return y.rank() == 4 ? y : flatten(y, 0, -4);
-}
-
-}  // namespace
-
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options) {
-  check_shapes(q, k, v, options);
+  check_attention("scaled_dot_product_attention", q, k, v, options);
   if (is_low_precision(q.dtype())) {
     AttentionOptions wide = options;
     wide.mask = widened<to>(options.mask);

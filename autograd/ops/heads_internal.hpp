@@ -2,6 +2,7 @@
 #pragma once
 #include <limits>
 
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
@@ -11,6 +12,12 @@ namespace cotangent {
 /// A ShapeError unless q is (B, H, Tq, d), k (B, H, Tk, d) and v (B, H, Tk, n), with Tq = Tk where `one_length`; a
 /// DTypeError unless they have one floating dtype.
 void check_heads(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, bool one_length);
+
+/// The errors of scaled_dot_product_attention, which `op` shares.
+void check_attention(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
+                     const AttentionOptions& options);
+/// Each key head (B, G, T, d) as often as query heads read it: (B, H, T, d).
+Tensor repeat_heads(const Tensor& x, int64_t heads);
 
 /// A key_mask (B, Tk), bool, as (B, 1, Tk, 1); undefined where it is. A ShapeError or DTypeError otherwise.
 Tensor checked_key_mask(const char* op, const Tensor& key_mask, const Tensor& k);

@@ -22,7 +22,7 @@ struct Way {
 };
 
 // A primitive because the composition makes seven passes over memory for one. It is linear in x, and its transpose is
-// the rotation back. cos and sin are (R, r/2).
+// the rotation back, with the same factors in cos and sin, which are (R, r/2).
 Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, Way way) {
   return record("rope", {x, cos, sin}, raw::rope(x, cos, sin, way.half_split, way.backwards),
                 Keep::input(1) | Keep::input(2), way, [](const Backward& b, Way w) -> Gradients {
@@ -36,6 +36,8 @@ int64_t checked_width(const Tensor& x, const RopeOptions& o) {
   const int64_t d = x.size(-1), width = o.width == 0 ? d : o.width;
   if (width < 0 || width > d || width % 2 != 0)
     fail<ValueError>("[rope] {} elements of {} are to be rotated; it must be an even number of them", width, d);
+  if (!std::isfinite(o.growth) || !std::isfinite(o.center))
+    fail<ValueError>("[rope] a growth of {} about the center {}; both must be finite", o.growth, o.center);
   if (!(o.base > 0)) fail<ValueError>("[rope] the base is {}; it must be above 0", o.base);
   return width;
 }
@@ -46,6 +48,13 @@ Tensor angles(const Tensor& positions, int64_t width, double base) {
   for (int64_t i = 0; i < width / 2; ++i)
     frequencies.data<double>()[i] = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width));
   return unsqueeze(to(positions, float64), 1) * frequencies;
+}
+
+// What each pair is multiplied by.
+Tensor sizes(const Tensor& positions, int64_t width, const RopeOptions& o) {
+  const double r = static_cast<double>(width);
+  const Tensor z = (arange(0, width, 2, float64) + 0.4 * r) / (1.4 * r);
+  return exp(unsqueeze((to(positions, float64) - o.center) * o.growth, 1) * log(z));
 }
 
 }  // namespace
@@ -63,8 +72,12 @@ Tensor rope(const Tensor& x, const Tensor& positions, const RopeOptions& options
                      x.shape(), x.size(-2), rows);
   if (at.rank() > 1) at = flatten(expand(at, rows));
   const Tensor angle = angles(at, width, options.base);
-  return rotate(x, to(cos(angle), x.dtype()), to(sin(angle), x.dtype()),
-                {options.layout == RopeLayout::half_split, false});
+  Tensor cosine = cos(angle), sine = sin(angle);
+  if (options.growth != 0) {
+    const Tensor size = sizes(at, width, options);
+    cosine = cosine * size, sine = sine * size;
+  }
+  return rotate(x, to(cosine, x.dtype()), to(sine, x.dtype()), {options.layout == RopeLayout::half_split, false});
 }
 
 Tensor rope(const Tensor& x, int64_t start, const RopeOptions& options) {

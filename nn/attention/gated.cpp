@@ -90,6 +90,7 @@ GatedAttentionUnit::GatedAttentionUnit(int64_t width, const GatedAttentionUnitOp
       weights(o.weights) {
   if (weights == GatedWeights::softmax) init::zeros_(beta);  // it has a gradient at any score
   if (length < 0) fail<ValueError>("[GatedAttentionUnit] a length of {}; it can't be negative", length);
+  check_no_rows("GatedAttentionUnit", positions, {1, key_width, o.dtype});
   if (!o.relative_bias) return;
   if (max_length < 512) {
     bias_table = small({2 * max_length - 1}, o.dtype);
@@ -153,7 +154,7 @@ MixedChunkAttention::MixedChunkAttention(int64_t width, const MixedChunkAttentio
       norm(o.norm),
       local(o.local),
       global(o.global) {
-  if (adds_to_scores(positions, 1, o.dtype))
+  if (adds_to_scores(positions, {1, key_width, o.dtype}))
     fail<ValueError>(
         "[MixedChunkAttention] takes no positions that add to scores: its linear part has none; rotary positions or "
         "relative_bias will do");

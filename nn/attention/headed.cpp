@@ -40,7 +40,7 @@ HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count,
     in_proj_bias = zeros({rows}, parts.dtype);
     init::zeros_(out_proj.bias);
   }
-  if (!has_scores_ && adds_to_scores(positions, heads, parts.dtype))
+  if (!has_scores_ && adds_to_scores(positions, {heads, head_width(), parts.dtype}))
     fail<ValueError>(
         "[{}] takes no positions that add to scores; rotary or other positions of queries and keys will do", name);
 }
@@ -69,10 +69,10 @@ Tensor HeadedAttention::run(const Tensor& x, const SequenceCall& call, StreamSta
   if (!has_scores_) check_no_mask(call);
   Tensors parts(3);
   if (state && state->cross) {
-    parts[0] = project(x, 0, heads);
+    parts[0] = queries(x);
   } else if (call.memory.defined()) {
     parts = keys_and_values(call.memory);
-    parts.insert(parts.begin(), project(x, 0, heads));
+    parts.insert(parts.begin(), queries(x));
   } else {
     parts = split(project(x, 0, heads + 2 * kv_heads), {heads, kv_heads, kv_heads}, 1);
   }

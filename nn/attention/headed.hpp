@@ -35,6 +35,7 @@ struct HeadedAttention : Attention {
   virtual Tensor joined(const Tensor& y) const { return y; }
 
   Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
+  Tensor queries(const Tensor& x) const { return project(x, 0, heads); }
   /// Keys and values of x or a memory.
   Tensors keys_and_values(const Tensor& x) const;
   int64_t head_width() const { return width() / heads; }

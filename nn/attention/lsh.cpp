@@ -29,7 +29,7 @@ LshAttention::LshAttention(int64_t width, int64_t count, const LshAttentionOptio
     fail<ValueError>("[{}] {} buckets; take an even number of them, 2 at least", kLshLayer, o.buckets);
   if (redraw_every < 0)
     fail<ValueError>("[{}] rotations drawn anew every {} calls; it can't be negative", kLshLayer, redraw_every);
-  if (adds_to_scores(positions, heads, o.dtype))
+  if (adds_to_scores(positions, {heads, width / heads, o.dtype}))
     fail<ValueError>(
         "[{}] takes no positions that add to scores; rotary or other positions of queries and keys will do", kLshLayer);
   rotations = randn({o.rounds, width / heads, o.buckets / 2}, o.dtype);

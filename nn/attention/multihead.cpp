@@ -30,6 +30,8 @@ MultiHeadAttention::MultiHeadAttention(int64_t width, int64_t count, const Multi
   if (scale == ScoreScale::cosine) factor_ = cosine_scale(scale_length, head_width());
   if (scale == ScoreScale::log_length && scale_length < 2)
     fail<ValueError>("[MultiHeadAttention] scale_length {} must be at least 2", scale_length);
+  if (scale == ScoreScale::log_length && has_rows(positions, {heads, head_width(), o.dtype}))
+    fail<ValueError>("[MultiHeadAttention] vectors by distance go with each scale but log_length, that of a row");
   if (!(dropout >= 0 && dropout < 1))
     fail<ValueError>("[MultiHeadAttention] dropout {} must be at least 0 and below 1", dropout);
 }
@@ -64,20 +66,27 @@ Tensor MultiHeadAttention::row_scale(int64_t queries, int64_t keys, int64_t star
 
 Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                                   StreamState* state) {
-  const int64_t start = first(state), queries = q.size(2);
+  const int64_t start = first(state);
   KeyValueCache own;
   KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
   if (k.defined()) all.append(key(k, start), v, call.key_mask);
-  const int64_t keys = all.keys.size(2);
+  return weighed(q, all.keys, all.values, start, start, combine_masks(call.mask, score_mask(all.key_mask)),
+                 all.key_mask);
+}
+
+Tensor MultiHeadAttention::weighed(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, int64_t before,
+                                   const Tensor& mask, const Tensor& key_mask) const {
+  const int64_t queries = q.size(2), keys = k.size(2);
   Tensor scaled = query(q, start);
-  if (scale == ScoreScale::log_length) scaled = scaled * row_scale(queries, keys, start, all.key_mask, q.dtype());
-  return scaled_dot_product_attention(
-      scaled, all.keys, all.values,
-      {.mask = combine_masks(call.mask, score_mask(all.key_mask)),
-       .causal = causal(),
-       .scale = factor_,
-       .dropout = is_training() ? dropout : 0,
-       .distance_bias = distance_bias(positions, queries, keys, start, heads, q.dtype())});
+  if (scale == ScoreScale::log_length) scaled = scaled * row_scale(queries, keys, before, key_mask, q.dtype());
+  const AttentionOptions options{.mask = mask,
+                                 .causal = causal(),
+                                 .scale = factor_,
+                                 .dropout = is_training() ? dropout : 0,
+                                 .distance_bias = distance_bias(positions, queries, keys, before, heads, q.dtype())};
+  const DistanceRows rows = distance_rows(positions, queries, keys, before, {heads, head_width(), q.dtype()});
+  return rows.buckets.defined() ? relative_attention(scaled, k, v, rows, options)
+                                : scaled_dot_product_attention(scaled, k, v, options);
 }
 
 LayerState MultiHeadAttention::begin_cross(const Tensor& memory, const Tensor& key_mask) {

@@ -37,11 +37,15 @@ struct MultiHeadAttention : HeadedAttention {
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                 StreamState* state) override;
   LayerState begin_cross(const Tensor& memory, const Tensor& key_mask) override;
+  /// Keys as they enter the scores.
+  Tensor key(const Tensor& k, int64_t start) const;
+  /// Of queries at the positions start, start + 1, .. and keys of which `before` come before the first of them: y (B,
+  /// H, Tq, dh). The key_mask is part of the mask already.
+  Tensor weighed(const Tensor& q, const Tensor& keys, const Tensor& values, int64_t start, int64_t before,
+                 const Tensor& mask, const Tensor& key_mask) const;
 
  private:
-  /// Queries and keys as they enter the scores.
   Tensor query(const Tensor& q, int64_t start) const;
-  Tensor key(const Tensor& k, int64_t start) const;
   /// What log_length multiplies the rows of queries with, which start at `start`: (.., Tq or 1, 1).
   Tensor row_scale(int64_t queries, int64_t keys, int64_t start, const Tensor& key_mask, Dtype dtype) const;
 

@@ -6,6 +6,7 @@
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
@@ -28,15 +29,16 @@ Tensor sinusoidal_positions(int64_t length, int64_t width, int64_t start, double
   if (length < 0 || width < 1 || !(base > 0))
     fail<ValueError>("[sinusoidal_positions] {} positions of width {} and base {}; each must be above 0", length, width,
                      base);
-  const Tensor table = empty({length, width}, float64);
-  double* p = table.data<double>();
-  for (int64_t m = 0; m < length; ++m)
-    for (int64_t c = 0; c < width; ++c) {
-      const double pair = static_cast<double>(c - c % 2) / static_cast<double>(width);
-      const double angle = static_cast<double>(start + m) * std::pow(base, -pair);
-      *p++ = c % 2 == 0 ? std::sin(angle) : std::cos(angle);
-    }
-  return to(table, dtype);
+  return sinusoids(arange(start, start + length), width, base, dtype);
+}
+
+Tensor sinusoids(const Tensor& positions, int64_t width, double base, Dtype dtype) {
+  if (width < 1 || !(base > 0))
+    fail<ValueError>("[sinusoids] a width of {} and base {}; both must be above 0", width, base);
+  const int64_t pairs = width / 2 + width % 2;
+  const Tensor rate = pow(tensor(base, float64), arange(0, 2 * pairs, 2, float64) * (-1 / static_cast<double>(width)));
+  const Tensor angle = unsqueeze(to(positions.detach(), float64), -1) * rate;
+  return to(narrow(flatten(stack({sin(angle), cos(angle)}, -1), -2), -1, 0, width), dtype);
 }
 
 SinusoidalEncoding::SinusoidalEncoding(int64_t width_, const SinusoidalOptions& o) : width(width_), options(o) {
@@ -87,25 +89,61 @@ std::string LearnedEncoding::settings() const { return fmt::format("{}, {}", wei
 Tensor Position::query(const Tensor& q, int64_t) const { return q; }
 Tensor Position::key(const Tensor& k, int64_t) const { return k; }
 Tensor Position::bias(const Tensor&, int64_t, Dtype) const { return {}; }
+DistanceRows Position::rows(const Tensor&, const HeadSizes&) const { return {}; }
 
 Tensor distances(int64_t queries, int64_t keys, int64_t first_query) {
   const int64_t first = first_query - keys + 1;
   return arange(first, first + std::max<int64_t>(queries + keys, 1) - 1);
 }
 
-bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype) {
-  return positions && positions->bias(distances(1, 1, 0), heads, dtype).defined();
+bool has_rows(const AnyPosition& positions, const HeadSizes& n) {
+  return positions && positions->rows(distances(1, 1, 0), n).buckets.defined();
+}
+
+void check_no_rows(const char* name, const AnyPosition& positions, const HeadSizes& n) {
+  if (has_rows(positions, n))
+    fail<ValueError>(
+        "[{}] takes no positions with vectors by distance; rotary positions, or a number that is added to the scores, "
+        "will do",
+        name);
+}
+
+bool adds_to_scores(const AnyPosition& positions, const HeadSizes& n) {
+  return has_rows(positions, n) || (positions && positions->bias(distances(1, 1, 0), n.heads, n.dtype).defined());
 }
 
 Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
                      Dtype dtype) {
-  if (!adds_to_scores(positions, heads, dtype)) return {};
+  if (!positions || !positions->bias(distances(1, 1, 0), heads, dtype).defined()) return {};
   return positions->bias(distances(queries, keys, first_query), heads, dtype);
+}
+
+DistanceRows distance_rows(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
+                           const HeadSizes& n) {
+  if (!positions) return {};
+  DistanceRows rows = positions->rows(distances(queries, keys, first_query), n);
+  for (Tensor* table : {&rows.for_queries, &rows.offset, &rows.for_keys, &rows.for_values})
+    if (table->defined()) *table = to(*table, n.dtype);
+  return rows;
 }
 
 std::string Rotary::settings() const {
   return fmt::format("{}", options.layout == RopeLayout::interleaved ? "interleaved" : "half_split");
 }
+
+XPos::XPos(const XPosOptions& o) : options(o) {
+  if (!(o.scale > 0)) fail<ValueError>("[XPos] a scale of {}; it must be above 0", o.scale);
+}
+
+RopeOptions XPos::turned(double sign) const {
+  return {.layout = options.layout,
+          .width = options.width,
+          .base = options.base,
+          .growth = sign / options.scale,
+          .center = options.center};
+}
+
+std::string XPos::settings() const { return fmt::format("scale = {}, center = {}", options.scale, options.center); }
 
 Tensor alibi_slopes(int64_t heads, Dtype dtype) {
   if (heads < 1) fail<ValueError>("[alibi_slopes] {} heads; there must be at least 1", heads);

@@ -1,6 +1,7 @@
 #pragma once
 // Where tokens stand. Encodings of the first kind are added to the embeddings, before the first layer; those of the
 // second are an option of every attention: {.positions = nn::Rotary()}. docs/positions.md compares them.
+#include <cotangent/autograd/ops/relative_attention.hpp>
 #include <cotangent/autograd/ops/rope.hpp>
 #include <cotangent/nn/container.hpp>
 
@@ -13,6 +14,9 @@ namespace cotangent::nn {
 /// only. Vaswani et al., arXiv:1706.03762.
 Tensor sinusoidal_positions(int64_t length, int64_t width, int64_t start = 0, double base = 10'000,
                             Dtype dtype = default_dtype());
+
+/// The same at any positions (..), also fractions and negative ones, which get no gradient: (.., width).
+Tensor sinusoids(const Tensor& positions, int64_t width, double base = 10'000, Dtype dtype = default_dtype());
 
 struct SinusoidalOptions {
   double base = 10'000;
@@ -54,6 +58,12 @@ struct LearnedEncoding : Module {
 
 // ---- inside an attention ----
 
+/// What an attention has: H heads of width dh.
+struct HeadSizes {
+  int64_t heads, width;
+  Dtype dtype;
+};
+
 /// What an attention asks about positions. An encoding overrides what it does; the rest does nothing.
 struct Position : Module {
   /// Queries and keys (.., T, width) of the tokens at `start`, start + 1, ..., as they enter the scores. Cached keys
@@ -63,6 +73,11 @@ struct Position : Module {
   /// What is added to the scores of a query at i and a key at j.   distance (..) of integers i - j -> (heads, ..) of
   /// `dtype`, or undefined for nothing, which must not depend on the distances
   virtual Tensor bias(const Tensor& distance, int64_t heads, Dtype dtype) const;
+  /// Vectors by distance that queries, keys and values meet, for MultiHeadAttention: nn/attention/relative.hpp has
+  /// some.
+  ///   distance (n), ascending, of integers i - j -> tables, and the bucket of each distance; or without buckets for
+  ///   nothing, which must not depend on the distances
+  virtual DistanceRows rows(const Tensor& distance, const HeadSizes& heads) const;
 };
 
 /// Any encoding, or none (empty). A copy shares the learned tables: so do all layers that are made with one option.
@@ -72,12 +87,19 @@ using AnyPosition = Any<Position>;
 /// and in ascending order: int64 (queries + keys - 1), as toeplitz spreads them.
 Tensor distances(int64_t queries, int64_t keys, int64_t first_query);
 
-/// Whether an encoding adds to the scores. Rotary positions and none do not.
-bool adds_to_scores(const AnyPosition& positions, int64_t heads, Dtype dtype);
+/// Whether an encoding has vectors by distance, and whether it has these or a bias: rotary positions and none do not.
+bool has_rows(const AnyPosition& positions, const HeadSizes& heads);
+/// A ValueError for vectors by distance in the layer `name`, which has no way for them.
+void check_no_rows(const char* name, const AnyPosition& positions, const HeadSizes& heads);
+bool adds_to_scores(const AnyPosition& positions, const HeadSizes& heads);
 /// The bias of these distances (heads, queries + keys - 1), for AttentionOptions::distance_bias; undefined where
 /// nothing is added.
 Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query, int64_t heads,
                      Dtype dtype);
+
+/// The vectors of these distances, in `dtype`; without buckets where there are none.
+DistanceRows distance_rows(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
+                           const HeadSizes& heads);
 
 /// rope of autograd/ops/rope.hpp on queries and keys.
 struct Rotary : Position {
@@ -87,6 +109,30 @@ struct Rotary : Position {
   Tensor query(const Tensor& q, int64_t start) const override { return rope(q, start, options); }
   Tensor key(const Tensor& k, int64_t start) const override { return rope(k, start, options); }
   std::string settings() const override;
+};
+
+struct XPosOptions {
+  RopeLayout layout = RopeLayout::interleaved;
+  int64_t width = 0;     ///< r, as of rope
+  double base = 10'000;  ///< of the frequencies
+  double scale = 512;    ///< s: larger ones fade distant tokens out more slowly
+  double center = 0;     ///< c, half of the usual length: exponents grow with the distance from it
+};
+
+/// Rotary positions that fade: pair i of a query at m times z_i^((m - c)/s), of a key at n times z_i^(-(n - c)/s), z_i
+/// = (2i + 0.4 r) / (1.4 r) <= 1, so that scores depend on m - n alone and shrink with it; keys after the query grow,
+/// which is why it is for causal attention. The factors reach 0.29^(-(n - c)/s): 65504, the most in float16, where n -
+/// c is 8.8 s. A ValueError for a scale that is not above 0. Sun et al., arXiv:2212.10554.
+struct XPos : Position {
+  explicit XPos(const XPosOptions& options = {});
+  XPosOptions options;
+  COTANGENT_MEMBERS()
+  Tensor query(const Tensor& q, int64_t start) const override { return rope(q, start, turned(1)); }
+  Tensor key(const Tensor& k, int64_t start) const override { return rope(k, start, turned(-1)); }
+  std::string settings() const override;
+
+ private:
+  RopeOptions turned(double sign) const;
 };
 
 /// The slopes of ALiBi: 2^(-8h/H) for h = 1..H where H is a power of two; else those of the largest power of two below,

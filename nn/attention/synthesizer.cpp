@@ -52,6 +52,7 @@ Synthesizer::Synthesizer(int64_t width, int64_t count, const SynthesizerOptions&
       tile(checked_tile(o.length, o.tile)),
       scores(o.scores) {
   check_positive(kSynthesizer, "rank", o.rank);
+  check_no_rows(kSynthesizer, positions, {heads, width / heads, o.dtype});
   if (scores.empty()) fail<ValueError>("[{}] no kind of scores; name one at least", kSynthesizer);
   const auto map = [&](int64_t out) { return Linear(width, out, {.bias = o.bias, .dtype = o.dtype}); };
   const int64_t dh = width / heads;
