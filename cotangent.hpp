@@ -67,6 +67,7 @@
 #include <cotangent/io/safetensors.hpp>
 #include <cotangent/nn/activation.hpp>
 #include <cotangent/nn/attention/attention.hpp>
+#include <cotangent/nn/attention/encoding.hpp>
 #include <cotangent/nn/attention/gated.hpp>
 #include <cotangent/nn/attention/headed.hpp>
 #include <cotangent/nn/attention/latent.hpp>
