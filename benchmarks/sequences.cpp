@@ -42,8 +42,16 @@ Step scan_in_ops(const Sizes&) {
   });
 }
 
+Step s4(const Sizes&) {
+  const auto layer = std::make_shared<ct::nn::S4>(kWidth, ct::nn::S4Options{.length = kSteps});
+  const Tensor x = leaf({kBatch, kSteps, kWidth});
+  Tensors leaves = layer->parameters();
+  leaves.push_back(x);
+  return forward_backward(leaves, [=] { return (*layer)(x); });
+}
+
 template <auto f>
-Step of_one(const Sizes&) {
+Step of_sequence(const Sizes&) {
   const Tensor x = leaf({kBatch, kSteps, kWidth});
   return forward_backward({x}, [=] { return f(x); });
 }
@@ -59,9 +67,11 @@ std::vector<Workload> sequences() {
           {"scan_last_dim", scan_last, both},
           {"scan_pairs", scan_pairs, {.bytes = floats(5 * kNumbers)}},
           {"scan_pairs_by_doubling", scan_pairs, {.bytes = floats(5 * kNumbers)}},
-          {"cumprod", of_one<[](const Tensor& x) { return ct::cumprod(x, 1); }>, one},
-          {"logcumsumexp", of_one<[](const Tensor& x) { return ct::logcumsumexp(x, 1); }>, one},
-          {"cummax", of_one<[](const Tensor& x) { return ct::cummax(x, 1).values; }>, one}};
+          {"s4", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
+          {"s4_compiled", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
+          {"cumprod", of_sequence<[](const Tensor& x) { return ct::cumprod(x, 1); }>, one},
+          {"logcumsumexp", of_sequence<[](const Tensor& x) { return ct::logcumsumexp(x, 1); }>, one},
+          {"cummax", of_sequence<[](const Tensor& x) { return ct::cummax(x, 1).values; }>, one}};
 }
 
 }  // namespace bench

@@ -22,6 +22,42 @@ def scan_by_doubling(a, b):
     return b
 
 
+class S4(torch.nn.Module):
+    """The kernel by resolvents, all poles at all frequencies in one tensor, as the authors' plain version has it."""
+
+    def __init__(self, width=WIDTH, state=64, length=STEPS):
+        super().__init__()
+        self.length, half = length, state // 2
+        real = lambda *shape: torch.nn.Parameter(torch.randn(*shape))
+        self.log_dt = torch.nn.Parameter(torch.rand(width) * 4.6 - 6.9)
+        self.A_real, self.A_imag = torch.nn.Parameter(torch.full((width, half), -0.69)), real(width, half)
+        self.P, self.B, self.C, self.D = real(width, half, 2), real(width, half, 2), real(width, half, 2), real(width)
+        self.out_proj = torch.nn.Linear(width, 2 * width)
+
+    def kernel(self):
+        dt = self.log_dt.exp()[:, None]
+        poles = torch.complex(-self.A_real.exp(), self.A_imag)
+        P, B, C = (torch.view_as_complex(p) for p in (self.P, self.B, self.C))
+        z = torch.exp(-2j * torch.pi * torch.arange(self.length // 2 + 1) / self.length)
+        # (1 + z) / (2 (1 - z) - dt poles (1 + z)), and the same of the conjugate poles
+        top, bottom = dt[..., None] * (1 + z), 2 * (1 - z)
+        r, rc = (top / (bottom - top * p[..., None]) for p in (poles, poles.conj()))
+
+        def k(v):
+            return torch.einsum("dn,dnl->dl", v, r) + torch.einsum("dn,dnl->dl", v.conj(), rc)
+        k00, k01, k10, k11 = k(C * B), k(C * P), k(P.conj() * B), k(P.conj() * P)
+        # 2 / (1 + z) at z = -1 is left out: what it multiplies is 0
+        factor = torch.where((1 + z).abs() > 1e-6, 2 / (1 + z), 0)
+        return torch.fft.irfft(factor * (k00 - k01 * k10 / (1 + k11)), n=self.length)
+
+    def forward(self, x):
+        n = 2 * self.length
+        u = x.transpose(1, 2)
+        y = torch.fft.irfft(torch.fft.rfft(u, n=n) * torch.fft.rfft(self.kernel(), n=n), n=n)[..., :self.length]
+        y = torch.nn.functional.gelu(y.transpose(1, 2) + x * self.D)
+        return torch.nn.functional.glu(self.out_proj(y), -1)
+
+
 def add_to(variant, leaf, forward_backward):
     def scan(a_shape, b_shape, function):
         def make():
@@ -47,6 +83,17 @@ def add_to(variant, leaf, forward_backward):
     variant("scan_last_dim", scan((BATCH, WIDTH, STEPS), (BATCH, WIDTH, STEPS), lambda a, b: scan_loop(a, b, 2)))
     variant("scan_pairs", scan_pairs(scan_loop))
     variant("scan_pairs_by_doubling", scan_pairs(scan_by_doubling))  # torch.compile leaves complex numbers alone
+
+    def s4(compiled):
+        def make():
+            layer, x = S4(), leaf(BATCH, STEPS, WIDTH)
+            run = torch.compile(layer) if compiled else layer
+            return forward_backward([x, *layer.parameters()], lambda: run(x))
+
+        return make
+
+    variant("s4", s4(False))
+    variant("s4_compiled", s4(True))
 
     def of_one(function):
         def make():

@@ -66,6 +66,8 @@ const std::vector<Variant>& variants() {
       {"gated", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
       {"gated-softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
       {"flash", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
+      // linear systems, causal whatever the task is
+      {"s4", state, none, [](P p) { return nn::S4(p.width, {.length = p.length}); }},
   };
   return all;
 }

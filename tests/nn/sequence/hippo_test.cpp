@@ -120,6 +120,15 @@ TEST_CASE("legs has no time scale, and its first number is the mean") {
   CHECK(max(abs(last(memory(waves(2000, 3))) - last(c))).item<double>() < 0.01);
 }
 
+TEST_CASE("a linear readout of a window gives the signal as it was, with a fixed delay") {
+  const Tensor u = waves(3000, 3);
+  nn::HiPPO memory(16, {.measure = HippoMeasure::legt, .window = 1, .step = 1e-3, .dtype = float64});
+  const Tensor said = select(memory.reconstruct(memory(u), tensor({1 - 0.4}, float64)), 1, 0);
+  // from the first full window on: 400 samples ago
+  const Tensor error = said.narrow(0, 1000, 2000) - u.narrow(0, 600, 2000);
+  CHECK(mean(square(error)).item<double>() < 0.05 * mean(square(u)).item<double>() * 0.01);
+}
+
 TEST_CASE("the matrix of legs is normal but for rank one") {
   const int64_t n = 7;
   const Tensor A = nn::hippo_system(HippoMeasure::legs, n).A, P = sqrt(arange(0, n, 1, float64) + 0.5);
