@@ -1,5 +1,5 @@
-// Layers whose state decays, at a batch of 8, 2048 tokens, and a width of 256. torch_decay.py holds the same for
-// PyTorch, chunk by chunk where that is faster there than token by token.
+// Layers whose state decays, or is corrected by the delta rule, at a batch of 8, 2048 tokens, and a width of 256.
+// torch_decay.py holds the same for PyTorch, chunk by chunk where that is faster there than token by token.
 #include "bench.hpp"
 
 namespace bench {
@@ -32,6 +32,9 @@ std::vector<Workload> decay() {
   add("mamba2", [](const Sizes&) { return of_layer(nn::Mamba2(kWidth)); });
   add("mlstm", [](const Sizes&) { return of_layer(nn::MLSTM(kWidth, 4)); });
   add("rwkv_channel_mix", [](const Sizes&) { return of_layer(nn::RwkvChannelMix(kWidth)); });
+  add("delta_net", [](const Sizes&) { return of_layer(nn::DeltaNet(kWidth, 4)); });
+  add("gated_delta_net", [](const Sizes&) { return of_layer(nn::GatedDeltaNet(kWidth, 4)); });
+  add("rwkv7_time_mix", [](const Sizes&) { return of_layer(nn::Rwkv7TimeMix(kWidth, 4)); });
   to.push_back({"rwkv_time_mix", [](const Sizes&) { return of_layer(nn::RwkvTimeMix(kWidth)); }});
   to.push_back({"mamba", [](const Sizes&) { return of_layer(nn::Mamba(kWidth)); }});
   to.push_back({"mamba_by_doubling", [](const Sizes&) { return of_layer(nn::Mamba(kWidth)); }});

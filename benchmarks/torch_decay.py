@@ -214,6 +214,105 @@ class MLSTM(nn.Module):
         return self.out(torch.sigmoid(self.g(x)) * joined(F.layer_norm(y, (y.shape[3],))) * self.weight)
 
 
+def solved(n, right):
+    """(I - n)^-1 right for strictly lower triangles n."""
+    return torch.linalg.solve_triangular(torch.eye(n.shape[-1]) - n, right, upper=False, unitriangular=True)
+
+
+def delta(q, k, v, beta, g=None):
+    """The delta rule by the WY form: q and k (B, H, T, m), v (B, H, T, n), beta and g (B, H, T), the logarithms of the
+    decays."""
+    q, k, v, beta = (t.unflatten(2, (-1, CHUNK)) for t in (q, k, v, beta))
+    kb, weights, reads, keys, end = k * beta[..., None], (q @ k.mT).tril(), q, k, None
+    n, kr = -(kb @ k.mT).tril(-1), kb
+    if g is not None:
+        b = g.unflatten(2, (-1, CHUNK)).cumsum(-1)
+        hidden = torch.ones(CHUNK, CHUNK, dtype=torch.bool).triu(1)
+        decays = (b[..., :, None] - b[..., None, :]).masked_fill(hidden, -torch.inf).exp()
+        grown = b.exp()[..., None]
+        weights, n, kr, reads = weights * decays, n * decays, kb * grown, q * grown
+        keys, end = k * (b[..., -1:] - b).exp()[..., None], grown[..., -1:, :]
+    u, w = solved(n, torch.cat([v * beta[..., None], kr], -1)).split([v.shape[-1], k.shape[-1]], -1)
+    s, rows = torch.zeros(*k.shape[:2], k.shape[-1], v.shape[-1]), []
+    for i in range(k.shape[2]):
+        value = u[:, :, i] - w[:, :, i] @ s
+        rows.append(reads[:, :, i] @ s + weights[:, :, i] @ value)
+        s = (s if end is None else s * end[:, :, i]) + keys[:, :, i].mT @ value
+    return torch.stack(rows, 2).flatten(2, 3)
+
+
+def generalized_delta(q, k, v, a, b, g, chunk=32):
+    """S_t = diag(e^g_t) S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T, by e^(sums of g): RWKV-7's allow that."""
+    q, k, v, a, b, g = (t.unflatten(2, (-1, chunk)) for t in (q, k, v, a, b, g))
+    sums = g.cumsum(-2)
+    up, down = sums.exp(), (-sums).exp()
+    q, a, k, b = q * up, a * (sums - g).exp(), k * down, b * down
+    right = torch.cat([a, (a @ k.mT).tril(-1) @ v], -1)
+    w, u = solved((a @ b.mT).tril(-1), right).split([a.shape[-1], v.shape[-1]], -1)
+    by_b, own = (q @ b.mT).tril(), (q @ k.mT).tril() @ v
+    s, rows = torch.zeros(*k.shape[:2], k.shape[-1], v.shape[-1]), []
+    for i in range(k.shape[2]):
+        value = w[:, :, i] @ s + u[:, :, i]
+        rows.append(q[:, :, i] @ s + by_b[:, :, i] @ value + own[:, :, i])
+        s = up[:, :, i, -1, :, None] * (s + b[:, :, i].mT @ value + k[:, :, i].mT @ v[:, :, i])
+    return torch.stack(rows, 2).flatten(2, 3)
+
+
+def unit(x, eps=1e-6):
+    return x * (x.square().sum(-1, keepdim=True) + eps).rsqrt()
+
+
+class DeltaNet(nn.Module):
+    def __init__(self, gated=False, d=WIDTH, h=4):
+        super().__init__()
+        self.h, self.gated = h, gated
+        self.q, self.k, self.v, self.out = (linear(d, d) for _ in range(4))
+        self.b, self.weight = linear(d, h), nn.Parameter(torch.ones(d // h))
+        self.filters = nn.ModuleList(nn.Conv1d(d, d, 4, groups=d, bias=False) for _ in range(3))
+        if gated:
+            self.a, self.g = linear(d, h), linear(d, d)
+            self.a_log, self.dt_bias = nn.Parameter(torch.rand(h)), nn.Parameter(torch.full((h,), -4.0))
+
+    def forward(self, x):
+        q, k, v = (heads(F.silu(f(F.pad(p(x).transpose(1, 2), (3, 0))).transpose(1, 2)), self.h)
+                   for p, f in zip((self.q, self.k, self.v), self.filters))
+        beta, g = torch.sigmoid(self.b(x)).transpose(1, 2), None
+        if self.gated:
+            g = (-self.a_log.exp() * F.softplus(self.a(x) + self.dt_bias)).transpose(1, 2)
+        y = joined(rms(delta(unit(q) / math.sqrt(q.shape[3]), unit(k), v, beta, g), 1e-5) * self.weight)
+        return self.out(F.silu(self.g(x)) * y if self.gated else y)
+
+
+class GatedDeltaNet(DeltaNet):
+    def __init__(self):
+        super().__init__(gated=True)
+
+
+class Rwkv7TimeMix(nn.Module):
+    def __init__(self, d=WIDTH, h=4):
+        super().__init__()
+        self.h = h
+        self.r, self.k, self.v, self.out = (linear(d, d) for _ in range(4))
+        self.mix, (self.w0, self.a0) = nn.Parameter(torch.rand(6, d)), (nn.Parameter(torch.zeros(d)) for _ in range(2))
+        self.w1, self.a1, self.g1 = (nn.Parameter(torch.randn(d, r) / 16) for r in (32, 32, 64))
+        self.w2, self.a2, self.g2 = (nn.Parameter(torch.randn(r, d) / 16) for r in (32, 32, 64))
+        self.k_k, self.k_a = nn.Parameter(torch.ones(d)), nn.Parameter(torch.ones(d))
+        self.r_k, self.norm = nn.Parameter(torch.zeros(h, d // h)), nn.GroupNorm(h, d, 64e-5)
+
+    def forward(self, x):
+        last = before(x)
+        r, w, k, v, a, g = (mixed(x, last, mix) for mix in self.mix)
+        r, k, v = self.r(r), self.k(k), self.v(v)
+        decay = -math.exp(-0.5) * torch.sigmoid(self.w0 + torch.tanh(w @ self.w1) @ self.w2)
+        a, g = torch.sigmoid(self.a0 + a @ self.a1 @ self.a2), torch.sigmoid(g @ self.g1) @ self.g2
+        removed = unit(heads(k * self.k_k, self.h), 1e-12)
+        k = k * (1 + (a - 1) * self.k_a)
+        r, k, v, a, decay = (heads(t, self.h) for t in (r, k, v, a, decay))
+        o = joined(generalized_delta(r, k, v, removed, -removed * a, decay))
+        o = self.norm(o.flatten(0, 1)).view_as(x)
+        return self.out(g * (o + joined((r * k * self.r_k[:, None]).sum(-1, keepdim=True) * v)))
+
+
 def add_to(variant, leaf, forward_backward):
     def of_layer(make_layer, compiled=False):
         def make():
@@ -224,7 +323,9 @@ def add_to(variant, leaf, forward_backward):
         return make
 
     for name, layer in (("retention", Retention), ("gated_linear_attention", GatedLinearAttention),
-                        ("mamba2", Mamba2), ("mlstm", MLSTM), ("rwkv_channel_mix", ChannelMix)):
+                        ("mamba2", Mamba2), ("mlstm", MLSTM), ("rwkv_channel_mix", ChannelMix),
+                        ("delta_net", DeltaNet), ("gated_delta_net", GatedDeltaNet),
+                        ("rwkv7_time_mix", Rwkv7TimeMix)):
         variant(name, of_layer(layer))
         variant(name + "_compiled", of_layer(layer, True))
     # torch.compile would unroll all tokens
