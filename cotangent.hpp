@@ -98,7 +98,9 @@
 #include <cotangent/nn/sampling.hpp>
 #include <cotangent/nn/sequence/delta_net.hpp>
 #include <cotangent/nn/sequence/hippo.hpp>
+#include <cotangent/nn/sequence/lru.hpp>
 #include <cotangent/nn/sequence/mamba.hpp>
+#include <cotangent/nn/sequence/minimal.hpp>
 #include <cotangent/nn/sequence/mlstm.hpp>
 #include <cotangent/nn/sequence/page_turning.hpp>
 #include <cotangent/nn/sequence/retention.hpp>
@@ -106,6 +108,7 @@
 #include <cotangent/nn/sequence/rwkv.hpp>
 #include <cotangent/nn/sequence/rwkv7.hpp>
 #include <cotangent/nn/sequence/s4.hpp>
+#include <cotangent/nn/sequence/s4d.hpp>
 #include <cotangent/nn/sequence/shift.hpp>
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/nn/upsample.hpp>

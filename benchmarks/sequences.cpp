@@ -50,6 +50,16 @@ Step s4(const Sizes&) {
   return forward_backward(leaves, [=] { return (*layer)(x); });
 }
 
+/// A layer of sequences, with the gradients of its parameters.
+template <class Layer>
+Step layer(const Sizes&) {
+  auto m = std::make_shared<Layer>(kWidth);
+  const Tensor x = leaf({kBatch, kSteps, kWidth});
+  Tensors leaves = m->parameters();
+  leaves.push_back(x);
+  return forward_backward(leaves, [=] { return (*m)(x); });
+}
+
 template <auto f>
 Step of_sequence(const Sizes&) {
   const Tensor x = leaf({kBatch, kSteps, kWidth});
@@ -69,6 +79,10 @@ std::vector<Workload> sequences() {
           {"scan_pairs_by_doubling", scan_pairs, {.bytes = floats(5 * kNumbers)}},
           {"s4", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
           {"s4_compiled", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
+          {"min_gru", layer<ct::nn::MinGRU>},
+          {"min_lstm", layer<ct::nn::MinLSTM>},
+          {"lru", layer<ct::nn::LRU>},
+          {"s4d", layer<ct::nn::S4D>},
           {"cumprod", of_sequence<[](const Tensor& x) { return ct::cumprod(x, 1); }>, one},
           {"logcumsumexp", of_sequence<[](const Tensor& x) { return ct::logcumsumexp(x, 1); }>, one},
           {"cummax", of_sequence<[](const Tensor& x) { return ct::cummax(x, 1).values; }>, one}};

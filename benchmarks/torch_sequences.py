@@ -1,5 +1,9 @@
 """PyTorch's side of benchmarks/sequences.cpp, for torch_peer.py."""
+import math
+
 import torch
+import torch.nn as nn
+import torch.nn.functional as F
 
 BATCH, STEPS, WIDTH = 8, 2048, 256
 
@@ -58,6 +62,63 @@ class S4(torch.nn.Module):
         return torch.nn.functional.glu(self.out_proj(y), -1)
 
 
+def minimal(lstm):
+    """In logarithms, as in the paper's own listing: h = e^(a* + logcumsumexp(log b - a*)), a* = cumsum(log a)."""
+    def make():
+        into = nn.Linear(WIDTH, (3 if lstm else 2) * WIDTH)
+
+        def log_scan(x):
+            *gates, c = into(x).chunk(3 if lstm else 2, -1)
+            if lstm:
+                difference = F.softplus(-gates[0]) - F.softplus(-gates[1])
+                log_a, log_z = -F.softplus(difference), -F.softplus(-difference)
+            else:
+                log_a, log_z = -F.softplus(gates[0]), -F.softplus(-gates[0])
+            log_b = log_z + torch.where(c >= 0, (F.relu(c) + 0.5).log(), -F.softplus(-c))
+            total = log_a.cumsum(1)
+            return (total + (log_b - total).logcumsumexp(1)).exp()
+
+        return into, torch.compile(log_scan)
+
+    return make
+
+
+def lru():
+    n = WIDTH
+    p = nn.ParameterDict({
+        "nu": torch.log(-0.5 * torch.log(torch.rand(n) * 0.99 + 0.005)), "theta": torch.log(torch.rand(n) * 6.28),
+        "gamma": torch.zeros(n), "B": torch.randn(n, WIDTH, 2) / math.sqrt(2 * WIDTH),
+        "C": torch.randn(WIDTH, n, 2) / math.sqrt(n), "D": torch.randn(WIDTH)})
+
+    def forward(u):
+        lam = torch.exp(torch.complex(-torch.exp(p["nu"]), torch.exp(p["theta"])))
+        into = torch.view_as_complex(p["B"]) * torch.exp(p["gamma"])[:, None]
+        h = scan_by_doubling(lam, u.to(torch.complex64) @ into.T)
+        return (h @ torch.view_as_complex(p["C"]).T).real + p["D"] * u
+
+    return p, forward
+
+
+def s4d():
+    """The kernel by a Vandermonde product and the convolution by FFT, as in the authors' minimal version."""
+    half = 32
+    p = nn.ParameterDict({
+        "dt": torch.rand(WIDTH) * math.log(100) + math.log(1e-3), "A_real": torch.full((WIDTH, half), math.log(0.5)),
+        "A_imag": (math.pi * torch.arange(half)).repeat(WIDTH, 1), "C": torch.randn(WIDTH, half, 2), "D": torch.randn(WIDTH)})
+    out = nn.Linear(WIDTH, 2 * WIDTH)
+
+    def forward(u):
+        a = torch.complex(-torch.exp(p["A_real"]), p["A_imag"])
+        step = a * torch.exp(p["dt"])[:, None]
+        c = torch.view_as_complex(p["C"]) * (torch.exp(step) - 1) / a
+        k = 2 * torch.einsum("hn,hnl->hl", c, torch.exp(step[..., None] * torch.arange(STEPS))).real
+        x = u.transpose(1, 2)
+        y = torch.fft.irfft(torch.fft.rfft(x, 2 * STEPS) * torch.fft.rfft(k, 2 * STEPS), 2 * STEPS)[..., :STEPS]
+        return F.glu(out(F.gelu((y + x * p["D"][:, None]).transpose(1, 2))))
+
+    return nn.ModuleList([p, out]), forward
+
+
 def add_to(variant, leaf, forward_backward):
     def scan(a_shape, b_shape, function):
         def make():
@@ -105,3 +166,16 @@ def add_to(variant, leaf, forward_backward):
     variant("cumprod", of_one(lambda x: x.cumprod(1)))
     variant("logcumsumexp", of_one(lambda x: x.logcumsumexp(1)))
     variant("cummax", of_one(lambda x: x.cummax(1).values))
+
+    def layer(parts):
+        def make():
+            m, forward = parts()
+            x = leaf(*rows)
+            return forward_backward([x, *m.parameters()], lambda: forward(x))
+
+        return make
+
+    variant("min_gru", layer(minimal(False)))
+    variant("min_lstm", layer(minimal(True)))
+    variant("lru", layer(lru))
+    variant("s4d", layer(s4d))

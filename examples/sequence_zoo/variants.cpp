@@ -68,6 +68,10 @@ const std::vector<Variant>& variants() {
       {"flash", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
       // linear systems, causal whatever the task is
       {"s4", state, none, [](P p) { return nn::S4(p.width, {.length = p.length}); }},
+      {"s4d", state, none, [](P p) { return nn::S4D(p.width); }},
+      {"lru", state, none, [](P p) { return nn::LRU(p.width, {.states = 2 * p.width, .min_radius = 0.9, .max_radius = 0.999}); }},
+      {"min-gru", state, none, [](P p) { return nn::MinGRU(p.width, {.hidden = 2 * p.width}); }},
+      {"min-lstm", state, none, [](P p) { return nn::MinLSTM(p.width, {.hidden = 2 * p.width}); }},
   };
   return all;
 }
