@@ -4,6 +4,7 @@
 #include <numbers>
 #include <vector>
 
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/fft.hpp>
 #include <cotangent/autograd/ops/math.hpp>
