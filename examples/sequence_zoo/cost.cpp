@@ -32,6 +32,15 @@ Cost measure_at(nn::AnySequenceLayer& layer, const CostSettings& settings, int64
   return cost;
 }
 
+/// Causal, where the variant can be.
+nn::AnySequenceLayer layer_of(const Variant& variant, const CostSettings& s, int64_t length) {
+  try {
+    return variant.make({s.width, s.heads, true, length});
+  } catch (const ct::ValueError&) {
+    return variant.make({s.width, s.heads, false, length});
+  }
+}
+
 }  // namespace
 
 std::vector<Cost> measure_cost(const Variant& variant, const CostSettings& settings) {
@@ -44,7 +53,7 @@ std::vector<Cost> measure_cost(const Variant& variant, const CostSettings& setti
       if (b.seconds * time_factor > settings.max_seconds) break;
       if (static_cast<double>(b.bytes) * bytes_factor > settings.max_bytes) break;
     }
-    nn::AnySequenceLayer layer = variant.make({settings.width, settings.heads, true, length});
+    nn::AnySequenceLayer layer = layer_of(variant, settings, length);
     costs.push_back(measure_at(layer, settings, length));
   }
   return costs;
@@ -55,7 +64,7 @@ std::vector<Cost> measure_decoding(const Variant& variant, const CostSettings& s
   constexpr int runs = 20;
   const ct::NoGrad guard;
   std::vector<Cost> costs;
-  nn::AnySequenceLayer layer = variant.make({settings.width, settings.heads, true, settings.max_length + runs});
+  nn::AnySequenceLayer layer = layer_of(variant, settings, settings.max_length + runs);
   layer->eval();
   const int64_t before = ct::memory_stats().current_bytes;
   nn::StreamState state;

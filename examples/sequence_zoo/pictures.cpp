@@ -59,10 +59,12 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
          << "set key outside right center vertical Left reverse samplen 2.5 spacing 1.05 font 'sans-serif,13'\n"
          << "plot " << least << "*x/" << anchor << " lw 1 dt 3 lc rgb '#909090' title 'grows as T', " << least << "*(x/"
          << anchor << ")**2 lw 1 dt 2 lc rgb '#909090' title 'grows as T^2'";
-  for (size_t i = 0; i < rows.size(); ++i)
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if ((rows[i].*costs).empty()) continue;
     script << ", $v" << i << " with linespoints lw 1.6 ps 0.6 pt " << markers[i % 8] << " dt "
            << 1 + static_cast<int>(rows[i].variant->family) << " lc rgb '" << colour(*rows[i].variant) << "' title "
            << quoted(rows[i].variant->name);
+  }
   script << "\n";
   run_gnuplot(script.str(), picture);
 }

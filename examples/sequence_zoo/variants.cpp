@@ -30,6 +30,7 @@ const std::vector<Variant>& variants() {
       {"multihead", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"grouped", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = p.heads / 2, .causal = p.causal}); }},
       {"multiquery", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.kv_heads = 1, .causal = p.causal}); }},
+      {"latent", softmax, learned, [](P p) { return nn::LatentAttention(p.width, p.heads, {.kv_rank = p.width / 2, .rope_width = 4, .causal = p.causal}); }},
       // multi-head by the scale of its scores
       {"no-scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::none, .scale_length = p.length}); }},
       {"gradient-scale", softmax, learned, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .scale = ScoreScale::gradient, .scale_length = p.length}); }},
@@ -41,6 +42,10 @@ const std::vector<Variant>& variants() {
       {"rotary", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
       {"alibi", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Alibi()}); }},
       {"t5", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::T5Bias(p.heads, {.bidirectional = !p.causal})}); }},
+      {"xpos", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::XPos()}); }},
+      {"shaw", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Shaw(p.width / p.heads)}); }},
+      {"transformer-xl", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::TransformerXL(p.width, p.heads)}); }},
+      {"deberta", positions, none, [](P p) { return nn::MultiHeadAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Disentangled(p.width, p.heads)}); }},
       // softmax over some of the keys
       {"local", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.window = part(p, 64), .causal = p.causal}); }},
       {"diagonal", sparse, learned, [](P p) { return nn::DiagAttention(p.width, p.heads, {.block = part(p, 64), .causal = p.causal}); }},
@@ -48,6 +53,14 @@ const std::vector<Variant>& variants() {
       {"strided-heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.odd_heads = SparsePattern::atrous, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
       {"strided", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::combined, .window = stride(p) - 1, .stride = stride(p), .causal = p.causal}); }},
       {"fixed-heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::blocks, .odd_heads = SparsePattern::summary, .stride = stride(p), .summary = stride(p) / 4, .causal = p.causal}); }},
+      {"longformer", sparse, learned, [](P p) { return nn::Longformer(p.width, p.heads, {.window = part(p, 64), .globals = {0}, .causal = p.causal}); }},
+      {"sinks", sparse, none, [](P p) { return nn::SinkAttention(p.width, p.heads, {.sinks = 1, .window = part(p, 64)}); }},
+      {"lsh", sparse, learned, [](P p) { return nn::LshAttention(p.width, p.heads, {.buckets = std::max<int64_t>(2, p.length / 16), .chunk = part(p, 64), .causal = p.causal}); }},
+      // scores that do not compare queries with keys, and mixtures of keys
+      {"synthesizer-dense", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.length = p.length, .causal = p.causal}); }},
+      {"synthesizer-random", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.scores = {nn::SynthesizerScores::random}, .length = p.length, .causal = p.causal}); }},
+      {"linformer", sparse, learned, [](P p) { return nn::Linformer(p.width, p.heads, {.length = p.length, .rank = part(p, 64), .causal = p.causal}); }},
+      {"nystrom", sparse, learned, [](P p) { return nn::NystromAttention(p.width, p.heads, {.landmarks = part(p, 64), .causal = p.causal}); }},
       // sums over the keys, formed once
       {"linear", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"linear-rotary", linear, none, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
@@ -66,10 +79,22 @@ const std::vector<Variant>& variants() {
       {"gated", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
       {"gated-softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
       {"flash", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
-      // linear systems, causal whatever the task is
+      // a state of its own size, whatever the length, which forgets
+      {"retention", state, none, [](P p) { return nn::Retention(p.width, p.heads); }},
+      {"gla", state, none, [](P p) { return nn::GatedLinearAttention(p.width, p.heads); }},
+      {"mamba", state, none, [](P p) { return nn::Mamba(p.width, {.layers = p.layers}); }},
+      {"mamba2", state, none, [](P p) { return nn::Mamba2(p.width, {.states = 32, .head_width = 16}); }},
+      {"rwkv", state, none, [](P p) { return nn::RwkvTimeMix(p.width, {.layer = p.layer, .layers = p.layers}); }},
+      {"mlstm", state, none, [](P p) { return nn::MLSTM(p.width, p.heads); }},
+      // or is corrected
+      {"delta", state, none, [](P p) { return nn::DeltaNet(p.width, p.heads); }},
+      {"gated-delta", state, none, [](P p) { return nn::GatedDeltaNet(p.width, p.heads); }},
+      {"rwkv7", state, none, [](P p) { return nn::Rwkv7TimeMix(p.width, p.heads, {.layer = p.layer, .layers = p.layers}); }},
+      // or is one linear system, whatever the token
       {"s4", state, none, [](P p) { return nn::S4(p.width, {.length = p.length}); }},
       {"s4d", state, none, [](P p) { return nn::S4D(p.width); }},
       {"lru", state, none, [](P p) { return nn::LRU(p.width, {.states = 2 * p.width, .min_radius = 0.9, .max_radius = 0.999}); }},
+      // or has gates that look at the token alone
       {"min-gru", state, none, [](P p) { return nn::MinGRU(p.width, {.hidden = 2 * p.width}); }},
       {"min-lstm", state, none, [](P p) { return nn::MinLSTM(p.width, {.hidden = 2 * p.width}); }},
   };
