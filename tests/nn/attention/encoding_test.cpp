@@ -78,6 +78,15 @@ TEST_CASE("CAPE without augmentation is sinusoidal, and with it draws for each s
   const auto products = [](const Tensor& p) { return sum(p.narrow(1, 0, 6) * p.narrow(1, 1, 6), 2); };
   CHECK(close(products(shifted(x)), products(plain)));
   CHECK_FALSE(close(products(y), products(plain), 1e-3));
+  // one scaling alone leaves position 0, and puts position 1 at exp(l)
+  nn::CapeEncoding scaled(6, {.global_shift = 0, .local_shift = 0, .scaling = 2});
+  const Tensor z = scaled(x);
+  CHECK(close(z.select(1, 0), nn::SinusoidalEncoding(6)(x).select(1, 0)));
+  for (int64_t n = 0; n < 3; ++n) {
+    const double at = std::atan2(z[n][1][0].item(), z[n][1][1].item());
+    CHECK((at > 0.5 && at < 2 && std::abs(at - 1) > 1e-6));
+    CHECK(close(z[n], nn::sinusoids(arange(0, 7, 1, float64) * at, 6, 10'000, float64)));
+  }
   nn::CapeEncoding centered(6, {.center = true});
   centered.eval();
   CHECK(close(centered(x, 5), x + nn::sinusoids(arange(-3, 4), 6, 10'000, float64)));
