@@ -4,6 +4,8 @@
 
 #include <complex>
 
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -88,8 +90,9 @@ TEST_CASE("a linear scan is its definition, along any dimension, of operands tha
               CHECK(raw::linear_scan("scan", a, terms, initial, way).to_vector<double>() == h.to_vector<double>());
               const Tensor expected = from_vector(naive(a, terms, initial, way), shape);
               CAPTURE(dtype, pairs, dim, kind, a.shape());
-              CHECK(allclose(raw::cast(h, float64), expected, dtype == float64 ? 1e-12 : 1e-3,
-                             1e-3 * (dtype == float32)));
+              // terms cancel, so that rounding goes by the largest
+              const double rounding = (dtype == float64 ? 1e-14 : 1e-5) * max(abs(expected)).item<double>();
+              CHECK(max(abs(raw::cast(h, float64) - expected)).item<double>() <= rounding);
             }
       }
     }
