@@ -56,6 +56,9 @@ inline Tensor leaf(const Shape& shape, ct::Dtype dtype = ct::float32) {
 /// Where that is faster; PyTorch takes each workload as it likes best, too.
 inline Tensor channels_last(const Shape& shape) { return ct::randn(shape).contiguous(ct::MemoryFormat::channels_last); }
 
+/// The sizes at which layers of sequences are timed.
+inline constexpr int64_t kBatch = 8, kSteps = 2048, kWidth = 256;
+
 /// Runs forward(), backpropagates a fixed cotangent, and forgets the gradients at the start of the next step.
 template <class Forward>
 Step forward_backward(Tensors leaves, Forward forward) {

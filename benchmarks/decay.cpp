@@ -7,8 +7,6 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-constexpr int64_t kBatch = 8, kSteps = 2048, kWidth = 256;
-
 template <class Layer>
 Step of_layer(const Layer& made) {
   const auto layer = std::make_shared<Layer>(made);

@@ -8,7 +8,6 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-constexpr int64_t kBatch = 8, kSteps = 2048, kWidth = 256;
 constexpr double kNumbers = double(kBatch * kSteps * kWidth);
 
 Step scan(const Sizes&) {
