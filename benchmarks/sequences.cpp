@@ -78,13 +78,13 @@ std::vector<Workload> sequences() {
           {"scan_pairs_by_doubling", scan_pairs, {.bytes = floats(5 * kNumbers)}},
           {"s4", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
           {"s4_compiled", s4, {.flops = matmul_flops(kBatch * kSteps, kWidth, 2 * kWidth)}},
+          {"cumprod", of_sequence<[](const Tensor& x) { return ct::cumprod(x, 1); }>, one},
+          {"logcumsumexp", of_sequence<[](const Tensor& x) { return ct::logcumsumexp(x, 1); }>, one},
+          {"cummax", of_sequence<[](const Tensor& x) { return ct::cummax(x, 1).values; }>, one},
           {"min_gru", layer<ct::nn::MinGRU>},
           {"min_lstm", layer<ct::nn::MinLSTM>},
           {"lru", layer<ct::nn::LRU>},
-          {"s4d", layer<ct::nn::S4D>},
-          {"cumprod", of_sequence<[](const Tensor& x) { return ct::cumprod(x, 1); }>, one},
-          {"logcumsumexp", of_sequence<[](const Tensor& x) { return ct::logcumsumexp(x, 1); }>, one},
-          {"cummax", of_sequence<[](const Tensor& x) { return ct::cummax(x, 1).values; }>, one}};
+          {"s4d", layer<ct::nn::S4D>}};
 }
 
 }  // namespace bench

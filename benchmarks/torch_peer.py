@@ -705,6 +705,7 @@ def main():
     parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # decays of long sequences underflow
     chosen = {n: f for n, f in (STANDARD | (VARIANTS if options.all else {})).items() if re.search(options.only, n)}
     if options.list:
         print("\n".join(chosen))
