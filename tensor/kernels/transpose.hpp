@@ -156,7 +156,7 @@ constexpr int kTransposed = 16 / sizeof(T);
 template <class T>
 void transpose(const T* x, int64_t rows, int64_t columns, int64_t x_stride, T* y, int64_t y_stride) {
   constexpr int L = kTransposed<T>, K = 16 / int(sizeof(T));
-  if (rows == 0) return;
+  if (rows == 0 || columns == 0) return;
   if (rows >= L && columns >= L)
     transpose_blocks<T, L>(x, rows, columns, x_stride, y, y_stride);
   else if (rows >= K && columns >= K)
