@@ -101,10 +101,9 @@ struct Plan {
   void choose_radices(int64_t n) {
     for (const int8_t r : {5, 3})
       for (; n % r == 0; n /= r) radices_.push_back(r);
-    const auto rest = [&](int8_t r) { radices_.push_back(r), n /= r; };
-    while (n % 8 == 0 && n != 16) rest(8);
-    while (n % 4 == 0) rest(4);
-    if (n == 2) rest(2);
+    for (; n % 8 == 0 && n != 16; n /= 8) radices_.push_back(8);
+    for (; n % 4 == 0; n /= 4) radices_.push_back(4);
+    if (n == 2) radices_.push_back(2);
   }
   std::vector<int8_t> radices_;
   std::vector<T> roots_, chirp_, chirp_transform_;

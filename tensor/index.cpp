@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -293,14 +292,6 @@ void for_each_index(const Tensor& index, int dim, A* a, const Strides& a_strides
   });
 }
 
-template <class T>
-bool is_nan(T value) {
-  if constexpr (is_float<T>)
-    return std::isnan(value);
-  else
-    return false;
-}
-
 }  // namespace
 
 Tensor gather(const Tensor& x, int dim, const Tensor& index) {
@@ -350,7 +341,7 @@ void scatter_extreme_into(const Tensor& y, int dim, const Tensor& index, const T
       const auto run = [&](auto beats) {
         for_each_index(index, dim, y.data<T>(), y.strides(), static_cast<const T*>(g.data<T>()), g.strides(),
                        [beats](T& to, const T& from) {
-                         if (beats(from, to) || is_nan(from)) to = from;
+                         if (beats(from, to) || detail::is_nan(from)) to = from;
                        });
       };
       largest ? run([](T a, T b) { return a > b; }) : run([](T a, T b) { return a < b; });

@@ -1,6 +1,8 @@
 // Private: the one way to compute on float16 and bfloat16. An op is written for float32 and float64; around it, its
 // operands become float32, and its results are rounded once, at the end.
 #pragma once
+#include <cmath>
+
 #include <cotangent/tensor/tensor.hpp>
 
 namespace cotangent {
@@ -24,6 +26,15 @@ decltype(auto) widened(const T& argument) {
 }
 
 namespace detail {
+/// Whether an element of any dtype, as it is computed with, is NaN.
+template <class T>
+bool is_nan(T value) {
+  if constexpr (std::is_floating_point_v<T>)
+    return std::isnan(value);
+  else
+    return false;
+}
+
 template <Conversion convert, class Results>
 void round_results(Results& results, Dtype dtype) {
   auto round = [&](auto&... each) { (round_results<convert>(each, dtype), ...); };

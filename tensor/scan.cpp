@@ -7,6 +7,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/kernels/wrap.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/processor_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
@@ -126,7 +127,7 @@ ValuesAndIndices running_extreme(const Tensor& x, int dim) {
         const int64_t at = start + k * axis.inner, before = at - axis.inner;
         for (int64_t j = 0; j < width; ++j) {
           const auto v = static_cast<compute_t<T>>(from[at + j]), most = static_cast<compute_t<T>>(values[before + j]);
-          const bool chosen = v != v || (most == most && (kMax ? v >= most : v <= most));
+          const bool chosen = detail::is_nan(v) || (!detail::is_nan(most) && (kMax ? v >= most : v <= most));
           values[at + j] = chosen ? from[at + j] : values[before + j];
           indices[at + j] = chosen ? k : indices[before + j];
         }

@@ -130,6 +130,7 @@ Graph::Graph(const Tensor& root, const std::vector<NamedTensor>& names) : Graph(
 
 Graph::Graph(const std::vector<Tensor>& roots, const std::vector<NamedTensor>& names) {
   std::vector<NodeRef> starts;
+  starts.reserve(roots.size());
   for (const Tensor& x : roots) starts.emplace_back(x.defined() ? detail::history(x) : nullptr);
   content_ = new Content(starts, names);
   for (size_t i = 0; i < roots.size(); ++i)

@@ -220,7 +220,8 @@ Tensor pinv(const Tensor& a, double rtol) {
   return record(
       "pinv", {a}, y, Keep::input(0) | Keep::output(), NoAttributes{},
       [](const Backward& b, NoAttributes) -> Gradients {
-        const Tensor &x = b.input(0), p = b.output(), pt = transposed(p), dy = b.grad(), dyt = transposed(dy);
+        const Tensor &x = b.input(0), &dy = b.grad();
+        const Tensor p = b.output(), pt = transposed(p), dyt = transposed(dy);
         const Tensor left = matmul(matmul(dyt, p), pt), right = matmul(pt, matmul(p, dyt));
         return {left - matmul(x, matmul(p, left)) + right - matmul(matmul(right, p), x) - matmul(pt, matmul(dy, pt))};
       });

@@ -75,7 +75,7 @@ Tensor scatter_extreme(const Tensor& x, int dim, const Tensor& index, const Tens
   raw::scatter_extreme_into(y, dim, index, src, largest);
   return record("scatter_reduce", {x, index, src}, y, Keep::inputs(3) | Keep::output(), ExtremeAt{dim, include_self},
                 [](const Backward& b, ExtremeAt p) -> Gradients {
-                  const Tensor &at = b.input(1), top = b.output().detach(), dy = b.grad();
+                  const Tensor &at = b.input(1), &dy = b.grad(), top = b.output().detach();
                   const Tensor self =
                       to(p.include_self ? b.input(0).detach() == top
                                         : scatter(full(top.shape(), true, boolean), p.dim, at, Scalar(false)),

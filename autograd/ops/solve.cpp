@@ -178,7 +178,7 @@ Tensor matrix_exp(const Tensor& a) {
                   const int64_t n = at.size(-1);
                   // dA is linear in dy, which is made no larger than A, so as not to add to the squarings
                   const auto size = [](const Tensor& x) { return sum(abs(x.detach()), DimList{-2, -1}, true); };
-                  const Tensor dy = b.grad(), ratio = size(at) / size(dy), fine = isfinite(ratio) && ratio != 0;
+                  const Tensor &dy = b.grad(), ratio = size(at) / size(dy), fine = isfinite(ratio) && ratio != 0;
                   const Tensor factor = where(fine, ratio, 1);
                   const Tensor rows = cat({cat({at, dy * factor}, -1), cat({zeros_like(at), at}, -1)}, -2);
                   return {narrow(narrow(matrix_exp(rows), -2, 0, n), -1, n, n) / factor};

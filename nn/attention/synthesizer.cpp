@@ -128,7 +128,8 @@ Tensor Synthesizer::run(const Tensor& x, const SequenceCall& call, StreamState* 
   Tensor q, k = narrow(v, 3, 0, 0);  // the cache counts keys, also those of no width
   if (query_key_proj) {
     const Tensors parts = split((*query_key_proj)(x), width(), 2);
-    q = placed_query(in_heads(parts[0]) * (1 / std::sqrt(static_cast<double>(width() / heads))), start);
+    const int64_t head_width = width() / heads;
+    q = placed_query(in_heads(parts[0]) * (1 / std::sqrt(static_cast<double>(head_width))), start);
     k = placed_key(in_heads(parts[1]), start);
   }
   KeyValueCache own;
