@@ -116,7 +116,7 @@ std::vector<Plan> plans_of(const SparseOptions& o, int64_t length, SparsePattern
   switch (pattern) {
     case SparsePattern::local: {
       // the positions of a residue class stand apart from those of the others
-      const int64_t classes = std::min(o.dilation, length), of_class = ceil_div(length, classes);
+      const int64_t classes = std::clamp<int64_t>(length, 1, o.dilation), of_class = ceil_div(length, classes);
       const int64_t block = std::max<int64_t>(window, 16);  // rows that are worth a product
       const int64_t first = static_cast<int64_t>(o.globals.size());
       const auto at = [=](int64_t g, int64_t place) {

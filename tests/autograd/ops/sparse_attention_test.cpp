@@ -136,6 +136,7 @@ TEST_CASE("the scores of factorised heads grow as T sqrt(T)") {
     CHECK(count(128) / count(32) == Approx(64).epsilon(0.05));
     CHECK(count(128) < 4.0 * 128 * 128 * 128);
   }
+  CHECK(sparse_scores(0, {.window = 64, .dilation = 2}) == 0);
   CHECK(sparse_scores(1024, {.window = 64}) == 1024 * 3 * 64);
   CHECK(sparse_scores(1024, {.window = 64, .causal = true}) == 1024 * 2 * 64);
   CHECK(sparse_scores(1024, {.pattern = blocks, .stride = 32}) == 1024 * 32);
