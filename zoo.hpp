@@ -2,3 +2,4 @@
 // The parts of whole systems: models and what training them takes. A library of its own, cotangent_zoo.
 #include <cotangent/zoo/gpt.hpp>
 #include <cotangent/zoo/mobilenet.hpp>
+#include <cotangent/zoo/ngram.hpp>
