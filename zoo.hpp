@@ -3,3 +3,4 @@
 #include <cotangent/zoo/gpt.hpp>
 #include <cotangent/zoo/mobilenet.hpp>
 #include <cotangent/zoo/ngram.hpp>
+#include <cotangent/zoo/nplm.hpp>
