@@ -89,7 +89,13 @@ void CommandLine::add(const std::string& name, std::vector<std::string>& values,
   parser_->option(name, values, help);
 }
 void CommandLine::add(const std::string& name, bool& flag, const char* help) {
-  parser_->titled(parser_->add_flag(name, flag, help));
+  const std::string names = flag ? name + ",!--no-" + name.substr(2) : name;
+  parser_->titled(parser_->add_flag(names, flag, help));
+}
+void CommandLine::preset(const std::string& name, const std::vector<std::string>& choices, const char* help,
+                         std::function<void(const std::string&)> f) {
+  parser_->titled(parser_->add_option_function(name, std::move(f), help))->trigger_on_parse();
+  allow(name, choices);
 }
 void CommandLine::allow(const std::string& name, const std::vector<std::string>& choices) {
   CLI::Option* option = parser_->get_option(name);

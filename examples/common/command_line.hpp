@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -34,8 +35,11 @@ class CommandLine {
   void add(const std::string& name, T& value, const char* help, Range range = {});
   void add(const std::string& name, std::string& value, const char* help);
   void add(const std::string& name, std::vector<std::string>& values, const char* help);
-  /// Without a value: true when it is given.
+  /// Without a value: true when it is given. One that is true by itself is made false by --no-NAME.
   void add(const std::string& name, bool& flag, const char* help);
+  /// Names of whole sets of values: f(name) writes them, before those of other options, wherever it is given.
+  void preset(const std::string& name, const std::vector<std::string>& choices, const char* help,
+              std::function<void(const std::string&)> f);
   /// The texts that an option takes, which --help lists.
   void allow(const std::string& name, const std::vector<std::string>& choices);
   /// The title in --help of the options that follow.
