@@ -17,6 +17,7 @@
 #include <cotangent/tensor/kernels/gemm.hpp>
 #include <cotangent/tensor/kernels/linear_attention.hpp>
 #include <cotangent/tensor/kernels/linear_scan.hpp>
+#include <cotangent/tensor/kernels/logistic.hpp>
 #include <cotangent/tensor/kernels/loss.hpp>
 #include <cotangent/tensor/kernels/norm.hpp>
 #include <cotangent/tensor/kernels/optim.hpp>
@@ -49,6 +50,7 @@ struct Table {
   ByFloat<GemmLoops> gemm;
   ByFloat<LinearAttentionLoops> linear_attention;
   LinearScanTable linear_scan;
+  ByFloat<LogisticLoops> logistic;
   ByFloat<LossLoops> loss;
   ByFloat<NormLoops> norm;
   ByFloat<OptimLoops> optim;

@@ -26,11 +26,11 @@ using Tokens = std::vector<int64_t>;
 
 Tensor ids(const Tokens& tokens) { return from_vector(tokens, {static_cast<int64_t>(tokens.size())}); }
 
-constexpr const char* kNames[] = {"none", "add_k", "interpolation", "absolute", "kneser_ney", "modified_kneser_ney",
-                                  "katz"};
-constexpr Smoothing kAll[] = {Smoothing::none,     Smoothing::add_k,      Smoothing::interpolation,
-                              Smoothing::absolute, Smoothing::kneser_ney, Smoothing::modified_kneser_ney,
-                              Smoothing::katz};
+constexpr const char* kSmoothingNames[] = {
+    "none", "add_k", "interpolation", "absolute", "kneser_ney", "modified_kneser_ney", "katz"};
+constexpr Smoothing kSmoothings[] = {Smoothing::none,     Smoothing::add_k,      Smoothing::interpolation,
+                                     Smoothing::absolute, Smoothing::kneser_ney, Smoothing::modified_kneser_ney,
+                                     Smoothing::katz};
 
 /// A text of sentences over 8 tokens, of which the last never comes.
 Tensor sentences(int64_t length, uint64_t seed) {
@@ -49,8 +49,8 @@ TEST_CASE("NGram: what it says is what dictionaries of n-grams and NLTK say") {
   for (const Json test : reference["cases"]) {
     const auto name = test["smoothing"].get<std::string>();
     zoo::NGramOptions options{.order = reference["order"], .boundary = reference["boundary"].get<int64_t>()};
-    for (size_t i = 0; i < std::size(kAll); ++i)
-      if (name == kNames[i]) options.smoothing = kAll[i];
+    for (size_t i = 0; i < std::size(kSmoothings); ++i)
+      if (name == kSmoothingNames[i]) options.smoothing = kSmoothings[i];
     options.k = test.value("k", 1.0);
     if (test.contains("weights")) options.weights = test["weights"].get<Values>();
     const bool short_text = test["text"] == "short";
@@ -76,10 +76,10 @@ TEST_CASE("NGram: what it says is what dictionaries of n-grams and NLTK say") {
 
 TEST_CASE("NGram: after every history the probabilities sum to one, and each is that of a surprise") {
   const Tensor text = sentences(300, 1);
-  for (const Smoothing smoothing : kAll)
+  for (const Smoothing smoothing : kSmoothings)
     for (const int64_t order : {1, 2, 3, 4})
       for (const bool bounded : {true, false}) {
-        INFO(kNames[static_cast<int>(smoothing)] << ", order " << order << ", " << bounded);
+        INFO(kSmoothingNames[static_cast<int>(smoothing)] << ", order " << order << ", " << bounded);
         zoo::NGramOptions options{.order = order, .smoothing = smoothing};
         if (bounded) options.boundary = 0;
         const NGram model(text, 8, options);
@@ -101,9 +101,9 @@ TEST_CASE("NGram: after every history the probabilities sum to one, and each is 
 
 TEST_CASE("NGram: an unseen history counts as its end, and a boundary hides what is before it") {
   const Tensor text = sentences(300, 1);
-  for (const Smoothing smoothing : kAll) {
+  for (const Smoothing smoothing : kSmoothings) {
     if (smoothing == Smoothing::add_k) continue;
-    INFO(kNames[static_cast<int>(smoothing)]);
+    INFO(kSmoothingNames[static_cast<int>(smoothing)]);
     const NGram model(text, 8, {.smoothing = smoothing, .boundary = 0});
     CHECK(equal(model.probabilities(tensor({7, 2})), model.probabilities(tensor({2}))));
     CHECK(equal(model.probabilities(tensor({7})), model.probabilities(ids({}))));
@@ -167,9 +167,9 @@ TEST_CASE("NGram: the trigram of a second-order source comes to within 2 % of it
   }
   const Tensor train = ids({tokens.begin(), tokens.begin() + 20000}),
                test = ids({tokens.begin() + 19998, tokens.end()});
-  for (const Smoothing smoothing : kAll) {
+  for (const Smoothing smoothing : kSmoothings) {
     if (smoothing == Smoothing::none) continue;
-    INFO(kNames[static_cast<int>(smoothing)]);
+    INFO(kSmoothingNames[static_cast<int>(smoothing)]);
     zoo::NGramOptions options{.smoothing = smoothing};
     if (smoothing == Smoothing::interpolation) options.weights = {0.001, 0.001, 0.008, 0.99};
     CHECK(std::log(NGram(train, symbols, options).perplexity(test)) < 1.02 * h);
