@@ -92,6 +92,7 @@
 #include <cotangent/nn/maxout.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/norm.hpp>
+#include <cotangent/nn/parametrization.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/reversible.hpp>

@@ -8,6 +8,7 @@
 
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/observer_internal.hpp>
+#include <cotangent/nn/parametrization_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -23,6 +24,7 @@ Parameter::Parameter(const Tensor& values) {
 void Members::parameter(const std::string&, Parameter&) {}
 void Members::buffer(const std::string&, Buffer&) {}
 void Members::module(const std::string&, Module& m) { walk(m); }
+void Members::parametrized(const std::string& path, Parameter& p) { module(path, *p.parametrization()); }
 void Members::walk(Module& m) { m.members(*this); }
 
 size_t Members::enter(std::string_view name) {
@@ -30,6 +32,12 @@ size_t Members::enter(std::string_view name) {
   if (length > 0) path_ += '.';
   path_ += name;
   return length;
+}
+
+void Members::listed(size_t around, Parameter& p) {
+  if (!p.parametrization()) return parameter(path_, p);
+  path_.insert(around > 0 ? around + 1 : 0, "parametrizations.");
+  parametrized(path_, p);
 }
 
 namespace {
@@ -295,9 +303,15 @@ namespace {
 constinit thread_local const detail::Call* t_innermost = nullptr;
 }  // namespace
 
-detail::Call::Call(Module& m) : module_(m), around_(t_innermost) {
+detail::Call::Call(Module& m, const Call* around) : module_(m), around_(around) {
   if (around_ && !__atomic_load_n(&m.found_, __ATOMIC_RELAXED)) check_listed();
   t_innermost = this;
+}
+
+// Through the other constructor, so that the destructor runs when a parametrization throws.
+detail::Call::Call(Module& m) : Call(m, t_innermost) {
+  const bool by_itself = around_ && &around_->module_ == &m;  // a call of another of its own functions
+  if (Parametrized::exist() && !by_itself) Parametrized::compute(m);
 }
 
 detail::Call::~Call() { t_innermost = around_; }

@@ -28,19 +28,38 @@
 namespace cotangent::nn {
 
 class Module;
+class Parametrization;
+template <class Base>
+class Any;
 namespace detail {
 class Call;
+class Parametrized;
 /// Gives m tensors of its own. What was shared within m stays shared.
 void unshare(Module& m);
 }  // namespace detail
 
 /// A tensor that training changes: a leaf that requires a gradient. Undefined when the layer goes without (a bias).
+/// nn/parametrization.hpp can have it computed from others in each call of its module.
 class Parameter : public Tensor {
  public:
   Parameter() = default;
   /// Shares the values, without their history. A leaf that requires a gradient already is taken as it is, so that
   /// `head.weight = embedding.weight` ties the two.
   Parameter(const Tensor& values);
+  Parameter(const Parameter& other);
+  Parameter(Parameter&& other) noexcept : Tensor(std::move(other)), how_(std::exchange(other.how_, nullptr)) {}
+  Parameter& operator=(Parameter other) noexcept;
+  ~Parameter() {
+    if (how_) compute_by(nullptr);
+  }
+  /// What computes it; null where it is trained itself.
+  Parametrization* parametrization() const;
+
+ private:
+  friend class detail::Parametrized;
+  void compute_by(Any<Parametrization>* how);
+
+  Any<Parametrization>* how_ = nullptr;  // owned
 };
 
 /// A tensor that belongs to the state of a module but is not trained: running statistics, tables.
@@ -63,7 +82,7 @@ class Members {
   void add(std::string_view name, T& member) {
     const size_t length = enter(name);
     if constexpr (std::is_same_v<T, Parameter>)
-      parameter(path_, member);
+      listed(length, member);
     else if constexpr (std::is_same_v<T, Buffer>)
       buffer(path_, member);
     else if constexpr (std::is_base_of_v<Module, T>)
@@ -90,10 +109,13 @@ class Members {
   virtual void parameter(const std::string& path, Parameter& p);
   virtual void buffer(const std::string& path, Buffer& b);
   virtual void module(const std::string& path, Module& m);
+  /// A parameter that is computed: what computes it is a module at "parametrizations.NAME".
+  virtual void parametrized(const std::string& path, Parameter& p);
   void walk(Module& m);
 
  private:
   size_t enter(std::string_view name);
+  void listed(size_t around, Parameter& p);
 
   std::string path_;
 };
@@ -203,6 +225,7 @@ class Call {
 
  private:
   friend struct Told;  // nn/module.cpp
+  Call(Module& m, const Call* around);
   void check_listed() const;
 
   Module& module_;
