@@ -1,5 +1,7 @@
 #include <cotangent/nn/activation.hpp>
 
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/nn/init.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -31,6 +33,10 @@ Activation activation_named(std::string_view wanted) {
   }
   fail<ValueError>("[activation_named] there is no activation \"{}\"; there are {}", wanted, names);
 }
+
+VarianceKeeping::VarianceKeeping(Activation f) : function(f), factor(init::gain(f)) {}
+Tensor VarianceKeeping::forward(const Tensor& x) { return activate(function, x) * factor; }
+std::string VarianceKeeping::settings() const { return name(function); }
 
 PReLU::PReLU(int64_t num_parameters, const PReLUOptions& options) {
   if (num_parameters < 1) fail<ValueError>("[PReLU] {} parameters; there must be at least 1", num_parameters);

@@ -90,6 +90,18 @@ std::string setting_of(double value, double standard = __builtin_nan(""));
     }                                                                                     \
   }
 
+/// f(x) / sqrt(E f(z)^2), z ~ N(0, 1): inputs of second moment 1 get outputs of second moment 1, and weights of
+/// variance 1/fan_in (init::lecun_normal_) keep it. Through many layers that goes well where f grows less than
+/// linearly, as tanh does; behind gelu and silu, deviations grow from layer to layer.
+struct VarianceKeeping : Module {
+  explicit VarianceKeeping(Activation f);
+  Activation function;
+  double factor;
+  COTANGENT_MODULE()
+  Tensor forward(const Tensor& x);
+  std::string settings() const override;
+};
+
 struct Threshold : Module {
   Threshold(double threshold_, double value_) : threshold(threshold_), value(value_) {}
   double threshold, value;

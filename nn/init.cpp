@@ -1,8 +1,10 @@
 #include <cotangent/nn/init.hpp>
 
 #include <cmath>
+#include <numbers>
 
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/nn/activation.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -34,6 +36,19 @@ const Tensor& trunc_normal_(const Tensor& x, double mean, double std, double low
   return x;
 }
 
+const Tensor& of_std_(const Tensor& x, double mean, double std, Distribution distribution, Generator& generator) {
+  if (!(std >= 0)) fail<ValueError>("[of_std_] std {} must be 0 or more", std);
+  if (std == 0) return constant_(x, mean);
+  constexpr double kWidened = 1.1368472343385565;  // 1/sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
+  switch (distribution) {
+    case Distribution::uniform:
+      return uniform_(x, mean - std::numbers::sqrt3 * std, mean + std::numbers::sqrt3 * std, generator);
+    case Distribution::truncated_normal:
+      return trunc_normal_(x, mean, kWidened * std, mean - 2 * kWidened * std, mean + 2 * kWidened * std, generator);
+    default: return normal_(x, mean, std, generator);
+  }
+}
+
 Fans fans(const Tensor& weight) {
   const Shape& s = weight.shape();
   if (s.rank() < 2)
@@ -51,6 +66,36 @@ double gain(Nonlinearity f, double slope) {
     case Nonlinearity::selu: return 0.75;
     default: return 1;
   }
+}
+
+double second_moment(Activation f) {
+  NoGrad guard;
+  constexpr int64_t kPerUnit = 1024, kReach = 12;  // kinks and steps lie between the nodes
+  const int64_t count = 2 * kReach * kPerUnit;
+  const Tensor z = empty({count, is_gated(f) ? 2 : 1}, float64);
+  double* v = z.data<double>();
+  const auto node = [](int64_t i) { return (static_cast<double>(i) + 0.5) / kPerUnit - kReach; };
+  for (int64_t i = 0; i < count; ++i) {
+    if (is_gated(f)) *v++ = 1;  // E (a f(b))^2 = E a^2 E f(b)^2
+    *v++ = node(i);
+  }
+  const Tensor y = activate(f, z);
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const double fz = y.data<double>()[i], x = node(i);
+    sum += fz * fz * std::exp(-x * x / 2);
+  }
+  return sum / (kPerUnit * std::sqrt(2 * std::numbers::pi));
+}
+
+double gain(Activation f) { return 1 / std::sqrt(second_moment(f)); }
+
+const Tensor& lecun_uniform_(const Tensor& weight, double gain, Generator& generator) {
+  const double bound = gain * std::sqrt(3.0 / static_cast<double>(fans(weight).in));
+  return uniform_(weight, -bound, bound, generator);
+}
+const Tensor& lecun_normal_(const Tensor& weight, double gain, Generator& generator) {
+  return normal_(weight, 0, gain / std::sqrt(static_cast<double>(fans(weight).in)), generator);
 }
 
 const Tensor& xavier_uniform_(const Tensor& weight, double gain, Generator& generator) {

@@ -4,6 +4,10 @@
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tensor/tensor.hpp>
 
+namespace cotangent::nn {
+enum class Activation : uint8_t;  // nn/activation.hpp
+}
+
 namespace cotangent::nn::init {
 
 using cotangent::normal_;   // (x, mean = 0, std = 1)
@@ -15,6 +19,15 @@ const Tensor& ones_(const Tensor& x);
 /// Normal, drawn again until it lies in [low, high].
 const Tensor& trunc_normal_(const Tensor& x, double mean = 0, double std = 1, double low = -2, double high = 2,
                             Generator& generator = default_generator());
+
+enum class Distribution : uint8_t {
+  normal,
+  truncated_normal,  ///< a normal one of 1.1368472 std, cut at twice that: the cut takes 0.2262587 of the variance away
+  uniform            ///< from mean - sqrt(3) std to mean + sqrt(3) std
+};
+/// Of the mean and the standard deviation that are given, whichever the distribution.
+const Tensor& of_std_(const Tensor& x, double mean, double std, Distribution distribution = Distribution::normal,
+                      Generator& generator = default_generator());
 
 /// How many inputs an output of a weight (out, in, kernel...) is computed from, and how many outputs an input goes to.
 struct Fans {
@@ -28,6 +41,18 @@ enum class Nonlinearity : uint8_t { linear, sigmoid, tanh, relu, leaky_relu, sel
 /// The factor by which weights must be larger because the function shrinks its input: sqrt(2) for relu. `slope` is of
 /// leaky_relu.
 double gain(Nonlinearity f, double slope = 0.01);
+/// E f(z)^2, z ~ N(0, 1): what a layer that is fed with the activation's result sees in place of 1. 0.5 for relu,
+/// 0.425221 for gelu. A gated one is a f(b) with independent halves. By quadrature, to 7 digits.
+double second_moment(Activation f);
+/// 1 / sqrt(second_moment(f)): weights of variance gain^2 / fan_in keep the second moment through layers. sqrt(2) for
+/// relu, as above; for the others above it differs: 5/3 for tanh is a compromise with the gradient, and SELU's paper
+/// takes 1.
+double gain(Activation f);
+
+/// Keeps the variance of the signals through linear layers, and with SELU: variance gain^2 / fan_in. (LeCun et al.,
+/// "Efficient backprop", 1998)
+const Tensor& lecun_uniform_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
+const Tensor& lecun_normal_(const Tensor& weight, double gain = 1, Generator& generator = default_generator());
 
 /// Keeps the variance of both signals and gradients: variance gain^2 * 2 / (fan_in + fan_out).
 /// (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010)

@@ -1,6 +1,7 @@
 #include <cotangent/nn/norm.hpp>
 
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -94,6 +95,23 @@ RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& o) : normalized_shape
 Tensor RMSNorm::forward(const Tensor& x) { return rms_norm(x, normalized_shape, weight, eps); }
 
 std::string RMSNorm::settings() const { return shape_settings(normalized_shape); }
+
+ScaleNorm::ScaleNorm(int64_t size_, const ScaleNormOptions& o) : size(size_), eps(o.eps) {
+  check_options("ScaleNorm", {size}, eps);
+  weight = ones({}, o.dtype);
+}
+
+Tensor ScaleNorm::forward(const Tensor& x) { return rms_norm(x, {size}, {}, eps) * weight; }
+
+std::string ScaleNorm::settings() const { return std::to_string(size); }
+
+AnyNorm normalization(Normalization kind, int64_t size, const NormalizationOptions& o) {
+  switch (kind) {
+    case Normalization::rms: return RMSNorm(size, {.eps = o.eps, .dtype = o.dtype});
+    case Normalization::scale: return ScaleNorm(size, {.eps = o.eps, .dtype = o.dtype});
+    default: return LayerNorm(size, {.eps = o.eps, .bias = o.bias, .dtype = o.dtype});
+  }
+}
 
 GroupNorm::GroupNorm(int64_t groups_, int64_t channels_, const GroupNormOptions& o)
     : groups(groups_), channels(channels_), eps(o.eps) {

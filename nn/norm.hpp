@@ -1,6 +1,6 @@
 #pragma once
 #include <cotangent/nn/activation.hpp>
-#include <cotangent/nn/module.hpp>
+#include <cotangent/nn/container.hpp>
 
 namespace cotangent::nn {
 
@@ -42,6 +42,13 @@ struct BatchNormNd : BatchNormLayer {
 using BatchNorm1d = BatchNormNd<1>;
 using BatchNorm2d = BatchNormNd<2>;
 
+/// A normalization of the features of each element by itself, for layers that let one choose: x -> the same shape.
+struct FeatureNorm : Module {
+  virtual Tensor forward(const Tensor& x) = 0;
+  COTANGENT_CALL
+};
+using AnyNorm = Any<FeatureNorm>;
+
 struct LayerNormOptions {
   double eps = 1e-5;
   bool affine = true;  ///< with a weight
@@ -51,14 +58,14 @@ struct LayerNormOptions {
 
 /// Layer normalization over the last dimensions, which `normalized_shape` gives: layer_norm of autograd/ops/norm.hpp.
 ///   x (..., *normalized_shape) -> the same shape;   weight and bias normalized_shape, 1 and 0 at the start
-struct LayerNorm : Module {
+struct LayerNorm : FeatureNorm {
   explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& options = {});
   explicit LayerNorm(int64_t size, const LayerNormOptions& options = {}) : LayerNorm(Shape{size}, options) {}
   Parameter weight, bias;
   Shape normalized_shape;
   double eps;
   COTANGENT_MODULE(weight, bias)
-  Tensor forward(const Tensor& x);
+  Tensor forward(const Tensor& x) override;
   std::string settings() const override;
 };
 
@@ -70,16 +77,43 @@ struct RMSNormOptions {
 
 /// Normalization by the root mean square of the last dimensions: rms_norm of autograd/ops/norm.hpp.
 ///   x (..., *normalized_shape) -> the same shape;   weight normalized_shape, 1 at the start
-struct RMSNorm : Module {
+struct RMSNorm : FeatureNorm {
   explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& options = {});
   explicit RMSNorm(int64_t size, const RMSNormOptions& options = {}) : RMSNorm(Shape{size}, options) {}
   Parameter weight;
   Shape normalized_shape;
   double eps;
   COTANGENT_MODULE(weight)
-  Tensor forward(const Tensor& x);
+  Tensor forward(const Tensor& x) override;
   std::string settings() const override;
 };
+
+struct ScaleNormOptions {
+  double eps = 1e-6;  ///< see rms_norm
+  Dtype dtype = default_dtype();
+};
+
+/// Vectors of one learned length: g x / sqrt(mean(x^2) + eps), rms_norm with one factor for all features.
+///   x (..., size) -> the same shape;   weight (), which is g, 1 at the start
+/// Nguyen and Salazar, "Transformers without tears", arXiv:1910.05895, who write the length g sqrt(size) as one number.
+struct ScaleNorm : FeatureNorm {
+  explicit ScaleNorm(int64_t size, const ScaleNormOptions& options = {});
+  Parameter weight;
+  int64_t size;
+  double eps;
+  COTANGENT_MODULE(weight)
+  Tensor forward(const Tensor& x) override;
+  std::string settings() const override;
+};
+
+/// Which of them a layer takes.
+enum class Normalization : uint8_t { layer, rms, scale };
+struct NormalizationOptions {
+  double eps = 1e-5;
+  bool bias = true;  ///< of LayerNorm
+  Dtype dtype = default_dtype();
+};
+AnyNorm normalization(Normalization kind, int64_t size, const NormalizationOptions& options = {});
 
 struct GroupNormOptions {
   double eps = 1e-5;

@@ -51,6 +51,7 @@ struct Unpooled : nn::Module {
 TEST_CASE("gradients of Linear, Embedding and Flatten") {
   check_layer(nn::Linear(3, 2), {4, 3});
   check_layer(nn::Linear(3, 2, {.bias = false}), {2, 2, 3});
+  check_layer(nn::VarianceKeeping(nn::Activation::geglu), {2, 4});
   check_layer(nn::Sequential(nn::Flatten(), nn::Linear(6, 2)), {2, 3, 2});
   nn::Embedding table(4, 3, {.dtype = float64});
   const auto look_up = [](nn::Embedding& t, const Tensor& x) { return x * t(tensor({{1, 3}, {1, 0}})); };
@@ -84,6 +85,7 @@ TEST_CASE("gradients of the normalizations, in training and evaluation") {
     check_layer(nn::BatchNorm2d(2, {.activation = f}), {2, 2, 2, 3});
   check_layer(nn::RMSNorm(4), {3, 4});
   check_layer(nn::RMSNorm({2, 3}, {.affine = false}), {2, 2, 3});
+  check_layer(nn::ScaleNorm(4), {3, 4});
   check_layer(nn::GroupNorm(2, 4), {2, 4, 2});
   check_layer(nn::InstanceNorm1d(2, {.affine = true}), {2, 3});
   check_layer(nn::InstanceNorm2d(2), {2, 2, 2, 2});

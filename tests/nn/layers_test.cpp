@@ -21,6 +21,7 @@
 #include <cotangent/nn/shape.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/random.hpp>
+#include <cotangent/tests/values.hpp>
 
 #include "names.hpp"
 
@@ -201,6 +202,32 @@ TEST_CASE("normalization by the root mean square") {
   CHECK(nn::RMSNorm({2, 3}).settings() == "(2, 3)");
   CHECK(keys(nn::RMSNorm(2, {.affine = false})).empty());
   CHECK_THROWS_WITH(nn::RMSNorm(Shape{}), Catch::Contains("[RMSNorm] normalized_shape is ()"));
+}
+
+TEST_CASE("normalization to one learned length") {
+  nn::ScaleNorm norm(2, {.eps = 0, .dtype = float64});
+  CHECK(keys(norm) == Names{"weight"});
+  CHECK(norm.weight.shape() == Shape{});
+  const Tensor x = tensor({{3.0, 4.0}, {-1.0, 0.0}}, float64);
+  norm.weight.detach().fill_(2);
+  const auto y = norm(x).to_vector<double>();  // lengths 2 sqrt(2)
+  CHECK(y[0] == Approx(2 * std::sqrt(2.0) * 0.6));
+  CHECK(y[1] == Approx(2 * std::sqrt(2.0) * 0.8));
+  CHECK(y[2] == Approx(-2 * std::sqrt(2.0)));
+  CHECK(close(norm(x * 7.0), norm(x)));
+  CHECK(norm.settings() == "2");
+  CHECK_THROWS_WITH(nn::ScaleNorm(0), Catch::Contains("[ScaleNorm] normalized_shape is (0,)"));
+  CHECK_THROWS_WITH(nn::ScaleNorm(2, {.eps = -1}), "[ScaleNorm] eps is -1; it must be 0 or more");
+
+  for (auto [kind, type] : {std::pair{nn::Normalization::layer, "LayerNorm"},
+                            {nn::Normalization::rms, "RMSNorm"},
+                            {nn::Normalization::scale, "ScaleNorm"}}) {
+    nn::AnyNorm any = nn::normalization(kind, 3, {.eps = 0.5, .bias = false, .dtype = float64});
+    CHECK(any->type_name() == type);
+    CHECK(keys(*any) == Names{"weight"});
+    CHECK(any(zeros({2, 3}, float64)).shape() == Shape{2, 3});  // eps is not 0
+    CHECK(any(zeros({2, 3}, float64)).sum().item() == 0);
+  }
 }
 
 TEST_CASE("group normalization") {
