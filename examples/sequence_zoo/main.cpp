@@ -232,6 +232,11 @@ int main(int argc, char** argv) {
   options.add("--variants", settings.variants, help("Which layers", layers).c_str());
   options.add("--tasks", settings.tasks, help("Which tasks", things).c_str());
   options.add("--steps", settings.steps, "Most steps of training a task", kPositive);
+  options.add("--batch-size", settings.batch, "Sequences in a step", kPositive);
+  options.add("--width", settings.width, "Numbers that stand for a token", kPositive);
+  options.add("--layers", settings.layers, "Layers of a model", kPositive);
+  options.add("--lr", settings.first_lr, "Learning rate at the start", kPositive);
+  options.add("--last-lr", settings.last_lr, "and at the end, after half a cosine", kPositive);
   options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured",
               Range{128});
   options.add("--max-seconds", settings.cost.max_seconds, "Seconds of the longest forward and backward to be measured",
