@@ -90,10 +90,12 @@
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/maxout.hpp>
+#include <cotangent/nn/mixture.hpp>
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/parametrization.hpp>
 #include <cotangent/nn/pool.hpp>
+#include <cotangent/nn/preference.hpp>
 #include <cotangent/nn/receptive_field.hpp>
 #include <cotangent/nn/reversible.hpp>
 #include <cotangent/nn/sampling.hpp>
