@@ -39,7 +39,7 @@ void run(const std::string& path, int steps, const std::string& page) {
   const ct::data::CharVocabulary vocabulary("\nabcdefghijklmnopqrstuvwxyz");  // names begin and end with a new line
   MicroGPT model(vocabulary.size());
   ct::manual_seed(1);
-  for (Tensor p : model.parameters()) ct::normal_(p, 0, 0.08);
+  for (const Tensor& p : model.parameters()) ct::normal_(p, 0, 0.08);
   const Tensor order = ct::randperm(static_cast<int64_t>(names.size()));
   ct::optim::Adam optimizer(model.parameters(), {.betas = {0.85, 0.99}});
   std::printf("%zu names, %lld parameters\n", names.size(), static_cast<long long>(model.parameter_count()));

@@ -93,8 +93,8 @@ void CommandLine::add(const std::string& name, bool& flag, const char* help) {
   parser_->titled(parser_->add_flag(names, flag, help));
 }
 void CommandLine::preset(const std::string& name, const std::vector<std::string>& choices, const char* help,
-                         std::function<void(const std::string&)> f) {
-  parser_->titled(parser_->add_option_function(name, std::move(f), help))->trigger_on_parse();
+                         const std::function<void(const std::string&)>& f) {
+  parser_->titled(parser_->add_option_function(name, f, help))->trigger_on_parse();
   allow(name, choices);
 }
 void CommandLine::allow(const std::string& name, const std::vector<std::string>& choices) {

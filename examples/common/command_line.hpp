@@ -39,7 +39,7 @@ class CommandLine {
   void add(const std::string& name, bool& flag, const char* help);
   /// Names of whole sets of values: f(name) writes them, before those of other options, wherever it is given.
   void preset(const std::string& name, const std::vector<std::string>& choices, const char* help,
-              std::function<void(const std::string&)> f);
+              const std::function<void(const std::string&)>& f);
   /// The texts that an option takes, which --help lists.
   void allow(const std::string& name, const std::vector<std::string>& choices);
   /// The title in --help of the options that follow.
