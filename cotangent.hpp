@@ -94,6 +94,12 @@
 #include <cotangent/nn/module.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/nn/parametrization.hpp>
+#include <cotangent/nn/peft/adalora.hpp>
+#include <cotangent/nn/peft/adapter.hpp>
+#include <cotangent/nn/peft/ia3.hpp>
+#include <cotangent/nn/peft/lora.hpp>
+#include <cotangent/nn/peft/prefix.hpp>
+#include <cotangent/nn/peft/tuned.hpp>
 #include <cotangent/nn/pool.hpp>
 #include <cotangent/nn/preference.hpp>
 #include <cotangent/nn/receptive_field.hpp>

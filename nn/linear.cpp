@@ -17,7 +17,7 @@ Linear::Linear(int64_t in, int64_t out, const LinearOptions& options) {
   if (options.bias) bias = init::uniform_(empty({out}, options.dtype), -bound, bound);
 }
 
-Tensor Linear::forward(const Tensor& x) { return linear(x, weight, bias); }
+Tensor Linear::forward(const Tensor& x) { return detail::heard(weight, 0, x, linear(x, weight, bias)); }
 
 std::string Linear::settings() const {
   return fmt::format("{}, {}{}", weight.size(1), weight.size(0), bias.defined() ? "" : ", bias = false");

@@ -29,7 +29,7 @@ void Members::walk(Module& m) { m.members(*this); }
 
 size_t Members::enter(std::string_view name) {
   const size_t length = path_.size();
-  if (length > 0) path_ += '.';
+  if (length > 0 && !name.empty()) path_ += '.';
   path_ += name;
   return length;
 }
@@ -282,7 +282,8 @@ std::string to_string(const Module& module) {
   for_each_module(
       module,
       [&](const std::string& path, Module& m) {
-        add(parents.size(), path.substr(parents.back() + (parents.back() > 0)) + ": ", m);
+        const std::string name = path.size() > parents.back() ? path.substr(parents.back() + (parents.back() > 0)) : "";
+        add(parents.size(), name.empty() ? "" : name + ": ", m);
         parents.push_back(path.size());
       },
       [&](const std::string&, Module&) { parents.pop_back(); });
@@ -301,7 +302,22 @@ std::string to_string(const Module& module) {
 
 namespace {
 constinit thread_local const detail::Call* t_innermost = nullptr;
+constinit thread_local detail::Listener* t_listener = nullptr;
 }  // namespace
+
+detail::Listener::Listener() : around_(t_listener) { t_listener = this; }
+detail::Listener::~Listener() { t_listener = around_; }
+
+Tensor detail::heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y) {
+  for (Listener* l = t_listener; l; l = l->around_) l->mapped(weight, first, x, y);
+  return y;
+}
+
+Tensor detail::Call::result(Tensor y) const {
+  if (around_ && &around_->module_ == &module_) return y;  // a module that calls itself has one result
+  for (Listener* l = t_listener; l; l = l->around_) l->called(module_, y);
+  return y;
+}
 
 detail::Call::Call(Module& m, const Call* around) : module_(m), around_(around) {
   if (around_ && !__atomic_load_n(&m.found_, __ATOMIC_RELAXED)) check_listed();

@@ -73,7 +73,8 @@ class Buffer : public Tensor {
 class Members {
  public:
   virtual ~Members() = default;
-  /// Called by COTANGENT_MODULE. `names` are what stands in its parentheses: "fc1, fc2".
+  /// Called by COTANGENT_MODULE. `names` are what stands in its parentheses: "fc1, fc2". What is added by an empty name
+  /// has the path of what is around it: a wrapper does so (nn/peft/), whose keys are those of the module in it.
   template <class... T>
   void list([[maybe_unused]] const char* names, T&... members) {
     (add(cotangent::detail::next_name(names), members), ...);
@@ -213,6 +214,26 @@ class Module {
 std::string to_string(const Module& module);
 
 namespace detail {
+/// Takes part in the calls of modules on this thread, while it lives: nn/peft/. The newest comes first.
+class Listener {
+ public:
+  Listener();
+  virtual ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  /// A call of m has given y, which may be changed.
+  virtual void called(const Module& m, Tensor& y) = 0;
+  /// y is a linear map of x by the rows from `first` on of a weight, a member of a module.
+  virtual void mapped(const Tensor& weight, int64_t first, const Tensor& x, Tensor& y) = 0;
+
+ private:
+  friend class Call;
+  friend Tensor heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y);
+  Listener* around_;
+};
+/// y, a linear map of x by the rows from `first` on of a weight, when all listeners have heard of it.
+Tensor heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y);
+
 /// Adds to an error the name of the module in `m` that it came out of.
 void leave(Module& m, Error& error);
 /// A call of m, while it lasts. A ValueError when it is the first inside another call, and nobody there lists m.
@@ -222,6 +243,8 @@ class Call {
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
+  /// y, its result, when all listeners have heard of it.
+  Tensor result(Tensor y) const;
 
  private:
   friend struct Told;  // nn/module.cpp
@@ -236,7 +259,10 @@ template <class F>
 decltype(auto) within(Module& m, F f) {
   try {
     const Call call(m);
-    return f();
+    if constexpr (std::is_same_v<decltype(f()), Tensor>)
+      return call.result(f());
+    else
+      return f();
   } catch (Error& error) {
     leave(m, error);
     throw;

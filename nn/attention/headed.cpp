@@ -51,14 +51,18 @@ std::string HeadedAttention::settings() const {
 }
 
 Tensor HeadedAttention::in_heads(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
-  return transpose(unflatten(linear(x, weight, bias), 2, {weight.size(0) / head_width(), head_width()}), 1, 2);
+  return cut(detail::heard(weight, 0, x, linear(x, weight, bias)));
+}
+
+Tensor HeadedAttention::cut(const Tensor& y) const {
+  return transpose(unflatten(y, 2, {y.size(2) / head_width(), head_width()}), 1, 2);
 }
 
 Tensor HeadedAttention::project(const Tensor& x, int64_t first, int64_t count) const {
   const int64_t dh = head_width();
-  const bool all = first == 0 && count == heads + 2 * kv_heads;
-  const auto rows = [&](const Tensor& p) { return all || !p.defined() ? p : narrow(p, 0, first * dh, count * dh); };
-  return in_heads(x, rows(in_proj_weight), rows(in_proj_bias));
+  if (first == 0 && count == heads + 2 * kv_heads) return in_heads(x, in_proj_weight, in_proj_bias);
+  const auto rows = [&](const Tensor& p) { return p.defined() ? narrow(p, 0, first * dh, count * dh) : p; };
+  return cut(detail::heard(in_proj_weight, first * dh, x, linear(x, rows(in_proj_weight), rows(in_proj_bias))));
 }
 
 Tensors HeadedAttention::keys_and_values(const Tensor& x) const {

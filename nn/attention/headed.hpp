@@ -39,13 +39,15 @@ struct HeadedAttention : Attention {
   /// Keys and values of x or a memory.
   Tensors keys_and_values(const Tensor& x) const;
   int64_t head_width() const { return width() / heads; }
-  /// A linear map of x in heads of width dh: (B, T, d) -> (B, rows of the weight / dh, T, dh).
+  /// A linear map of x, by a member, in heads of width dh: (B, T, d) -> (B, rows of the weight / dh, T, dh).
   Tensor in_heads(const Tensor& x, const Tensor& weight, const Tensor& bias) const;
 
  private:
   /// `count` heads of x's projection by the rows of in_proj_weight from head `first` on: (B, T, d) -> (B, count, T,
   /// dh).
   Tensor project(const Tensor& x, int64_t first, int64_t count) const;
+  /// (B, T, n dh) -> (B, n, T, dh)
+  Tensor cut(const Tensor& y) const;
 
   bool has_scores_;
 };

@@ -74,11 +74,35 @@ Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor
                  all.key_mask);
 }
 
-Tensor MultiHeadAttention::weighed(const Tensor& q, const Tensor& k, const Tensor& v, int64_t start, int64_t before,
-                                   const Tensor& mask, const Tensor& key_mask) const {
-  const int64_t queries = q.size(2), keys = k.size(2);
+namespace {
+
+/// Keys or values (B, G, T, dh) behind those of a prefix (G, l, dh).
+Tensor after_prefix(const Tensor& prefix, const Tensor& x) {
+  if (!prefix.defined()) return x;
+  if (prefix.rank() != 3 || prefix.size(0) != x.size(1) || prefix.size(2) != x.size(3))
+    fail<ShapeError>("[MultiHeadAttention] a prefix of {} before {}; it must be ({}, l, {})", prefix.shape(), x.shape(),
+                     x.size(1), x.size(3));
+  return cat({expand(unsqueeze(prefix, 0), {x.size(0), x.size(1), prefix.size(1), x.size(3)}), x}, 2);
+}
+
+/// A mask (.., keys) behind `count` keys that may be seen.
+Tensor after_seen(int64_t count, const Tensor& mask) {
+  if (count == 0 || !mask.defined()) return mask;
+  Shape shape = mask.shape();
+  shape[shape.rank() - 1] = count;
+  return cat({mask.dtype() == boolean ? ones(shape, boolean) : zeros(shape, mask.dtype()), mask}, -1);
+}
+
+}  // namespace
+
+Tensor MultiHeadAttention::weighed(const Tensor& q, const Tensor& own_keys, const Tensor& own_values, int64_t start,
+                                   int64_t own_before, const Tensor& own_mask, const Tensor& key_mask) const {
   Tensor scaled = query(q, start);
-  if (scale == ScoreScale::log_length) scaled = scaled * row_scale(queries, keys, before, key_mask, q.dtype());
+  if (scale == ScoreScale::log_length)
+    scaled = scaled * row_scale(q.size(2), own_keys.size(2), own_before, key_mask, q.dtype());
+  const Tensor k = after_prefix(prefix_keys, own_keys), v = after_prefix(prefix_values, own_values);
+  const int64_t queries = q.size(2), keys = k.size(2), prefix = keys - own_keys.size(2), before = own_before + prefix;
+  const Tensor mask = after_seen(prefix, own_mask);
   const AttentionOptions options{.mask = mask,
                                  .causal = causal(),
                                  .scale = factor_,

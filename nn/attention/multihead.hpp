@@ -27,6 +27,10 @@ struct MultiHeadAttention : HeadedAttention {
   double dropout;
   ScoreScale scale;
   int64_t scale_length;
+  /// Keys and values (G, l, dh) that stand before all others and that every query sees; undefined for none. They are as
+  /// cached ones, which positions no longer change; what depends on the distance takes them for the l tokens before the
+  /// first. nn/peft/prefix.hpp learns them.
+  Tensor prefix_keys, prefix_values;
   /// The same with fewer key heads, each the mean of those of its group: where to train on from. A ValueError unless
   /// `count` divides the key heads.
   MultiHeadAttention grouped(int64_t count) const;
