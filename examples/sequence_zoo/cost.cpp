@@ -35,9 +35,9 @@ Cost measure_at(nn::AnySequenceLayer& layer, const CostSettings& settings, int64
 /// Causal, where the variant can be.
 nn::AnySequenceLayer layer_of(const Variant& variant, const CostSettings& s, int64_t length) {
   try {
-    return variant.make({s.width, s.heads, true, length});
+    return variant.make({s.width, s.heads, true, length, length});
   } catch (const ct::ValueError&) {
-    return variant.make({s.width, s.heads, false, length});
+    return variant.make({s.width, s.heads, false, length, length});
   }
 }
 

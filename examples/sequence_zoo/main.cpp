@@ -25,6 +25,7 @@ struct Settings {
   int64_t steps = 1000, batch = 32;
   int64_t width = 32, heads = 4, layers = 2;
   double first_lr = 3e-3, last_lr = 1e-3;
+  int64_t test_length = 0;  // above 0: trained models are tested on sequences of this length as well
   CostSettings cost;
   uint64_t seed = 1;
   bool skip_tasks = false, skip_cost = false;
@@ -37,10 +38,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // ---- The model: tokens or numbers, where they stand, two blocks around the layer in question, a score for each token
 // or a number. ----
 
+int64_t longest(const Task& task, const Settings& s) { return std::max(task.length, s.test_length); }
+
 nn::TransformerEncoder blocks_of(const Variant& variant, const Task& task, const Settings& s) {
   std::vector<nn::TransformerEncoderLayer> layers;
   for (int64_t i = 0; i < s.layers; ++i)
-    layers.emplace_back(variant.make({s.width, s.heads, task.causal, task.length, i, s.layers}),
+    layers.emplace_back(variant.make({s.width, s.heads, task.causal, task.length, longest(task, s), i, s.layers}),
                         nn::TransformerLayerOptions{.inner = variant.family == Family::gated ? 0 : 2 * s.width,
                                                     .dropout = 0,
                                                     .activation = nn::Activation::gelu,
@@ -55,7 +58,7 @@ struct Model : nn::Module {
       embedding.emplace(task.tokens, s.width);
     else
       numbers.emplace(1, s.width);
-    if (variant.added == Positions::learned) learned.emplace(task.length, s.width);
+    if (variant.added == Positions::learned) learned.emplace(longest(task, s), s.width);
     if (variant.added == Positions::sinusoidal) sinusoidal.emplace(s.width);
   }
   std::optional<nn::Embedding> embedding;
@@ -100,12 +103,18 @@ double figure_of(Model& model, const Task& task, const std::vector<Examples>& te
   return task.measure == Measure::cross_entropy ? sum / count / task.entropy - 1 : sum / count;
 }
 
+std::vector<Examples> drawn(const Task& task, int64_t batches, const Settings& s) {
+  ct::Generator generator(s.seed + 2);
+  std::vector<Examples> examples;
+  for (int64_t i = 0; i < batches; ++i) examples.push_back(task.draw(s.batch, generator));
+  return examples;
+}
+
 Result train(const Variant& variant, const Task& task, const Settings& s) {
   constexpr int64_t test_every = 50, test_batches = 16;
   ct::manual_seed(s.seed);
-  ct::Generator generator(s.seed + 1), test_generator(s.seed + 2);
-  std::vector<Examples> test;
-  for (int64_t i = 0; i < test_batches; ++i) test.push_back(task.draw(s.batch, test_generator));
+  ct::Generator generator(s.seed + 1);
+  const std::vector<Examples> test = drawn(task, test_batches, s);
 
   const auto start = std::chrono::steady_clock::now();
   Result result;
@@ -126,7 +135,7 @@ Result train(const Variant& variant, const Task& task, const Settings& s) {
     const Tensor loss = loss_of(task, model(x), y);
     check_loss(loss.item(), result.steps + 1);
     loss.backward();
-    ct::optim::clip_grad_norm_(model.parameters(), 1);
+    result.gradient = std::max(result.gradient, ct::optim::clip_grad_norm_(model.parameters(), 1));
     optimizer.step();
     if (++result.steps % test_every == 0 || result.steps == s.steps) {
       result.figure = figure_of(model, task, test);
@@ -135,6 +144,11 @@ Result train(const Variant& variant, const Task& task, const Settings& s) {
   }
   result.progress = std::clamp((result.figure - task.guessing) / (task.target - task.guessing), 0.0, 1.0);
   result.seconds = seconds_since(start);
+  if (s.test_length > 0) {
+    const std::vector<Task> others = tasks(s.test_length);
+    const auto other = std::find_if(others.begin(), others.end(), [&](const Task& t) { return t.name == task.name; });
+    if (other != others.end()) result.elsewhere = figure_of(model, *other, drawn(*other, test_batches, s));
+  }
   return result;
 }
 
@@ -149,7 +163,7 @@ std::string target_of(const Task& task) {
 /// A line a variant, in which each task appears as it is done.
 void run_tasks(std::vector<Row>& rows, const std::vector<Task>& tasks, const Settings& s) {
   std::ofstream csv(s.out + "/tasks.csv");
-  csv << "variant,task,figure,target,guessing,solved,steps,seconds\n";
+  csv << "variant,task,figure,target,guessing,solved,steps,seconds,largest_gradient,figure_at_test_length\n";
   std::printf(
       "Models of %lld layers of width %lld. With @ a task is solved, at that step; else this is what it came to in "
       "%lld.\n",
@@ -169,7 +183,13 @@ void run_tasks(std::vector<Row>& rows, const std::vector<Task>& tasks, const Set
       std::fflush(stdout);
       csv << row.variant->name << ',' << task.name << ',' << r.figure << ',' << task.target << ',' << task.guessing
           << ',' << (r.lacking.empty() ? r.solved ? "yes" : "no" : "no form") << ',' << r.steps << ',' << r.seconds
-          << std::endl;
+          << ',' << r.gradient << ',' << (r.elsewhere ? std::to_string(*r.elsewhere) : "") << std::endl;
+      if (r.elsewhere) {
+        Result there = r;
+        there.figure = *r.elsewhere;
+        notes.push_back(row.variant->name + ", " + task.name + ": " + to_string(r, task) + ", at length " +
+                        std::to_string(s.test_length) + ": " + to_string(there, task));
+      }
       if (!r.lacking.empty()) notes.push_back(row.variant->name + ", " + task.name + ": " + r.lacking);
     }
     std::printf("\n");
@@ -237,6 +257,10 @@ int main(int argc, char** argv) {
   options.add("--layers", settings.layers, "Layers of a model", kPositive);
   options.add("--lr", settings.first_lr, "Learning rate at the start", kPositive);
   options.add("--last-lr", settings.last_lr, "and at the end, after half a cosine", kPositive);
+  options.add(
+      "--test-length", settings.test_length,
+      "Test the trained models on sequences of this length as well, in tasks of any length, as shift and markov",
+      Range{64});
   options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured",
               Range{128});
   options.add("--max-seconds", settings.cost.max_seconds, "Seconds of the longest forward and backward to be measured",

@@ -1,5 +1,6 @@
 // The pictures of the zoo, by gnuplot; without it they are left out, with a word.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@ struct Result {
   bool solved = false;
   int64_t steps = 0;
   double seconds = 0;
-  std::string lacking;  // not empty: why the variant can't try
+  double gradient = 0;              // the largest norm of all parameters' in training
+  std::optional<double> elsewhere;  // the figure with sequences of another length
+  std::string lacking;              // not empty: why the variant can't try
 };
 
 struct Row {

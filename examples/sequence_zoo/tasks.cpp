@@ -72,18 +72,18 @@ Task copy() {
   return {"copy", symbols + 2, 2 * count + blanks + 1, true, Measure::accuracy, 0.99, 1.0 / symbols, draw};
 }
 
-Task shift() {
-  constexpr int64_t symbols = 10, length = 32, distance = 3;
-  auto draw = [](int64_t batch, Generator& generator) {
+Task shift(int64_t length) {
+  constexpr int64_t symbols = 10, distance = 3;
+  auto draw = [length](int64_t batch, Generator& generator) {
     const Tensor x = ct::randint(0, symbols, {batch, length}, ct::int64, generator);
     return Examples{x, ct::cat({not_asked(batch, distance), x.narrow(1, 0, length - distance)}, 1)};
   };
   return {"shift", symbols, length, false, Measure::accuracy, 0.99, 1.0 / symbols, draw};
 }
 
-Task induct() {
-  constexpr int64_t tokens = 16, marker = tokens - 1, length = 32;
-  auto draw = [](int64_t batch, Generator& generator) {
+Task induct(int64_t length) {
+  constexpr int64_t tokens = 16, marker = tokens - 1;
+  auto draw = [length](int64_t batch, Generator& generator) {
     Examples e{ct::randint(0, marker, {batch, length}, ct::int64, generator), not_asked(batch, length)};
     const Tensor row = ct::arange(batch),
                  place = ct::randint(length / 4, 3 * length / 4, {batch}, ct::int64, generator);
@@ -120,10 +120,10 @@ Task selcopy() {
   return {"selcopy", symbols + 2, 2 * count + noise, true, Measure::accuracy, 0.95, 1.0 / symbols, draw};
 }
 
-Task markov() {
-  constexpr int64_t symbols = 6, length = 32;
+Task markov(int64_t length) {
+  constexpr int64_t symbols = 6;
   const MarkovSource source(symbols, 1);
-  auto draw = [source](int64_t batch, Generator& generator) {
+  auto draw = [source, length](int64_t batch, Generator& generator) {
     const Tensor s = source.draw(batch, length + 1, generator);
     return Examples{s.narrow(1, 0, length), ct::cat({not_asked(batch, 1), s.narrow(1, 2, length - 1)}, 1)};
   };
@@ -131,9 +131,9 @@ Task markov() {
   return {"markov", symbols, length, true, Measure::cross_entropy, 0.03, source.entropy_of_one() / h - 1, draw, h};
 }
 
-Task delay() {
-  constexpr int64_t length = 128, distance = 32;
-  auto draw = [](int64_t batch, Generator& generator) {
+Task delay(int64_t length) {
+  constexpr int64_t distance = 32;
+  auto draw = [length](int64_t batch, Generator& generator) {
     const Tensor x = ct::randn({batch, length}, ct::float32, generator);
     const Tensor before = ct::full({batch, distance}, kNotAsked, ct::float32);
     return Examples{x, ct::cat({before, x.narrow(1, 0, length - distance)}, 1)};
@@ -143,4 +143,7 @@ Task delay() {
 
 }  // namespace
 
-std::vector<Task> tasks() { return {copy(), shift(), induct(), mqar(), selcopy(), markov(), delay()}; }
+std::vector<Task> tasks(int64_t length) {
+  if (length > 0) return {shift(length), induct(length), markov(length), delay(length)};
+  return {copy(), shift(32), induct(32), mqar(), selcopy(), markov(32), delay(128)};
+}

@@ -53,8 +53,9 @@ struct Task {
   bool solved(double figure) const { return measure == Measure::accuracy ? figure >= target : figure <= target; }
 };
 
-/// copy, shift, induct, mqar, selcopy, markov and delay.
-std::vector<Task> tasks();
+/// copy, shift, induct, mqar, selcopy, markov and delay. With a length above 0, only those whose sequences may be of
+/// any, shift, induct, markov and delay, with sequences of that length.
+std::vector<Task> tasks(int64_t length = 0);
 /// Tests whether their examples are what this file says: an Error that says what is not. tasks_check.cpp
 void check_tasks();
 

@@ -57,14 +57,14 @@ const std::vector<Variant>& variants() {
       {"sinks", sparse, none, [](P p) { return nn::SinkAttention(p.width, p.heads, {.sinks = 1, .window = part(p, 64)}); }},
       {"lsh", sparse, learned, [](P p) { return nn::LshAttention(p.width, p.heads, {.buckets = std::max<int64_t>(2, p.length / 16), .chunk = part(p, 64), .causal = p.causal}); }},
       // scores that do not compare queries with keys, and mixtures of keys
-      {"synthesizer-dense", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.length = p.length, .causal = p.causal}); }},
-      {"synthesizer-random", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.scores = {nn::SynthesizerScores::random}, .length = p.length, .causal = p.causal}); }},
-      {"linformer", sparse, learned, [](P p) { return nn::Linformer(p.width, p.heads, {.length = p.length, .rank = part(p, 64), .causal = p.causal}); }},
+      {"synthesizer-dense", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.length = p.longest, .causal = p.causal}); }},
+      {"synthesizer-random", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.scores = {nn::SynthesizerScores::random}, .length = p.longest, .causal = p.causal}); }},
+      {"linformer", sparse, learned, [](P p) { return nn::Linformer(p.width, p.heads, {.length = p.longest, .rank = part(p, 64), .causal = p.causal}); }},
       {"nystrom", sparse, learned, [](P p) { return nn::NystromAttention(p.width, p.heads, {.landmarks = part(p, 64), .causal = p.causal}); }},
       // sums over the keys, formed once
       {"linear", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"linear-rotary", linear, none, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal, .positions = nn::Rotary()}); }},
-      {"cosformer", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.cosine_length = p.length, .causal = p.causal}); }},
+      {"cosformer", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.cosine_length = p.longest, .causal = p.causal}); }},
       {"first-order", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.features = FeatureMap::direction, .causal = p.causal}); }},
       {"efficient", linear, learned, [](P p) { return nn::EfficientAttention(p.width, p.heads, {.causal = p.causal}); }},
       {"performer", linear, learned, [](P p) { return nn::Performer(p.width, p.heads, {.causal = p.causal}); }},
@@ -76,8 +76,8 @@ const std::vector<Variant>& variants() {
          return nn::NormAttention(p.width, p.heads, {.causal = p.causal});
        }},
       // attention and feed-forward in one
-      {"gated", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.length, .causal = p.causal}); }},
-      {"gated-softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.length, .causal = p.causal}); }},
+      {"gated", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .length = p.length, .max_length = p.longest, .causal = p.causal}); }},
+      {"gated-softmax", gated, learned, [](P p) { return nn::GatedAttentionUnit(p.width, {.key_width = p.width, .weights = nn::GatedWeights::softmax, .max_length = p.longest, .causal = p.causal}); }},
       {"flash", gated, learned, [](P p) { return nn::MixedChunkAttention(p.width, {.key_width = p.width, .size = part(p, 256), .causal = p.causal}); }},
       // a state of its own size, whatever the length, which forgets
       {"retention", state, none, [](P p) { return nn::Retention(p.width, p.heads); }},

@@ -9,7 +9,8 @@
 struct Place {
   int64_t width, heads;
   bool causal;
-  int64_t length;                 // of the longest sequence
+  int64_t length;                 // of the longest sequence in training
+  int64_t longest;                // of all: tables by position must reach so far
   int64_t layer = 0, layers = 1;  // which of the model's layers it is
 };
 

@@ -50,6 +50,12 @@ Tensor rotary_bias(const Tensor& a, const Tensor& b, int64_t first, int64_t coun
   return matmul(to(cos(angle), a.dtype()), x * u + y * v) + matmul(to(sin(angle), a.dtype()), x * v - y * u);
 }
 
+/// Of 32 of `width` dimensions, or all that make pairs.
+AnyPosition first_rotations(int64_t width) {
+  const int64_t turned = std::min<int64_t>(32, width / 2 * 2);
+  return turned > 0 ? AnyPosition(Rotary({.width = turned})) : AnyPosition();
+}
+
 }  // namespace
 
 // ---- what both have ----
@@ -149,7 +155,8 @@ Tensor GatedAttentionUnit::attend(const Tensors& maps, const Tensor& v, const Se
 // ---- MixedChunkAttention ----
 
 MixedChunkAttention::MixedChunkAttention(int64_t width, const MixedChunkAttentionOptions& o)
-    : GatedAttention("MixedChunkAttention", width, o.expanded, o.key_width, 4, o.causal, o.positions, o.dtype),
+    : GatedAttention("MixedChunkAttention", width, o.expanded, o.key_width, 4, o.causal,
+                     o.positions ? *o.positions : first_rotations(o.key_width), o.dtype),
       size(checked("MixedChunkAttention", "a chunk size of", o.size)),
       norm(o.norm),
       local(o.local),

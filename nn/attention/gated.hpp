@@ -1,6 +1,8 @@
 #pragma once
 // Attention and gated linear unit in one: the gated attention unit, and its linear-time mixture of chunks, FLASH (no
 // relation of FlashAttention, which is a way to compute softmax attention). Hua et al., arXiv:2202.10447.
+#include <optional>
+
 #include <cotangent/autograd/ops/gated_attention.hpp>
 #include <cotangent/nn/attention/attention.hpp>
 #include <cotangent/nn/linear.hpp>
@@ -87,12 +89,16 @@ struct MixedChunkAttentionOptions {
   bool local = true, global = true;  ///< with either part
   bool relative_bias = true;         ///< a learned table of the distances within a chunk
   bool causal = false;
-  AnyPosition positions = {};  ///< of all four maps, not added to scores; the paper rotates 32 of their dimensions
+  /// of all four maps, not added to scores: by default Rotary of their first 32 dimensions, or of all that are fewer;
+  /// AnyPosition() for none
+  std::optional<AnyPosition> positions = {};
   Dtype dtype = default_dtype();
 };
 
 /// FLASH: a gated attention unit in linear time. Of four maps, the first two are queries and keys of squared rectified
-/// attention within chunks of c positions, the others of linear attention between them: mixed_chunk_attention.
+/// attention within chunks of c positions, the others of linear attention between them: mixed_chunk_attention. Both
+/// come from one Z: but for terms of i or j alone, q'_i . k'_j is the same both ways unless positions turn them, and
+/// what is to the left of another chunk could not be told from what is to the right.
 ///   gamma and beta (4, s): of q_quad, k_quad, q_lin and k_lin; bias_table (2c - 1)
 /// The state is a MixedChunkState: the sum over whole chunks (B, 1, s, e), and the rows of the chunk that is not full
 /// yet. Errors: ValueError for sizes below 1, positions that add to scores, masks other than a key_mask, a memory.

@@ -134,8 +134,8 @@ TEST_CASE("gated attention starts where squared rectified scores have gradients,
 
 TEST_CASE("MixedChunkAttention in one chunk without the linear part is a gated attention unit") {
   for (bool causal : {false, true}) {
-    nn::MixedChunkAttention mixed =
-        prepared(nn::MixedChunkAttention(6, {.key_width = 4, .size = 16, .global = false, .causal = causal}));
+    nn::MixedChunkAttention mixed = prepared(nn::MixedChunkAttention(
+        6, {.key_width = 4, .size = 16, .global = false, .causal = causal, .positions = nn::AnyPosition()}));
     nn::GatedAttentionUnit unit = make_unit({.key_width = 4, .length = 16, .max_length = 16, .causal = causal});
     NoGrad guard;
     for (auto [to, from] :
@@ -146,6 +146,21 @@ TEST_CASE("MixedChunkAttention in one chunk without the linear part is a gated a
     unit.beta.copy_(mixed.beta.narrow(0, 0, 2));
     const Tensor x = sequence(13, 6);
     CHECK(largest_difference(mixed(x), unit(x)) < 1e-12);
+  }
+}
+
+TEST_CASE("MixedChunkAttention turns the first 32 dimensions of its maps, or all of fewer, unless told otherwise") {
+  const Tensor x = sequence(13, 6);
+  for (auto [key_width, turned] : {std::pair{48, 32}, {32, 32}, {5, 4}, {2, 2}, {1, 0}}) {
+    const nn::AnyPosition first = turned ? nn::AnyPosition(nn::Rotary({.width = turned})) : nn::AnyPosition();
+    nn::MixedChunkAttention mixed = prepared(nn::MixedChunkAttention(6, {.key_width = key_width, .size = 4}));
+    const auto difference = [&](const nn::AnyPosition& positions) {
+      nn::MixedChunkAttention other(6, {.key_width = key_width, .size = 4, .positions = positions, .dtype = float64});
+      other.load_state_dict(mixed.state_dict());
+      return largest_difference(mixed(x), other(x));
+    };
+    CHECK(difference(first) == 0);
+    CHECK((difference({}) > 0) == (turned > 0));
   }
 }
 
