@@ -1,10 +1,13 @@
 #include <cotangent/nn/attention/transformer.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/attention/multihead.hpp>
 #include <cotangent/nn/init.hpp>
+#include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/range.hpp>
 
@@ -35,18 +38,74 @@ Linear first_linear(int64_t width, const TransformerLayerOptions& o) {
 Linear second_linear(int64_t width, const TransformerLayerOptions& o) {
   return Linear(o.inner, width, {.bias = o.bias, .dtype = o.dtype});
 }
-LayerNorm normalization(int64_t width, const TransformerLayerOptions& o) {
-  return LayerNorm(width, {.eps = o.eps, .bias = o.bias, .dtype = o.dtype});
+AnyNorm any_norm(int64_t width, const TransformerLayerOptions& o) {
+  return normalization(o.norm, width, {.eps = o.eps, .bias = o.bias, .dtype = o.dtype});
+}
+AnyNorm norm_of(int64_t width, const TransformerLayerOptions& o) {
+  return o.residual.normalized ? any_norm(width, o) : AnyNorm();
+}
+Parameter first_gate(const TransformerLayerOptions& o) {
+  return o.residual.gate ? Parameter(full({}, *o.residual.gate, o.dtype)) : Parameter();
 }
 
-template <class F>
-Tensor residual(const Tensor& x, LayerNorm& norm, bool norm_first, F f) {
-  return norm_first ? x + f(norm(x)) : norm(x + f(x));
+/// x with the branch f, of the parts of a layer with that number.
+template <class Layer, class F>
+Tensor add_branch(Layer& layer, const Tensor& x, AnyNorm& norm, const Tensor& gate, F f) {
+  Tensor y = f(norm && layer.norm_first ? norm(x) : x);
+  if (gate.defined()) y = y * gate;
+  y = (layer.residual.skip == 1 ? x : x * layer.residual.skip) + y;
+  return norm && !layer.norm_first ? norm(y) : y;
 }
 
-std::string describe(int64_t width, int64_t inner, Activation activation, bool norm_first, const Dropout& dropout) {
-  return fmt::format("{}, inner = {}, {}{}{}", width, inner, name(activation), norm_first ? ", norm_first = true" : "",
-                     dropout.p > 0 ? fmt::format(", dropout = {}", dropout.p) : "");
+void multiply(const Tensor& x, double factor) {
+  if (x.defined()) x.detach().mul_(factor);
+}
+void multiply(std::optional<Linear>& layer, double factor) {
+  if (layer) multiply(layer->weight, factor), multiply(layer->bias, factor);
+}
+
+/// Multiplies the starting values of the values and of out_proj.
+void start_attention(const char* layer, SequenceLayer& branch, const ResidualOptions& o) {
+  if (o.inner_gain == 1 && o.last_gain == 1) return;
+  auto* attention = dynamic_cast<HeadedAttention*>(&branch);
+  if (!attention)
+    fail<ValueError>("[{}] a residual with gains scales the starting values of attention with heads; {} has none",
+                     layer, branch.type_name());
+  const int64_t rows = attention->width() / attention->heads * attention->kv_heads;
+  const auto values = [&](const Tensor& p) { return p.defined() ? narrow(p.detach(), 0, p.size(0) - rows, rows) : p; };
+  multiply(values(attention->in_proj_weight), o.inner_gain);
+  multiply(values(attention->in_proj_bias), o.inner_gain);
+  multiply(attention->out_proj.weight, o.last_gain);
+  multiply(attention->out_proj.bias, o.last_gain);
+}
+void start_branches(TransformerEncoderLayer& layer) {
+  start_attention("TransformerEncoderLayer", *layer.self_attn, layer.residual);
+  multiply(layer.linear1, layer.residual.inner_gain);
+  multiply(layer.linear2, layer.residual.last_gain);
+}
+void start_branches(TransformerDecoderLayer& layer) {
+  for (AnyAttention* attention : {&layer.self_attn, &layer.multihead_attn})
+    start_attention("TransformerDecoderLayer", **attention, layer.residual);
+  for (const Tensor& p : layer.linear1.parameters()) multiply(p, layer.residual.inner_gain);
+  for (const Tensor& p : layer.linear2.parameters()) multiply(p, layer.residual.last_gain);
+}
+
+template <class Layer>
+std::string describe(const Layer& layer, int64_t width, int64_t inner) {
+  const ResidualOptions& r = layer.residual;
+  std::string text = fmt::format("{}, inner = {}, {}", width, inner, name(layer.activation));
+  if (!r.normalized) text += ", no norms";
+  if (r.normalized && layer.norm_first) text += ", norm_first = true";
+  if (r.skip != 1) text += fmt::format(", skip = {:.4g}", r.skip);
+  if (r.gate) text += fmt::format(", gate = {}", *r.gate);
+  if (layer.dropout.p > 0) text += fmt::format(", dropout = {}", layer.dropout.p);
+  return text;
+}
+
+ResidualOptions deep(double skip, double gain) { return {.skip = skip, .inner_gain = gain, .last_gain = gain}; }
+double depth(const char* function, int64_t layers) {
+  if (layers < 1) fail<ValueError>("[{}] {} layers; there must be at least 1", function, layers);
+  return static_cast<double>(layers);
 }
 
 void check_state(const char* layer, const StreamState* state, size_t parts) {
@@ -63,46 +122,71 @@ const auto& first_of(const char* stack, const Layers& layers) {
 
 }  // namespace
 
+// ---- residual layouts ----
+
+ResidualOptions deep_norm(int64_t layers) {
+  const double n = depth("deep_norm", layers);
+  return deep(std::pow(2 * n, 0.25), std::pow(8 * n, -0.25));
+}
+ResidualOptions deep_norm_encoder(int64_t encoder_layers, int64_t decoder_layers) {
+  const double root = std::pow(
+      std::pow(depth("deep_norm_encoder", encoder_layers), 4) * depth("deep_norm_encoder", decoder_layers), 1.0 / 16);
+  return deep(0.81 * root, 0.87 / root);
+}
+ResidualOptions deep_norm_decoder(int64_t layers) {
+  const double m = depth("deep_norm_decoder", layers);
+  return deep(std::pow(3 * m, 0.25), std::pow(12 * m, -0.25));
+}
+ResidualOptions rezero() { return {.gate = 0, .normalized = false}; }
+ResidualOptions fixup(int64_t layers) {
+  return {.gate = 1, .normalized = false, .inner_gain = 1 / std::sqrt(2 * depth("fixup", layers)), .last_gain = 0};
+}
+
 // ---- TransformerEncoderLayer ----
 
 TransformerEncoderLayer::TransformerEncoderLayer(AnySequenceLayer attention, const TransformerLayerOptions& o)
     : SequenceLayer(checked("TransformerEncoderLayer", attention, o).width(),
                     checked("TransformerEncoderLayer", attention, o).causal()),
       self_attn(std::move(attention)),
-      norm1(normalization(width(), o)),
+      norm1(norm_of(width(), o)),
+      gate1(first_gate(o)),
       dropout(o.dropout),
       activation(o.activation),
-      norm_first(o.norm_first) {
-  if (o.inner == 0) return;
-  linear1 = first_linear(width(), o);
-  linear2 = second_linear(width(), o);
-  norm2 = normalization(width(), o);
+      norm_first(o.norm_first),
+      residual(o.residual) {
+  if (o.inner != 0) {
+    linear1 = first_linear(width(), o);
+    linear2 = second_linear(width(), o);
+    norm2 = norm_of(width(), o);
+    gate2 = first_gate(o);
+  }
+  start_branches(*this);
 }
 
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& o)
     : TransformerEncoderLayer(softmax_attention("TransformerEncoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerEncoderLayer::settings() const {
-  return describe(width(), linear2 ? linear2->weight.size(1) : 0, activation, norm_first, dropout);
+  return describe(*this, width(), linear2 ? linear2->weight.size(1) : 0);
 }
 
 Tensor TransformerEncoderLayer::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
   if (call.memory.defined())
     fail<ValueError>("[TransformerEncoderLayer] takes no memory; TransformerDecoderLayer does");
   check_state("TransformerEncoderLayer", state, 1);
-  const Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) {
+  const Tensor y = add_branch(*this, x, norm1, gate1, [&](const Tensor& v) {
     return dropout(state ? self_attn->step(v, state->layers[0], call.key_mask) : self_attn(v, call));
   });
   if (!linear1) return y;
-  return residual(y, *norm2, norm_first,
-                  [&](const Tensor& v) { return dropout((*linear2)(dropout(activate(activation, (*linear1)(v))))); });
+  return add_branch(*this, y, norm2, gate2,
+                    [&](const Tensor& v) { return dropout((*linear2)(dropout(activate(activation, (*linear1)(v))))); });
 }
 
 std::vector<StreamState> TransformerEncoderLayer::start_layers(int64_t batch) { return {self_attn->start(batch)}; }
 
 // ---- TransformerEncoder ----
 
-TransformerEncoder::TransformerEncoder(std::vector<TransformerEncoderLayer> layers_, std::optional<LayerNorm> norm_)
+TransformerEncoder::TransformerEncoder(std::vector<TransformerEncoderLayer> layers_, AnyNorm norm_)
     : SequenceLayer(first_of("TransformerEncoder", layers_).width(),
                     std::all_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer.causal(); })),
       layers(std::move(layers_)),
@@ -117,7 +201,7 @@ Tensor TransformerEncoder::run(const Tensor& x, const SequenceCall& call, Stream
   Tensor y = x;
   for (size_t i = 0; i < layers.size(); ++i)
     y = state ? layers[i].step(y, state->layers[i], call.key_mask) : layers[i](y, call);
-  return norm ? (*norm)(y) : y;
+  return norm ? norm(y) : y;
 }
 
 std::vector<StreamState> TransformerEncoder::start_layers(int64_t batch) {
@@ -134,15 +218,20 @@ TransformerDecoderLayer::TransformerDecoderLayer(AnyAttention self, AnyAttention
       multihead_attn(std::move(cross)),
       linear1(first_linear(checked("TransformerDecoderLayer", self_attn, o).width(), o)),
       linear2(second_linear(self_attn->width(), o)),
-      norm1(normalization(self_attn->width(), o)),
-      norm2(normalization(self_attn->width(), o)),
-      norm3(normalization(self_attn->width(), o)),
+      norm1(norm_of(self_attn->width(), o)),
+      norm2(norm_of(self_attn->width(), o)),
+      norm3(norm_of(self_attn->width(), o)),
+      gate1(first_gate(o)),
+      gate2(first_gate(o)),
+      gate3(first_gate(o)),
       dropout(o.dropout),
       activation(o.activation),
-      norm_first(o.norm_first) {
+      norm_first(o.norm_first),
+      residual(o.residual) {
   if (checked("TransformerDecoderLayer", multihead_attn, o).width() != self_attn->width())
     fail<ValueError>("[TransformerDecoderLayer] attentions of widths {} and {}; they must be equal", self_attn->width(),
                      multihead_attn->width());
+  start_branches(*this);
 }
 
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& o)
@@ -150,24 +239,24 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t width, int64_t heads, c
                               softmax_attention("TransformerDecoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerDecoderLayer::settings() const {
-  return describe(self_attn->width(), linear2.weight.size(1), activation, norm_first, dropout);
+  return describe(*this, self_attn->width(), linear2.weight.size(1));
 }
 
 Tensor TransformerDecoderLayer::run(const Tensor& x, const Tensor& memory, const DecoderCall& call,
                                     StreamState* state) {
   check_state("TransformerDecoderLayer", state, 2);
-  Tensor y = residual(x, norm1, norm_first, [&](const Tensor& v) {
+  Tensor y = add_branch(*this, x, norm1, gate1, [&](const Tensor& v) {
     return dropout(state ? self_attn->step(v, state->layers[0], call.key_mask)
                          : self_attn(v, SequenceCall{.key_mask = call.key_mask, .mask = call.mask}));
   });
-  y = residual(y, norm2, norm_first, [&](const Tensor& v) {
+  y = add_branch(*this, y, norm2, gate2, [&](const Tensor& v) {
     return dropout(
         state ? multihead_attn->step(v, state->layers[1])
               : multihead_attn(
                     v, SequenceCall{.memory = memory, .key_mask = call.memory_key_mask, .mask = call.memory_mask}));
   });
-  return residual(y, norm3, norm_first,
-                  [&](const Tensor& v) { return dropout(linear2(dropout(activate(activation, linear1(v))))); });
+  return add_branch(*this, y, norm3, gate3,
+                    [&](const Tensor& v) { return dropout(linear2(dropout(activate(activation, linear1(v))))); });
 }
 
 Tensor TransformerDecoderLayer::forward(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
@@ -193,7 +282,7 @@ Tensor TransformerDecoderLayer::step(const Tensor& x, StreamState& state, const 
 
 // ---- TransformerDecoder ----
 
-TransformerDecoder::TransformerDecoder(std::vector<TransformerDecoderLayer> layers_, std::optional<LayerNorm> norm_)
+TransformerDecoder::TransformerDecoder(std::vector<TransformerDecoderLayer> layers_, AnyNorm norm_)
     : layers(std::move(layers_)), norm(std::move(norm_)) {
   first_of("TransformerDecoder", layers);
 }
@@ -203,7 +292,7 @@ Tensor TransformerDecoder::run(const Tensor& x, const Tensor& memory, const Deco
   Tensor y = x;
   for (size_t i = 0; i < layers.size(); ++i)
     y = state ? layers[i].step(y, state->layers[i], call.key_mask) : layers[i](y, memory, call);
-  return norm ? (*norm)(y) : y;
+  return norm ? norm(y) : y;
 }
 
 Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const DecoderCall& call) {
@@ -239,11 +328,13 @@ Transformer::Transformer(TransformerEncoder encoder_, TransformerDecoder decoder
 
 Transformer::Transformer(int64_t width, int64_t heads, const TransformerOptions& o)
     : encoder(repeat(o.encoder_layers, [&] { return TransformerEncoderLayer(width, heads, o.layer); }),
-              normalization(width, o.layer)),
+              any_norm(width, o.layer)),
       decoder(repeat(o.decoder_layers, [&] { return TransformerDecoderLayer(width, heads, o.layer); }),
-              normalization(width, o.layer)) {
+              any_norm(width, o.layer)) {
   for (const Tensor& p : parameters())
     if (p.rank() > 1) init::xavier_uniform_(p);
+  for (auto& layer : encoder.layers) start_branches(layer);
+  for (auto& layer : decoder.layers) start_branches(layer);
 }
 
 Tensor Transformer::forward(const Tensor& source, const Tensor& target, const TransformerCall& call) {
@@ -267,6 +358,40 @@ StreamState Transformer::start(const Tensor& source, const Tensor& source_key_ma
 
 Tensor Transformer::step(const Tensor& target, StreamState& state, const Tensor& key_mask) {
   return detail::within(*this, [&] { return decoder.step(target, state, key_mask); });
+}
+
+// ---- T5's start ----
+
+namespace {
+
+void start(const Tensor& x, int64_t fan_in) {
+  if (x.defined()) init::normal_(x, 0, 1 / std::sqrt(static_cast<double>(fan_in)));
+}
+void start(Linear& layer) {
+  start(layer.weight, layer.weight.size(1));
+  if (layer.bias.defined()) init::zeros_(layer.bias);
+}
+
+}  // namespace
+
+void start_as_t5(Module& model) {
+  model.apply<MultiHeadAttention>([](MultiHeadAttention& attention) {
+    if (attention.scale != ScoreScale::none)
+      fail<ValueError>("[start_as_t5] {}({}) divides its scores; give it ScoreScale::none", attention.type_name(),
+                       attention.settings());
+    const int64_t d = attention.width(), dh = d / attention.heads;
+    start(attention.in_proj_weight, d);
+    multiply(narrow(attention.in_proj_weight.detach(), 0, 0, d), 1 / std::sqrt(static_cast<double>(dh)));
+    if (attention.in_proj_bias.defined()) init::zeros_(attention.in_proj_bias);
+    start(attention.out_proj);
+    if (attention.positions)
+      if (auto* bias = dynamic_cast<T5Bias*>(&*attention.positions)) start(bias->weight, d);
+  });
+  model.apply<TransformerEncoderLayer>([](TransformerEncoderLayer& layer) {
+    if (layer.linear1) start(*layer.linear1), start(*layer.linear2);
+  });
+  model.apply<TransformerDecoderLayer>(
+      [](TransformerDecoderLayer& layer) { start(layer.linear1), start(layer.linear2); });
 }
 
 }  // namespace cotangent::nn

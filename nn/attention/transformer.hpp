@@ -17,14 +17,39 @@
 
 namespace cotangent::nn {
 
+/// How a layer adds its branches: y = skip x + s F(x), where F(x) is the attention or the feed-forward. As it is, skip
+/// and s are 1; the functions below make the layouts that have names.
+struct ResidualOptions {
+  double skip = 1;                  ///< what x is multiplied by
+  std::optional<double> gate = {};  ///< s is a parameter (gate1, gate2, ..) that starts with this
+  bool normalized = true;           ///< with the normalizations, before or behind as norm_first says
+  double inner_gain = 1;            ///< multiplies the starting values of linear1, and of the attention's values
+  double last_gain = 1;             ///< multiplies those of linear2 and out_proj, their biases included
+};
+/// DeepNorm, post-norm for hundreds of layers: skip = (2 L)^(1/4), gains (8 L)^(-1/4) in a stack of L. A step of an
+/// optimizer changes the result by as much as in a shallow stack. Wang et al., arXiv:2203.00555.
+ResidualOptions deep_norm(int64_t layers);
+/// In front of a decoder of M layers: skip = 0.81 (N^4 M)^(1/16), gains 0.87 (N^4 M)^(-1/16).
+ResidualOptions deep_norm_encoder(int64_t encoder_layers, int64_t decoder_layers);
+/// With a memory, of whatever depth: skip = (3 M)^(1/4), gains (12 M)^(-1/4).
+ResidualOptions deep_norm_decoder(int64_t layers);
+/// x + s F(x) with s = 0 at the start, and no normalizations: the layer starts as the identity. ReZero, Bachlechner et
+/// al., arXiv:2003.04887; SkipInit, De and Smith, arXiv:2002.10444.
+ResidualOptions rezero();
+/// x + s F(x) with s = 1 and the last linear layer of F at 0, the others at (2 L)^(-1/2) of their usual values, and no
+/// normalizations: another start as the identity. Fixup, Zhang et al., arXiv:1901.09321, but for its scalar biases.
+ResidualOptions fixup(int64_t layers);
+
 struct TransformerLayerOptions {
   int64_t inner = 2048;  ///< width between the two linear layers of the feed-forward; 0 leaves it out
   double dropout = 0.1;  ///< after the attention, within and after the feed-forward; in a layer that makes its own
                          ///< attention (of a width and heads) also of the weights of the softmax, as PyTorch has it
   Activation activation = Activation::relu;  ///< a gated one takes a linear1 of twice the width
   bool norm_first = false;                   ///< x + f(norm(x)) instead of norm(x + f(x))
-  double eps = 1e-5;                         ///< of the normalizations
-  bool bias = true;                          ///< of the linear layers and normalizations
+  Normalization norm = Normalization::layer;
+  ResidualOptions residual = {};  ///< deep_norm(24), rezero(), ..
+  double eps = 1e-5;              ///< of the normalizations
+  bool bias = true;               ///< of the linear layers and normalizations
   Dtype dtype = default_dtype();
 };
 
@@ -34,19 +59,21 @@ struct TransformerLayerOptions {
 ///   f(norm2(y))
 /// Made of an attention, or another layer of sequences in its place, whose dropout and dtype are its own; or of a width
 /// and a number of heads for full softmax attention, as PyTorch's. It streams where its attention does. A ValueError
-/// for a memory, and for options out of range. Vaswani et al., arXiv:1706.03762; Xiong et al., "On layer normalization
-/// in the transformer architecture", arXiv:2002.04745.
+/// for a memory, for options out of range, and for a residual with gains where the attention has no heads
+/// (HeadedAttention). Vaswani et al., arXiv:1706.03762; Xiong et al., "On layer normalization in the transformer
+/// architecture", arXiv:2002.04745.
 struct TransformerEncoderLayer : SequenceLayer {
   explicit TransformerEncoderLayer(AnySequenceLayer attention, const TransformerLayerOptions& options = {});
   TransformerEncoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& options = {});
   AnySequenceLayer self_attn;
   std::optional<Linear> linear1, linear2;
-  LayerNorm norm1;
-  std::optional<LayerNorm> norm2;
+  AnyNorm norm1, norm2;
+  Parameter gate1, gate2;
   Dropout dropout;
   Activation activation;
   bool norm_first;
-  COTANGENT_MEMBERS(self_attn, linear1, linear2, norm1, norm2, dropout)
+  ResidualOptions residual;
+  COTANGENT_MEMBERS(self_attn, linear1, linear2, norm1, norm2, gate1, gate2, dropout)
   bool has(SequenceForm form) const override { return self_attn->has(form); }
   std::string settings() const override;
 
@@ -59,9 +86,9 @@ struct TransformerEncoderLayer : SequenceLayer {
 /// Layers of one width one after another, then the norm if there is one: give it after pre-norm layers. Also the
 /// decoder of a language model, if the attentions are causal. Streams where all layers do.
 struct TransformerEncoder : SequenceLayer {
-  explicit TransformerEncoder(std::vector<TransformerEncoderLayer> layers, std::optional<LayerNorm> norm = {});
+  explicit TransformerEncoder(std::vector<TransformerEncoderLayer> layers, AnyNorm norm = {});
   std::vector<TransformerEncoderLayer> layers;
-  std::optional<LayerNorm> norm;
+  AnyNorm norm;
   COTANGENT_MEMBERS(layers, norm)
   bool has(SequenceForm form) const override;
 
@@ -88,11 +115,13 @@ struct TransformerDecoderLayer : Module {
   TransformerDecoderLayer(int64_t width, int64_t heads, const TransformerLayerOptions& options = {});
   AnyAttention self_attn, multihead_attn;
   Linear linear1, linear2;
-  LayerNorm norm1, norm2, norm3;
+  AnyNorm norm1, norm2, norm3;
+  Parameter gate1, gate2, gate3;
   Dropout dropout;
   Activation activation;
   bool norm_first;
-  COTANGENT_MEMBERS(self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3, dropout)
+  ResidualOptions residual;
+  COTANGENT_MEMBERS(self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3, gate1, gate2, gate3, dropout)
   Tensor forward(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {}) const {
@@ -115,9 +144,9 @@ struct TransformerDecoderLayer : Module {
 
 /// Decoder layers one after another, then the norm if there is one.
 struct TransformerDecoder : Module {
-  explicit TransformerDecoder(std::vector<TransformerDecoderLayer> layers, std::optional<LayerNorm> norm = {});
+  explicit TransformerDecoder(std::vector<TransformerDecoderLayer> layers, AnyNorm norm = {});
   std::vector<TransformerDecoderLayer> layers;
-  std::optional<LayerNorm> norm;
+  AnyNorm norm;
   COTANGENT_MEMBERS(layers, norm)
   Tensor forward(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
   Tensor operator()(const Tensor& x, const Tensor& memory, const DecoderCall& call = {});
@@ -153,7 +182,7 @@ struct TransformerCall {
 
 /// Encoder and decoder.   source (B, Ts, d), target (B, Tt, d) -> (B, Tt, d)
 /// Made of the two, or of a width and a number of heads: layers of softmax attention, each stack with a norm at its
-/// end, and all matrices by Glorot's uniform distribution, as PyTorch has them.
+/// end, and all matrices by Glorot's uniform distribution, as PyTorch has them (times the gains of the residual).
 struct Transformer : Module {
   Transformer(TransformerEncoder encoder, TransformerDecoder decoder);
   explicit Transformer(int64_t width = 512, int64_t heads = 8, const TransformerOptions& options = {});
@@ -175,5 +204,12 @@ struct Transformer : Module {
     return detail::evaluated(*this).step(target, state, key_mask);
   }
 };
+
+/// Gives all attentions and transformer layers of a model T5's starting values: normal ones, of the variances 1/(d dh)
+/// for queries, 1/d for keys, values, out_proj, linear1 and a T5Bias, 1/inner for linear2, and biases of 0. Scores of
+/// inputs of variance 1 have the variance 1 so, without a scale: a ValueError for another than ScoreScale::none, which
+/// would make them small. T5 goes on with .norm = rms, .eps = 1e-6, .norm_first = true and .bias = false. Raffel et
+/// al., arXiv:1910.10683.
+void start_as_t5(Module& model);
 
 }  // namespace cotangent::nn

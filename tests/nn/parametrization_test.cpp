@@ -1,11 +1,13 @@
 #include <cotangent/nn/parametrization.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/decomposition.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/statistics.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -211,6 +213,33 @@ TEST_CASE("SGD moves an NTK layer as it moves another at the rate r/m, and Adam 
   };
   CHECK(compare_steps([](const Tensors& p, double lr) { return optim::SGD(p, {.lr = lr}); }) < 1e-12);
   CHECK(compare_steps([](const Tensors& p, double lr) { return optim::Adam(p, {.lr = lr}); }) > 1e-2);
+}
+
+TEST_CASE("one rate trains NTK layers of all widths alike") {
+  Generator generator(11);
+  const Tensor x = randn({32, 4}, float64, generator), target = sin(sum(x, 1, true));
+  std::vector<double> losses;
+  for (const int64_t width : {32, 128, 512}) {
+    manual_seed(9);
+    nn::Linear first(4, width, {.dtype = float64}), last(width, 1, {.bias = false, .dtype = float64});
+    for (nn::Linear* layer : {&first, &last}) init::lecun_normal_(layer->weight), nn::ntk_parametrization(*layer);
+    nn::Sequential net(
+        first, [](const Tensor& h) { return tanh(h); }, last);
+    optim::SGD optimizer(net.parameters(), {.lr = 1e-2});
+    double loss = 0;
+    for (int step = 0; step < 100; ++step) {
+      optimizer.zero_grad();
+      const Tensor l = sum(square(net(x) - target));
+      l.backward();
+      optimizer.step();
+      loss = l.item() / 32;
+    }
+    losses.push_back(loss);
+  }
+  CAPTURE(losses);
+  const auto [least, most] = std::minmax_element(losses.begin(), losses.end());
+  CHECK(*most < 0.25);  // the target has a mean square of about 0.5
+  CHECK(*most < 2 * *least);
 }
 
 TEST_CASE("parametrizations say what does not fit") {
