@@ -1,5 +1,6 @@
 #pragma once
 // The whole library. `namespace ct = cotangent;` is the usual alias.
+#include <cotangent/autograd/autocast.hpp>
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
 #include <cotangent/autograd/graph/graph.hpp>

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/observer_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -401,6 +402,7 @@ void run_from(Pass& pass, std::span<Root> roots, const Tensors& inputs) {
     Modes modes;
     ~Restore() { set_modes(modes); }
   } restore{set_modes({pass.create_graph, false})};
+  const UseAutocast off({});  // rules compute in the dtypes of what was kept
   Runner runner(pass);
   for (Root& root : roots)
     if (pass.wants(root.node)) runner.deliver(root.node, root.output, std::move(root.gradient));

@@ -4,6 +4,7 @@
 #include <numbers>
 #include <utility>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -55,6 +56,7 @@ Tensor leaky_relu(const Tensor& x, double slope) {
 }
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
+  COTANGENT_AUTOCAST(prelu, x, weight);
   const int64_t channels = x.rank() > 1 ? x.shape()[1] : 1, count = weight.numel();
   if (weight.rank() > 1 || (count != 1 && count != channels))
     fail<ShapeError>("[prelu] weight {} for x {}; it must hold one slope, or one for each of the {} channels",
@@ -138,6 +140,7 @@ Tensor mish(const Tensor& x) {
 }
 
 Tensor softplus(const Tensor& x, double beta, double threshold) {
+  COTANGENT_AUTOCAST(softplus, x, beta, threshold);
   if (beta == 0) fail<ValueError>("[softplus] beta is 0, by which the result is divided; it must be another number");
   constexpr auto gradient = [](const Tensor& dy, const Tensor& v, double b, double limit) {
     const Tensor scaled = v * b;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
@@ -107,13 +108,16 @@ void check_attention(const char* op, const Tensor& q, const Tensor& k, const Ten
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options) {
+  const auto again = [&](const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& a_mask,
+                         const Tensor& distance_bias) {
+    AttentionOptions own = options;
+    own.mask = a_mask, own.distance_bias = distance_bias;
+    return scaled_dot_product_attention(query, key, value, own);
+  };
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast("scaled_dot_product_attention", again, q, k, v, options.mask, options.distance_bias);
   check_attention("scaled_dot_product_attention", q, k, v, options);
-  if (is_low_precision(q.dtype())) {
-    AttentionOptions wide = options;
-    wide.mask = widened<to>(options.mask);
-    wide.distance_bias = widened<to>(options.distance_bias);
-    return in_float32<to>(scaled_dot_product_attention, q, k, v, wide);
-  }
+  if (is_low_precision(q.dtype())) return in_float32<to>(again, q, k, v, options.mask, options.distance_bias);
   const double width = static_cast<double>(q.size(-1));
   const Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(width), options.causal,
                               options.dropout};

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/conv.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -89,10 +90,12 @@ Tensor transposed(const char* op, int dims, const Tensor& x, const Tensor& weigh
 // The functions for one number of dimensions.
 #define COTANGENT_CONVOLUTIONS(n)                                                                            \
   Tensor conv##n##d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) { \
+    COTANGENT_AUTOCAST(conv##n##d, x, weight, bias, options);                                                \
     return forward("conv" #n "d", n, x, weight, bias, options);                                              \
   }                                                                                                          \
   Tensor conv_transpose##n##d(const Tensor& x, const Tensor& weight, const Tensor& bias,                     \
                               const ConvTransposeOptions& options) {                                         \
+    COTANGENT_AUTOCAST(conv_transpose##n##d, x, weight, bias, options);                                      \
     return transposed("conv_transpose" #n "d", n, x, weight, bias, options);                                 \
   }
 COTANGENT_CONVOLUTIONS(1)

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -66,6 +67,7 @@ QR tall_qr(const Tensor& a, bool complete) {
 }  // namespace
 
 QR qr(const Tensor& a, bool complete) {
+  COTANGENT_AUTOCAST(qr, a, complete);
   check_matrix("qr", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(qr, a, complete);
   const int64_t m = a.size(-2), n = a.size(-1);
@@ -129,6 +131,7 @@ Gradients eigh_gradient(const Backward& b) {
 }  // namespace
 
 Eigh eigh(const Tensor& a) {
+  COTANGENT_AUTOCAST(eigh, a);
   check_square("eigh", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(eigh, a);
   const raw::Eigen found = raw::eigh("eigh", a, true);
@@ -139,6 +142,7 @@ Eigh eigh(const Tensor& a) {
 }
 
 Tensor eigvalsh(const Tensor& a) {
+  COTANGENT_AUTOCAST(eigvalsh, a);
   check_square("eigvalsh", a);
   if (grad_enabled() && a.requires_grad()) return eigh(a).eigenvalues;
   if (is_low_precision(a.dtype())) return in_float32<to>(eigvalsh, a);
@@ -186,6 +190,7 @@ Gradients svd_gradient(const Backward& b) {
 }  // namespace
 
 SVD svd(const Tensor& a, bool full_matrices) {
+  COTANGENT_AUTOCAST(svd, a, full_matrices);
   check_matrix("svd", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(svd, a, full_matrices);
   const raw::SVD found = raw::svd("svd", a, full_matrices, true);
@@ -196,6 +201,7 @@ SVD svd(const Tensor& a, bool full_matrices) {
 }
 
 Tensor svdvals(const Tensor& a) {
+  COTANGENT_AUTOCAST(svdvals, a);
   check_matrix("svdvals", a);
   if (grad_enabled() && a.requires_grad()) return svd(a, false).S;
   if (is_low_precision(a.dtype())) return in_float32<to>(svdvals, a);
@@ -203,6 +209,7 @@ Tensor svdvals(const Tensor& a) {
 }
 
 Tensor pinv(const Tensor& a, double rtol) {
+  COTANGENT_AUTOCAST(pinv, a, rtol);
   check_matrix("pinv", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(pinv, a, rtol);
   Tensor y;
@@ -228,6 +235,7 @@ Tensor pinv(const Tensor& a, double rtol) {
 }
 
 Tensor lstsq(const Tensor& a, const Tensor& b) {
+  COTANGENT_AUTOCAST(lstsq, a, b);
   check_matrix("lstsq", a);
   if (b.rank() < 2 || b.size(-2) != a.size(-2))
     fail<ShapeError>("[lstsq] a is {} and b is {}; b must have {} rows for each matrix", a.shape(), b.shape(),

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/delta_rule.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
@@ -84,6 +85,7 @@ DeltaSequence in_float32_but_state(const Tensor& q, F f) {
 
 DeltaSequence generalized_delta_rule(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& a,
                                      const Tensor& b, const Tensor& log_decay, const Tensor& state) {
+  COTANGENT_AUTOCAST(generalized_delta_rule, q, k, v, a, b, log_decay, state);
   constexpr const char* op = "generalized_delta_rule";
   check(op, q, k, v);
   check_shape(op, "a", a, q.shape()), check_shape(op, "b", b, q.shape());
@@ -100,6 +102,7 @@ DeltaSequence generalized_delta_rule(const Tensor& q, const Tensor& k, const Ten
 
 DeltaSequence delta_rule(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& beta, const Tensor& log_decay,
                          const Tensor& state) {
+  COTANGENT_AUTOCAST(delta_rule, q, k, v, beta, log_decay, state);
   constexpr const char* op = "delta_rule";
   check(op, q, k, v);
   check_shape(op, "beta", beta, q.shape().slice(0, 3));

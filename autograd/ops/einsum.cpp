@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -232,6 +233,7 @@ void unify_sizes(const std::string& text, std::vector<Term>& terms) {
 }  // namespace
 
 Tensor einsum(const std::string& text, const Tensors& operands) {
+  COTANGENT_AUTOCAST(einsum, text, operands);
   const Equation equation(text);
   if (equation.operands.size() != operands.size())
     fail<ValueError>("[einsum] \"{}\" has subscripts for {} operands, got {}", text, equation.operands.size(),

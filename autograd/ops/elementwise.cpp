@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise_internal.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
@@ -133,6 +134,7 @@ Tensor div(const Scalar& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
+  COTANGENT_AUTOCAST(pow, a, b);
   return combine("pow", Binary::pow, a, b, Keep::inputs(2) | Keep::output(),
                  [](const Backward& back, NoAttributes) -> Gradients {
                    const Tensor &x = back.input(0), &e = back.input(1);
@@ -151,6 +153,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& a, const Scalar& b) {
+  COTANGENT_AUTOCAST(pow, a, b);
   const Tensor x = number_operand(a, b);
   const double e = b.to<double>();
   if (!x.is_floating()) return pow(x, constant_of("pow", b, x.dtype()));

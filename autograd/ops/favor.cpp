@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -85,6 +86,7 @@ Tensor favor_features(const Tensor& x, const Tensor& projection, FavorKernel ker
 
 Tensor favor_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& projection,
                        const FavorOptions& options, LinearAttentionState* state) {
+  COTANGENT_AUTOCAST(favor_attention, q, k, v, projection, options, state);
   constexpr const char* op = "favor_attention";
   check_heads(op, q, k, v, options.causal);
   check_projection(op, q, projection);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
@@ -173,6 +174,7 @@ FftKernel fft_kernel(const Tensor& k, int64_t length) {
 }
 
 Tensor fft_conv1d(const Tensor& x, const FftKernel& kernel, FftConv keep) {
+  COTANGENT_AUTOCAST(fft_conv1d, x, kernel, keep);
   check_signal(x, "x");
   const Tensor wide = is_low_precision(x.dtype()) ? to(x, float32) : x;
   if (!x.is_floating() || wide.dtype() != kernel.transform.dtype())
@@ -191,6 +193,7 @@ Tensor fft_conv1d(const Tensor& x, const FftKernel& kernel, FftConv keep) {
 }
 
 Tensor fft_conv1d(const Tensor& x, const Tensor& k, FftConv keep) {
+  COTANGENT_AUTOCAST(fft_conv1d, x, k, keep);
   check_signal(x, "x");
   check_signal(k, "the kernel");
   if (!x.is_floating() || x.dtype() != k.dtype())

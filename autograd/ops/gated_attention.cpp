@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -32,6 +33,7 @@ Tensor per_key(const Tensor& x, const Tensor& kept, int64_t keys) {
 }  // namespace
 
 Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v, const SquaredReluOptions& options) {
+  COTANGENT_AUTOCAST(squared_relu_attention, q, k, v, options);
   constexpr const char* op = "squared_relu_attention";
   check_heads(op, q, k, v, false);
   if (options.length < 0)
@@ -62,6 +64,7 @@ Tensor squared_relu_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 
 Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const Tensor& q_lin, const Tensor& k_lin,
                              const Tensor& v, const MixedChunkOptions& options, MixedChunkState* state) {
+  COTANGENT_AUTOCAST(mixed_chunk_attention, q_quad, k_quad, q_lin, k_lin, v, options, state);
   constexpr const char* op = "mixed_chunk_attention";
   check_heads(op, q_quad, k_quad, v, true);
   check_heads(op, q_lin, k_lin, v, true);

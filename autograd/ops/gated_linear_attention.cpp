@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/gated_linear_attention.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
@@ -105,6 +106,7 @@ Tensors scan(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lo
 
 GatedLinearSequence gated_linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_decay,
                                            const Tensor& state) {
+  COTANGENT_AUTOCAST(gated_linear_attention, q, k, v, log_decay, state);
   if (q.rank() != 4 || k.rank() != 4 || v.rank() != 4)
     fail<ShapeError>("[{}] q, k and v of shapes {}, {} and {} must be (B, G, T, m), (B, G, T, m) and (B, H, T, n)", kOp,
                      q.shape(), k.shape(), v.shape());
@@ -146,6 +148,12 @@ GatedLinearSequence gated_linear_attention(const Tensor& q, const Tensor& k, con
 
 MlstmSequence mlstm(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& log_i, const Tensor& log_f,
                     const MlstmState& state) {
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast(
+        "mlstm",
+        [](const Tensor& q2, const Tensor& k2, const Tensor& v2, const Tensor& i, const Tensor& f,
+           const auto&... parts) { return mlstm(q2, k2, v2, i, f, {parts...}); },
+        q, k, v, log_i, log_f, state.kv, state.max);
   constexpr const char* op = "mlstm";
   check_heads(op, q, k, v, true);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), n = v.size(3);

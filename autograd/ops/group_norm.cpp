@@ -1,4 +1,5 @@
 // The normalisations of parts of one example: group_norm and instance_norm.
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
@@ -49,6 +50,7 @@ void check_channels(const char* op, const Tensor& x, const Tensor& weight, const
 }  // namespace
 
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps) {
+  COTANGENT_AUTOCAST(group_norm, x, groups, weight, bias, eps);
   check_floating("group_norm", x);
   if (x.rank() < 2) fail<ShapeError>("[group_norm] x is {}; it must be (N, C, ...)", x.shape());
   if (groups < 1 || x.size(1) % groups != 0)
@@ -60,6 +62,13 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
 
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                      const Tensor& bias, bool by_instance, double momentum, double eps) {
+  if (detail::t_autocast.enabled) [[unlikely]]  // the running moments are written, so they stay as they are
+    return detail::autocast(
+        "instance_norm",
+        [&](const Tensor& in, const Tensor& w, const Tensor& b) {
+          return instance_norm(in, running_mean, running_var, w, b, by_instance, momentum, eps);
+        },
+        x, weight, bias);
   check_floating("instance_norm", x);
   if (x.rank() < 3) fail<ShapeError>("[instance_norm] x is {}; it must be (N, C, ...) with positions", x.shape());
   check_channels("instance_norm", x, weight, bias);

@@ -1,3 +1,4 @@
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
 #include <cotangent/autograd/ops/join.hpp>
@@ -71,6 +72,7 @@ Tensor masked_softmax(const Tensor& scores, int64_t dim) {
 }
 
 Tensor seen_scores(const Tensor& a, const Tensor& b, const Tensor& seen, double hidden) {
+  COTANGENT_AUTOCAST(seen_scores, a, b, seen, hidden);
   if (!seen.defined()) return matmul(a, transposed(b));
   if (is_low_precision(a.dtype())) return in_float32<to>(seen_scores, a, b, seen, hidden);
   return record("seen_scores", {a, b, seen}, raw::seen_scores(a, b, seen, hidden), Keep::inputs(3), NoAttributes{},
@@ -82,6 +84,7 @@ Tensor seen_scores(const Tensor& a, const Tensor& b, const Tensor& seen, double 
 }
 
 Tensor seen_product(const Tensor& w, const Tensor& x, const Tensor& seen) {
+  COTANGENT_AUTOCAST(seen_product, w, x, seen);
   if (!seen.defined()) return matmul(w, x);
   if (is_low_precision(w.dtype())) return in_float32<to>(seen_product, w, x, seen);
   return record("seen_product", {w, x, seen}, raw::seen_product(w, x, seen), Keep::inputs(3), NoAttributes{},

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -114,6 +115,7 @@ Tensor as_rows(const Tensor& x) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  COTANGENT_AUTOCAST(matmul, a, b);
   if (a.rank() == 0 || b.rank() == 0)
     fail<ShapeError>("[matmul] a is {} and b is {}; both must have at least one dimension, multiply by a number with *",
                      a.shape(), b.shape());
@@ -129,6 +131,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  COTANGENT_AUTOCAST(linear, x, weight, bias);
   if (weight.rank() != 2)
     fail<ShapeError>("[linear] the weight is {}; it must be a matrix of shape (out, in)", weight.shape());
   if (x.rank() == 0 || x.shape().back() != weight.shape()[1])
@@ -152,6 +155,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor addmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta, double alpha) {
+  COTANGENT_AUTOCAST(addmm, c, a, b, beta, alpha);
   if (a.rank() != 2 || b.rank() != 2)
     fail<ShapeError>("[addmm] a is {} and b is {}; both must be matrices", a.shape(), b.shape());
   struct Factors {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -133,6 +134,15 @@ Tensor plus(const Tensor& a, const Tensor& b) { return a.defined() ? a + b : b; 
 
 Tensor linear_attention(const Tensor& q, const Tensor& k, const Tensor& v, const LinearAttentionOptions& options,
                         LinearAttentionState* state) {
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast(
+        "linear_attention",
+        [&](const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& q2, const Tensor& k2) {
+          LinearAttentionOptions own = options;
+          own.rotated_q = q2, own.rotated_k = k2;
+          return linear_attention(query, key, value, own, state);
+        },
+        q, k, v, options.rotated_q, options.rotated_k);
   constexpr const char* op = "linear_attention";
   check_heads(op, q, k, v, options.causal);
   check_form(op, options.causal, options.form, state);
@@ -232,6 +242,7 @@ Tensor efficient_causal(const Tensor& q, const Tensor& keys, const Tensor& v, in
 
 Tensor efficient_attention(const Tensor& q, const Tensor& k, const Tensor& v, const EfficientAttentionOptions& options,
                            EfficientAttentionState* state) {
+  COTANGENT_AUTOCAST(efficient_attention, q, k, v, options, state);
   constexpr const char* op = "efficient_attention";
   check_heads(op, q, k, v, options.causal);
   check_form(op, options.causal, options.form, state);

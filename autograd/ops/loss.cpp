@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -52,6 +53,7 @@ void check_smoothing(double e) {
 // ---- squared error ----
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, const MseLossOptions& options) {
+  COTANGENT_AUTOCAST(mse_loss, x, target, options);
   check_pair("mse_loss", x, target);
   if (x.dtype() != target.dtype()) {
     const Dtype dtype = promote(x.dtype(), target.dtype());
@@ -162,6 +164,7 @@ Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, con
 }  // namespace
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& options) {
+  COTANGENT_AUTOCAST(cross_entropy, x, target, options);
   check_smoothing(options.label_smoothing);
   if (is_low_precision(x.dtype())) return in_float32<to>(cross_entropy, x, target, options);
   return target.is_floating() ? cross_entropy_of_probabilities(x, target, options)
@@ -169,6 +172,7 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
 }
 
 Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& options) {
+  COTANGENT_AUTOCAST(nll_loss, x, target, options);
   if (is_low_precision(x.dtype())) return in_float32<to>(nll_loss, x, target, options);
   const raw::ClassTarget t =
       raw::class_target("nll_loss", x.shape(), x.dtype(), target, options.weight, options.ignore_index);
@@ -181,6 +185,7 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& opt
 // ---- binary ----
 
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const BceWithLogitsOptions& options) {
+  COTANGENT_AUTOCAST(binary_cross_entropy_with_logits, x, target, options);
   const char* op = "binary_cross_entropy_with_logits";
   check_pair(op, x, target);
   if (x.dtype() != target.dtype()) {

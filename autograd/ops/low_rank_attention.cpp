@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -68,6 +69,7 @@ Tensor iterative_pseudo_inverse(const Tensor& a, int64_t iterations) {
 }
 
 Tensor nystrom_attention(const Tensor& q, const Tensor& k, const Tensor& v, const NystromOptions& o) {
+  COTANGENT_AUTOCAST(nystrom_attention, q, k, v, o);
   check_heads(kNystrom, q, k, v, false);
   checked_key_mask(kNystrom, o.key_mask, k);
   checked_key_mask(kNystrom, o.query_mask, q);

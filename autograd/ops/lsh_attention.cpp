@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
@@ -80,6 +81,7 @@ Tensor lsh_buckets(const Tensor& x, const Tensor& rotations) {
 }
 
 Tensor lsh_attention(const Tensor& qk, const Tensor& v, const Tensor& rotations, const LshOptions& o) {
+  COTANGENT_AUTOCAST(lsh_attention, qk, v, rotations, o);
   check_heads(kLsh, qk, qk, v, true);
   check_rotations(kLsh, qk, rotations);
   check_positive(kLsh, "chunk", o.chunk);

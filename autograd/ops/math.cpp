@@ -3,6 +3,7 @@
 #include <numbers>
 #include <utility>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/elementwise_internal.hpp>
 
@@ -14,19 +15,28 @@ using detail::record_unary;
 using raw::Unary;
 
 constexpr auto exp_gradient = [](const Tensor& dy, const Tensor& y) { return dy * y; };
-Tensor exp(const Tensor& x) { return record_unary<Unary::exp, Reads::y>("exp", x, exp_gradient); }
-Tensor exp(Tensor&& x) { return record_unary<Unary::exp, Reads::y>("exp", std::move(x), exp_gradient); }
+Tensor exp(const Tensor& x) {
+  COTANGENT_AUTOCAST(exp, x);
+  return record_unary<Unary::exp, Reads::y>("exp", x, exp_gradient);
+}
+Tensor exp(Tensor&& x) {
+  COTANGENT_AUTOCAST(exp, x);
+  return record_unary<Unary::exp, Reads::y>("exp", std::move(x), exp_gradient);
+}
 
 Tensor expm1(const Tensor& x) {
+  COTANGENT_AUTOCAST(expm1, x);
   return record_unary<Unary::expm1, Reads::y>("expm1", x,
                                               [](const Tensor& dy, const Tensor& y) { return dy * (y + 1); });
 }
 
 Tensor log(const Tensor& x) {
+  COTANGENT_AUTOCAST(log, x);
   return record_unary<Unary::log, Reads::x>("log", x, [](const Tensor& dy, const Tensor& v) { return dy / v; });
 }
 
 Tensor log1p(const Tensor& x) {
+  COTANGENT_AUTOCAST(log1p, x);
   return record_unary<Unary::log1p, Reads::x>("log1p", x,
                                               [](const Tensor& dy, const Tensor& v) { return dy / (v + 1); });
 }
@@ -36,11 +46,13 @@ Tensor sqrt(const Tensor& x) { return record_unary<Unary::sqrt, Reads::y>("sqrt"
 Tensor sqrt(Tensor&& x) { return record_unary<Unary::sqrt, Reads::y>("sqrt", std::move(x), sqrt_gradient); }
 
 Tensor rsqrt(const Tensor& x) {
+  COTANGENT_AUTOCAST(rsqrt, x);
   return record_unary<Unary::rsqrt, Reads::y>("rsqrt", x,
                                               [](const Tensor& dy, const Tensor& y) { return dy * pow(y, 3) * -0.5; });
 }
 
 Tensor reciprocal(const Tensor& x) {
+  COTANGENT_AUTOCAST(reciprocal, x);
   return record_unary<Unary::reciprocal, Reads::y>(
       "reciprocal", x, [](const Tensor& dy, const Tensor& y) { return neg(dy * square(y)); });
 }

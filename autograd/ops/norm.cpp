@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/norm.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
@@ -66,6 +67,7 @@ void check_normalized_shape(const char* op, const Tensor& x, const Shape& normal
 
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
                   double eps) {
+  COTANGENT_AUTOCAST(layer_norm, x, normalized_shape, weight, bias, eps);
   check_floating("layer_norm", x);
   check_normalized_shape("layer_norm", x, normalized_shape);
   detail::check_not_negative("layer_norm", "eps", eps);
@@ -83,6 +85,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double eps) {
+  COTANGENT_AUTOCAST(rms_norm, x, normalized_shape, weight, eps);
   check_floating("rms_norm", x);
   check_normalized_shape("rms_norm", x, normalized_shape);
   detail::check_not_negative("rms_norm", "eps", eps);
@@ -101,6 +104,13 @@ Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& we
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, double momentum, double eps, const Limits& limits) {
+  if (detail::t_autocast.enabled) [[unlikely]]  // the running moments are written, so they stay as they are
+    return detail::autocast(
+        "batch_norm",
+        [&](const Tensor& in, const Tensor& w, const Tensor& b) {
+          return batch_norm(in, running_mean, running_var, w, b, training, momentum, eps, limits);
+        },
+        x, weight, bias);
   check_floating("batch_norm", x);
   if (x.rank() < 2) fail<ShapeError>("[batch_norm] x is {}; it must be (N, C, ...)", x.shape());
   const Shape per_channel{x.shape()[1]};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -40,6 +41,7 @@ Dims listed(uint32_t dims, int rank) {
 using detail::finish_reduction;
 
 Tensor sum(const Tensor& x, const DimList& dims, bool keepdim) {
+  COTANGENT_AUTOCAST(sum, x, dims, keepdim);
   const uint32_t mask = checked_dims("sum", dims, x.rank());
   const Tensor y = record("sum", {x}, raw::sum("sum", x, mask), Keep::nothing(), NoAttributes{},
                           [](const Backward& b, NoAttributes) -> Gradients { return {expand(b.grad(), b.shape(0))}; });
@@ -47,6 +49,7 @@ Tensor sum(const Tensor& x, const DimList& dims, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const DimList& dims, bool keepdim) {
+  COTANGENT_AUTOCAST(mean, x, dims, keepdim);
   if (!x.is_floating())
     fail<DTypeError>("[mean] takes a floating tensor, got {}; convert it with to(float32)", x.dtype());
   const uint32_t mask = checked_dims("mean", dims, x.rank());
@@ -108,6 +111,7 @@ Tensor prod_along(const Tensor& x, int dim) {
 }  // namespace
 
 Tensor prod(const Tensor& x, const DimList& dims, bool keepdim) {
+  COTANGENT_AUTOCAST(prod, x, dims, keepdim);
   const uint32_t mask = checked_dims("prod", dims, x.rank());
   if (is_low_precision(x.dtype())) return in_float32<to>(prod, x, dims, keepdim);
   const Dims reduced = detail::listed(mask, x.rank());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
@@ -61,6 +62,16 @@ Tensor sum_by_distance(const Tensor& x, const Tensor& buckets, int64_t rows) {
 
 Tensor relative_attention(const Tensor& q, const Tensor& k, const Tensor& v, const DistanceRows& rows,
                           const AttentionOptions& options) {
+  const auto again = [&](const Tensor& own_q, const Tensor& own_k, const Tensor& own_v, const Tensor& for_queries,
+                         const Tensor& offset, const Tensor& for_keys, const Tensor& for_values, const Tensor& mask,
+                         const Tensor& distance_bias) {
+    AttentionOptions own = options;
+    own.mask = mask, own.distance_bias = distance_bias;
+    return relative_attention(own_q, own_k, own_v, {rows.buckets, for_queries, offset, for_keys, for_values}, own);
+  };
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast("relative_attention", again, q, k, v, rows.for_queries, rows.offset, rows.for_keys,
+                            rows.for_values, options.mask, options.distance_bias);
   constexpr const char* op = "relative_attention";
   check_attention(op, q, k, v, options);
   if (q.rank() != 4) fail<ShapeError>("[{}] q has shape {}; it must be (B, H, T, d)", op, q.shape());
@@ -75,14 +86,9 @@ Tensor relative_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
       fail<ShapeError>("[{}] a table of {} and shape {}; it must be of {}, and (R, {}) or ({}, R, {})", op,
                        table->dtype(), table->shape(), q.dtype(), width, heads, width);
   }
-  if (is_low_precision(q.dtype())) {
-    const DistanceRows wide{rows.buckets, widened<to>(rows.for_queries), widened<to>(rows.offset),
-                            widened<to>(rows.for_keys), widened<to>(rows.for_values)};
-    AttentionOptions o = options;
-    o.mask = widened<to>(options.mask);
-    o.distance_bias = widened<to>(options.distance_bias);
-    return in_float32<to>(relative_attention, q, k, v, wide, o);
-  }
+  if (is_low_precision(q.dtype()))
+    return in_float32<to>(again, q, k, v, rows.for_queries, rows.offset, rows.for_keys, rows.for_values, options.mask,
+                          options.distance_bias);
   const double scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
   const Tensor values = repeat_heads(v, heads), query = q * scale;
   Tensor key = repeat_heads(k, heads), added = options.mask, seen;

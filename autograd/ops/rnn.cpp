@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/rnn.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -95,11 +96,13 @@ Gradients rule(const Backward& b, const Attributes& a) {
 
 LstmSequence run(const char* op, Cell cell, const Tensor& x, const Tensor& h, const Tensor& c,
                  const RecurrentWeights& w, bool reverse) {
+  const auto again = [&](const Tensor& in, const Tensor& h0, const Tensor& c0, const auto&... weights) {
+    return run(op, cell, in, h0, c0, {weights...}, reverse);
+  };
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast("lstm", again, x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr);
   check_shapes(op, cell, x, h, c, w);
-  if (is_low_precision(x.dtype()))
-    return in_float32<to>([&](const Tensor& in, const Tensor& h0, const Tensor& c0,
-                              const auto&... weights) { return run(op, cell, in, h0, c0, {weights...}, reverse); },
-                          x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr);
+  if (is_low_precision(x.dtype())) return in_float32<to>(again, x, h, c, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr);
   const raw::Recurrence r = raw::recurrence(op, cell, x, h, c, w, reverse);
   const int64_t last = reverse ? 0 : x.size(0) - 1;
   Tensor outputs[2] = {r.output, cell == Cell::lstm ? select(r.cells, 0, last).clone() : Tensor()};

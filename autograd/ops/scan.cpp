@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/complex.hpp>
 #include <cotangent/autograd/ops/complex_internal.hpp>
@@ -50,7 +51,10 @@ Tensor edge(const Tensor& x, int dim, double value) {
 
 }  // namespace
 
-Tensor cumsum(const Tensor& x, int64_t dim) { return running_sum(x, {checked_dim("cumsum", dim, x.rank()), false}); }
+Tensor cumsum(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(cumsum, x, dim);
+  return running_sum(x, {checked_dim("cumsum", dim, x.rank()), false});
+}
 
 // ---- linear recurrences ----
 
@@ -132,6 +136,7 @@ Tensor run_scan(const char* op, const Tensor& a, const Tensor& b, int64_t dim, c
 }  // namespace
 
 Tensor linear_scan(const Tensor& a, const Tensor& b, int64_t dim, const Tensor& initial, bool reverse) {
+  COTANGENT_AUTOCAST(linear_scan, a, b, dim, initial, reverse);
   if (is_low_precision(b.dtype())) return in_float32<to>(linear_scan, a, b, dim, initial, reverse);
   return run_scan("linear_scan", a, b, dim, initial, reverse, false);
 }
@@ -143,6 +148,7 @@ Tensor complex::linear_scan(const Tensor& a, const Tensor& b, int64_t dim, const
 // ---- products, and what is made of recurrences ----
 
 Tensor cumprod(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(cumprod, x, dim);
   const int d = checked_dim("cumprod", dim, x.rank());
   if (is_low_precision(x.dtype())) return in_float32<to>(cumprod, x, dim);
   return record("cumprod", {x}, raw::cumprod(x, d), Keep::input(0) | Keep::output(), d,
@@ -169,6 +175,7 @@ Tensor running_logsumexp(const Tensor& x, int dim) {
 }  // namespace
 
 Tensor logcumsumexp(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(logcumsumexp, x, dim);
   const int d = checked_dim("logcumsumexp", dim, x.rank());
   if (!x.is_floating())
     fail<DTypeError>("[logcumsumexp] takes a floating tensor, got {}; convert it with to(float32)", x.dtype());

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/selective_scan.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -52,6 +53,7 @@ void check_shapes(const Tensor& x, const Tensor& dt, const Tensor& a, const Tens
 
 SelectiveSequence selective_scan(const Tensor& x, const Tensor& dt, const Tensor& a, const Tensor& b, const Tensor& c,
                                  const Tensor& skip, const Tensor& state) {
+  COTANGENT_AUTOCAST(selective_scan, x, dt, a, b, c, skip, state);
   check_shapes(x, dt, a, b, c, skip, state);
   if (is_low_precision(x.dtype())) {
     const auto wide = [](const Tensor& t) { return widened<to>(t); };

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/softmax.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/elementwise_internal.hpp>
@@ -12,6 +13,7 @@
 namespace cotangent {
 
 Tensor softmax(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(softmax, x, dim);
   if (is_low_precision(x.dtype())) return in_float32<to>(softmax, x, dim);
   const Tensor in = detail::floating(x);
   const int d = checked_dim("softmax", dim, x.rank());
@@ -24,11 +26,13 @@ Tensor softmax(const Tensor& x, int64_t dim) {
 }
 
 Tensor softmin(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(softmin, x, dim);
   checked_dim("softmin", dim, x.rank());
   return softmax(neg(x), dim);
 }
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
+  COTANGENT_AUTOCAST(log_softmax, x, dim);
   if (is_low_precision(x.dtype())) return in_float32<to>(log_softmax, x, dim);
   const Tensor in = detail::floating(x);
   const int d = checked_dim("log_softmax", dim, x.rank());

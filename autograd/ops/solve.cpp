@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/solve.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -53,6 +54,7 @@ Tensor system(const Tensor& a, const raw::LU& lu, const Tensor& b, bool transpos
 }  // namespace
 
 Tensor solve(const Tensor& a, const Tensor& b, bool left) {
+  COTANGENT_AUTOCAST(solve, a, b, left);
   constexpr const char* op = "solve";
   if (is_low_precision(a.dtype())) return in_float32<to>(solve, a, b, left);
   if (a.rank() >= 2 && (b.rank() == 1 || (b.rank() == a.rank() - 1 && b.shape() == a.shape().slice(0, b.rank())))) {
@@ -85,6 +87,7 @@ Tensor triangular(const Tensor& a, const Tensor& b, Triangle part) {
 }  // namespace
 
 Tensor solve_triangular(const Tensor& a, const Tensor& b, const TriangularOptions& options) {
+  COTANGENT_AUTOCAST(solve_triangular, a, b, options);
   constexpr const char* op = "solve_triangular";
   const auto& [upper, left, unit] = options;
   if (is_low_precision(a.dtype())) return in_float32<to>(solve_triangular, a, b, options);
@@ -94,6 +97,7 @@ Tensor solve_triangular(const Tensor& a, const Tensor& b, const TriangularOption
 }
 
 Tensor inv(const Tensor& a) {
+  COTANGENT_AUTOCAST(inv, a);
   check_square("inv", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(inv, a);
   return record("inv", {a}, raw::lu_solve("inv", raw::lu("inv", a), identity_like(a), false), Keep::output(),
@@ -121,6 +125,7 @@ Tensor cofactor(const Tensor& a) {
 }  // namespace
 
 Tensor det(const Tensor& a) {
+  COTANGENT_AUTOCAST(det, a);
   check_square("det", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(det, a);
   return record(
@@ -129,6 +134,7 @@ Tensor det(const Tensor& a) {
 }
 
 SignLogDet slogdet(const Tensor& a) {
+  COTANGENT_AUTOCAST(slogdet, a);
   check_square("slogdet", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(slogdet, a);
   const raw::LU lu = raw::lu("slogdet", a);
@@ -145,6 +151,7 @@ SignLogDet slogdet(const Tensor& a) {
 }
 
 Tensor cholesky(const Tensor& a) {
+  COTANGENT_AUTOCAST(cholesky, a);
   check_square("cholesky", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(cholesky, a);
   return record("cholesky", {a}, raw::cholesky("cholesky", a), Keep::output(), NoAttributes{},
@@ -157,6 +164,7 @@ Tensor cholesky(const Tensor& a) {
 }
 
 Tensor matrix_power(const Tensor& a, int64_t n) {
+  COTANGENT_AUTOCAST(matrix_power, a, n);
   check_square("matrix_power", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(matrix_power, a, n);
   uint64_t left = n < 0 ? -static_cast<uint64_t>(n) : static_cast<uint64_t>(n);
@@ -170,6 +178,7 @@ Tensor matrix_power(const Tensor& a, int64_t n) {
 }
 
 Tensor matrix_exp(const Tensor& a) {
+  COTANGENT_AUTOCAST(matrix_exp, a);
   check_square("matrix_exp", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(matrix_exp, a);
   return record("matrix_exp", {a}, raw::matrix_exp("matrix_exp", a), Keep::input(0), NoAttributes{},

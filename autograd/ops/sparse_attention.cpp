@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -265,6 +266,7 @@ int64_t sparse_scores(int64_t length, const SparseOptions& options) {
 
 Tensor sparse_attention(const Tensor& q, const Tensor& k, const Tensor& v, const SparseOptions& options,
                         SparseState* state) {
+  COTANGENT_AUTOCAST(sparse_attention, q, k, v, options, state);
   check_heads(kOp, q, k, v, true);
   check(options);
   checked_key_mask(kOp, options.key_mask, k);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -58,6 +59,7 @@ double divisor_of(const Tensor& x, uint32_t mask, double correction) {
 }  // namespace
 
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
+  COTANGENT_AUTOCAST(var, x, dims, options);
   const uint32_t mask = checked_floating("var", x, dims);
   if (is_low_precision(x.dtype())) return in_float32<to>(var, x, dims, options);
   const double divisor = divisor_of(x, mask, options.correction);
@@ -71,6 +73,7 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& options) {
 }
 
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
+  COTANGENT_AUTOCAST(std, x, dims, options);
   const uint32_t mask = checked_floating("std", x, dims);
   if (is_low_precision(x.dtype())) return in_float32<to>(std, x, dims, options);
   const double divisor = divisor_of(x, mask, options.correction);
@@ -87,6 +90,7 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& options) {
 // ---- logsumexp ----
 
 Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim) {
+  COTANGENT_AUTOCAST(logsumexp, x, dims, keepdim);
   const uint32_t mask = checked_floating("logsumexp", x, dims);
   if (is_low_precision(x.dtype())) return in_float32<to>(logsumexp, x, dims, keepdim);
   const auto [result, shift, total] = raw::logsumexp("logsumexp", x, mask);
@@ -164,6 +168,7 @@ Tensor count_norm(const Tensor& x, uint32_t mask) {
 }  // namespace
 
 Tensor norm(const Tensor& x, double p, const DimList& dims, bool keepdim) {
+  COTANGENT_AUTOCAST(norm, x, p, dims, keepdim);
   const uint32_t mask = checked_floating("norm", x, dims);
   if (is_low_precision(x.dtype())) return in_float32<to>(norm, x, p, dims, keepdim);
   if (p != p) fail<ValueError>("[norm] p is NaN; it must be a number, or infinity");

@@ -1,5 +1,6 @@
 #include <cotangent/autograd/ops/wkv.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -32,6 +33,13 @@ Tensors composite_wkv(std::span<const Tensor> in, const void*) {
 }  // namespace
 
 WkvSequence wkv(const Tensor& k, const Tensor& v, const Tensor& w, const Tensor& u, const WkvState& state) {
+  if (detail::t_autocast.enabled) [[unlikely]]
+    return detail::autocast(
+        "wkv",
+        [](const Tensor& key, const Tensor& value, const Tensor& decay, const Tensor& bonus, const auto&... parts) {
+          return wkv(key, value, decay, bonus, {parts...});
+        },
+        k, v, w, u, state.mean, state.log_weight);
   constexpr const char* op = "wkv";
   if (k.rank() != 3 || k.shape() != v.shape())
     fail<ShapeError>("[{}] k is {} and v is {}; both must be (B, T, C)", op, k.shape(), v.shape());

@@ -55,8 +55,8 @@ namespace {
 
 struct Checkpointed {
   OwnedFunction f;
-  size_t inputs, results;   // that f takes, and that it gives with a history
-  Generator::State random;  // before the first run
+  size_t inputs, results;  // that f takes, and that it gives with a history
+  Surroundings first;
   std::vector<Edge> edges;  // of the node, which owns them
   std::vector<Saved> kept;  // without histories: whether what f reads besides its inputs was written
   size_t own_leaves;        // that f makes itself, and differentiates within
@@ -75,7 +75,7 @@ Tensors run_again(const Backward& b, const void* attributes) {
   const uint64_t start = newest_order();
   Tensors inputs;
   for (size_t i = 0; i < c.inputs; ++i) inputs.push_back(b.recorded_input(static_cast<int>(i)));
-  const SecondRun guard(c.random);
+  const SecondRun guard(c.first);
   Tensors results = with_history(c.f(inputs));
   if (results.size() != c.results)
     fail<GradError>(
@@ -117,14 +117,18 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
   if (inputs.size() > Keep::kMaxInputs)
     fail<ValueError>("[checkpoint] {} inputs; it takes up to {}, let the function capture the others", inputs.size(),
                      Keep::kMaxInputs);
-  const Generator::State random = default_generator().state();
+  const Surroundings first;
   std::vector<uint32_t> versions;
   for (const Tensor& x : inputs) {
     versions.push_back(x.defined() ? x.version() : 0);
     if (x.requires_grad()) record_after(history(x));
   }
   const uint64_t start = newest_order();
-  Tensors results = f(inputs), recorded = with_history(results);
+  Tensors results = [&] {
+    const FirstRun guard;
+    return f(inputs);
+  }();
+  Tensors recorded = with_history(results);
   if (recorded.empty()) return results;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].defined() && inputs[i].version() != versions[i])
@@ -158,7 +162,7 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
 
   std::vector<TensorRef> refs(inputs.begin(), inputs.end());
   refs.insert(refs.end(), besides.begin(), besides.end());
-  Checkpointed attributes{own(f.function),         inputs.size(), outputs.size(), random, {},
+  Checkpointed attributes{own(f.function),         inputs.size(), outputs.size(), first, {},
                           std::move(reached.kept), own_leaves};
   for (const TensorRef& x : refs)
     if (x.tensor->requires_grad()) attributes.edges.push_back({history(*x.tensor), x.tensor->impl()->output});

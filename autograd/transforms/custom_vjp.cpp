@@ -1,5 +1,7 @@
 #include <cotangent/autograd/transforms/custom_vjp.hpp>
 
+#include <cotangent/autograd/autocast_internal.hpp>
+
 namespace cotangent::detail {
 
 Tensors call_custom(const char* op, FunctionRef forward, const Tensors& inputs, Keep keep, RunRule rule,
@@ -8,6 +10,7 @@ Tensors call_custom(const char* op, FunctionRef forward, const Tensors& inputs, 
   Tensors outputs;
   {
     const NoGrad guard;
+    const UseAutocast off(without_autocast());  // as in the rule
     outputs = forward(inputs);
     for (Tensor& y : outputs) y = apart(y, inputs);
   }

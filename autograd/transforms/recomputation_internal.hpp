@@ -2,6 +2,7 @@
 #pragma once
 #include <utility>
 
+#include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/modes_internal.hpp>
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -19,12 +20,25 @@ bool is_at(const Tensor& x, const Edge& e);
 /// A GradError names `op` where one of them was written in place since.
 void check_unwritten(const char* op, const std::vector<Saved>& kept);
 
-/// While it lasts, default_generator() gives the numbers of the first run again, and recomputing() is true.
+/// What a run depends on besides tensors, as it is before the first one.
+struct Surroundings {
+  Generator::State random = default_generator().state();
+  AutocastMode autocast = with_own_casts();
+};
+
+/// While it lasts, parameters are cast anew, so that a second run can do the same.
+struct FirstRun {
+  UseAutocast casts{with_own_casts()};
+};
+
+/// While it lasts, default_generator() gives the numbers of the first run again, ops choose the precision that they had
+/// there, and recomputing() is true.
 struct SecondRun {
   bool before = std::exchange(t_recomputing, true);
   Generator generator;
   UseGenerator use{generator};
-  explicit SecondRun(const Generator::State& random) : generator(random) {}
+  UseAutocast autocast;
+  explicit SecondRun(const Surroundings& first) : generator(first.random), autocast(first.autocast) {}
   ~SecondRun() { t_recomputing = before; }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/transforms/recomputation_internal.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -14,14 +15,15 @@ namespace {
 
 struct Couplings {
   std::vector<OwnedFunction> functions;
-  std::vector<Generator::State> random;  // before each of them
-  std::vector<Edge> edges;               // of all inputs, the pair first; the node owns them
-  std::vector<Saved> kept;               // whether what the functions read besides was written
+  std::vector<Surroundings> first;  // of each of them
+  std::vector<Edge> edges;          // of all inputs, the pair first; the node owns them
+  std::vector<Saved> kept;          // whether what the functions read besides was written
 };
 
 template <class F>
 Tensor applied(const F& f, const Tensor& b) {
   Tensor y = f({b})[0];
+  if (t_autocast.enabled) y = to(y, b.dtype());
   if (y.shape() != b.shape() || y.dtype() != b.dtype())
     fail<ShapeError>("[reversible] a function turns {} {} into {} {}; it must keep both", b.dtype(), b.shape(),
                      y.dtype(), y.shape());
@@ -32,7 +34,7 @@ Tensor applied(const F& f, const Tensor& b) {
 Tensors first_pair(const Couplings& c, Tensor a, Tensor b) {
   const NoGrad guard;
   for (size_t n = c.functions.size(); n-- > 0;) {
-    const SecondRun run(c.random[n]);
+    const SecondRun run(c.first[n]);
     Tensor before = b - applied(c.functions[n], a);
     b = std::exchange(a, std::move(before));
   }
@@ -46,7 +48,7 @@ Tensors run_from_first(const Backward& backward, const void* attributes) {
   for (size_t i = 0; i < 2; ++i)
     if (c.edges[i].node) pair[i] = at_edge(pair[i], c.edges[i]);
   for (size_t n = 0; n < c.functions.size(); ++n) {
-    const SecondRun run(c.random[n]);
+    const SecondRun run(c.first[n]);
     pair = {pair[1], pair[0] + applied(c.functions[n], pair[1])};
   }
   return pair;
@@ -69,7 +71,7 @@ Gradients pull_back_couplings(const Backward& backward, const Couplings& c) {
   Tensor a = backward.output(0).detach(), b = backward.output(1).detach(), da = backward.grad(0), db = backward.grad(1);
   for (size_t n = c.functions.size(); n-- > 0;) {
     const uint64_t start = newest_order();  // all before belongs to the pass around
-    const SecondRun run(c.random[n]);
+    const SecondRun run(c.first[n]);
     ends[0] = a.detach().requires_grad_();
     const Tensor y = applied(c.functions[n], ends[0]);
     if (y.requires_grad()) {
@@ -109,10 +111,13 @@ Tensors reversible(const std::vector<FunctionRef>& functions, OwnedFunction (*ow
   std::vector<Tensor> owners;  // of the edges, until the node has them
   pair = {a.detach(), b.detach()};
   for (const FunctionRef& f : functions) {
-    c.random.push_back(default_generator().state());
+    c.first.emplace_back();
     const uint64_t start = newest_order();
     const Tensor leaf = pair[1].detach().requires_grad_();
-    Tensor y = applied(f, leaf);
+    const Tensor y = [&] {
+      const FirstRun run;
+      return applied(f, leaf);
+    }();
     if (y.requires_grad()) {
       const Reached reached = reach({y}, start);
       for (const Edge& e : reached.edges)

@@ -1,4 +1,5 @@
 #pragma once
+#include <cotangent/autograd/autocast.hpp>
 #include <cotangent/autograd/transforms/checkpoint.hpp>
 #include <cotangent/nn/gradcheck.hpp>
 #include <cotangent/nn/module.hpp>
@@ -32,6 +33,29 @@ void check_checkpoint(const Layer& given, const Tensor& x) {
   }
 }
 
+/// Checks that under Autocast layer(x) runs, is what it is in float32 but for rounding, and that the gradients are in
+/// float32.
+template <class Layer>
+void check_autocast(const Layer& given, const Shape& shape, double units) {
+  Generator g(19);
+  Layer layer = given.clone();
+  layer.to(float32);
+  const Tensor x = randn(shape, float32, g);
+  const auto run = [&](bool enabled) {
+    const Autocast guard(bfloat16, enabled);
+    const Tensor leaf = x.clone().requires_grad_();
+    Generator drawn(5);  // for layers that draw numbers
+    const UseGenerator use(drawn);
+    const Tensor y = layer(leaf);
+    y.backward(ones_like(y));
+    CHECK(leaf.grad().dtype() == float32);
+    return y.detach().to(float32);
+  };
+  const Tensor expected = run(false), got = run(true);
+  const double largest = expected.numel() > 0 ? std::max(expected.abs().max().item(), 1.0) : 1;
+  CHECK(largest_difference(got, expected) <= 2 * units * rounding_unit(bfloat16) * largest);
+}
+
 /// Checks the gradients of layer(x) by x and by the parameters of the layer; and both in low precision, where a batch
 /// comes first with one of many, so that sums are long.
 template <class Layer>
@@ -42,6 +66,7 @@ void check_layer(Layer layer, const Shape& shape, double units = 16) {
   const Tensor x = randn(shape, float64, generator);
   CHECK_THAT(gradcheck(layer, {x}), GradientsAreRight());
   check_checkpoint(layer, x);
+  check_autocast(layer, shape, units);
   Shape many = shape;
   if (many.rank() > 2) many[0] *= 16;
   check_precisions(
