@@ -3,6 +3,7 @@
 #include <cotangent/zoo/alias_table.hpp>
 #include <cotangent/zoo/gpt.hpp>
 #include <cotangent/zoo/huffman.hpp>
+#include <cotangent/zoo/medusa.hpp>
 #include <cotangent/zoo/mobilenet.hpp>
 #include <cotangent/zoo/ngram.hpp>
 #include <cotangent/zoo/nplm.hpp>

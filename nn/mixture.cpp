@@ -173,6 +173,7 @@ Tensor combine(const Tensor& x, const Route& route, const std::vector<std::vecto
 
 Tensor counts_of(const std::vector<std::vector<int64_t>>& places) {
   std::vector<int64_t> counts;
+  counts.reserve(places.size());
   for (const auto& own : places) counts.push_back(static_cast<int64_t>(own.size()));
   return from_vector(counts, {static_cast<int64_t>(counts.size())});
 }

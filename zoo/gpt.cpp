@@ -21,6 +21,7 @@
 #include <cotangent/nn/sequence/rwkv7.hpp>
 #include <cotangent/nn/sequence/s4.hpp>
 #include <cotangent/nn/sequence/s4d.hpp>
+#include <cotangent/nn/sequence/tree.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/range.hpp>
@@ -179,17 +180,25 @@ GPT::GPT(int64_t vocabulary, const GPTOptions& o)
 }
 
 Tensor GPT::embed(const Tensor& tokens, int64_t start) {  // (B, T) -> (B, T, width)
-  Tensor x = token(tokens);
-  if (learned) x = (*learned)(x, start);
-  if (sinusoidal) x = (*sinusoidal)(x, start);
-  return dropout(x);
+  return dropout(placed(token(tokens), start));
 }
 
-Tensor GPT::forward(const Tensor& tokens) { return head(blocks(embed(tokens, 0))); }
+Tensor GPT::placed(const Tensor& x, int64_t start) {
+  return learned ? (*learned)(x, start) : sinusoidal ? (*sinusoidal)(x, start) : x;
+}
 
-Tensor GPT::step(const Tensor& tokens, nn::StreamState& state) {
+Tensor GPT::hidden(const Tensor& tokens) { return blocks(embed(tokens, 0)); }
+Tensor GPT::forward(const Tensor& tokens) { return head(hidden(tokens)); }
+
+Tensor GPT::step_hidden(const Tensor& tokens, nn::StreamState& state) {
   const Tensor x = embed(tokens, state.length);
-  return head(blocks.step(x, state));
+  return blocks.step(x, state);
+}
+Tensor GPT::step(const Tensor& tokens, nn::StreamState& state) { return head(step_hidden(tokens, state)); }
+
+Tensor GPT::step_tree(const Tensor& tokens, nn::StreamState& state, const Tensor& parents) {
+  const auto place = [this](const Tensor& x, int64_t position) { return placed(x, position); };
+  return blocks.step_tree(dropout(nn::by_depth(place, token(tokens), state.length, parents)), state, parents);
 }
 
 Tensor GPT::write(const Tensor& prompt, int64_t count, const nn::SamplingOptions& sampling, Generator& generator) {

@@ -54,9 +54,14 @@ struct GPT : nn::Module {
   COTANGENT_MODULE(token, learned, sinusoidal, blocks, head, dropout)
 
   Tensor forward(const Tensor& tokens);
+  /// What the head makes logits of: tokens (B, T) -> (B, T, width).
+  Tensor hidden(const Tensor& tokens);
   /// The same for sequences that are written as they come: the state keeps what later tokens need of those before.
   nn::StreamState start(int64_t batch) { return blocks.start(batch); }
   Tensor step(const Tensor& tokens, nn::StreamState& state);
+  Tensor step_hidden(const Tensor& tokens, nn::StreamState& state);
+  /// hidden() of a tree of tokens (nn/sequence/tree.hpp).
+  Tensor step_tree(const Tensor& tokens, nn::StreamState& state, const Tensor& parents);
   /// Continues a prompt, as nn::generate does: prompt (B, T) -> (B, T + count). Each new token costs one step. When the
   /// context is full it starts anew with the later half, unless the model is endless. Call eval() first where there is
   /// dropout.
@@ -65,6 +70,7 @@ struct GPT : nn::Module {
 
  private:
   Tensor embed(const Tensor& tokens, int64_t start);
+  Tensor placed(const Tensor& x, int64_t start);
 };
 
 }  // namespace cotangent::zoo

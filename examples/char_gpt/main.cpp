@@ -2,6 +2,7 @@
 //
 //     char_gpt                                                    trains on Debian's fortunes, and writes a sample
 //     char_gpt --resume                                           goes on where the training was stopped
+//     char_gpt --medusa                                           how much faster heads that guess ahead make it write
 //     char_gpt --sample --prompt "The world" --temperature 0.8    only writes
 //     char_gpt --recipe nanogpt --text FILE                       a training that others have made, to compare with
 //
@@ -17,6 +18,7 @@
 
 #include "../common/command_line.hpp"
 #include "../common/gnuplot.hpp"
+#include "medusa.hpp"
 
 namespace ct = cotangent;
 namespace nn = cotangent::nn;
@@ -31,12 +33,13 @@ struct Settings {
   uint64_t seed = 1;
 
   std::string out = "runs/char_gpt", checkpoint;
-  bool resume = false, sample = false;
+  bool resume = false, sample = false, medusa = false;
   int64_t pause_at = 0;
   std::string prompt;
   int64_t tokens = 500;
   nn::SamplingOptions sampling{.temperature = 0.8, .top_k = 0, .top_p = 0.95};
   uint64_t sample_seed = 1;
+  MedusaSettings heads;
 };
 
 /// Settings that go by a name. "nanogpt": what its README has for a CPU, with a loss of 1.88 on tiny Shakespeare.
@@ -252,7 +255,8 @@ std::string write(ct::zoo::GPT& model, const ct::data::CharVocabulary& vocabular
 void run(Settings settings) {
   if (settings.checkpoint.empty()) settings.checkpoint = settings.out + "/checkpoint.safetensors";
   ct::io::Checkpoint saved;
-  if (settings.resume || settings.sample) saved = ct::io::load_checkpoint(settings.checkpoint), take(saved, settings);
+  if (settings.resume || settings.sample || settings.medusa)
+    saved = ct::io::load_checkpoint(settings.checkpoint), take(saved, settings);
   if (settings.eval_every < 1) throw ct::ValueError("--eval-every must be at least 1");
   ct::manual_seed(settings.seed);
 
@@ -265,6 +269,11 @@ void run(Settings settings) {
 
   const Corpus corpus = read_corpus(settings.text, settings.model.context);
   Training training(settings, corpus.vocabulary);
+  if (settings.medusa) {
+    training.load(saved);
+    measure_medusa(training.model, corpus.train, corpus.validation, settings.heads, settings.seed);
+    return;
+  }
   std::printf("%s\n%lld characters to train on, %lld to measure with, %lld different ones\n",
               to_string(training.model).c_str(), static_cast<long long>(corpus.train.numel()),
               static_cast<long long>(corpus.validation.numel()), static_cast<long long>(corpus.vocabulary.size()));
@@ -303,5 +312,12 @@ int main(int argc, char** argv) {
   options.add("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all");
   options.add("--top-p", settings.sampling.top_p, "Only the likeliest that have this probability together");
   options.add("--sample-seed", settings.sample_seed, "Seed of what is drawn");
+  options.group("Several characters a step (Medusa)");
+  options.add("--medusa", settings.medusa,
+              "Train heads on the model of the checkpoint, and measure how fast they write");
+  options.add("--medusa-heads", settings.heads.heads, "How many characters ahead they guess", {1});
+  options.add("--medusa-steps", settings.heads.steps, "Steps of their training", {1});
+  options.add("--medusa-prompts", settings.heads.prompts, "Texts that are written to measure", {1});
+  options.add("--medusa-tokens", settings.heads.tokens, "Characters of each", {1});
   return options.run(argc, argv, [&] { run(settings); });
 }

@@ -1,8 +1,10 @@
 #include <cotangent/nn/attention/attention.hpp>
 
+#include <algorithm>
 #include <limits>
 
 #include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -38,6 +40,25 @@ void KeyValueCache::append(const Tensor& next_keys, const Tensor& next_values, c
   }
   keys = after(keys, next_keys, 2);
   values = after(values, next_values, 2);
+}
+
+void KeyValueCache::keep(const Tensor& places) {
+  if (!keys.defined()) return;
+  // Most tokens stay where they are: those up to the first that moves are taken as they lie.
+  const int64_t count = places.size(1);
+  const auto place = places.to_vector<int64_t>();
+  int64_t same = count;
+  for (size_t i = 0; i < place.size(); ++i)
+    if (const int64_t column = static_cast<int64_t>(i) % count; place[i] != column) same = std::min(same, column);
+  const Tensor moved = narrow(places, 1, same, count - same);
+  const auto kept = [&](const Tensor& x, const Tensor& index, int64_t dim) {
+    const Tensor start = narrow(x, dim, 0, same);
+    return same == count ? start : cat({start, take_along_dim(x, index, dim)}, dim);
+  };
+  const Tensor index = unsqueeze(unsqueeze(moved, 1), 3);
+  keys = kept(keys, index, 2);
+  values = kept(values, index, 2);
+  if (key_mask.defined()) key_mask = kept(key_mask, moved, 1);
 }
 
 // ---- masks ----

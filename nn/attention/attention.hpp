@@ -30,6 +30,8 @@ struct KeyValueCache {
   Tensor key_mask;      ///< bool (B, T), false for padding; undefined as long as there is none
   /// Those of the next tokens.
   void append(const Tensor& next_keys, const Tensor& next_values, const Tensor& next_mask);
+  /// Those at these places alone: int64 (B, n).
+  void keep(const Tensor& places);
 };
 
 /// Both masks at once: each of them bool (true: may be seen), floating (added to the scores), or undefined (all may be

@@ -9,6 +9,7 @@
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/scan.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/sequence/tree.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -66,12 +67,39 @@ Tensor MultiHeadAttention::row_scale(int64_t queries, int64_t keys, int64_t star
 
 Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
                                   StreamState* state) {
+  if (call.parents.defined()) return attend_tree(q, k, v, call.parents, *state);
   const int64_t start = first(state);
   KeyValueCache own;
   KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
   if (k.defined()) all.append(key(k, start), v, call.key_mask);
   return weighed(q, all.keys, all.values, start, start, combine_masks(call.mask, score_mask(all.key_mask)),
                  all.key_mask);
+}
+
+bool MultiHeadAttention::has_trees() const {
+  return scale != ScoreScale::log_length && !prefix_keys.defined() &&
+         !has_rows(positions, {heads, head_width(), in_proj_weight.dtype()});
+}
+
+Tensor MultiHeadAttention::attend_tree(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& parents,
+                                       StreamState& state) const {
+  const int64_t start = state.length;
+  auto& all = *fields<KeyValueCache>(&state);
+  const auto placed = [&](const Tensor& x, auto place) {
+    return positions ? by_depth(place, x, start, parents) : place(x, start);
+  };
+  const auto as_query = [this](const Tensor& x, int64_t position) { return query(x, position); };
+  const auto as_key = [this](const Tensor& x, int64_t position) { return key(x, position); };
+  all.append(placed(k, as_key), v, {});
+  Tensor mask = combine_masks(tree_mask(parents, start), score_mask(all.key_mask));
+  if (positions) {
+    const auto depths = checked_depths("step_tree", parents);
+    const Tensor own = start + from_vector(depths, {q.size(2)});
+    const Tensor distance = unsqueeze(own, 1) - cat({arange(start), own}, 0);
+    const Tensor bias = positions->bias(distance, heads, q.dtype());
+    if (bias.defined()) mask = combine_masks(mask, bias);
+  }
+  return scaled_dot_product_attention(placed(q, as_query), all.keys, all.values, {.mask = mask, .scale = factor_});
 }
 
 namespace {

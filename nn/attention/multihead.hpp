@@ -36,6 +36,8 @@ struct MultiHeadAttention : HeadedAttention {
   MultiHeadAttention grouped(int64_t count) const;
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
   std::string settings() const override;
+  /// Without a prefix, and without a scale or vectors that each row has of its own.
+  bool has_trees() const override;
 
  protected:
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const SequenceCall& call,
@@ -50,6 +52,8 @@ struct MultiHeadAttention : HeadedAttention {
 
  private:
   Tensor query(const Tensor& q, int64_t start) const;
+  Tensor attend_tree(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& parents,
+                     StreamState& state) const;
   /// What log_length multiplies the rows of queries with, which start at `start`: (.., Tq or 1, 1).
   Tensor row_scale(int64_t queries, int64_t keys, int64_t start, const Tensor& key_mask, Dtype dtype) const;
 

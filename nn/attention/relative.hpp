@@ -95,6 +95,7 @@ struct SegmentAttention : MultiHeadAttention {
   int64_t memory;
   COTANGENT_MEMBERS(in_proj_weight, in_proj_bias, out_proj, positions)
   std::string settings() const override;
+  bool has_trees() const override { return false; }
 
  protected:
   Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;

@@ -114,6 +114,12 @@ void check_state(const char* layer, const StreamState* state, size_t parts) {
                      parts);
 }
 
+/// What an inner layer does of a call, with its part of the state if there is one.
+Tensor next_of(SequenceLayer& layer, const Tensor& x, const SequenceCall& call, StreamState* state) {
+  if (!state) return layer(x, call);
+  return call.parents.defined() ? layer.step_tree(x, *state, call.parents) : layer.step(x, *state, call.key_mask);
+}
+
 template <class Layers>
 const auto& first_of(const char* stack, const Layers& layers) {
   if (layers.empty()) fail<ValueError>("[{}] no layers; there must be at least 1", stack);
@@ -175,7 +181,7 @@ Tensor TransformerEncoderLayer::run(const Tensor& x, const SequenceCall& call, S
     fail<ValueError>("[TransformerEncoderLayer] takes no memory; TransformerDecoderLayer does");
   check_state("TransformerEncoderLayer", state, 1);
   const Tensor y = add_branch(*this, x, norm1, gate1, [&](const Tensor& v) {
-    return dropout(state ? self_attn->step(v, state->layers[0], call.key_mask) : self_attn(v, call));
+    return dropout(next_of(*self_attn, v, call, state ? &state->layers[0] : nullptr));
   });
   if (!linear1) return y;
   return add_branch(*this, y, norm2, gate2,
@@ -196,11 +202,14 @@ bool TransformerEncoder::has(SequenceForm form) const {
   return std::all_of(layers.begin(), layers.end(), [=](const auto& layer) { return layer.has(form); });
 }
 
+bool TransformerEncoder::has_trees() const {
+  return std::all_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.has_trees(); });
+}
+
 Tensor TransformerEncoder::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
   check_state("TransformerEncoder", state, layers.size());
   Tensor y = x;
-  for (size_t i = 0; i < layers.size(); ++i)
-    y = state ? layers[i].step(y, state->layers[i], call.key_mask) : layers[i](y, call);
+  for (size_t i = 0; i < layers.size(); ++i) y = next_of(layers[i], y, call, state ? &state->layers[i] : nullptr);
   return norm ? norm(y) : y;
 }
 

@@ -75,6 +75,7 @@ struct TransformerEncoderLayer : SequenceLayer {
   ResidualOptions residual;
   COTANGENT_MEMBERS(self_attn, linear1, linear2, norm1, norm2, gate1, gate2, dropout)
   bool has(SequenceForm form) const override { return self_attn->has(form); }
+  bool has_trees() const override { return self_attn->has_trees(); }
   std::string settings() const override;
 
  protected:
@@ -91,6 +92,7 @@ struct TransformerEncoder : SequenceLayer {
   AnyNorm norm;
   COTANGENT_MEMBERS(layers, norm)
   bool has(SequenceForm form) const override;
+  bool has_trees() const override;
 
  protected:
   Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;

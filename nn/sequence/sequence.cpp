@@ -2,6 +2,7 @@
 
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/sequence/tree.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent::nn {
@@ -15,6 +16,21 @@ constexpr const char* name_of(SequenceForm form) {
 
 void LayerState::of_another_layer() {
   fail<ValueError>("[step] a state of another layer; start() makes one that fits");
+}
+
+void LayerState::cannot_forget() {
+  fail<ValueError>(
+      "[keep] the state of a layer that keeps no token by itself; only caches of keys and values can forget");
+}
+
+void StreamState::keep(const Tensor& places) {
+  if (places.rank() != 2 || places.size(0) != batch)
+    fail<ShapeError>("[keep] places of shape {}; for a batch of {} they must be ({}, n)", places.shape(), batch, batch);
+  StreamState next = *this;
+  next.own.keep(places);
+  for (StreamState& layer : next.layers) layer.keep(places);
+  next.length = places.size(1);
+  *this = std::move(next);
 }
 
 // ---- checks ----
@@ -111,6 +127,20 @@ Tensor SequenceLayer::step(const Tensor& x, StreamState& state, const Tensor& ke
       fail<ValueError>("[{}] a step to a memory takes no key_mask; start_cross() does", type_name());
     check_key_mask(key_mask, x);
     return state.advance(x.size(1), [&](StreamState& next) { return run(x, {.key_mask = key_mask}, &next); });
+  });
+}
+
+Tensor SequenceLayer::step_tree(const Tensor& x, StreamState& state, const Tensor& parents) {
+  return detail::within(*this, [&] {
+    check_input(x);
+    if (state.batch != x.size(0))
+      fail<ShapeError>("[{}] x {} comes with a state for a batch of {}; start() makes one", type_name(), x.shape(),
+                       state.batch);
+    check_streams();
+    if (!has_trees()) fail<ValueError>("[{}] can't take a tree of tokens", type_name());
+    if (static_cast<int64_t>(checked_depths("step_tree", parents).size()) != x.size(1))
+      fail<ShapeError>("[step_tree] parents of {} tokens for x of shape {}", parents.numel(), x.shape());
+    return state.advance(x.size(1), [&](StreamState& next) { return run(x, {.parents = parents}, &next); });
   });
 }
 

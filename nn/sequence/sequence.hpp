@@ -24,7 +24,8 @@ struct SequenceCall {
   Tensor key_mask = {};  ///< bool (B, Tk), true: may be seen; false for padding, which no other token takes note of
   Tensor mask = {};      ///< bool (true: may be seen) or floating (added to the scores); broadcasts to (B, H, Tq, Tk)
   SequenceForm form = SequenceForm::parallel;
-  int64_t chunk = 64;  ///< tokens in a chunk of the chunked form
+  int64_t chunk = 64;   ///< tokens in a chunk of the chunked form
+  Tensor parents = {};  ///< of step_tree(), which sets it
 };
 
 /// What one layer keeps of the tokens that it has seen: a struct of its own, whose fields have names.
@@ -40,17 +41,29 @@ class LayerState {
     if (auto* holder = dynamic_cast<Holder<Fields>*>(&*held_)) return holder->fields;
     of_another_layer();
   }
+  /// StreamState::keep of this layer alone.
+  void keep(const Tensor& places) {
+    if (held_) held_->keep(places);
+  }
 
  private:
   struct Held {
     virtual ~Held() = default;
+    virtual void keep(const Tensor& places) = 0;
   };
   template <class Fields>
   struct Holder final : Held {
     explicit Holder(Fields f) : fields(std::move(f)) {}
+    void keep(const Tensor& places) override {
+      if constexpr (requires { fields.keep(places); })
+        fields.keep(places);
+      else
+        cannot_forget();
+    }
     Fields fields;
   };
   [[noreturn]] static void of_another_layer();
+  [[noreturn]] static void cannot_forget();
 
   Any<Held> held_;
 };
@@ -74,6 +87,11 @@ struct StreamState {
     *this = std::move(next);
     return y;
   }
+  /// Forgets all tokens but those at these places, ascending, as if the others had never come: int64 (batch, n), so
+  /// that each sequence may keep others, of which all have n. What stays of a tree is a path of it: a token that stood
+  /// at another position than the place where it now is would go on as if it stood there. A ValueError where a layer
+  /// keeps no token by itself; an IndexError for places that there are not.
+  void keep(const Tensor& places);
 };
 
 /// A layer of sequences, x (B, T, d) -> (B, T, d), that can be fed bit by bit where no token depends on later ones.
@@ -99,6 +117,17 @@ class SequenceLayer : public Module {
   Tensor step(const Tensor& x, StreamState& state, const Tensor& key_mask = {}) const {
     return detail::evaluated(*this).step(x, state, key_mask);
   }
+
+  /// The next n >= 1 tokens as a tree of guesses (nn/sequence/tree.hpp), of which a token sees its ancestors, itself
+  /// and all that came before, and stands one place behind its parent: outputs along a path are those of step() on that
+  /// path.   (B, n, d), parents (n) -> (B, n, d)
+  /// The state then holds all n; keep() leaves those that turned out right. A ValueError where has_trees() is false.
+  Tensor step_tree(const Tensor& x, StreamState& state, const Tensor& parents);
+  Tensor step_tree(const Tensor& x, StreamState& state, const Tensor& parents) const {
+    return detail::evaluated(*this).step_tree(x, state, parents);
+  }
+  /// Whether step_tree() goes: softmax attention to all before does, also inside transformers.
+  virtual bool has_trees() const { return false; }
 
   /// Which forms there are.
   virtual bool has(SequenceForm form) const { return form == SequenceForm::parallel || causal_; }

@@ -1,0 +1,239 @@
+#include <cotangent/zoo/medusa.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
+#include <cotangent/autograd/ops/join.hpp>
+#include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
+#include <cotangent/autograd/ops/sort.hpp>
+#include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/init.hpp>
+#include <cotangent/tensor/create.hpp>
+#include <cotangent/tensor/format_internal.hpp>
+
+namespace cotangent::zoo {
+
+// ---- heads ----
+
+MedusaHead::MedusaHead(const nn::Linear& model_head)
+    : linear(model_head.weight.size(1), model_head.weight.size(1), {.dtype = model_head.weight.dtype()}),
+      head(model_head.clone()) {
+  nn::init::zeros_(linear.weight);
+  nn::init::zeros_(linear.bias);
+}
+
+Tensor MedusaHead::forward(const Tensor& h) { return head(h + silu(linear(h))); }
+
+Medusa::Medusa(const GPT& model_, int64_t count) : model(model_) {
+  if (!model.blocks.has_trees())
+    fail<ValueError>("[Medusa] the model's attention takes no trees of tokens; softmax attention does");
+  if (count < 1) fail<ValueError>("[Medusa] {} heads; there must be 1 at least", count);
+  heads = nn::repeat(count, [&] { return MedusaHead(model.head); });
+}
+
+Tensors Medusa::forward(const Tensor& tokens) {
+  const Tensor h = model.hidden(tokens);
+  Tensors logits{model.head(h)};
+  for (MedusaHead& head : heads) logits.push_back(head(h));
+  return logits;
+}
+
+namespace {
+
+/// The logits (B, T, V) that guess a token of y, `ahead` places on, as rows, and these tokens.
+struct Guesses {
+  Tensor logits, tokens;
+};
+Guesses guesses(const Tensor& logits, const Tensor& y, int64_t ahead) {
+  const int64_t places = std::max<int64_t>(y.size(1) - ahead, 0);
+  return {flatten(narrow(logits, 1, 0, places), 0, 1), flatten(narrow(y, 1, y.size(1) - places, places))};
+}
+
+}  // namespace
+
+Tensor Medusa::loss(const Tensor& x, const Tensor& y, const MedusaLossOptions& o) {
+  const bool joint = o.joint > 0;
+  Tensor h;
+  if (joint) {
+    h = model.hidden(x);
+  } else {
+    const NoGrad guard;
+    h = model.hidden(x);
+  }
+  Tensor total = zeros({}, h.dtype());
+  for (size_t k = 1; k <= heads.size(); ++k) {
+    const auto [logits, tokens] = guesses(heads[k - 1](h), y, static_cast<int64_t>(k));
+    if (tokens.numel() > 0) total = total + std::pow(o.decay, static_cast<double>(k)) * cross_entropy(logits, tokens);
+  }
+  return joint ? cross_entropy(flatten(model.head(h), 0, 1), flatten(y)) + o.joint * total : total;
+}
+
+Tensor Medusa::hits(const Tensor& x, const Tensor& y, int64_t ranks) {
+  const NoGrad guard;
+  const Tensors logits = forward(x);
+  Tensors rows;
+  for (size_t k = 1; k < logits.size(); ++k) {
+    const auto [own, tokens] = guesses(logits[k], y, static_cast<int64_t>(k));
+    rows.push_back(mean((topk(own, ranks, 1).indices == unsqueeze(tokens, 1)).to(float64), {0}));
+  }
+  return stack(rows, 0);
+}
+
+// ---- trees ----
+
+MedusaTree medusa_tree(const std::vector<std::vector<int64_t>>& paths) {
+  std::vector<std::vector<int64_t>> nodes;
+  for (const auto& path : paths) {
+    if (path.empty()) fail<ValueError>("[medusa_tree] a path without a rank; token 0 is always there");
+    for (const int64_t rank : path)
+      if (rank < 0) fail<ValueError>("[medusa_tree] rank {}; it must be 0 or more", rank);
+    for (size_t length = 1; length <= path.size(); ++length) {
+      std::vector<int64_t> start(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length));
+      if (std::find(nodes.begin(), nodes.end(), start) == nodes.end()) nodes.push_back(std::move(start));
+    }
+  }
+  std::stable_sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  MedusaTree tree;
+  for (const auto& node : nodes) {
+    const std::vector<int64_t> above(node.begin(), node.end() - 1);
+    tree.parents.push_back(above.empty() ? 0 : 1 + (std::find(nodes.begin(), nodes.end(), above) - nodes.begin()));
+    tree.ranks.push_back(node.back());
+    tree.depths.push_back(static_cast<int64_t>(node.size()));
+  }
+  return tree;
+}
+
+MedusaTree medusa_tree(const Tensor& hits, int64_t tokens) {
+  if (tokens < 1) fail<ValueError>("[medusa_tree] {} tokens; there must be 1 at least", tokens);
+  struct Path {
+    std::vector<int64_t> ranks;
+    double chance;  // that all of it is right
+  };
+  // A path is likelier than those that it begins, so the likeliest that is left always hangs on what was taken.
+  std::vector<std::vector<int64_t>> taken;
+  std::vector<Path> open{{{}, 1}};
+  while (static_cast<int64_t>(taken.size()) < tokens && !open.empty()) {
+    const auto best =
+        std::max_element(open.begin(), open.end(), [](const Path& a, const Path& b) { return a.chance < b.chance; });
+    const Path path = *best;
+    open.erase(best);
+    taken.push_back(path.ranks);
+    const auto depth = static_cast<int64_t>(path.ranks.size());
+    for (int64_t rank = 0; depth < hits.size(0) && rank < hits.size(1); ++rank) {
+      open.push_back(path);
+      open.back().ranks.push_back(rank);
+      open.back().chance *= hits[depth][rank].item();
+    }
+  }
+  taken.erase(taken.begin());  // token 0
+  return medusa_tree(taken);
+}
+
+// ---- writing ----
+
+namespace {
+
+/// Whether each token (B, n) of a tree is accepted behind its parent, given the logits (B, n, V): bool (B, n), of which
+/// the first is true.
+Tensor accepted(const Tensor& logits, const Tensor& tokens, const Tensor& parents, const MedusaOptions& o) {
+  const Tensor above = index_select(logits, 1, maximum(parents, tensor(0)));  // what may stand at each
+  if (o.acceptance == Acceptance::greedy) return argmax(above, -1) == tokens;
+  const Tensor p = unflatten(nn::sampling_probabilities(flatten(above, 0, 1), o.sampling), 0, tokens.shape());
+  const Tensor entropy = -sum(where(p > 0, p * log(p), 0), {-1});
+  const Tensor threshold = minimum(tensor(o.epsilon, float64), o.delta * exp(-entropy));
+  return squeeze(gather(p, -1, unsqueeze(tokens, -1)), -1) > threshold;
+}
+
+/// The places of the longest path of accepted tokens, from token 0 on.
+std::vector<int64_t> longest_path(const bool* accepted, const MedusaTree& tree, size_t nodes) {
+  std::vector<bool> on(nodes, true);
+  int64_t last = 0;
+  for (size_t i = 1; i < nodes; ++i) {
+    on[i] = accepted[i] && on[static_cast<size_t>(tree.parents[i])];
+    if (on[i] && tree.depths[i] > tree.depths[static_cast<size_t>(last)]) last = static_cast<int64_t>(i);
+  }
+  std::vector<int64_t> path;
+  for (; last >= 0; last = tree.parents[static_cast<size_t>(last)]) path.push_back(last);
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+/// Row b of x (B, n, ..) at the places of index (B, m).
+Tensor rows_at(const Tensor& x, const Tensor& index) { return take_along_dim(x, unsqueeze(index, 2), 1); }
+
+}  // namespace
+
+MedusaText Medusa::write(const Tensor& prompt, int64_t count, const MedusaTree& tree, const MedusaOptions& o,
+                         Generator& generator) {
+  const NoGrad guard;
+  const int64_t depth = tree.depths.back(), ranks = 1 + *std::max_element(tree.ranks.begin(), tree.ranks.end());
+  if (prompt.rank() != 2 || prompt.numel() == 0)
+    fail<ShapeError>("[Medusa] a prompt of shape {}; it must be (B, T) with a token at least", prompt.shape());
+  if (count < 0) fail<ValueError>("[Medusa] {} tokens; there must be 0 or more", count);
+  if (depth > static_cast<int64_t>(heads.size()))
+    fail<ValueError>("[Medusa] a tree {} deep for {} heads; there must be a head for each depth", depth, heads.size());
+  if (ranks > model.head.weight.size(0))
+    fail<ValueError>("[Medusa] a tree with rank {} of {} tokens", ranks - 1, model.head.weight.size(0));
+
+  const int64_t batch = prompt.size(0), wanted = prompt.size(1) + count;
+  const nn::SamplingOptions own =
+      o.acceptance == Acceptance::greedy ? nn::SamplingOptions{.temperature = 0} : o.sampling;
+  nn::StreamState state = model.start(batch);
+  MedusaText text{prompt};
+  // Reads all that is written from a new state on, but no more than fits: the hidden state (B, width) of the last
+  // token.
+  const auto begin = [&](int64_t most) {
+    state = model.start(batch);
+    const int64_t kept = std::min(most, text.tokens.size(1));
+    return select(model.step_hidden(narrow(text.tokens, 1, text.tokens.size(1) - kept, kept), state), 1, -1);
+  };
+  const int64_t half = std::max<int64_t>(model.context / 2, 1);
+  Tensor h = begin(prompt.size(1) > model.context ? half : model.context);
+
+  while (text.tokens.size(1) < wanted) {
+    const Tensor next = unsqueeze(nn::sample(model.head(h), own, generator), 1);  // (B, 1): token 0
+    ++text.steps;
+    if (state.length == model.context) {
+      text.tokens = cat({text.tokens, next}, 1);
+      h = begin(half);
+      continue;
+    }
+    size_t nodes = 1;  // those that the context has places for
+    while (nodes < tree.parents.size() && state.length + tree.depths[nodes] < model.context) ++nodes;
+    const auto size = static_cast<int64_t>(nodes);
+    const Tensor parents = from_span(std::span(tree.parents).first(nodes), {size});
+    Tensors guessed{next};
+    for (size_t i = 1, k = 0; i < nodes; ++k) {  // the heads' best, depth by depth
+      const Tensor best = topk(heads[k](h), ranks, 1).indices;
+      std::vector<int64_t> own_ranks;
+      for (; i < nodes && tree.depths[i] == static_cast<int64_t>(k) + 1; ++i) own_ranks.push_back(tree.ranks[i]);
+      guessed.push_back(index_select(best, 1, from_vector(own_ranks, {static_cast<int64_t>(own_ranks.size())})));
+    }
+    const Tensor tokens = cat(guessed, 1);
+
+    const int64_t before = state.length;
+    const Tensor hidden = model.step_tree(tokens, state, parents);
+    const Tensor ok = accepted(model.head(hidden), tokens, parents, o).contiguous();
+    std::vector<std::vector<int64_t>> paths;
+    for (int64_t b = 0; b < batch; ++b) paths.push_back(longest_path(ok.data<bool>() + b * size, tree, nodes));
+    size_t kept = paths[0].size();
+    for (const auto& path : paths) kept = std::min(kept, path.size());
+    std::vector<int64_t> flat;
+    for (const auto& path : paths) flat.insert(flat.end(), path.begin(), path.begin() + static_cast<int64_t>(kept));
+    const Tensor path = from_vector(flat, {batch, static_cast<int64_t>(kept)});
+
+    text.tokens = cat({text.tokens, take_along_dim(tokens, path, 1)}, 1);
+    h = select(rows_at(hidden, narrow(path, 1, path.size(1) - 1, 1)), 1, 0);
+    state.keep(cat({expand(arange(before), {batch, before}), path + before}, 1));
+  }
+  text.tokens = narrow(text.tokens, 1, 0, wanted);
+  return text;
+}
+
+}  // namespace cotangent::zoo
