@@ -1,6 +1,6 @@
 // Lines along the dimension do not meet: those that lie side by side in memory are the columns of a kernel, and threads
-// share them. Where the dimension is the one that is contiguous, a few lines at a time are laid side by side first. To
-// cut a line itself would take two passes over it, where one is bound by memory already.
+// share them. Where the dimension is the one that is contiguous, a few lines at a time are laid side by side first. A
+// line is never cut: that would take two passes over it, for which two threads would not make up.
 #include <cotangent/tensor/linear_scan.hpp>
 
 #include <algorithm>

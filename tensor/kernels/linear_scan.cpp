@@ -54,8 +54,25 @@ void backward_columns(const T* a, const T* dh, const T* h, const T* last, const 
   }
 }
 template <class T>
+void backward_line(const T* a, const T* dh, const T* h, const T* last, const T* before, T* r, T* da,
+                   const ScanBackSteps& s) {
+  const bool add = s.da == 0;
+  T now = before ? *a * *before + *dh : *dh, total = add ? *da : T(0);
+  for (int64_t t = 0; t + 1 < s.steps; ++t) {
+    const T share = now * h[t * s.h];
+    r[t * s.r] = now;
+    if (!add) da[t * s.da] = share;
+    total += share;
+    now = a[(t + 1) * s.a] * now + dh[(t + 1) * s.dh];
+  }
+  const T share = last ? now * *last : T(0);
+  r[(s.steps - 1) * s.r] = now;
+  da[(s.steps - 1) * s.da] = add ? total + share : share;
+}
+template <class T>
 void backward(const T* a, const T* dh, const T* h, const T* last, const T* before, T* r, T* da,
               const ScanBackSteps& s) {
+  if (s.columns == 1) return backward_line(a, dh, h, last, before, r, da, s);
   const bool add = s.da == 0;
   const auto run = s.one_a ? add ? backward_columns<T, true, true> : backward_columns<T, true, false>
                    : add ? backward_columns<T, false, true>

@@ -142,6 +142,7 @@ COTANGENT_OP_TABLE(scan) {
             {{normal({10, 4}), normal({10, 4}), normal({10})}, scanned<1, false>, stepped<1, false>},
             {{normal({4}), normal({10, 4})}, scanned<1, true>, stepped<1, true>},
             {{normal({10, 1}), normal({10, 4}), normal({10})}, scanned<1, false>, stepped<1, false>},
+            {{normal({4}), normal({4}), normal({})}, scanned<0, true>, stepped<0, true>},
             {{normal({}), normal({4}), normal({})}, scanned<0, false>, stepped<0, false>},
             {{normal({4, 1}), normal({4, 3})}, scanned<0, true>, stepped<0, true>},
             {{normal({1, 3}), normal({1, 3}), normal({3})}, scanned<0, false>, stepped<0, false>},
