@@ -1,10 +1,11 @@
-// The delta rule, chunk by chunk: what the kernel reads is gathered into dense rows first, so that any layout will do.
+// The delta rule, chunk by chunk.
 #include <cotangent/tensor/delta_rule.hpp>
 
 #include <algorithm>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/head_rows_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -22,46 +23,6 @@ template <class T>
 int64_t padded(int64_t columns) {
   constexpr int64_t k = kernels::kDeltaColumns<T>;
   return (columns + k - 1) / k * k;
-}
-
-/// Head (b, h) of a (B, H, T, d) tensor, from a column on; d may be 1 for all columns. An undefined one is zeros.
-template <class T>
-struct Head {
-  Head(const Tensor& x, int64_t b, int64_t h, int64_t column = 0) {
-    if (!x.defined()) return;
-    row = x.strides()[2], step = x.size(3) == 1 ? 0 : x.strides()[3];
-    data = x.data<T>() + b * x.strides()[0] + h * x.strides()[1] + column * step;
-  }
-  /// `width` numbers at each of `count` places from `first` on, which may lie outside, and `next` from row to row; what
-  /// is not there is `otherwise`.
-  void gather(int64_t first, int64_t count, int64_t direction, int64_t length, int64_t width, int64_t next, T* rows,
-              T otherwise = 0) const {
-    for (int64_t i = 0; i < count; ++i, rows += next) {
-      const int64_t t = first + i * direction;
-      const bool there = data && t >= 0 && t < length;
-      const T* from = there ? data + t * row : nullptr;
-      if (!there)
-        std::fill_n(rows, width, otherwise);
-      else if (step == 1)
-        std::copy_n(from, width, rows);
-      else
-        for (int64_t j = 0; j < width; ++j) rows[j] = from[j * step];
-      std::fill(rows + width, rows + next, T(0));
-    }
-  }
-  int64_t row = 0, step = 0;
-  const T* data = nullptr;
-};
-
-/// A state (m, n) from column on, or zeros, as dense rows with zeros at their ends.
-template <class T>
-void load_state(const Tensor& x, int64_t b, int64_t h, int64_t column, int64_t m, int64_t width, int64_t next, T* to) {
-  std::fill_n(to, m * next, T(0));
-  if (!x.defined()) return;
-  const Strides& s = x.strides();
-  const T* from = x.data<T>() + b * s[0] + h * s[1] + column * s[3];
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < width; ++j) to[i * next + j] = from[i * s[2] + j * s[3]];
 }
 
 /// The rows of some steps that a kernel reads.
@@ -88,16 +49,17 @@ DeltaProduct delta_product(const DeltaInputs& x) {
                     width = std::min(kBlock, n - column), next = padded<T>(width);
       const Rows<T> rows(kSteps, m);
       const Scratch<T> v(kSteps * next), y(kSteps * next), p(kSteps * next), state(m * next);
-      load_state(x.state, b, h, column, m, width, next, state.data());
-      const Head<T> q(x.q, b, h), z(x.z, b, h), wb(x.b, b, h), k(x.k, b, h), w(decays, b, h), values(x.v, b, h, column);
+      load_state(x.state, b, h, false, m, column, width, next, state.data());
+      const HeadRows<T> q(x.q, b, h, heads), z(x.z, b, h, heads), wb(x.b, b, h, heads), k(x.k, b, h, heads),
+          w(decays, b, h, heads), values(x.v, b, h, heads, column);
       for (int64_t first = 0; first < length; first += kSteps) {
         const int64_t count = std::min(kSteps, length - first);
-        const auto gather = [&](const Head<T>& from, const Scratch<T>& to) {
-          from.gather(first, count, 1, length, m, m, to.data());
+        const auto gather = [&](const HeadRows<T>& from, const Scratch<T>& to) {
+          from.gather(first, count, false, m, m, to.data());
         };
         gather(q, rows.q), gather(z, rows.z), gather(wb, rows.b), gather(k, rows.k);
         if (decays.defined()) gather(w, rows.w);
-        values.gather(first, count, 1, length, width, next, v.data());
+        values.gather(first, count, false, width, next, v.data());
         scan({count, m, next, rows.q.data(), rows.z.data(), rows.b.data(), rows.k.data(),
               decays.defined() ? rows.w.data() : nullptr, v.data(), state.data(), y.data(), p.data()});
         T* to = result.y.data<T>() + (head * length + first) * n + column;
@@ -132,10 +94,10 @@ DeltaInputs delta_product_backward(const DeltaInputs& x, const Tensor& dy, const
       const Rows<T> rows(kSteps, std::max(m, long_row));
       const Scratch<T> v(kSteps * wide), state(m * wide), p(Dims{length + 1, wide}.product(kOp)),
           dp(Dims{length + 1, wide}.product(kOp)), starts(Dims{chunks, size}.product(kOp)), y(kSteps * wide);
-      const Head<T> q(x.q, b, h), z(x.z, b, h), wb(x.b, b, h), k(x.k, b, h), w(decays, b, h), values(x.v, b, h),
-          above(dy, b, h);
+      const HeadRows<T> q(x.q, b, h, heads), z(x.z, b, h, heads), wb(x.b, b, h, heads), k(x.k, b, h, heads),
+          w(decays, b, h, heads), values(x.v, b, h, heads), above(dy, b, h, heads);
       // forwards: p of each step, and the states before each chunk, transposed
-      load_state(x.state, b, h, 0, m, n, wide, state.data());
+      load_state(x.state, b, h, false, m, 0, n, wide, state.data());
       for (int64_t g = 0; g < chunks; ++g) {
         const int64_t first = g * kSteps, count = std::min(kSteps, length - first);
         T* start = starts.data() + g * size;
@@ -143,26 +105,26 @@ DeltaInputs delta_product_backward(const DeltaInputs& x, const Tensor& dy, const
           for (int64_t i = 0; i < m; ++i) start[i] = state[i * wide + j];
           std::fill(start + m, start + long_row, T(0));
         }
-        const auto gather = [&](const Head<T>& from, const Scratch<T>& to) {
-          from.gather(first, count, 1, length, m, m, to.data());
+        const auto gather = [&](const HeadRows<T>& from, const Scratch<T>& to) {
+          from.gather(first, count, false, m, m, to.data());
         };
         gather(z, rows.z), gather(wb, rows.b), gather(k, rows.k);
         if (decaying) gather(w, rows.w);
-        values.gather(first, count, 1, length, n, wide, v.data());
+        values.gather(first, count, false, n, wide, v.data());
         loops.scan({count, m, wide, nullptr, rows.z.data(), rows.b.data(), rows.k.data(),
                     decaying ? rows.w.data() : nullptr, v.data(), state.data(), nullptr, p.data() + first * wide});
       }
       // backwards: the adjoint R_t = diag(w_{t+1}) R_{t+1} + z_{t+1} dp_{t+1}^T + q_t dy_t^T with dp_t = R_t^T b_t and
       // dv_t = R_t^T k_t is the same scan with other roles, one step longer
-      load_state(dstate, b, h, 0, m, n, wide, state.data());
+      load_state(dstate, b, h, false, m, 0, n, wide, state.data());
       for (int64_t done = 0; done <= length; done += kSteps) {
         const int64_t count = std::min(kSteps, length + 1 - done), t = length - 1 - done;
-        const auto gather = [&](const Head<T>& from, int64_t first, const Scratch<T>& to, T otherwise = 0) {
-          from.gather(first, count, -1, length, m, m, to.data(), otherwise);
+        const auto gather = [&](const HeadRows<T>& from, int64_t first, const Scratch<T>& to, T otherwise = 0) {
+          from.gather(first, count, true, m, m, to.data(), otherwise);
         };
         gather(k, t, rows.q), gather(wb, t + 1, rows.z), gather(z, t + 1, rows.b), gather(q, t, rows.k);
         if (decaying) gather(w, t + 1, rows.w, 1);
-        above.gather(t, count, -1, length, n, wide, v.data());
+        above.gather(t, count, true, n, wide, v.data());
         loops.scan({count, m, wide, rows.q.data(), rows.z.data(), rows.b.data(), rows.k.data(),
                     decaying ? rows.w.data() : nullptr, v.data(), state.data(), y.data(), dp.data() + done * wide});
         T* to = result.v.data<T>() + (head * length + t) * n;
@@ -174,20 +136,15 @@ DeltaInputs delta_product_backward(const DeltaInputs& x, const Tensor& dy, const
       const Rows<T> sums(kSteps, long_row);
       const Scratch<T> adjoint(size), space(kSteps * ::cotangent::kernels::kDeltaTile<T>), ps(kSteps * n),
           dys(kSteps * n), dps(kSteps * n);
-      std::fill_n(adjoint.data(), size, T(0));
-      if (dstate.defined()) {
-        load_state(dstate, b, h, 0, m, n, wide, state.data());
-        for (int64_t j = 0; j < n; ++j)
-          for (int64_t i = 0; i < m; ++i) adjoint[j * long_row + i] = state[i * wide + j];
-      }
+      load_state(dstate, b, h, true, n, 0, m, long_row, adjoint.data());
       for (int64_t g = chunks - 1; g >= 0; --g) {
         const int64_t first = g * kSteps, count = std::min(kSteps, length - first);
-        const auto gather = [&](const Head<T>& from, const Scratch<T>& out, T otherwise = 0) {
-          from.gather(first, count, 1, length, m, long_row, out.data(), otherwise);
+        const auto gather = [&](const HeadRows<T>& from, const Scratch<T>& out, T otherwise = 0) {
+          from.gather(first, count, false, m, long_row, out.data(), otherwise);
         };
         gather(q, rows.q), gather(z, rows.z), gather(wb, rows.b), gather(k, rows.k), gather(w, rows.w, 1);
-        values.gather(first, count, 1, length, n, n, v.data());
-        above.gather(first, count, 1, length, n, n, dys.data());
+        values.gather(first, count, false, n, n, v.data());
+        above.gather(first, count, false, n, n, dys.data());
         for (int64_t i = 0; i < count; ++i) {
           std::copy_n(p.data() + (first + i) * wide, n, ps.data() + i * n);
           std::copy_n(dp.data() + (length - first - i) * wide, n, dps.data() + i * n);

@@ -1,11 +1,11 @@
-// The scan over a matrix of state, chunk by chunk: what the kernel reads is gathered into dense rows first, so that any
-// layout, order and repetition of heads will do. Heads, and blocks of columns, never meet: each is a task.
+// The scan over a matrix of state, chunk by chunk. Heads, and blocks of columns, never meet: each is a task.
 #include <cotangent/tensor/linear_attention.hpp>
 
 #include <algorithm>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
+#include <cotangent/tensor/head_rows_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -26,6 +26,10 @@ struct Chunk {
   int64_t first, count;
   bool reverse;
   int64_t place(int64_t i) const { return reverse ? first + count - 1 - i : first + i; }
+  template <class T>
+  void gather(const HeadRows<T>& head, int64_t width, int64_t next, const Scratch<T>& rows) const {
+    head.gather(place(0), count, reverse, width, next, rows.data());
+  }
 };
 Chunk chunk(int64_t index, int64_t steps, int64_t length, bool reverse) {
   const int64_t done = index * steps, count = std::min(steps, length - done);
@@ -35,40 +39,6 @@ Chunk chunk(int64_t index, int64_t steps, int64_t length, bool reverse) {
 template <class T>
 constexpr int64_t padded(int64_t columns) {
   return ceil_div(columns, kernels::kStateColumns<T>) * kernels::kStateColumns<T>;
-}
-
-/// One head of a (B, heads, T, d) tensor, from a column on. Of fewer heads than there are tasks, each serves several.
-template <class T>
-struct Head {
-  Head(const Tensor& x, int64_t b, int64_t h, int64_t heads, int64_t column = 0)
-      : row(x.strides()[2]),
-        step(x.size(3) == 1 ? 0 : x.strides()[3]),  // one number stands for all
-        data(x.data<T>() + b * x.strides()[0] + h * x.size(1) / heads * x.strides()[1] + column * step) {}
-  /// rows[i] = the i-th step of the chunk: `width` numbers, and zeros up to the next row.
-  void gather(const Chunk& c, int64_t width, int64_t next, T* rows) const {
-    for (int64_t i = 0; i < c.count; ++i, rows += next) {
-      const T* from = data + c.place(i) * row;
-      if (step == 1)
-        std::copy_n(from, width, rows);
-      else
-        for (int64_t j = 0; j < width; ++j) rows[j] = from[j * step];
-      std::fill(rows + width, rows + next, T(0));
-    }
-  }
-  int64_t row, step;
-  const T* data;
-};
-
-/// A state (B, H, m, n), or its transpose, between a tensor and dense rows with zeros at their ends; undefined for 0.
-template <class T>
-void load_state(const Tensor& x, int64_t b, int64_t h, bool transposed, int64_t rows, int64_t column, int64_t width,
-                int64_t next, T* to) {
-  std::fill_n(to, rows * next, T(0));
-  if (!x.defined()) return;
-  const int64_t row = x.strides()[transposed ? 3 : 2], step = x.strides()[transposed ? 2 : 3];
-  const T* from = x.data<T>() + b * x.strides()[0] + h * x.strides()[1] + column * step;
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < width; ++j) to[i * next + j] = from[i * row + j * step];
 }
 
 }  // namespace
@@ -94,13 +64,13 @@ GatedProduct gated_product(const Tensor& q, const Tensor& k, const Tensor& v, co
       load_state(state, b, h, false, m, column, width, next, sums.data());
       for (int64_t g = 0; g < chunks; ++g) {
         const Chunk c = chunk(g, most, length, way.reverse);
-        Head<T>(q, b, h, heads).gather(c, m, m, qs.data());
-        Head<T>(k, b, h, heads).gather(c, m, m, ks.data());
-        Head<T>(v, b, h, heads, column).gather(c, width, next, vs.data());
+        c.gather(HeadRows<T>(q, b, h, heads), m, m, qs);
+        c.gather(HeadRows<T>(k, b, h, heads), m, m, ks);
+        c.gather(HeadRows<T>(v, b, h, heads, column), width, next, vs);
         if (of_rows)
-          Head<T>(decays, b, h, heads).gather(c, m, m, ds.data());
+          c.gather(HeadRows<T>(decays, b, h, heads), m, m, ds);
         else if (decays.defined())
-          Head<T>(decays, b, h, heads, column).gather(c, width, next, ds.data());
+          c.gather(HeadRows<T>(decays, b, h, heads, column), width, next, ds);
         std::fill_n(ys.data(), c.count * next, T(0));
         scan({c.count, m, next, qs.data(), ks.data(), vs.data(), ds.data(), way.reverse, sums.data(), ys.data()});
         T* to = result.y.data<T>() + head * length * n + column;
@@ -132,10 +102,10 @@ GatedGradients gated_product_backward(const Tensor& q, const Tensor& k, const Te
           starts(Dims{chunks, n, next}.product(kOp)), states(most * kernels::kStateTile<T>);
       for (int64_t h = group * heads / groups; h < (group + 1) * heads / groups; ++h) {
         const bool first = h == group * heads / groups;
-        const Head<T> query(q, b, h, heads), key(k, b, h, heads), value(v, b, h, heads), by(decays, b, h, heads),
+        const HeadRows<T> query(q, b, h, heads), key(k, b, h, heads), value(v, b, h, heads), by(decays, b, h, heads),
             above(dy, b, h, heads);
         const auto gather = [&](const Chunk& c) {
-          key.gather(c, m, next, ks.data()), by.gather(c, m, next, ds.data()), value.gather(c, n, n, vs.data());
+          c.gather(key, m, next, ks), c.gather(by, m, next, ds), c.gather(value, n, n, vs);
         };
         // the states before each chunk, whose rows are those of the values
         load_state(state, b, h, true, n, 0, m, next, starts.data());
@@ -150,7 +120,7 @@ GatedGradients gated_product_backward(const Tensor& q, const Tensor& k, const Te
         for (int64_t g = chunks - 1; g >= 0; --g) {
           const Chunk c = chunk(g, kBackSteps, length, false);
           gather(c);
-          query.gather(c, m, next, qs.data()), above.gather(c, n, n, dys.data());
+          c.gather(query, m, next, qs), c.gather(above, n, n, dys);
           for (const Scratch<T>* sums : {&by_dy, &by_v, &by_r}) std::fill_n(sums->data(), c.count * next, T(0));
           loops.adjoint({c.count, n, next, qs.data(), ks.data(), ds.data(), vs.data(), dys.data(),
                          starts.data() + g * size, adjoint.data(), by_dy.data(), by_v.data(), by_r.data(),

@@ -9,10 +9,10 @@ template <class T>
 struct Wkv {
   int64_t steps, channels, row;
   const T *k, *v;
-  const T *w, *u;               ///< one for each channel
-  const T *mean0, *log0;        ///< before the first step
-  T *y = nullptr, *mean, *log;  ///< results
-  const T* dy = nullptr;        ///< of the adjoint, which reads mean and log
+  const T *w, *u;                                   ///< one for each channel
+  const T *mean0, *log0;                            ///< before the first step
+  T *y = nullptr, *mean = nullptr, *log = nullptr;  ///< results
+  const T* dy = nullptr;                            ///< of the adjoint, which reads mean and log
   /// One for each channel: gradients of the last mean and log, and then of the first.
   T *rmean = nullptr, *rlog = nullptr;
   T *dk = nullptr, *dv = nullptr;  ///< results
