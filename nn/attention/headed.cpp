@@ -22,12 +22,6 @@ int64_t checked_kv_heads(const char* name, int64_t heads, int64_t kv_heads) {
 
 }  // namespace
 
-int64_t checked_heads(const char* name, int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", name, heads, width);
-  return heads;
-}
-
 HeadedAttention::HeadedAttention(const char* name, int64_t width, int64_t count, const Parts& parts)
     : Attention(width, parts.causal, parts.positions),
       out_proj(std::max<int64_t>(width, 1), std::max<int64_t>(width, 1), {.bias = parts.bias, .dtype = parts.dtype}),

@@ -52,9 +52,6 @@ struct HeadedAttention : Attention {
   bool has_scores_;
 };
 
-/// `heads`: a ValueError in the name of a layer unless they divide the width.
-int64_t checked_heads(const char* name, int64_t width, int64_t heads);
-
 /// x / (|x| / sqrt(d)) over the last dimension d: unit mean square, without parameters. 0 stays 0.
 Tensor unit_rms(const Tensor& x);
 

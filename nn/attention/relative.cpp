@@ -17,12 +17,6 @@
 namespace cotangent::nn {
 namespace {
 
-int64_t checked_width(const char* name, int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", name, heads, width);
-  return width;
-}
-
 void check_fits(const char* name, int64_t heads, int64_t head_width, const HeadSizes& n) {
   if (heads != n.heads || head_width != n.width)
     fail<ValueError>("[{}] made for {} heads of width {}, in an attention of {} heads of width {}", name, heads,

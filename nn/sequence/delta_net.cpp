@@ -10,17 +10,13 @@
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
+#include <cotangent/nn/sequence/steps_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
 namespace cotangent::nn {
 namespace {
 
-int64_t divided_width(const char* name, int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the widths", name, heads, width);
-  return width;
-}
 int64_t or_width(int64_t given, int64_t width) { return given == 0 ? width : given; }
 
 /// A number for each head: (B, T, H) -> (B, H, T), 0 at the padding.
@@ -42,10 +38,10 @@ Tensor scaled_unit(const Tensor& x, double scale) {
 
 DeltaLayer::DeltaLayer(const char* name, int64_t width, int64_t count, const DeltaNetOptions& o)
     : SequenceLayer(width, true),
-      q_proj(std::max<int64_t>(width, 1), divided_width(name, or_width(o.key_width, width), count),
+      q_proj(std::max<int64_t>(width, 1), checked_width(name, or_width(o.key_width, width), count),
              {.bias = false, .dtype = o.dtype}),
       k_proj(width, q_proj.weight.size(0), {.bias = false, .dtype = o.dtype}),
-      v_proj(width, divided_width(name, or_width(o.value_width, width), count), {.bias = false, .dtype = o.dtype}),
+      v_proj(width, checked_width(name, or_width(o.value_width, width), count), {.bias = false, .dtype = o.dtype}),
       b_proj(width, count, {.bias = false, .dtype = o.dtype}),
       out_proj(v_proj.weight.size(0), width, {.bias = false, .dtype = o.dtype}),
       q_filter(q_proj.weight.size(0), o.filter, {.bias = false, .dtype = o.dtype}),
@@ -95,8 +91,7 @@ GatedDeltaNet::GatedDeltaNet(int64_t width, int64_t count, const DeltaNetOptions
       a_proj(width, count, {.bias = false, .dtype = o.dtype}),
       g_proj(width, v_proj.weight.size(0), {.bias = false, .dtype = o.dtype}),
       a_log(log(init::uniform_(empty({count}, float64), 1, 16)).to(o.dtype)) {
-  const Tensor dt = exp(init::uniform_(empty({count}, float64), std::log(1e-3), std::log(0.1)));
-  dt_bias = (dt + log(-expm1(-dt))).to(o.dtype);  // the inverse of softplus
+  dt_bias = step_biases("GatedDeltaNet", count, 1e-3, 0.1, 0, o.dtype);
 }
 
 Tensor GatedDeltaNet::log_decay(const Tensor& x) const {

@@ -13,6 +13,7 @@
 #include <cotangent/autograd/ops/selective_scan.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
+#include <cotangent/nn/sequence/steps_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
@@ -26,12 +27,6 @@ int64_t checked(const char* name, std::initializer_list<int64_t> sizes) {
   for (int64_t size : sizes)
     if (size < 1) fail<ValueError>("[{}] a size of {}; each must be at least 1", name, size);
   return *sizes.begin();
-}
-
-/// The biases whose softplus is log-uniform in [low, high], and at least `floor`.
-Tensor step_biases(int64_t count, double low, double high, double floor, Dtype dtype) {
-  const Tensor steps = clamp(exp(uniform_(empty({count}, float64), std::log(low), std::log(high))), floor);
-  return (steps + log(-expm1(-steps))).to(dtype);
 }
 
 Tensor hidden(const Tensor& x, const Tensor& key_mask) {
@@ -53,7 +48,7 @@ Mamba::Mamba(int64_t width, const MambaOptions& o)
   const int64_t inner = o.expand * width;
   const double bound = 1 / std::sqrt(static_cast<double>(dt_proj.weight.size(1)));
   init::uniform_(dt_proj.weight, -bound, bound);
-  dt_proj.bias = step_biases(inner, o.step_min, o.step_max, o.step_floor, o.dtype);
+  dt_proj.bias = step_biases("Mamba", inner, o.step_min, o.step_max, o.step_floor, o.dtype);
   A_log = expand(log(arange(1, o.states + 1, 1, float64)), {inner, o.states}).clone().to(o.dtype);
   D = ones({inner}, o.dtype);
   NoGrad guard;
@@ -103,7 +98,7 @@ Mamba2::Mamba2(int64_t width, const Mamba2Options& o)
         "[Mamba2] heads of {} channels for an inner width of {}, in {} groups; the width of the heads must "
         "divide the inner width, and the groups must divide the heads",
         o.head_width, o.expand * width, groups);
-  dt_bias = step_biases(heads, o.step_min, o.step_max, o.step_floor, o.dtype);
+  dt_bias = step_biases("Mamba2", heads, o.step_min, o.step_max, o.step_floor, o.dtype);
   A_log = log(uniform_(empty({heads}, float64), o.decay_min, o.decay_max)).to(o.dtype);
   D = ones({heads}, o.dtype);
 }

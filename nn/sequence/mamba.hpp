@@ -34,7 +34,7 @@ struct MambaState {
 /// At the start A_log = ln(1..N) in each channel, D = 1, dt_proj.weight is uniform in +-rank^-1/2, and its bias is such
 /// that the steps lie log-uniformly in [step_min, step_max]. A block is x + layer(RMSNorm(x)); A_log and D are meant to
 /// have no weight decay. A key_mask leaves the state as it is at the padding, which the convolution sees as 0. State:
-/// MambaState. A ValueError for a size below 1. Gu and Dao, arXiv:2312.00752.
+/// MambaState. A ValueError for a size below 1, and unless 0 < step_min <= step_max. Gu and Dao, arXiv:2312.00752.
 struct Mamba : SequenceLayer {
   explicit Mamba(int64_t width, const MambaOptions& options = {});
   Linear in_proj;
@@ -77,8 +77,8 @@ struct Mamba2State {
 ///   in_proj.weight (2 inner + 2 G N + H, d), conv1d (inner + 2 G N, 1, filter), dt_bias, A_log and D (H), norm.weight
 ///   (inner), out_proj.weight (d, inner)
 /// At the start -A is uniform in [decay_min, decay_max], D = 1, and dt_bias as the bias of Mamba's steps. A key_mask as
-/// there. State: Mamba2State. A ValueError unless P divides the inner width and G the heads, or for a size below 1. Dao
-/// and Gu, arXiv:2405.21060.
+/// there. State: Mamba2State. A ValueError unless P divides the inner width and G the heads, or for a size below 1 or
+/// steps that are not above 0. Dao and Gu, arXiv:2405.21060.
 struct Mamba2 : SequenceLayer {
   explicit Mamba2(int64_t width, const Mamba2Options& options = {});
   Linear in_proj;

@@ -17,9 +17,7 @@ namespace cotangent::nn {
 namespace {
 
 Linear map(int64_t width, int64_t heads, Dtype dtype) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[MLSTM] {} heads for a width of {}; the heads must divide the width", heads, width);
-  return Linear(width, width, {.bias = false, .dtype = dtype});
+  return Linear(checked_width("MLSTM", width, heads), width, {.bias = false, .dtype = dtype});
 }
 
 }  // namespace

@@ -29,12 +29,6 @@ Tensor without_padding(const Tensor& x, const Tensor& key_mask) {
   return key_mask.defined() ? masked_fill(x, !unsqueeze(unsqueeze(key_mask, 1), 3), 0) : x;
 }
 
-int64_t checked(const char* name, int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the widths", name, heads, width);
-  return width;
-}
-
 Linear projection(int64_t in, int64_t out, double gain, Dtype dtype, bool bias = false) {
   Linear y(in, out, {.bias = bias, .dtype = dtype});
   init::xavier_uniform_(y.weight, gain);
@@ -50,10 +44,10 @@ const double kSmallGain = std::pow(2, -2.5);
 
 Retention::Retention(int64_t width, int64_t count, const RetentionOptions& o)
     : SequenceLayer(width, true),
-      q_proj(projection(checked("Retention", width, count), width, kSmallGain, o.dtype)),
+      q_proj(projection(checked_width("Retention", width, count), width, kSmallGain, o.dtype)),
       k_proj(projection(width, width, kSmallGain, o.dtype)),
-      v_proj(projection(width, checked("Retention", o.value_width == 0 ? 2 * width : o.value_width, count), kSmallGain,
-                        o.dtype)),
+      v_proj(projection(width, checked_width("Retention", o.value_width == 0 ? 2 * width : o.value_width, count),
+                        kSmallGain, o.dtype)),
       g_proj(projection(width, v_proj.weight.size(0), kSmallGain, o.dtype)),
       out_proj(projection(v_proj.weight.size(0), width, 0.5, o.dtype)),
       heads(count),
@@ -99,10 +93,10 @@ std::string Retention::settings() const {
 GatedLinearAttention::GatedLinearAttention(int64_t width, int64_t count, const GatedLinearAttentionOptions& o)
     : SequenceLayer(width, true),
       q_proj(projection(std::max<int64_t>(width, 1),
-                        checked("GatedLinearAttention", o.key_width == 0 ? width / 2 : o.key_width, count), kSmallGain,
-                        o.dtype)),
+                        checked_width("GatedLinearAttention", o.key_width == 0 ? width / 2 : o.key_width, count),
+                        kSmallGain, o.dtype)),
       k_proj(projection(width, q_proj.weight.size(0), kSmallGain, o.dtype)),
-      v_proj(projection(width, checked("GatedLinearAttention", o.value_width == 0 ? width : o.value_width, count),
+      v_proj(projection(width, checked_width("GatedLinearAttention", o.value_width == 0 ? width : o.value_width, count),
                         kSmallGain, o.dtype)),
       g_proj(projection(width, v_proj.weight.size(0), kSmallGain, o.dtype)),
       gate_down(projection(width, o.gate_rank, kSmallGain, o.dtype)),

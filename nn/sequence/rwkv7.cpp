@@ -18,9 +18,7 @@
 namespace cotangent::nn {
 namespace {
 
-int64_t checked_width(int64_t width, int64_t heads, const Rwkv7Options& o) {
-  if (width < 1 || heads < 1 || width % heads != 0)
-    fail<ValueError>("[Rwkv7TimeMix] {} heads for a width of {}; the heads must divide the width", heads, width);
+int64_t checked(int64_t width, const Rwkv7Options& o) {
   if (o.layer < 0 || o.layer >= o.layers)
     fail<ValueError>("[Rwkv7TimeMix] layer {} of {}; it must be one of them, counted from 0", o.layer, o.layers);
   if (std::min({o.decay_rank, o.rate_rank, o.gate_rank}) < 0)
@@ -36,7 +34,7 @@ int64_t rank_of(int64_t given, double usual) {
 }  // namespace
 
 Rwkv7TimeMix::Rwkv7TimeMix(int64_t width, int64_t count, const Rwkv7Options& o)
-    : SequenceLayer(checked_width(width, count, o), true),
+    : SequenceLayer(checked(checked_width("Rwkv7TimeMix", width, count), o), true),
       receptance(width, width, {.bias = false, .dtype = o.dtype}),
       key(width, width, {.bias = false, .dtype = o.dtype}),
       value(width, width, {.bias = false, .dtype = o.dtype}),

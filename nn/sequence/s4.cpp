@@ -18,6 +18,7 @@
 #include <cotangent/autograd/ops/solve.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
+#include <cotangent/nn/sequence/steps_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 #include <cotangent/tensor/random.hpp>
@@ -109,16 +110,13 @@ S4::S4(int64_t width, const S4Options& o)
       length(o.length),
       glu(o.glu) {
   if (o.length < 1) fail<ValueError>("[S4] a kernel of length {}; it must be at least 1", o.length);
-  if (!(0 < o.dt_min && o.dt_min <= o.dt_max))
-    fail<ValueError>("[S4] steps from {} to {}; they must be above 0, and the first not the larger", o.dt_min,
-                     o.dt_max);
   const HippoNormalForm form = hippo_normal_form(o.state);
   const auto for_each = [&](const Tensor& x) {
     Shape shape = x.shape();
     shape.insert(0, width);
     return contiguous(expand(x, shape)).to(o.dtype);
   };
-  log_dt = uniform_(empty({width}, o.dtype), std::log(o.dt_min), std::log(o.dt_max));
+  log_dt = log_steps("S4", width, o.dt_min, o.dt_max, o.dtype);
   A_real = for_each(log(-select(form.L, -1, 0)));
   A_imag = for_each(select(form.L, -1, 1));
   P = for_each(form.p), B = for_each(form.b);

@@ -13,6 +13,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/sequence/s4.hpp>
+#include <cotangent/nn/sequence/steps_internal.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -65,13 +66,10 @@ S4D::S4D(int64_t width, const S4DOptions& o)
       glu(o.glu) {
   if (o.state < 2 || o.state % 2 != 0)
     fail<ValueError>("[S4D] a state of {} numbers; it must be an even number of them", o.state);
-  if (!(0 < o.dt_min && o.dt_min <= o.dt_max))
-    fail<ValueError>("[S4D] steps from {} to {}; they must be above 0, and the first not the larger", o.dt_min,
-                     o.dt_max);
   const int64_t half = o.state / 2;
   const auto [decay, frequency] = starts(o.init, o.state);
   const auto for_each = [&](const Tensor& x) { return expand(x, {width, half}).to(o.dtype).contiguous(); };
-  log_dt = uniform({width}, std::log(o.dt_min), std::log(o.dt_max), o.dtype);
+  log_dt = log_steps("S4D", width, o.dt_min, o.dt_max, o.dtype);
   A_real = for_each(log(decay));
   A_imag = for_each(frequency);
   C = init::normal_(empty({width, half, 2}, o.dtype), 0, std::sqrt(0.5));

@@ -35,6 +35,16 @@ void StreamState::keep(const Tensor& places) {
 
 // ---- checks ----
 
+int64_t checked_heads(const char* name, int64_t width, int64_t heads) {
+  if (width < 1 || heads < 1 || width % heads != 0)
+    fail<ValueError>("[{}] {} heads for a width of {}; the heads must divide the width", name, heads, width);
+  return heads;
+}
+
+int64_t checked_width(const char* name, int64_t width, int64_t heads) {
+  return checked_heads(name, width, heads) * (width / heads);
+}
+
 void SequenceLayer::check_input(const Tensor& x) const {
   if (x.rank() != 3 || x.size(2) != width_)
     fail<ShapeError>("[{}] x has shape {}; it must be (B, T, {})", type_name(), x.shape(), width_);

@@ -165,6 +165,10 @@ class SequenceLayer : public Module {
   bool causal_;
 };
 
+/// The heads, or the width: a ValueError in the name of a layer unless the heads divide the width.
+int64_t checked_heads(const char* name, int64_t width, int64_t heads);
+int64_t checked_width(const char* name, int64_t width, int64_t heads);
+
 /// Any layer of sequences as a value, for layers around it.
 using AnySequenceLayer = Any<SequenceLayer>;
 

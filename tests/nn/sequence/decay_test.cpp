@@ -95,6 +95,9 @@ TEST_CASE("layers with decays refuse what they have no way to do") {
   CHECK_THROWS_WITH(nn::Retention(6, 2), Catch::Contains("a head width of 3"));
   CHECK_THROWS_WITH(nn::GatedLinearAttention(8, 2, {.temperature = 0}), Catch::Contains("a temperature of 0"));
   CHECK_THROWS_WITH(nn::Mamba(8, {.states = 0}), Catch::Contains("[Mamba] a size of 0"));
+  CHECK_THROWS_WITH(nn::Mamba(8, {.step_min = 0}),
+                    "[Mamba] steps from 0 to 0.1; they must be above 0, and the first not the larger");
+  CHECK_THROWS_WITH(nn::Mamba2(64, {.step_max = std::nan("")}), Catch::Contains("[Mamba2] steps from 0.001 to nan"));
   CHECK_THROWS_WITH(nn::Mamba2(8), Catch::Contains("heads of 64 channels for an inner width of 16"));
   CHECK_THROWS_WITH(nn::RwkvTimeMix(8, {.layer = 1}), Catch::Contains("layer 1 of 1"));
   CHECK_THROWS_WITH(nn::MLSTM(8, 3), Catch::Contains("[MLSTM] 3 heads"));

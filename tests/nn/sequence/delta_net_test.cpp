@@ -78,7 +78,7 @@ TEST_CASE("delta layers: starting values, settings, errors") {
   CHECK(mix.settings() == "64, 4");
 
   CHECK_THAT(error_of([] { nn::DeltaNet(6, 4); }),
-             Catch::Equals("[DeltaNet] 4 heads for a width of 6; the heads must divide the widths"));
+             Catch::Equals("[DeltaNet] 4 heads for a width of 6; the heads must divide the width"));
   CHECK_THAT(error_of([] { nn::GatedDeltaNet(8, 2, {.beta = 3}); }), Catch::Contains("[GatedDeltaNet] a beta of 3"));
   CHECK_THAT(error_of([] { nn::Rwkv7TimeMix(8, 3); }), Catch::Contains("[Rwkv7TimeMix] 3 heads for a width of 8"));
   CHECK_THAT(error_of([] { nn::Rwkv7TimeMix(8, 2, {.layer = 1}); }), Catch::Contains("layer 1 of 1"));
