@@ -197,44 +197,35 @@ void run_tasks(std::vector<Row>& rows, const std::vector<Task>& tasks, const Set
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
 }
 
-void run_costs(std::vector<Row>& rows, const Settings& s) {
-  std::ofstream csv(s.out + "/cost.csv");
+/// A line a variant, of what `measure` finds at doubled lengths: each in so many columns as `print` makes of it.
+template <class Print>
+void run_lengths(const char* title, const char* file, int columns, std::vector<Row>& rows,
+                 std::vector<Cost> Row::*found, std::vector<Cost> (*measure)(const Variant&, const CostSettings&),
+                 const Settings& s, Print print) {
+  std::ofstream csv(s.out + "/" + file);
   csv << "variant,length,seconds,bytes\n";
-  std::printf("\nForward and backward of one layer of width %lld, at doubled lengths: ms / MB\n%-18s",
-              static_cast<long long>(s.cost.width), "");
+  std::printf("\n%s, one layer of width %lld, at doubled lengths\n%-18s", title, static_cast<long long>(s.cost.width),
+              "");
   for (int64_t length = s.cost.min_length; length <= s.cost.max_length; length *= 2)
-    std::printf(" %13lld", static_cast<long long>(length));
+    std::printf(" %*lld", columns, static_cast<long long>(length));
   std::printf("\n");
   for (Row& row : rows) {
-    row.costs = measure_cost(*row.variant, s.cost);
+    row.*found = measure(*row.variant, s.cost);
     std::printf("%-18s", row.variant->name.c_str());
-    for (const auto& [length, seconds, bytes] : row.costs) {
-      std::printf(" %7.3g/%-5.3g", 1e3 * seconds, static_cast<double>(bytes) / 1e6);
-      csv << row.variant->name << ',' << length << ',' << seconds << ',' << bytes << std::endl;
+    for (const Cost& cost : row.*found) {
+      print(cost);
+      csv << row.variant->name << ',' << cost.length << ',' << cost.seconds << ',' << cost.bytes << std::endl;
     }
-    std::printf("\n");
+    std::printf("%s\n", (row.*found).empty() ? " none" : "");
     std::fflush(stdout);
   }
 }
 
-void run_decoding(std::vector<Row>& rows, const Settings& s) {
-  std::ofstream csv(s.out + "/decoding.csv");
-  csv << "variant,length,seconds\n";
-  std::printf("\nOne more token after so many, one layer of width %lld: us\n%-18s",
-              static_cast<long long>(s.cost.width), "");
-  for (int64_t length = s.cost.min_length; length <= s.cost.max_length; length *= 2)
-    std::printf(" %8lld", static_cast<long long>(length));
-  std::printf("\n");
-  for (Row& row : rows) {
-    row.decoding = measure_decoding(*row.variant, s.cost);
-    std::printf("%-18s", row.variant->name.c_str());
-    for (const Cost& cost : row.decoding) {
-      std::printf(" %8.3g", 1e6 * cost.seconds);
-      csv << row.variant->name << ',' << cost.length << ',' << cost.seconds << std::endl;
-    }
-    std::printf("%s\n", row.decoding.empty() ? " does not stream" : "");
-    std::fflush(stdout);
-  }
+void run_costs(std::vector<Row>& rows, const Settings& s) {
+  run_lengths("Forward and backward: ms / MB", "cost.csv", 13, rows, &Row::costs, measure_cost, s,
+              [](const Cost& c) { std::printf(" %7.3g/%-5.3g", 1e3 * c.seconds, static_cast<double>(c.bytes) / 1e6); });
+  run_lengths("One more token after so many: us (none where it does not stream)", "decoding.csv", 8, rows,
+              &Row::decoding, measure_decoding, s, [](const Cost& c) { std::printf(" %8.3g", 1e6 * c.seconds); });
 }
 
 int main(int argc, char** argv) {
@@ -295,7 +286,6 @@ int main(int argc, char** argv) {
     }
     if (!settings.skip_cost) {
       run_costs(rows, settings);
-      run_decoding(rows, settings);
       draw_costs(rows, settings.cost, settings.out);
     }
     std::printf("%.0f s; tables and pictures are in %s\n", seconds_since(start), settings.out.c_str());
