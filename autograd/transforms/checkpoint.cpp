@@ -19,6 +19,7 @@ Reached reach(const Tensors& results, uint64_t start) {
   Reached reached;
   std::set<std::pair<const Node*, int>> ends;
   std::unordered_set<const Node*> seen;
+  std::unordered_set<const Storage*> memories;
   std::vector<Node*> stack;
   const auto is_older = [&](const Edge& e) { return e.node && e.node->order <= start; };
   const auto visit = [&](const Edge& e) {
@@ -32,13 +33,20 @@ Reached reach(const Tensors& results, uint64_t start) {
   while (!stack.empty()) {
     Node* node = stack.back();
     stack.pop_back();
-    for (int i = 0; i < node->edge_count; ++i) {
-      visit(node->edges()[i]);
-      if (const Saved* s = is_older(node->edges()[i]) ? node->find_saved(i) : nullptr)
-        reached.kept.push_back({s->tensor.detach(), s->version});
-    }
+    for (int i = 0; i < node->edge_count; ++i) visit(node->edges()[i]);
+    for (const Saved& s : std::span(node->saved(), node->saved_count))
+      if (s.tensor.defined() && memories.insert(s.tensor.impl()->storage).second)
+        reached.kept.push_back({s.tensor.detach(), s.version});
   }
   return reached;
+}
+
+void Reached::leave_captured(const Tensors& others) {
+  std::erase_if(kept, [&](const Saved& s) {
+    return is_sole_owner(s.tensor) || std::any_of(others.begin(), others.end(), [&](const Tensor& x) {
+             return x.defined() && x.shares_storage(s.tensor);
+           });
+  });
 }
 
 void check_unwritten(const char* op, const std::vector<Saved>& kept) {
@@ -58,7 +66,7 @@ struct Checkpointed {
   size_t inputs, results;  // that f takes, and that it gives with a history
   Surroundings first;
   std::vector<Edge> edges;  // of the node, which owns them
-  std::vector<Saved> kept;  // without histories: whether what f reads besides its inputs was written
+  std::vector<Saved> kept;  // without histories: whether what f captures was written
   size_t own_leaves;        // that f makes itself, and differentiates within
 };
 
@@ -142,10 +150,6 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
   for (const Edge& e : reached.edges)
     if (std::none_of(inputs.begin(), inputs.end(), [&](const Tensor& x) { return is_at(x, e); }))
       besides.push_back(at_edge(make_tensor({0}, e.node->slots()[e.output].dtype), e));
-  std::erase_if(reached.kept, [&](const Saved& s) {
-    return std::any_of(inputs.begin(), inputs.end(),
-                       [&](const Tensor& x) { return x.defined() && x.shares_storage(s.tensor); });
-  });
   recorded.clear();
   std::vector<size_t> places;
   Tensors outputs;
@@ -156,7 +160,10 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
     places.push_back(i);
     outputs.push_back(results[i]);
   }
-  // the first run has gone: a leaf that only `besides` holds was made in it
+  // the first run has gone: a leaf that only `besides` holds was made in it, as was a memory that nobody else holds
+  Tensors known = inputs;
+  known.insert(known.end(), results.begin(), results.end());
+  reached.leave_captured(known);
   const size_t own_leaves = std::erase_if(
       besides, [](const Tensor& x) { return x.impl()->node->is_leaf() && x.impl()->node->refs.unique(); });
 

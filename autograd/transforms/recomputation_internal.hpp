@@ -9,12 +9,15 @@
 
 namespace cotangent::detail {
 
-/// What a run of a function has reached in histories that are older than it.
+/// What a run of a function has read.
 struct Reached {
-  std::vector<Edge> edges;
-  std::vector<Saved> kept;  ///< the tensors there that rules keep
+  std::vector<Edge> edges;  ///< in histories that are older than it
+  std::vector<Saved> kept;  ///< by its rules, one tensor for each memory
+  /// Once the graph of the run has gone: forgets what nobody else has, which the run made itself, and what lies in the
+  /// memory of one of `others`.
+  void leave_captured(const Tensors& others);
 };
-/// That of what was recorded after the node of order `start`.
+/// That of a run from what was recorded after the node of order `start`.
 Reached reach(const Tensors& results, uint64_t start);
 bool is_at(const Tensor& x, const Edge& e);
 /// A GradError names `op` where one of them was written in place since.

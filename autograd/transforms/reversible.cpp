@@ -17,7 +17,7 @@ struct Couplings {
   std::vector<OwnedFunction> functions;
   std::vector<Surroundings> first;  // of each of them
   std::vector<Edge> edges;          // of all inputs, the pair first; the node owns them
-  std::vector<Saved> kept;          // whether what the functions read besides was written
+  std::vector<Saved> kept;          // whether what the functions capture was written
 };
 
 template <class F>
@@ -114,17 +114,18 @@ Tensors reversible(const std::vector<FunctionRef>& functions, OwnedFunction (*ow
     c.first.emplace_back();
     const uint64_t start = newest_order();
     const Tensor leaf = pair[1].detach().requires_grad_();
-    const Tensor y = [&] {
+    Tensor y = [&] {
       const FirstRun run;
       return applied(f, leaf);
     }();
     if (y.requires_grad()) {
-      const Reached reached = reach({y}, start);
+      Reached reached = reach({y}, start);
       for (const Edge& e : reached.edges)
         if (!is_at(leaf, e) && std::none_of(owners.begin(), owners.end(), [&](const Tensor& x) { return is_at(x, e); }))
           owners.push_back(at_edge(make_tensor({0}, e.node->slots()[e.output].dtype), e));
-      std::copy_if(reached.kept.begin(), reached.kept.end(), std::back_inserter(c.kept),
-                   [&](const Saved& s) { return !s.tensor.shares_storage(leaf); });
+      y = y.detach();
+      reached.leave_captured({leaf, y});
+      std::move(reached.kept.begin(), reached.kept.end(), std::back_inserter(c.kept));
     }
     const NoGrad plain;
     pair = {pair[1], pair[0] + y};

@@ -131,6 +131,15 @@ TEST_CASE("what the functions of a reversible block capture has its gradient, an
   }
   CHECK_THROWS_WITH(loss_of(y).backward(),
                     Catch::Contains("[reversible] a tensor of shape (2, 6) that the function reads"));
+  // what is read through a view, and what has no history
+  const Tensor row = leaf({6}, 7), plain_row = row.detach() * 1;
+  nn::ReversibleBlock of_rows([&](const Tensor& t) { return t * row; }, [&](const Tensor& t) { return t * plain_row; });
+  for (const Tensor& written : {row, plain_row}) {
+    const nn::ReversiblePair z = of_rows(x, x);
+    written.detach().add_(1);
+    CHECK_THROWS_WITH(loss_of(z).backward(),
+                      Catch::Contains("[reversible] a tensor of shape (2, 6) that the function reads was written"));
+  }
   CHECK_THROWS_WITH(nn::ReversibleBlock(nn::Linear(6, 5), nn::Linear(6, 6))(x.to(float32), x.to(float32)),
                     Catch::Contains("a function turns float32 (2, 6) into float32 (2, 5)"));
   CHECK_THROWS_WITH(b(x, leaf({3, 6}, 1)), Catch::Contains("must have one shape"));

@@ -250,6 +250,18 @@ TEST_CASE("checkpoint says where the second run is another") {
   CHECK_THROWS_WITH(
       y.sum().backward(),
       Catch::Contains("[checkpoint] a tensor of shape (3,) that the function reads was written in place"));
+  const Tensor row = random_leaf({1}, 4), plain = row.detach() * 1;  // read through a view, and without a history
+  for (const Tensor& written : {row, plain}) {
+    y = checkpoint([&](const Tensor& t) { return t * row * plain; }, x);
+    written.detach().add_(1);
+    CHECK_THROWS_WITH(
+        y.sum().backward(),
+        Catch::Contains("[checkpoint] a tensor of shape (3,) that the function reads was written in place"));
+  }
+  // a result is not what the function reads, and may be written
+  y = checkpoint([&](const Tensor& t) { return exp(t); }, x);
+  y.detach().add_(1);
+  y.sum().backward();
   CHECK_THROWS_WITH(checkpoint([](const Tensors& t) { return t[0]; }, Tensors(49, x)),
                     Catch::Contains("[checkpoint] 49 inputs; it takes up to 48"));
   // what f throws passes through, and leaves the thread as it was
