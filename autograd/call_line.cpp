@@ -78,8 +78,11 @@ std::string call_line(std::span<const uintptr_t> calls) {
   Frames frames;
   for (const uintptr_t address : calls)
     if (backtrace_pcinfo(state(), address, visit, ignore, &frames)) break;
-  // a program without debug information ends in the start-up code of the C library, which may have some
-  return frames.line.find("libc_start") == std::string::npos ? frames.line : std::string();
+  // a program without debug information ends in the code of the C library that starts it, or a thread of it, which may
+  // have some
+  for (const std::string_view start : {"libc_start", "nptl/"})
+    if (frames.line.find(start) != std::string::npos) return {};
+  return frames.line;
 }
 #else
 std::vector<uintptr_t> call_stack() { return {}; }

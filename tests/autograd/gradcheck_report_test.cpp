@@ -1,5 +1,6 @@
 // How reports are shown: to Catch2, and as JSON.
 #include <cmath>
+#include <thread>
 
 #include <cotangent/autograd/gradcheck/catch2.hpp>
 #include <cotangent/autograd/gradcheck/gradcheck.hpp>
@@ -63,4 +64,14 @@ TEST_CASE("to_json of a report is JSON, with NaN and infinity as strings") {
   CHECK(json["problems"][0] == report.problems[0]);
   CHECK(json["blame"]["op"] == report.blame.op);
   CHECK(Json::parse(GradcheckReport().to_json())["ok"].get<bool>());
+}
+
+TEST_CASE("a report names no line of the C library, which starts threads, where there is no debug information") {
+  GradcheckReport report;
+  std::thread([&] {
+    const Tensor x = tensor({1., 2.}, float64);
+    report = gradcheck([](const Tensors& v) { return doubled(v[0], v[0] * 2); }, {x});
+  }).join();
+  CHECK(report.blame.op == "doubled");
+  if (!report.blame.file.empty()) CHECK_THAT(report.blame.file, Catch::EndsWith("gradcheck_report_test.cpp"));
 }
