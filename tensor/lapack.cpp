@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include <limits>
+#include <utility>
 
 #include <cotangent/tensor/lapack_internal.hpp>
 
@@ -32,19 +33,64 @@ constexpr auto trsm = [] {
     return cblas_dtrsm;
 }();
 
+// Up to this size plain loops take less time than LAPACK needs for its choice of blocks.
+constexpr int kSmall = 16;
+
+/// getrf: x, by columns, becomes its factors.
+template <class T>
+void factorize(int n, T* x, int* pivots) {
+  if (n > kSmall) {
+    int info = 0;
+    return getrf<T>(&n, &n, x, &n, pivots, &info);
+  }
+  for (int k = 0; k < n; ++k) {
+    T* const column = x + k * n;
+    int p = k;
+    for (int i = k + 1; i < n; ++i) p = std::abs(column[i]) > std::abs(column[p]) ? i : p;
+    pivots[k] = p + 1;
+    if (column[p] == 0) continue;
+    if (p != k)
+      for (int j = 0; j < n; ++j) std::swap(x[j * n + k], x[j * n + p]);
+    for (int i = k + 1; i < n; ++i) column[i] /= column[k];
+    for (int j = k + 1; j < n; ++j) {
+      const T factor = x[j * n + k];
+      for (int i = k + 1; i < n; ++i) x[j * n + i] -= factor * column[i];
+    }
+  }
+}
+
+/// potrf of the lower triangle: 0, or the order of the first leading minor that is not positive.
+template <class T>
+int root(int n, T* x) {
+  int info = 0;
+  if (n > kSmall) {
+    potrf<T>("L", &n, x, &n, &info, 1);
+    return info;
+  }
+  for (int k = 0; k < n; ++k) {
+    T* const column = x + k * n;
+    if (!(column[k] > 0)) return k + 1;
+    const T length = column[k] = std::sqrt(column[k]);
+    for (int i = k + 1; i < n; ++i) column[i] /= length;
+    for (int j = k + 1; j < n; ++j)
+      for (int i = j; i < n; ++i) x[j * n + i] -= column[j] * column[i];
+  }
+  return 0;
+}
+
 }  // namespace
 
 template <class T>
 void solve_into(int n, int k, T* a, int* pivots, T* b) {
   int info = 0;
-  getrf<T>(&n, &n, a, &n, pivots, &info);
+  factorize(n, a, pivots);
   getrs<T>("N", &n, &k, a, &n, pivots, b, &n, &info, 1);
 }
 template void solve_into(int, int, float*, int*, float*);
 template void solve_into(int, int, double*, int*, double*);
 
 LU lu(const char* op, const Tensor& a) {
-  const int n = lapack_size(op, a.size(-1)), step = std::max(n, 1);
+  const int n = lapack_size(op, a.size(-1));
   const Tensor factors = by_columns(op, a);
   Shape shape = batch_of(a);
   const int64_t count = shape.product(), size = int64_t{n} * n;
@@ -56,9 +102,8 @@ LU lu(const char* op, const Tensor& a) {
         [&](int64_t i) {
           T* const x = factors.data<T>() + i * size;
           int* const p = pivots.data<int32_t>() + i * n;
-          int info = 0;
           if (all_finite(x, size)) {
-            getrf<T>(&n, &n, x, &step, p, &info);
+            factorize(n, x, p);
           } else {  // the search for a pivot does not see NaN
             std::fill_n(x, size, std::numeric_limits<T>::quiet_NaN());
             for (int k = 0; k < n; ++k) p[k] = k + 1;
@@ -115,6 +160,53 @@ Determinant determinant(const LU& a) {
   return {value, sign, log_size};
 }
 
+Tensor cofactor(const char* op, const Tensor& a, const LU& lu) {
+  const int n = lapack_size(op, a.size(-1)), step = std::max(n, 1);
+  const Tensor x = contiguous(a), y = new_by_columns(op, batch_of(a), n, n, a.dtype()), dets = determinant(lu).value;
+  std::vector<int64_t> others;
+  dispatch_compute(op, a.dtype(), [&]<class T> {
+    // of a condition c the error is about c / 5 roundings
+    constexpr double kWorst = std::is_same_v<T, float> ? 1e3 : 1e5;
+    const int64_t size = int64_t{n} * n;
+    const auto norm = [n](const T* rows) {
+      T most = 0;
+      for (int i = 0; i < n; ++i) {
+        T sum = 0;
+        for (int j = 0; j < n; ++j) sum += std::abs(rows[i * n + j]);
+        most = std::max(most, sum);
+      }
+      return static_cast<double>(most);
+    };
+    for_each_matrix(
+        batch_of(a).product(), size * n,
+        [&](int64_t i) {
+          const T det = dets.data<T>()[i], *const factors = lu.factors.data<T>() + i * size;
+          T* const inverse = y.data<T>() + i * size;  // transposed, by columns: its rows
+          if (n > 0 && std::isnan(factors[0])) {
+            std::fill_n(inverse, size, factors[0]);
+            return 0;
+          }
+          if (!std::isnormal(det)) return 1;
+          std::fill_n(inverse, size, T(0));
+          for (int64_t d = 0; d < n; ++d) inverse[d * (n + 1)] = 1;
+          int info = 0;
+          getrs<T>("T", &n, &n, factors, &step, lu.pivots.data<int32_t>() + i * n, inverse, &step, &info, 1);
+          if (!(norm(x.data<T>() + i * size) * norm(inverse) <= kWorst)) return 1;
+          for (int64_t k = 0; k < size; ++k) inverse[k] *= det;
+          return 0;
+        },
+        [&](int64_t i, int) { others.push_back(i); });
+    if (others.empty()) return;
+    const Tensor some = detail::make_tensor({static_cast<int64_t>(others.size()), n, n}, a.dtype(), op);
+    T* to = some.data<T>();
+    for (const int64_t i : others) to = std::copy_n(x.data<T>() + i * size, size, to);
+    const Tensor found = contiguous(turned(cofactor_by_svd(op, some)));
+    const T* from = found.data<T>();
+    for (const int64_t i : others) std::copy_n(std::exchange(from, from + size), size, y.data<T>() + i * size);
+  });
+  return y;
+}
+
 Tensor triangular_solve(const char* op, const Tensor& a, const Tensor& b, bool upper, bool unit) {
   const int n = lapack_size(op, b.size(-2)), k = lapack_size(op, b.size(-1)), step = std::max(n, 1);
   const Tensor x = by_columns(op, b);
@@ -142,7 +234,7 @@ Tensor triangular_solve(const char* op, const Tensor& a, const Tensor& b, bool u
 }
 
 Tensor cholesky(const char* op, const Tensor& a) {
-  const int n = lapack_size(op, a.size(-1)), step = std::max(n, 1);
+  const int n = lapack_size(op, a.size(-1));
   const Tensor l = by_columns(op, a);
   dispatch_compute(op, a.dtype(), [&]<class T> {
     const int64_t size = int64_t{n} * n;
@@ -151,10 +243,7 @@ Tensor cholesky(const char* op, const Tensor& a) {
         [&](int64_t i) {
           T* const x = l.data<T>() + i * size;
           for (int64_t c = 0; c < n; ++c) std::fill_n(x + c * n, c, T(0));
-          int info = kNotFinite;
-          if (!all_finite(x, size)) return info;
-          potrf<T>("L", &n, x, &step, &info, 1);
-          return info;
+          return all_finite(x, size) ? root(n, x) : kNotFinite;
         },
         [&](int64_t i, int order) {
           check_finite(op, order, i, batch_of(a));

@@ -202,7 +202,7 @@ Minors minors(const char* op, const Tensor& x) {
 
 }  // namespace
 
-Tensor cofactor(const char* op, const Tensor& a) {
+Tensor cofactor_by_svd(const char* op, const Tensor& a) {
   const Minors m = minors(op, a);
   const Tensor scaled = binary(op, Binary::mul, m.a.u, unsqueeze(op, m.one, -2));
   return binary(op, Binary::mul, matmul(op, scaled, m.a.vh), m.sign);

@@ -112,8 +112,8 @@ namespace {
 Tensor on_matrices(const Tensor& x) { return unsqueeze(unsqueeze(x, -1), -1); }
 
 /// The gradient of det; its own is exact at singular matrices, and one further by the inverse.
-Tensor cofactor(const Tensor& a) {
-  return record("cofactor", {a}, raw::cofactor("det", a), Keep::input(0), NoAttributes{},
+Tensor cofactor(const Tensor& a, const raw::LU& lu) {
+  return record("cofactor", {a}, raw::cofactor("det", a, lu), Keep::input(0), NoAttributes{},
                 [](const Backward& b, NoAttributes) -> Gradients {
                   if (!b.creates_graph()) return {raw::cofactor_gradient("det", b.input(0), b.grad())};
                   return b.through([](std::span<const Tensor> x,
@@ -128,9 +128,11 @@ Tensor det(const Tensor& a) {
   COTANGENT_AUTOCAST(det, a);
   check_square("det", a);
   if (is_low_precision(a.dtype())) return in_float32<to>(det, a);
-  return record(
-      "det", {a}, raw::determinant(raw::lu("det", a)).value, Keep::input(0), NoAttributes{},
-      [](const Backward& b, NoAttributes) -> Gradients { return {on_matrices(b.grad()) * cofactor(b.input(0))}; });
+  const raw::LU lu = raw::lu("det", a);
+  return record("det", {a, lu.factors, lu.pivots}, raw::determinant(lu).value, Keep::inputs(3), NoAttributes{},
+                [](const Backward& b, NoAttributes) -> Gradients {
+                  return {on_matrices(b.grad()) * cofactor(b.input(0), {b.input(1), b.input(2)})};
+                });
 }
 
 SignLogDet slogdet(const Tensor& a) {
@@ -148,6 +150,12 @@ SignLogDet slogdet(const Tensor& a) {
                return {on_matrices(b.grad(1)) * system(x, {b.input(1), b.input(2)}, identity_like(x), true)};
              });
   return {y[0], y[1]};
+}
+
+Tensor logdet(const Tensor& a) {
+  check_square("logdet", a);
+  const SignLogDet d = slogdet(a);
+  return d.logabsdet + log(d.sign);
 }
 
 Tensor cholesky(const Tensor& a) {

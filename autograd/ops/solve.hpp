@@ -31,8 +31,9 @@ Tensor inv(const Tensor& a);
 
 /// The determinant, 1 of a matrix of size 0.
 ///   (.., n, n) -> (..);   dA = dy C with the matrix of cofactors C, which is y A'^-1 where that exists
-/// C comes from the singular values, so that first and second derivatives are right at singular matrices, too; the
-/// third takes the inverse. For products of many factors, which leave the range of the numbers, there is slogdet.
+/// Where the inverse is far from exact, C comes from the singular values, as second derivatives always do: both are
+/// right at singular matrices, too. The third takes the inverse. For products of many factors, which leave the range of
+/// the numbers, there is slogdet.
 Tensor det(const Tensor& a);
 
 /// The determinant as sign * e^logabsdet: 0 and -infinity for a singular matrix.
@@ -42,6 +43,8 @@ struct SignLogDet {
   Tensor sign, logabsdet;
 };
 SignLogDet slogdet(const Tensor& a);
+/// ln(det(a)), as torch.logdet: -infinity for a singular matrix, NaN for a negative determinant.   dA = dy A'^-1
+Tensor logdet(const Tensor& a);
 
 /// The lower triangle L, with a positive diagonal, for which L L' is A. Of A, which is taken to be symmetric, the lower
 /// triangle is read.

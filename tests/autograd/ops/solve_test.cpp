@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
+#include <cotangent/autograd/ops/decomposition.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -47,6 +48,65 @@ TEST_CASE("det has first and second derivatives at matrices of any rank") {
     CHECK(close(jacobian(linalg::det, a), jacobian(by_definition, a)));
     CHECK(close(hessian(linalg::det, a), hessian(by_definition, a)));
   }
+}
+
+TEST_CASE("det of a batch: gradients by the inverse or by singular values, whichever a matrix allows") {
+  const Tensor orthogonal = linalg::qr(random_matrices({3, 3}, 20)).Q;
+  Tensors matrices;
+  for (const double least : {1.0, 1e-3, 1e-6, 1e-9, 1e-200, 0.0})
+    matrices.push_back(matmul(orthogonal * tensor({1., 2., least}, float64), random_matrices({3, 3}, 21)));
+  matrices.push_back(eye(3, 3, float64) * 1e-120);  // its determinant is too small for a number, its cofactors are not
+  const Tensor a = stack(matrices, 0).requires_grad_();
+  const Tensor got = grad({sum(linalg::det(a))}, {a})[0];
+  for (size_t i = 0; i < matrices.size(); ++i) {
+    CAPTURE(i);
+    const Tensor expected = jacobian(by_definition, matrices[i]);
+    CHECK(max(abs(got[int64_t(i)] - expected)).item() <= 1e-12 * max(abs(expected)).item());
+  }
+  const Tensor low = a.detach().to(float32).requires_grad_();
+  const Tensor found = grad({sum(linalg::det(low))}, {low})[0].to(float64);
+  for (size_t i = 0; i < 6; ++i) {
+    CAPTURE(i);
+    const Tensor expected = jacobian(by_definition, low[int64_t(i)].detach().to(float64));
+    CHECK(max(abs(found[int64_t(i)] - expected)).item() <= 1e-4 * max(abs(expected)).item());
+  }
+  Tensor bad = stack({eye(2, 2, float64), eye(2, 2, float64)}, 0);
+  bad.data<double>()[1] = NAN;
+  const Tensor of_bad = grad({sum(linalg::det(bad.requires_grad_()))}, {bad})[0];
+  CHECK(all(isnan(of_bad[0])).item<bool>());
+  CHECK(equal(of_bad[1], eye(2, 2, float64)));
+}
+
+TEST_CASE("factors by plain loops and by LAPACK, on both sides of the size where one follows the other") {
+  for (const int64_t n : {1, 2, 3, 7, 15, 16, 17, 33})
+    for (const Dtype dtype : {float32, float64}) {
+      CAPTURE(n, dtype);
+      const Tensor a = random_matrices({5, n, n}, 22), x = a.to(dtype);
+      const double rounding = dtype == float32 ? 1e-4 : 1e-12;
+      CHECK(close(linalg::solve(x, matmul(x, x)), x, 100 * rounding));
+      const Tensor definite = matmul(x, transpose(x, -1, -2)) + eye(n, n, dtype), l = linalg::cholesky(definite);
+      CHECK(close(matmul(l, transpose(l, -1, -2)), definite, 100 * rounding));
+      CHECK(equal(triu(l, 1), zeros_like(l)));
+      // the determinant of a product of triangles is that of their diagonals
+      const Tensor one = eye(n, n, dtype), lower = tril(x, -1) * 0.1 + one, upper = triu(x * 0.1) + one * 2;
+      const Tensor product = prod(diagonal(upper, 0, -2, -1), -1);
+      CHECK(max(abs(linalg::det(matmul(lower, upper)) / product - 1)).item<double>() < 100 * rounding);
+    }
+  CHECK_THROWS_WITH(
+      linalg::cholesky(stack({eye(3, 3, float64), tensor({{1., 0., 0.}, {0., 1., 0.}, {2., 0., 1.}}, float64)}, 0)),
+      Catch::Contains("matrix 1 of the batch (2,) is not positive definite: its leading minor of order 3"));
+}
+
+TEST_CASE("logdet: the logarithm of what det is") {
+  const Tensor a =
+      stack({eye(2, 2, float64) * 3.0, eye(2, 2, float64) * 0.0, tensor({{0., 1.}, {1., 0.}}, float64)}, 0);
+  const Values v = linalg::logdet(a).to_vector<double>();
+  CHECK(v[0] == Approx(2 * std::log(3.0)));
+  CHECK(v[1] == -std::numeric_limits<double>::infinity());
+  CHECK(std::isnan(v[2]));
+  const Tensor x = (eye(3, 3, float64) * 4.0 + random_matrices({3, 3}, 23)).detach().requires_grad_();
+  CHECK(close(grad({linalg::logdet(x)}, {x})[0], transpose(linalg::inv(x), 0, 1).detach()));
+  CHECK_THROWS_WITH(linalg::logdet(zeros({2, 3})), Catch::Contains("[logdet] a is (2, 3)"));
 }
 
 TEST_CASE("linear systems: NaN and infinity stay in their matrix of the batch") {
