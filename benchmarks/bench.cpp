@@ -108,7 +108,7 @@ std::vector<Workload> chosen(const Options& options) {
   take(bench::kernels());
   take(bench::products());
   take(training());
-  if (options.all) take(variants()), take(bench::sequences()), take(bench::decay());
+  if (options.all) take(variants()), take(bench::sequences()), take(bench::decay()), take(attentions());
   return found;
 }
 

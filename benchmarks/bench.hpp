@@ -38,6 +38,7 @@ std::vector<Workload> training();
 std::vector<Workload> variants();
 std::vector<Workload> sequences();
 std::vector<Workload> decay();
+std::vector<Workload> attentions();
 
 /// So far, by operator new: heap.cpp.
 long heap_allocations();

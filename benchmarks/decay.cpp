@@ -34,8 +34,10 @@ std::vector<Workload> decay() {
   add("gated_delta_net", [](const Sizes&) { return of_layer(nn::GatedDeltaNet(kWidth, 4)); });
   add("rwkv7_time_mix", [](const Sizes&) { return of_layer(nn::Rwkv7TimeMix(kWidth, 4)); });
   to.push_back({"rwkv_time_mix", [](const Sizes&) { return of_layer(nn::RwkvTimeMix(kWidth)); }});
+  to.push_back({"rwkv_time_mix_compiled", [](const Sizes&) { return of_layer(nn::RwkvTimeMix(kWidth)); }});
   to.push_back({"mamba", [](const Sizes&) { return of_layer(nn::Mamba(kWidth)); }});
   to.push_back({"mamba_by_doubling", [](const Sizes&) { return of_layer(nn::Mamba(kWidth)); }});
+  to.push_back({"mamba_compiled", [](const Sizes&) { return of_layer(nn::Mamba(kWidth)); }});
   return to;
 }
 

@@ -84,7 +84,9 @@ std::vector<Workload> sequences() {
           {"min_gru", layer<ct::nn::MinGRU>},
           {"min_lstm", layer<ct::nn::MinLSTM>},
           {"lru", layer<ct::nn::LRU>},
-          {"s4d", layer<ct::nn::S4D>}};
+          {"lru_compiled", layer<ct::nn::LRU>},
+          {"s4d", layer<ct::nn::S4D>},
+          {"s4d_compiled", layer<ct::nn::S4D>}};
 }
 
 }  // namespace bench

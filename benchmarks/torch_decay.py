@@ -140,16 +140,23 @@ class Mamba(nn.Module):
 class MambaByDoubling(Mamba):
     """16 tokens at a time: fewer, larger ops."""
 
+    def __init__(self, by=lambda f: f):
+        super().__init__()
+        self.chunk = by(self.of_chunk)
+
+    def of_chunk(self, x, dt, b, c, a, h):
+        decay, states = torch.exp(dt[..., None] * a), (dt * x)[..., None] * b[:, :, None]
+        for step in (1, 2, 4, 8):
+            states = torch.cat([states[:, :step], states[:, step:] + decay[:, step:] * states[:, :-step]], 1)
+            decay = torch.cat([decay[:, :step], decay[:, step:] * decay[:, :-step]], 1)
+        states = decay * h + states
+        return (states * c[:, :, None]).sum(-1), states[:, -1:]
+
     def scan(self, x, dt, b, c):
         a, h, rows = -self.log_a.exp(), torch.zeros(x.shape[0], 1, self.inner, self.n), []
-        for x_s, dt_s, b_s, c_s in zip(*(t.split(16, 1) for t in (x, dt, b, c))):
-            decay, states = torch.exp(dt_s[..., None] * a), (dt_s * x_s)[..., None] * b_s[:, :, None]
-            for step in (1, 2, 4, 8):
-                states = torch.cat([states[:, :step], states[:, step:] + decay[:, step:] * states[:, :-step]], 1)
-                decay = torch.cat([decay[:, :step], decay[:, step:] * decay[:, :-step]], 1)
-            states = decay * h + states
-            h = states[:, -1:]
-            rows.append((states * c_s[:, :, None]).sum(-1))
+        for parts in zip(*(t.split(16, 1) for t in (x, dt, b, c))):
+            y, h = self.chunk(*parts, a, h)
+            rows.append(y)
         return torch.cat(rows, 1)
 
 
@@ -162,17 +169,25 @@ def mixed(x, last, mu):
 
 
 class TimeMix(nn.Module):
-    def __init__(self, d=WIDTH):
+    def __init__(self, by=None, d=WIDTH):
         super().__init__()
+        self.size, self.chunk = (32, by(self.of_chunk)) if by else (STEPS, self.of_chunk)
         self.mix, self.w, self.u = (nn.Parameter(torch.rand(*s)) for s in ((3, d), (d,), (d,)))
         self.k, self.v, self.r, self.out = (linear(d, d) for _ in range(4))
 
     def forward(self, x):
         last = before(x)
         k, v, r = (f(mixed(x, last, mu)) for f, mu in zip((self.k, self.v, self.r), self.mix))
-        w, u = -self.w.exp(), self.u
-        a = b = torch.zeros(x.shape[0], x.shape[2])
-        top, rows = torch.full_like(a, -1e38), []
+        w = -self.w.exp()
+        a, b, top = *torch.zeros(2, x.shape[0], x.shape[2]), torch.full((x.shape[0], x.shape[2]), -1e38)
+        rows = []
+        for k_s, v_s in zip(k.split(self.size, 1), v.split(self.size, 1)):
+            y, a, b, top = self.chunk(k_s, v_s, w, self.u, a, b, top)
+            rows.append(y)
+        return self.out(torch.sigmoid(r) * torch.cat(rows, 1))
+
+    def of_chunk(self, k, v, w, u, a, b, top):
+        rows = []
         for k_t, v_t in zip(k.unbind(1), v.unbind(1)):
             now = torch.maximum(top, u + k_t)
             old, new = (top - now).exp(), (u + k_t - now).exp()
@@ -180,7 +195,7 @@ class TimeMix(nn.Module):
             now = torch.maximum(top + w, k_t)
             old, new = (top + w - now).exp(), (k_t - now).exp()
             a, b, top = old * a + new * v_t, old * b + new, now
-        return self.out(torch.sigmoid(r) * torch.stack(rows, 1))
+        return torch.stack(rows, 1), a, b, top
 
 
 class ChannelMix(nn.Module):
@@ -328,7 +343,9 @@ def add_to(variant, leaf, forward_backward):
                         ("rwkv7_time_mix", Rwkv7TimeMix)):
         variant(name, of_layer(layer))
         variant(name + "_compiled", of_layer(layer, True))
-    # torch.compile would unroll all tokens
+    # torch.compile would unroll all tokens: it takes some at a time
     variant("rwkv_time_mix", of_layer(TimeMix))
+    variant("rwkv_time_mix_compiled", of_layer(lambda: TimeMix(torch.compile)))
     variant("mamba", of_layer(Mamba))
     variant("mamba_by_doubling", of_layer(MambaByDoubling))
+    variant("mamba_compiled", of_layer(lambda: MambaByDoubling(torch.compile)))

@@ -24,6 +24,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import torch_attentions
 import torch_decay
 import torch_sequences
 
@@ -633,6 +634,7 @@ def matmul_256_f64():
 variant("matmul_256_f64", matmul_256_f64)
 torch_sequences.add_to(variant, leaf, forward_backward)
 torch_decay.add_to(variant, leaf, forward_backward)
+torch_attentions.add_to(variant, leaf, forward_backward)
 
 
 # ---- the clock ----

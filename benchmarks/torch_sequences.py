@@ -167,10 +167,12 @@ def add_to(variant, leaf, forward_backward):
     variant("logcumsumexp", of_one(lambda x: x.logcumsumexp(1)))
     variant("cummax", of_one(lambda x: x.cummax(1).values))
 
-    def layer(parts):
+    def layer(parts, compiled=False):
         def make():
             m, forward = parts()
             x = leaf(*rows)
+            if compiled:
+                forward = torch.compile(forward)
             return forward_backward([x, *m.parameters()], lambda: forward(x))
 
         return make
@@ -178,4 +180,6 @@ def add_to(variant, leaf, forward_backward):
     variant("min_gru", layer(minimal(False)))
     variant("min_lstm", layer(minimal(True)))
     variant("lru", layer(lru))
+    variant("lru_compiled", layer(lru, True))
     variant("s4d", layer(s4d))
+    variant("s4d_compiled", layer(s4d, True))
