@@ -154,6 +154,7 @@ SignLogDet slogdet(const Tensor& a) {
 
 Tensor logdet(const Tensor& a) {
   check_square("logdet", a);
+  if (is_low_precision(a.dtype())) return in_float32<to>(logdet, a);
   const SignLogDet d = slogdet(a);
   return d.logabsdet + log(d.sign);
 }
