@@ -226,6 +226,7 @@ FUNCTIONS = {
     **{op: getattr(torch.linalg, op) for op in
        ("solve", "solve_triangular", "inv", "det", "slogdet", "cholesky", "matrix_power", "matrix_exp", "eigvalsh",
         "svdvals", "pinv")},
+    "logdet": torch.logdet,
     # signs of vectors are free, and lstsq differs from pinv in rounding alone
     "qr": lambda a, complete=False: torch.linalg.qr(a, "complete" if complete else "reduced"),
     "eigh": lambda a: [f(y) for f, y in zip((torch.clone, torch.abs), torch.linalg.eigh(a))],
@@ -614,6 +615,7 @@ for op in ("inv", "det", "slogdet", "cholesky", "matrix_exp"):
     case(op, make(0, 0)) if op in ("inv", "det", "cholesky") else case(op, make(5, 5) / 4)
 # at singular matrices PyTorch 2.15 gives 0 as the gradient of det, and the library the cofactors
 case("matrix_exp", f64([0, 1], [0, 0])), case("matrix_exp", rounded(3, 3) * 1e-3), case("matrix_exp", rounded(4, 4) * 8)
+case("logdet", f64([2, 1], [0.5, 3])), case("logdet", f64([[2, 0.25], [-1, 3]], [[0, 2], [-4, 0.5]]))
 for n in (1, 2, 5, -1, -3):
     case("matrix_power", regular(2, 2) / 4, n=n)
 case("matrix_power", Constant(regular(2, 2)), n=0)

@@ -271,6 +271,7 @@ const std::map<std::string, Call>& calls() {
          const auto [sign, logabsdet] = linalg::slogdet(c[0]);
          return Tensors{sign, logabsdet};
        }},
+      {"logdet", one<linalg::logdet>},
       {"cholesky", one<linalg::cholesky>},
       {"matrix_power", [](C c) -> Results { return linalg::matrix_power(c[0], c.integer("n")); }},
       {"matrix_exp", one<linalg::matrix_exp>},
