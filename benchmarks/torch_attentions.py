@@ -164,7 +164,8 @@ class Linformer(Attention):
         self.e = nn.Parameter(torch.randn(rank, STEPS) / math.sqrt(STEPS))
 
     def attend(self, q, k, v):
-        return F.scaled_dot_product_attention(q, self.e @ k, self.e @ v)
+        k, v = (F.linear(t.mT, self.e).mT for t in (k, v))  # one product for all heads
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 class Nystrom(Attention):
