@@ -56,11 +56,11 @@ bool detail::name_matches(std::string_view name, std::string_view pattern) {
 }
 
 std::vector<detail::FoundTarget> detail::find_targets(const char* tuner, Module& base,
-                                                      const std::vector<std::string>& patterns, int64_t rank) {
+                                                      const std::vector<std::string>& patterns) {
   std::vector<FoundTarget> all;
   const std::vector<NamedModule> modules = base.named_modules();
   for (const NamedTensor& p : base.named_parameters()) {
-    if (p.tensor.rank() < rank) continue;
+    if (p.tensor.rank() < 2) continue;
     const size_t dot = p.name.rfind('.');
     const std::string path = dot == std::string::npos ? "" : p.name.substr(0, dot);
     const auto owner = std::find_if(modules.rbegin(), modules.rend(), [&](const auto& m) { return m.name == path; });
@@ -96,7 +96,7 @@ std::vector<NamedModule> detail::find_modules(const char* tuner, Module& base,
 
 namespace detail {
 
-Tuning::Tuning(Module& base, Tuner* tuner) : tuner_(tuner) {
+Tuning::Tuning(Module& base) {
   struct Walk : Members {
     explicit Walk(std::vector<Place>& to) : places(to) {}
     void parameter(const std::string& path, Parameter& p) override {
@@ -105,6 +105,11 @@ Tuning::Tuning(Module& base, Tuner* tuner) : tuner_(tuner) {
     std::vector<Place>& places;
   } walk(places_);
   base.members(walk);
+}
+
+// Through the other constructor, so that the destructor puts all back when the tuner throws.
+Tuning::Tuning(Module& base, Tuner* tuner) : Tuning(base) {
+  tuner_ = tuner;
   if (!tuner) return;
   modules_ = base.named_modules();
   tuner->enter(*this);
@@ -211,7 +216,7 @@ void detail::merge(Module& base, const WeightTuner& tuner, MergedWeights& before
                        tuner.targets[i].name);
   const NoGrad guard;
   MergedWeights made;
-  const Tuning call(base, nullptr);
+  const Tuning call(base);
   for_each_weight(tuner, call, [&](const std::string& name, const Tensor& w) { made.push_back({name, w}); });
   for (const NamedTensor& w : made) {
     Tensor place = call.parameter(w.name);
@@ -223,7 +228,7 @@ void detail::merge(Module& base, const WeightTuner& tuner, MergedWeights& before
 void detail::unmerge(Module& base, MergedWeights& before) {
   if (before.empty()) fail<ValueError>("[unmerge] the weights are not merged; merge() first");
   const NoGrad guard;
-  const Tuning call(base, nullptr);
+  const Tuning call(base);
   for (const NamedTensor& w : before) {
     Tensor place = call.parameter(w.name);
     place.copy_(w.tensor);

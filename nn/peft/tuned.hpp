@@ -53,18 +53,19 @@ struct FoundTarget : TuningTarget {
   Tensor values;  ///< the rows
   Module* owner;  ///< whose parameter it is
 };
-/// The targets of any of the patterns, in the order of the model: parameters of `rank` dimensions at least. A part of
-/// an in_proj_weight is meant by a pattern that ends in it. A ValueError in the name of a tuner for a pattern that
-/// matches none, and for targets that overlap.
-std::vector<FoundTarget> find_targets(const char* tuner, Module& base, const std::vector<std::string>& patterns,
-                                      int64_t rank = 2);
+/// The targets of any of the patterns, in the order of the model: parameters of two dimensions at least. A part of an
+/// in_proj_weight is meant by a pattern that ends in it. A ValueError in the name of a tuner for a pattern that matches
+/// none, and for targets that overlap.
+std::vector<FoundTarget> find_targets(const char* tuner, Module& base, const std::vector<std::string>& patterns);
 /// The modules of any of the patterns. A ValueError as above.
 std::vector<NamedModule> find_modules(const char* tuner, Module& base, const std::vector<std::string>& patterns);
 
 /// A call of a model that is tuned, while it lasts. Then all is as before.
 class Tuning : Listener {
  public:
-  /// Without a tuner it does nothing.
+  /// Of which nothing is tuned.
+  explicit Tuning(Module& base);
+  /// The same without a tuner.
   Tuning(Module& base, Tuner* tuner);
   ~Tuning() override;
 
@@ -98,7 +99,7 @@ class Tuning : Listener {
   };
   const Place& place(std::string_view name) const;
 
-  const Tuner* tuner_;
+  const Tuner* tuner_ = nullptr;
   std::vector<Place> places_;
   std::vector<NamedModule> modules_;
   std::vector<std::pair<Tensor*, Tensor>> before_;

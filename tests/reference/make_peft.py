@@ -177,7 +177,10 @@ def adalora_budget():
         ranks.append([int(kept[n].sum()) for n in names])
     return {"name": "adalora budget", "r": r, "target_r": target, "alpha": alpha, "steps": steps, "initial": initial,
             "final": final, "interval": interval, "rate": rate, "beta1": beta1, "beta2": beta2, "parameters": start,
-            "budgets": budgets, "ranks": ranks, "end": {k: packed(v) for k, v in q.items()}}
+            "budgets": budgets, "ranks": ranks,
+            "end": {k: packed(v) for k, v in (
+                q | {k.replace("lora_", "mean_"): v for k, v in mean.items()}
+                | {k.replace("lora_", "deviation_"): v for k, v in deviation.items()}).items()}}
 
 
 def ia3():

@@ -55,9 +55,9 @@ TEST_CASE("AdaLoRA moves its budget as Algorithm 1 does") {
     CHECK(tuned.tuner.budget(step) == test["budgets"][at].get<int64_t>());
     CHECK(tuned.tuner.ranks() == test["ranks"][at].get<std::vector<int64_t>>());
   }
-  for (const auto& [name, p] : tuned.tuner.named_parameters()) {
+  for (const auto& [name, x] : tuned.tuner.state_dict()) {
     INFO(name);
-    CHECK(close(p, unpacked(test["end"][name]), 1e-10));
+    if (!name.ends_with(".kept")) CHECK(close(x, unpacked(test["end"][name]), 1e-10));
   }
 }
 

@@ -1,5 +1,7 @@
 #include <cotangent/nn/peft/tuned.hpp>
 
+#include <optional>
+
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
@@ -38,6 +40,13 @@ struct Frugal : nn::Module {
   nn::Linear first{3, 3}, second{3, 2};
   COTANGENT_MODULE(first, second)
   Tensor forward(const Tensor& x) { return second(checkpoint(first, x)); }
+};
+
+struct Shrinking : nn::Module {
+  nn::Linear first{3, 3};
+  std::optional<nn::Linear> second = nn::Linear(3, 3);
+  COTANGENT_MODULE(first, second)
+  Tensor forward(const Tensor& x) { return second ? (*second)(first(x)) : first(x); }
 };
 
 std::vector<std::string> names_of(const nn::StateDict& state) {
@@ -186,6 +195,14 @@ TEST_CASE("an error in a call leaves the model as it was, and says where it came
   CHECK_THAT(error_of([&] { tuned(tensor({{7}})); }), Catch::Contains("(in token)"));
   CHECK(equal(model(kTokens), y));
   CHECK(equal(tuned.base(kTokens), y));
+}
+
+TEST_CASE("a target that is gone is an error, and the others are as they were") {
+  const Shrinking model;
+  auto tuned = moved(model, {.targets = {"weight"}});
+  tuned.base.second.reset();
+  CHECK(error_of([&] { tuned(ones({3})); }) == "[Tuned] the model has no parameter second.weight any more");
+  CHECK(equal(tuned.base.first.weight, model.first.weight));
 }
 
 TEST_CASE("a parameter that stands in several places is tuned in all") {
