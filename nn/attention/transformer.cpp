@@ -91,7 +91,7 @@ void start_branches(TransformerDecoderLayer& layer) {
 }
 
 template <class Layer>
-std::string describe(const Layer& layer, int64_t width, int64_t inner) {
+std::string layer_settings(const Layer& layer, int64_t width, int64_t inner) {
   const ResidualOptions& r = layer.residual;
   std::string text = fmt::format("{}, inner = {}, {}", width, inner, name(layer.activation));
   if (!r.normalized) text += ", no norms";
@@ -173,7 +173,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t width, int64_t heads, c
     : TransformerEncoderLayer(softmax_attention("TransformerEncoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerEncoderLayer::settings() const {
-  return describe(*this, width(), linear2 ? linear2->weight.size(1) : 0);
+  return layer_settings(*this, width(), linear2 ? linear2->weight.size(1) : 0);
 }
 
 Tensor TransformerEncoderLayer::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
@@ -248,7 +248,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t width, int64_t heads, c
                               softmax_attention("TransformerDecoderLayer", width, heads, false, o), o) {}
 
 std::string TransformerDecoderLayer::settings() const {
-  return describe(*this, self_attn->width(), linear2.weight.size(1));
+  return layer_settings(*this, self_attn->width(), linear2.weight.size(1));
 }
 
 Tensor TransformerDecoderLayer::run(const Tensor& x, const Tensor& memory, const DecoderCall& call,
