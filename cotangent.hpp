@@ -63,6 +63,7 @@
 #include <cotangent/data/idx.hpp>
 #include <cotangent/data/progress.hpp>
 #include <cotangent/data/text.hpp>
+#include <cotangent/data/words.hpp>
 #include <cotangent/io/checkpoint.hpp>
 #include <cotangent/io/metadata.hpp>
 #include <cotangent/io/safetensors.hpp>
