@@ -3,6 +3,7 @@
 #include <cotangent/cotangent.hpp>
 #include <set>
 
+#include "../common/markov.hpp"
 #include "tasks.hpp"
 
 namespace ct = cotangent;

@@ -1,0 +1,234 @@
+// Words as vectors: word2vec on two made-up languages of which it is known what the vectors should tell, and on a text.
+//
+//     grid    6 x 6 words; word (i, j) stands among words that belong to row i and others that belong to column j.
+//             Then vector(i, j) - vector(k, j) + vector(k, l) should be next to vector(i, l), as "king" - "man" +
+//             "woman" is to "queen"
+//     topics  4 x 10 words; a sentence has words of one topic, but for one in five. Words of one topic should be alike
+//     text    Debian's fortunes, or a file: what is next to some words, and a picture of them in a plane
+#include <algorithm>
+#include <chrono>
+#include <cotangent/cotangent.hpp>
+#include <cotangent/zoo.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/command_line.hpp"
+#include "common/gnuplot.hpp"
+
+namespace ct = cotangent;
+namespace zoo = cotangent::zoo;
+using ct::Tensor;
+
+const std::vector<std::string> kLosses{"negative_sampling", "nce", "hierarchical_softmax"};  // as in zoo::Word2VecLoss
+
+/// The vectors with length 1, and without what all have in common: their products are cosines.
+Tensor directions(const Tensor& vectors) {
+  const Tensor v = vectors.detach() - ct::mean(vectors.detach(), 0, true);
+  return v / ct::sqrt(ct::sum(ct::square(v), 1, true));
+}
+
+// ---- Two languages ----
+
+constexpr int64_t kSide = 6, kTopics = 4, kTopicWords = 10;
+
+/// Sentences of two words of the row, the word (i, j), and two words of the column; token 0 is between sentences.
+Tensor grid_text(int64_t sentences, ct::Generator& g) {
+  const auto draw = [&](int64_t end) { return ct::randint(0, end, {sentences, 1}, ct::int64, g); };
+  const Tensor i = draw(kSide), j = draw(kSide), words = 1 + i * kSide + j;
+  constexpr int64_t rows = 1 + kSide * kSide, columns = rows + 4 * kSide;  // where their own words begin, 4 of each
+  return ct::cat({ct::zeros({sentences, 1}, ct::int64), rows + i * 4 + draw(4), rows + i * 4 + draw(4), words,
+                  columns + j * 4 + draw(4), columns + j * 4 + draw(4)},
+                 1)
+      .flatten();
+}
+
+/// The share of (i, j) - (k, j) + (k, l) with i != k and j != l that are next to (i, l) of all other words.
+double grid_analogies(const Tensor& vectors) {
+  const Tensor v = directions(vectors.narrow(0, 1, vectors.size(0) - 1));
+  const auto word = [](int64_t i, int64_t j) { return i * kSide + j; };
+  int64_t right = 0, all = 0;
+  for (int64_t i = 0; i < kSide; ++i)
+    for (int64_t j = 0; j < kSide; ++j)
+      for (int64_t k = 0; k < kSide; ++k)
+        for (int64_t l = 0; l < kSide; ++l) {
+          if (i == k || j == l) continue;
+          const Tensor cosine = ct::matmul(v, v[word(i, j)] - v[word(k, j)] + v[word(k, l)]);
+          for (const int64_t given : {word(i, j), word(k, j), word(k, l)}) cosine[given].fill_(-10);
+          right += ct::argmax(cosine).item<int64_t>() == word(i, l);
+          ++all;
+        }
+  return static_cast<double>(right) / static_cast<double>(all);
+}
+
+Tensor topic_text(int64_t sentences, ct::Generator& g) {
+  constexpr int64_t length = 8;
+  const Tensor topic = ct::randint(0, kTopics, {sentences, 1}, ct::int64, g);
+  const Tensor own = topic * kTopicWords + ct::randint(0, kTopicWords, {sentences, length}, ct::int64, g);
+  const Tensor any = ct::randint(0, kTopics * kTopicWords, {sentences, length}, ct::int64, g);
+  const Tensor words = ct::where(ct::rand({sentences, length}, ct::float32, g) < 0.2, any, own);
+  return ct::cat({ct::zeros({sentences, 1}, ct::int64), 1 + words}, 1).flatten();
+}
+
+/// The mean cosine of two words of a topic, less that of two words of different ones.
+double topic_contrast(const Tensor& vectors) {
+  constexpr int64_t n = kTopics * kTopicWords;
+  const Tensor words = vectors.detach().narrow(0, 1, n);
+  const Tensor v = words / ct::sqrt(ct::sum(ct::square(words), 1, true));
+  const double all = ct::sum(ct::square(ct::sum(v, 0))).item();  // the sum of v_a . v_b over all pairs
+  const double within = ct::sum(ct::square(ct::sum(v.reshape({kTopics, kTopicWords, -1}), 1))).item();
+  return (within - n) / (n * (kTopicWords - 1)) - (all - within) / (n * (n - kTopicWords));
+}
+
+/// How often each word comes; what is between sentences is none.
+Tensor counts_of(const Tensor& tokens, int64_t vocabulary) {
+  return ct::scatter_add(ct::zeros({vocabulary}), 0, tokens, (tokens != 0).to(ct::float32));
+}
+
+void show_languages(int64_t sentences) {
+  std::printf("%-22s %-10s %16s %20s\n", "loss", "", "grid: analogies", "topics: contrast");
+  for (size_t loss = 0; loss < kLosses.size(); ++loss)
+    for (const bool cbow : {false, true}) {
+      const auto learned = [&](const Tensor& text, int64_t window) {
+        const int64_t vocabulary = ct::max(text).item<int64_t>() + 1;
+        ct::manual_seed(1);
+        zoo::Word2Vec model(counts_of(text, vocabulary), {.width = 16, .loss = static_cast<zoo::Word2VecLoss>(loss)});
+        model.fit(text, {.cbow = cbow,
+                         .window = window,
+                         .epochs = 10,
+                         .subsampling = zoo::Subsampling::none,
+                         .rate = cbow ? 0.2 : 0.05,
+                         .boundary = 0});
+        return model.in;
+      };
+      ct::Generator g(2);
+      const double analogies = grid_analogies(learned(grid_text(sentences, g), 2));
+      const double contrast = topic_contrast(learned(topic_text(sentences / 4, g), 5));
+      std::printf("%-22s %-10s %14.1f %% %20.3f\n", kLosses[loss].c_str(), cbow ? "CBOW" : "skip-gram", 100 * analogies,
+                  contrast);
+      std::fflush(stdout);
+    }
+}
+
+// ---- A text ----
+
+struct Group {
+  const char* name;
+  std::vector<std::string> words;
+};
+const std::vector<Group> kGroups{
+    {"numbers",
+     {"one", "two", "three", "four", "five", "six", "seven", "eight", "ten", "twenty", "hundred", "thousand"}},
+    {"times",
+     {"minutes", "hours", "days", "weeks", "months", "years", "day", "week", "month", "year", "night", "morning"}},
+    {"family", {"mother", "father", "wife", "husband", "son", "daughter", "brother", "sister", "children", "parents"}},
+    {"computers",
+     {"computer", "software", "program", "code", "unix", "linux", "system", "machine", "user", "users", "windows"}},
+    {"food", {"food", "eat", "drink", "milk", "coffee", "tea", "beer", "wine", "bread", "cheese", "sugar", "water"}}};
+
+/// The vectors of the groups' words in the plane in which they differ most: that of the first two right singular
+/// vectors.
+void draw_groups(const zoo::Word2Vec& model, const ct::data::WordVocabulary& vocabulary, const std::string& out) {
+  struct Point {
+    size_t group;
+    std::string word;
+  };
+  std::vector<Point> points;
+  ct::Tensors rows;
+  const Tensor v = directions(model.in);
+  for (size_t group = 0; group < kGroups.size(); ++group)
+    for (const std::string& word : kGroups[group].words)
+      if (const int64_t token = vocabulary.token(word); token != ct::data::WordVocabulary::unknown) {
+        points.push_back({group, word});
+        rows.push_back(v[token]);
+      }
+  if (points.size() < 3) return;
+  Tensor x = ct::stack(rows, 0);
+  x = x - ct::mean(x, 0, true);
+  const Tensor plane = ct::matmul(x, ct::linalg::svd(x, false).Vh.narrow(0, 0, 2).transpose(0, 1));
+
+  std::string script = "set terminal svg size 1100,800 font 'Helvetica,13' background 'white'\nset output " +
+                       quoted(out + "/word2vec.svg") +
+                       "\nunset border; unset tics; set key outside right top Left reverse\n"
+                       "set offsets graph 0.03, graph 0.08, graph 0.03, graph 0.03\n"
+                       "colours = '#1f4e9c #e08a1e #2b8a3e #b3261e #7b3fa0'\n";
+  std::string plot = "plot ";
+  for (size_t group = 0; group < kGroups.size(); ++group) {
+    const std::string data = "$g" + std::to_string(group),
+                      colour = "rgb word(colours, " + std::to_string(group + 1) + ")";
+    std::string lines;
+    for (size_t i = 0; i < points.size(); ++i)
+      if (points[i].group == group)
+        lines += std::to_string(plane[static_cast<int64_t>(i)][0].item()) + " " +
+                 std::to_string(plane[static_cast<int64_t>(i)][1].item()) + " " + points[i].word + "\n";
+    if (lines.empty()) continue;
+    script += data + " << END\n" + lines + "END\n";
+    plot += data + " with points pt 7 ps 0.5 lc " + colour + " title '" + kGroups[group].name + "', " + data +
+            " using 1:2:3 with labels left offset 0.5,0 tc " + colour + " notitle, ";
+  }
+  std::filesystem::create_directories(out);
+  run_gnuplot(script + plot + "\n", out + "/word2vec.svg");
+  std::printf("the picture is in %s\n", out.c_str());
+}
+
+struct Settings {
+  std::string text, loss = "negative_sampling", out = "runs/word2vec";
+  bool cbow = false;
+  int64_t width = 100, window = 5, epochs = 15, min_count = 5, sentences = 20000;
+  std::vector<std::string> words{"three", "father", "computer", "water", "monday", "president"};
+};
+
+void learn_text(const Settings& s) {
+  using ct::data::WordVocabulary;
+  const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
+  const WordVocabulary vocabulary(text, s.min_count);
+  Tensor tokens = vocabulary.encode(text);
+  tokens = ct::index_select(tokens, 0, ct::nonzero(tokens != WordVocabulary::unknown).flatten());
+  std::printf("%lld words of %lld kinds\n", static_cast<long long>(ct::sum(tokens != 0).item<int64_t>()),
+              static_cast<long long>(vocabulary.size() - 2));
+
+  ct::manual_seed(1);
+  const auto loss = std::find(kLosses.begin(), kLosses.end(), s.loss) - kLosses.begin();
+  zoo::Word2Vec model(counts_of(tokens, vocabulary.size()),
+                      {.width = s.width, .loss = static_cast<zoo::Word2VecLoss>(loss)});
+  const auto start = std::chrono::steady_clock::now();
+  const double last =
+      model.fit(tokens, {.cbow = s.cbow, .window = s.window, .epochs = s.epochs, .boundary = WordVocabulary::boundary});
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  std::printf("%lld passes in %.1f s: %.0f words a second; loss %.3f\n", static_cast<long long>(s.epochs), seconds,
+              static_cast<double>(s.epochs * tokens.numel()) / seconds, last);
+
+  const Tensor v = directions(model.in);
+  for (const std::string& word : s.words) {
+    const int64_t token = vocabulary.token(word);
+    if (token == WordVocabulary::unknown) continue;
+    const auto [cosines, nearest] = ct::topk(ct::matmul(v, v[token]), 9);
+    std::printf("%-12s", word.c_str());
+    for (int64_t i = 1; i < 9; ++i)
+      std::printf(" %s %.2f", vocabulary.word(nearest[i].item<int64_t>()).c_str(), cosines[i].item());
+    std::printf("\n");
+  }
+  draw_groups(model, vocabulary, s.out);
+}
+
+int main(int argc, char** argv) {
+  Settings s;
+  CommandLine options("word2vec", "Learns vectors of words, from two made-up languages and from a text.", 1);
+  options.add("--sentences", s.sentences, "Of the made-up languages; 0 leaves them out", kNotNegative);
+  options.group("The text");
+  options.add("--text", s.text, "A file instead of Debian's fortunes");
+  options.add("--loss", s.loss, "What the vectors are asked");
+  options.allow("--loss", kLosses);
+  options.add("--cbow", s.cbow, "Words from the mean of those around them, instead of those around from the word");
+  options.add("--width", s.width, "Of a vector", kPositive);
+  options.add("--window", s.window, "Words on either side, at most", kPositive);
+  options.add("--epochs", s.epochs, "Passes over the text", kPositive);
+  options.add("--min-count", s.min_count, "Rarer words are left out", kPositive);
+  options.add("--words", s.words, "What is next to these is shown");
+  options.add("--out", s.out, "Where the picture goes");
+  return options.run(argc, argv, [&] {
+    if (s.sentences > 0) show_languages(s.sentences);
+    learn_text(s);
+  });
+}
