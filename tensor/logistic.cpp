@@ -54,7 +54,8 @@ double logistic_steps(const Tensor& in, const Tensor& out, const LogisticExample
                                     .score = memory.data() + 2 * width,
                                     .loss = 0};
     kernels::kernels().logistic.of<T>().steps(steps);
-    return steps.loss / static_cast<double>((examples.size() + 15) / 16);
+    const int64_t counted = (examples.size() + 15) / 16;
+    return steps.loss / static_cast<double>(counted);
   });
 }
 
