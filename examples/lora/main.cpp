@@ -66,7 +66,7 @@ void draw(const std::string& out, const char* measured, double before) {
           quoted(measured) + "\nset grid lt 1 lc rgb '#e0e0e0'\nset border lc rgb '#808080'\nunset key\n" +
           "set offsets graph 0.12, graph 0.12, graph 0.08, graph 0.08\nplot " + std::to_string(before) +
           " with lines dt 2 lc rgb '#808080', " + data + " skip 1 using 2:5 with points pt 7 lc rgb '#d9822b', " +
-          data + " skip 1 using 2:5:1 with labels offset 0,0.9\n",
+          data + " skip 1 using 2:5:1 with labels rotate by 30 left offset 0.4,0.6\n",
       picture);
 }
 
