@@ -60,7 +60,7 @@ void measure_medusa(const zoo::GPT& model, const Tensor& train, const Tensor& va
   const Tensor hits = medusa.hits(x, y, std::min<int64_t>(10, medusa.model.head.weight.size(0)));
   std::printf("guesses that are right, %%: the first, and one of the first ten\n");
   for (int64_t k = 0; k < s.heads; ++k)
-    std::printf("  %lld places after the next  %5.1f %5.1f\n", static_cast<long long>(k + 1), 100 * hits[k][0].item(),
+    std::printf("  %lld places after the next  %5.1f %5.1f\n", static_cast<long long>(k) + 1, 100 * hits[k][0].item(),
                 100 * ct::sum(hits[k]).item());
 
   ct::Tensors prompts;
