@@ -129,6 +129,7 @@
 #include <cotangent/optim/adamax.hpp>
 #include <cotangent/optim/clip.hpp>
 #include <cotangent/optim/ema.hpp>
+#include <cotangent/optim/grad_scaler.hpp>
 #include <cotangent/optim/lbfgs.hpp>
 #include <cotangent/optim/lion.hpp>
 #include <cotangent/optim/nadam.hpp>
@@ -148,3 +149,4 @@
 #include <cotangent/tensor/state_dict.hpp>
 #include <cotangent/tensor/tensor.hpp>
 #include <cotangent/train/check_model.hpp>
+#include <cotangent/train/mixed_precision.hpp>

@@ -233,6 +233,10 @@ void LBFGS::iterate(Loss loss, void* closure, double value) {
   origin_.clear();
 }
 
+void LBFGS::keep_masters() {
+  fail<ValueError>("[LBFGS] it keeps no master weights; its searches need parameters in float32 or float64");
+}
+
 StateDict LBFGS::state_dict() const {
   StateDict state;
   detail::Fields group(state, "param_groups.0.");

@@ -64,6 +64,7 @@ class LBFGS : public Optimizer {
   LBFGSOptions& options() { return options_; }
   double& lr(size_t group = 0) override;
   size_t group_count() const override { return 1; }
+  void keep_masters() override;
   StateDict state_dict() const override;
   void load_state_dict(const StateDict& state) override;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <cotangent/optim/rule.hpp>
+#include <cotangent/tensor/copy.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -13,6 +14,74 @@ namespace cotangent::optim {
 void Optimizer::zero_grad() {
   for (const Tensor& p : parameters_)
     if (p.requires_grad()) p.set_grad(Tensor());
+  for (const Master& m : masters_)
+    if (m.values.defined()) m.values.set_grad(Tensor());
+}
+
+// ---- master weights ----
+
+void Optimizer::keep_masters() {
+  for (size_t i = masters_.size(); i < parameters_.size(); ++i) {
+    const Tensor& p = parameters_[i];
+    masters_.push_back({});
+    if (is_low_precision(p.dtype())) masters_[i] = {raw::cast(p, float32).requires_grad_(), p.version()};
+  }
+}
+
+Tensors Optimizer::masters() const {
+  Tensors all = parameters_;
+  for (size_t i = 0; i < masters_.size(); ++i)
+    if (masters_[i].values.defined()) all[i] = masters_[i].values;
+  return all;
+}
+
+const Tensor& Optimizer::master(size_t i) {
+  Master& m = masters_[i];
+  const Tensor& p = parameters_[i];
+  if (!m.values.defined()) return p;
+  if (m.version != p.version()) {  // loaded, for instance
+    const Tensor own = m.values.detach(),
+                 same = raw::binary("keep_masters", raw::Binary::eq, raw::cast(own, p.dtype()), p);
+    raw::copy_into("keep_masters", raw::where("keep_masters", same, own, raw::cast(p, float32)), own);
+    m.version = p.version();
+  }
+  return m.values;
+}
+
+void Optimizer::round_master(size_t i) {
+  raw::copy_into("keep_masters", masters_[i].values, parameters_[i]);
+  cotangent::detail::bump_version(parameters_[i]);
+  masters_[i].version = parameters_[i].version();
+}
+
+static std::string master_key(size_t i) { return "state." + std::to_string(i) + ".master"; }
+
+void Optimizer::save_masters(StateDict& into) const {
+  for (size_t i = 0; i < masters_.size(); ++i)
+    if (masters_[i].values.defined()) into.add(master_key(i), masters_[i].values.detach());
+}
+
+void Optimizer::load_masters(const StateDict& from) {
+  std::vector<Master> loaded(parameters_.size());
+  size_t count = 0, low = 0;
+  for (size_t i = 0; i < loaded.size(); ++i) {
+    const Tensor &saved = from.get(master_key(i)), &p = parameters_[i];
+    low += is_low_precision(p.dtype());
+    if (!saved.defined()) continue;
+    if (saved.shape() != p.shape() || !is_low_precision(p.dtype()))
+      fail<ValueError>("[load_state_dict] {} is {}, and its parameter is {} {}; the state belongs to another model",
+                       master_key(i), saved.shape(), p.dtype(), p.shape());
+    loaded[i] = {raw::clone(raw::cast(saved, float32)).requires_grad_(), p.version()};
+    ++count;
+  }
+  if (count != 0 && count != low)
+    fail<ValueError>("[load_state_dict] {} master weights for {} low-precision parameters; the state is incomplete",
+                     count, low);
+  const bool kept = has_masters();
+  masters_ = std::move(loaded);
+  if (count > 0) return;
+  masters_.clear();
+  if (kept) keep_masters();  // as the parameters are now
 }
 
 void Optimizer::take(const char* name, const Tensors& parameters) {
@@ -32,6 +101,7 @@ void Optimizer::take(const char* name, const Tensors& parameters) {
   }
   if (all.empty()) fail<ValueError>("[{}] there are no parameters; pass model.parameters()", name);
   parameters_ = std::move(all);
+  if (!masters_.empty()) keep_masters();
 }
 
 bool Optimizer::is_replaced(const Tensor& p, int own) { return p.requires_grad() && p.impl()->refs.count() <= own; }

@@ -34,6 +34,15 @@ class Optimizer {
   /// The parameters of all groups.
   const Tensors& parameters() const { return parameters_; }
 
+  /// Master weights (Micikevicius et al., arXiv:1710.03740): from here on float16 and bfloat16 parameters have copies
+  /// in float32, which steps update, and of which the parameters are the rounded values. Else a step that is small
+  /// beside a parameter is lost: 1 + 1e-4 is 1 in float16. A parameter that somebody else writes is the master's value
+  /// from then on. The masters are part of state_dict(). LBFGS has none, and throws a ValueError.
+  virtual void keep_masters();
+  /// For each parameter the tensor that a step updates: its master, or itself. A gradient that is set there goes before
+  /// that of the parameter, and clipping gradients in float32 takes this list.
+  Tensors masters() const;
+
   /// The learning rate of a group, to read and to set (schedules). An IndexError when there is no such group.
   virtual double& lr(size_t group = 0) = 0;
   virtual size_t group_count() const = 0;
@@ -57,8 +66,23 @@ class Optimizer {
   static bool is_replaced(const Tensor& parameter, int own);
   /// The GradError of a step() without a gradient of any parameter, or `any` but with replaced ones.
   [[noreturn]] void without_gradients(const char* name, int own, bool any) const;
+  bool has_masters() const { return !masters_.empty(); }
+  /// The master of parameter i with the values of now; the parameter itself where there is none.
+  const Tensor& master(size_t i);
+  /// Makes parameter i its rounded master.
+  void round_master(size_t i);
+  void save_masters(StateDict& into) const;
+  /// A ValueError unless they are those of the parameters, or there are none.
+  void load_masters(const StateDict& from);
 
   Tensors parameters_;  // of all groups
+
+ private:
+  struct Master {
+    Tensor values;     // undefined for a parameter of full precision
+    uint32_t version;  // of the parameter that has these values, rounded
+  };
+  std::vector<Master> masters_;  // of all parameters; empty where none are kept
 };
 
 namespace detail {

@@ -193,18 +193,21 @@ void GroupedOptimizer<O, S>::step() {
   for (const Group<O>& group : parts_->groups) count += group.parameters.size();
   if (count != parts_->states.size()) detail::groups_changed(kName, count, parts_->states.size());
   S* state = parts_->states.data();
+  size_t i = 0;
   bool any = false, lost = false;
   for (const Group<O>& group : parts_->groups) {
     detail::check_options(kName, group.options);
     for (const Tensor& parameter : group.parameters) {
-      const Tensor& gradient = parameter.grad();
+      const Tensor& updated = has_masters() ? master(i) : parameter;
+      const Tensor& gradient = updated.grad().defined() ? updated.grad() : parameter.grad();
       if (gradient.defined()) {
-        update({parameter, gradient, group.options.maximize}, *state, group.options);
+        update({updated, gradient, group.options.maximize}, *state, group.options);
+        if (updated.impl() != parameter.impl()) round_master(i);
         any = true;
       } else {
         lost |= is_replaced(parameter, detail::kGroupedHandles);
       }
-      ++state;
+      ++state, ++i;
     }
   }
   if (!any || lost) without_gradients(kName, detail::kGroupedHandles, any);
@@ -244,6 +247,7 @@ StateDict GroupedOptimizer<O, S>::state_dict() const {
     detail::Fields f(result, "param_groups." + std::to_string(g) + ".");
     parts_->groups[g].options.fields(f);
   }
+  save_masters(result);
   return result;
 }
 
@@ -264,7 +268,9 @@ void GroupedOptimizer<O, S>::load_state_dict(const StateDict& from) {
     read += f.count();
     if (!f.complete()) detail::state_of_another(kName, read, from.size());
   }
+  for (const NamedTensor& entry : from) read += entry.name.ends_with(".master");
   if (read != from.size()) detail::state_of_another(kName, read, from.size());
+  load_masters(from);
   *parts_ = {std::move(groups), std::move(states)};
 }
 
