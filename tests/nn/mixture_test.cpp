@@ -31,7 +31,7 @@ template <class M>
 M prepared_mixture(M m) {
   m.to(float64);
   Generator g(5);
-  for (Tensor p : m.parameters()) normal_(p, 0.1, 1, g);
+  for (const Tensor& p : m.parameters()) normal_(p, 0.1, 1, g);
   m.eval();
   return m;
 }

@@ -47,7 +47,7 @@ TEST_CASE("DPO and GRPO equal their formulas in PyTorch, gradients included") {
     const Json test = data[i];
     Tensors x;
     for (const Json packed : test["inputs"]) x.push_back(unpacked(packed).requires_grad_());
-    const bool dpo = test["name"] == "dpo";
+    const bool dpo = test["name"].get<std::string>() == "dpo";
     const auto loss = [&](Reduction reduction) {
       if (dpo)
         return nn::dpo_loss(x[0], x[1], x[2], x[3],

@@ -28,14 +28,14 @@ zoo::GPT guessing_model(const std::string& attention, const std::string& positio
       5, {.attention = attention, .position = position, .width = 8, .layers = 2, .heads = 2, .context = context});
   model.to(float64);
   model.eval();
-  for (Tensor p : model.parameters())
+  for (const Tensor& p : model.parameters())
     if (p.rank() == 2) normal_(p, 0, 1);
   return model;
 }
 zoo::Medusa with_heads(const zoo::GPT& model, int64_t count = 3) {
   zoo::Medusa medusa(model, count);
   for (zoo::MedusaHead& head : medusa.heads)
-    for (Tensor p : head.parameters()) normal_(p, 0, 1);
+    for (const Tensor& p : head.parameters()) normal_(p, 0, 1);
   medusa.eval();
   return medusa;
 }
