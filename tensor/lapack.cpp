@@ -200,7 +200,14 @@ Tensor cofactor(const char* op, const Tensor& a, const LU& lu) {
     const Tensor some = detail::make_tensor({static_cast<int64_t>(others.size()), n, n}, a.dtype(), op);
     T* to = some.data<T>();
     for (const int64_t i : others) to = std::copy_n(x.data<T>() + i * size, size, to);
-    const Tensor found = contiguous(turned(cofactor_by_svd(op, some)));
+    Tensor exact;
+    if constexpr (std::is_same_v<T, float>) {
+      const Tensor wide = cast(some, float64);
+      exact = cast(cofactor(op, wide, raw::lu(op, wide)), float32);
+    } else {
+      exact = cofactor_by_svd(op, some);
+    }
+    const Tensor found = contiguous(turned(exact));
     const T* from = found.data<T>();
     for (const int64_t i : others) std::copy_n(std::exchange(from, from + size), size, y.data<T>() + i * size);
   });

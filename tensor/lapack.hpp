@@ -52,7 +52,8 @@ struct SVD {
 SVD svd(const char* op, const Tensor& a, bool full, bool vectors);
 
 /// The matrix of cofactors of a square matrix with factors `lu`, the gradient of its determinant: the determinant times
-/// the inverse, or where that is far from exact, of a large condition or none, by singular values. NaN where a has any.
+/// the inverse, or where that is far from exact, of a large condition or none, in float64 and by singular values. NaN
+/// where a has any.
 Tensor cofactor(const char* op, const Tensor& a, const LU& lu);
 /// The same, and dy times its derivative, by singular values alone, without an inverse. A ValueError for NaN.
 Tensor cofactor_by_svd(const char* op, const Tensor& a);
