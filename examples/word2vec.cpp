@@ -158,14 +158,17 @@ void draw_groups(const zoo::Word2Vec& model, const ct::data::WordVocabulary& voc
     const std::string data = "$g" + std::to_string(group),
                       colour = "rgb word(colours, " + std::to_string(group + 1) + ")";
     std::string lines;
-    for (size_t i = 0; i < points.size(); ++i)
-      if (points[i].group == group)
-        lines += std::to_string(plane[static_cast<int64_t>(i)][0].item()) + " " +
-                 std::to_string(plane[static_cast<int64_t>(i)][1].item()) + " " + points[i].word + "\n";
+    for (size_t i = 0; i < points.size(); ++i) {
+      if (points[i].group != group) continue;
+      const Tensor place = plane[static_cast<int64_t>(i)];
+      for (const int64_t k : {0, 1}) lines.append(std::to_string(place[k].item())).append(" ");
+      lines.append(points[i].word).append("\n");
+    }
     if (lines.empty()) continue;
-    script += data + " << END\n" + lines + "END\n";
-    plot += data + " with points pt 7 ps 0.5 lc " + colour + " title '" + kGroups[group].name + "', " + data +
-            " using 1:2:3 with labels left offset 0.5,0 tc " + colour + " notitle, ";
+    script.append(data).append(" << END\n").append(lines).append("END\n");
+    plot.append(data).append(" with points pt 7 ps 0.5 lc ").append(colour);
+    plot.append(" title '").append(kGroups[group].name).append("', ").append(data);
+    plot.append(" using 1:2:3 with labels left offset 0.5,0 tc ").append(colour).append(" notitle, ");
   }
   std::filesystem::create_directories(out);
   run_gnuplot(script + plot + "\n", out + "/word2vec.svg");
