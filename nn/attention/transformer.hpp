@@ -29,7 +29,8 @@ struct ResidualOptions {
 /// DeepNorm, post-norm for hundreds of layers: skip = (2 L)^(1/4), gains (8 L)^(-1/4) in a stack of L. A step of an
 /// optimizer changes the result by as much as in a shallow stack. Wang et al., arXiv:2203.00555.
 ResidualOptions deep_norm(int64_t layers);
-/// In front of a decoder of M layers: skip = 0.81 (N^4 M)^(1/16), gains 0.87 (N^4 M)^(-1/16).
+/// In front of a decoder of M layers: skip = 0.81 (N^4 M)^(1/16), gains 0.87 (N^4 M)^(-1/16). Its authors' code
+/// has 1.15 in place of 0.87.
 ResidualOptions deep_norm_encoder(int64_t encoder_layers, int64_t decoder_layers);
 /// With a memory, of whatever depth: skip = (3 M)^(1/4), gains (12 M)^(-1/4).
 ResidualOptions deep_norm_decoder(int64_t layers);
