@@ -48,7 +48,7 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
     script << "END\n";
   }
   const double anchor = static_cast<double>(first);
-  script << "set terminal svg size 1080,760 font 'sans-serif,14' background rgb 'white'\n"
+  script << "set terminal svg size 1280,820 font 'sans-serif,14' background rgb 'white'\n"
          << "set output " << quoted(picture) << "\nset title " << quoted(title) << "\n"
          << "set xlabel \"length T of the sequence\\n(a curve ends where the next length would take more than "
          << s.max_seconds << " s or " << s.max_bytes / 1e9 << " GB)\"\nset ylabel " << quoted(unit) << "\n"
@@ -56,7 +56,7 @@ void draw_cost(const std::vector<Row>& rows, const CostSettings& s, const std::s
          << "set yrange [" << least / 1.5 << ':' << most * 1.5 << "]\n"
          << "set grid lt 1 lc rgb '#e8e8e8'\nset border lc rgb '#808080'\nset tics textcolor rgb '#202020'\nset format "
             "y '%g'\n"
-         << "set key outside right center vertical Left reverse samplen 2.5 spacing 1.05 font 'sans-serif,13'\n"
+         << "set key outside right center vertical maxrows 30 Left reverse samplen 2.5 font 'sans-serif,13'\n"
          << "plot " << least << "*x/" << anchor << " lw 1 dt 3 lc rgb '#909090' title 'grows as T', " << least << "*(x/"
          << anchor << ")**2 lw 1 dt 2 lc rgb '#909090' title 'grows as T^2'";
   for (size_t i = 0; i < rows.size(); ++i) {

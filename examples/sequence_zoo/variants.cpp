@@ -55,7 +55,7 @@ const std::vector<Variant>& variants() {
       {"fixed-heads", sparse, learned, [](P p) { return nn::SparseAttention(p.width, p.heads, {.pattern = SparsePattern::blocks, .odd_heads = SparsePattern::summary, .stride = stride(p), .summary = stride(p) / 4, .causal = p.causal}); }},
       {"longformer", sparse, learned, [](P p) { return nn::Longformer(p.width, p.heads, {.window = part(p, 64), .globals = {0}, .causal = p.causal}); }},
       {"sinks", sparse, none, [](P p) { return nn::SinkAttention(p.width, p.heads, {.sinks = 1, .window = part(p, 64)}); }},
-      {"lsh", sparse, learned, [](P p) { return nn::LshAttention(p.width, p.heads, {.buckets = std::max<int64_t>(2, p.length / 16), .chunk = part(p, 64), .causal = p.causal}); }},
+      {"lsh", sparse, learned, [](P p) { return nn::LshAttention(p.width, p.heads, {.buckets = 2 * std::max<int64_t>(1, p.length / 32), .chunk = part(p, 64), .causal = p.causal}); }},
       // scores that do not compare queries with keys, and mixtures of keys
       {"synthesizer-dense", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.length = p.longest, .causal = p.causal}); }},
       {"synthesizer-random", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.scores = {nn::SynthesizerScores::random}, .length = p.longest, .causal = p.causal}); }},
