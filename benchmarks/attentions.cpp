@@ -11,15 +11,6 @@ namespace nn = ct::nn;
 
 constexpr int64_t kHeads = 4, kFew = 2;
 
-template <class Layer>
-Step of_layer(const Layer& made, int64_t batch = kBatch) {
-  const auto layer = std::make_shared<Layer>(made);
-  const Tensor x = leaf({batch, kSteps, kWidth});
-  Tensors leaves{x};
-  for (const Tensor& p : layer->parameters()) leaves.push_back(p);
-  return forward_backward(leaves, [=] { return (*layer)(x); });
-}
-
 template <class Positions>
 Step with_positions(const Positions& positions, bool causal) {
   return of_layer(nn::MultiHeadAttention(kWidth, kHeads, {.causal = causal, .positions = positions}), kFew);

@@ -76,6 +76,16 @@ Step forward_backward(Tensors leaves, Forward forward) {
   };
 }
 
+/// Of a layer on (batch, kSteps, kWidth), with the gradients of its parameters.
+template <class Layer>
+Step of_layer(const Layer& made, int64_t batch = kBatch) {
+  const auto layer = std::make_shared<Layer>(made);
+  const Tensor x = leaf({batch, kSteps, kWidth});
+  Tensors leaves{x};
+  for (const Tensor& p : layer->parameters()) leaves.push_back(p);
+  return forward_backward(leaves, [=] { return (*layer)(x); });
+}
+
 /// A training step: loss(model) is what is minimised.
 template <class Model, class Optimizer, class Loss>
 Step training_step(Model model, Optimizer optimizer, Loss loss) {

@@ -7,15 +7,6 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-template <class Layer>
-Step of_layer(const Layer& made) {
-  const auto layer = std::make_shared<Layer>(made);
-  const Tensor x = leaf({kBatch, kSteps, kWidth});
-  Tensors leaves{x};
-  for (const Tensor& p : layer->parameters()) leaves.push_back(p);
-  return forward_backward(leaves, [=] { return (*layer)(x); });
-}
-
 }  // namespace
 
 std::vector<Workload> decay() {
