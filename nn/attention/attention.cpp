@@ -53,7 +53,8 @@ void KeyValueCache::keep(const Tensor& places) {
   const Tensor moved = narrow(places, 1, same, count - same);
   const auto kept = [&](const Tensor& x, const Tensor& index, int64_t dim) {
     const Tensor start = narrow(x, dim, 0, same);
-    return same == count ? start : cat({start, take_along_dim(x, index, dim)}, dim);
+    if (same == count) return start;
+    return cat({start, take_along_dim(x, index, dim)}, dim);
   };
   const Tensor index = unsqueeze(unsqueeze(moved, 1), 3);
   keys = kept(keys, index, 2);
