@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <cotangent/autograd/autocast.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
@@ -89,6 +90,7 @@ std::string Router::settings() const {
 Route Router::forward(const Tensor& x) {
   if (x.rank() != 2 || x.size(1) != weight.size(1))
     fail<ShapeError>("[Router] x has shape {}; it must be (tokens, {})", x.shape(), weight.size(1));
+  const Autocast off(bfloat16, false);  // of logits that are rounded, other experts would be the largest
   const Dtype wide = compute_dtype(x.dtype());
   const Tensor in = x.to(wide), logits = linear(in, weight.to(wide));
   const int64_t tokens = x.size(0), experts = weight.size(0);

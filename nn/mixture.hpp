@@ -31,7 +31,8 @@ struct MixtureOptions {
   Dtype dtype = default_dtype();  ///< of the router's weights
 };
 
-/// What a router says of n tokens and E experts. float16 and bfloat16 are routed in float32.
+/// What a router says of n tokens and E experts. float16 and bfloat16 are routed in float32, also
+/// under Autocast.
 struct Route {
   Tensor experts;     ///< int64 (n, k), the largest gate first; -1 where none is asked
   Tensor gates;       ///< (n, k)

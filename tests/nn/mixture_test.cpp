@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include <cotangent/autograd/autocast.hpp>
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/index.hpp>
@@ -260,6 +261,17 @@ TEST_CASE("half types are routed in float32") {
   const Tensor p = softmax(linear(x.to(float32), low.weight.to(float32)), 1);
   CHECK(equal(route.experts, argmax(p, 1, true)));
   CHECK(equal(route.gates, amax(p, {1}, true)));
+}
+
+TEST_CASE("Autocast leaves the router in float32") {
+  manual_seed(3);
+  nn::Router router(16, 8);
+  const Tensor x = randn({64, 16});
+  const nn::Route exact = router(x);
+  const Autocast guard(bfloat16);
+  const nn::Route route = router(x);
+  CHECK(equal(route.experts, exact.experts));
+  CHECK(equal(route.gates, exact.gates));
 }
 
 TEST_CASE("gradients of mixtures, and their results in every dtype") {
