@@ -20,7 +20,10 @@ Step with_positions(const Positions& positions, bool causal) {
 
 std::vector<Workload> attentions() {
   std::vector<Workload> to;
-  const auto add = [&](const char* name, Step (*make)(const Sizes&)) { to.push_back({name, make}); };
+  const auto add = [&](const char* name, Step (*make)(const Sizes&)) {
+    to.push_back({name, make});
+    to.push_back({std::string(name) + "_compiled", make});  // by torch.compile
+  };
   // some of the keys
   add("local_attention", [](const Sizes&) { return of_layer(nn::SparseAttention(kWidth, kHeads)); });
   add("longformer",
@@ -57,12 +60,13 @@ std::vector<Workload> attentions() {
   add("transformer_xl", [](const Sizes&) { return with_positions(nn::TransformerXL(kWidth, kHeads), true); });
   add("deberta", [](const Sizes&) { return with_positions(nn::Disentangled(kWidth, kHeads), false); });
   add("cape", [](const Sizes&) { return of_layer(nn::CapeEncoding(kWidth)); });
-  add("floater", [](const Sizes&) { return of_layer(nn::FloaterEncoding(kWidth)); });
   add("complex_embedding", [](const Sizes&) {
     const auto m = std::make_shared<nn::ComplexEmbedding>(256, kWidth);
     const Tensor tokens = ct::randint(0, 256, {kBatch, kSteps});
     return forward_backward(m->parameters(), [=] { return (*m)(tokens); });
   });
+  // torch.compile would unroll its ten thousand steps
+  to.push_back({"floater", [](const Sizes&) { return of_layer(nn::FloaterEncoding(kWidth)); }});
   return to;
 }
 

@@ -440,10 +440,11 @@ class ComplexEmbedding(nn.Module):
 
 
 def add_to(variant, leaf, forward_backward):
-    def of_layer(make_layer, batch):
+    def of_layer(make_layer, batch, compiled=False):
         def make():
             x, layer = leaf(batch, STEPS, WIDTH), make_layer()
-            return forward_backward([x, *layer.parameters()], lambda: layer(x))
+            function = torch.compile(layer) if compiled else layer
+            return forward_backward([x, *layer.parameters()], lambda: function(x))
 
         return make
 
@@ -455,11 +456,15 @@ def add_to(variant, leaf, forward_backward):
             ("performer", Performer, BATCH), ("norm_attention", Norm, BATCH),
             ("gated_attention_unit", GatedUnit, FEW), ("mixed_chunk_attention", Flash, BATCH), ("alibi", Alibi, FEW),
             ("t5_bias", T5, FEW), ("xpos", XPos, FEW), ("shaw", Shaw, FEW), ("transformer_xl", TransformerXL, FEW),
-            ("deberta", Deberta, FEW), ("cape", Cape, BATCH), ("floater", Floater, BATCH)):
+            ("deberta", Deberta, FEW), ("cape", Cape, BATCH)):
         variant(name, of_layer(layer, batch))
+        variant(name + "_compiled", of_layer(layer, batch, True))
+    variant("floater", of_layer(Floater, BATCH))  # torch.compile would unroll its ten thousand steps
 
-    def complex_embedding():
+    def complex_embedding(compiled=False):
         layer, tokens = ComplexEmbedding(), torch.randint(0, 256, (BATCH, STEPS))
-        return forward_backward(list(layer.parameters()), lambda: layer(tokens))
+        function = torch.compile(layer) if compiled else layer
+        return forward_backward(list(layer.parameters()), lambda: function(tokens))
 
     variant("complex_embedding", complex_embedding)
+    variant("complex_embedding_compiled", lambda: complex_embedding(True))
