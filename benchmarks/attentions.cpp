@@ -65,8 +65,7 @@ std::vector<Workload> attentions() {
     const Tensor tokens = ct::randint(0, 256, {kBatch, kSteps});
     return forward_backward(m->parameters(), [=] { return (*m)(tokens); });
   });
-  // torch.compile would unroll its ten thousand steps
-  to.push_back({"floater", [](const Sizes&) { return of_layer(nn::FloaterEncoding(kWidth)); }});
+  add("floater", [](const Sizes&) { return of_layer(nn::FloaterEncoding(kWidth)); });
   return to;
 }
 

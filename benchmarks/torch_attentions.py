@@ -405,24 +405,27 @@ class Cape(nn.Module):
 
 
 class Floater(nn.Module):
-    def __init__(self):
+    def __init__(self, compiled=lambda f: f):
         super().__init__()
         self.initial = nn.Parameter(torch.zeros(WIDTH))
         self.dynamics = nn.Sequential(nn.Linear(WIDTH + 1, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH))
+        self.advance = compiled(self.runge_kutta)
 
     def slope(self, p, t):
-        return self.dynamics(torch.cat([p, torch.full((1, 1), t)], 1))
+        return self.dynamics(torch.cat([p, t], 1))
+
+    def runge_kutta(self, p, t, h):
+        a = self.slope(p, t)
+        b = self.slope(p + a * (h / 2), t + h / 2)
+        c = self.slope(p + b * (h / 2), t + h / 2)
+        d = self.slope(p + c * h, t + h)
+        return p + (a + 2 * b + 2 * c + d) * (h / 6)
 
     def forward(self, x, step=0.01, substeps=5):
         p, h = self.initial[None], step / substeps
-        rows = [p]
-        for i in range(substeps * (x.shape[1] - 1)):
-            t = i * h
-            a = self.slope(p, t)
-            b = self.slope(p + a * (h / 2), t + h / 2)
-            c = self.slope(p + b * (h / 2), t + h / 2)
-            d = self.slope(p + c * h, t + h)
-            p = p + (a + 2 * b + 2 * c + d) * (h / 6)
+        rows, times = [p], h * torch.arange(substeps * (x.shape[1] - 1)).view(-1, 1, 1)
+        for i, t in enumerate(times.unbind()):
+            p = self.advance(p, t, h)
             if (i + 1) % substeps == 0:
                 rows.append(p)
         return x + torch.cat(rows)
@@ -459,7 +462,9 @@ def add_to(variant, leaf, forward_backward):
             ("deberta", Deberta, FEW), ("cape", Cape, BATCH)):
         variant(name, of_layer(layer, batch))
         variant(name + "_compiled", of_layer(layer, batch, True))
-    variant("floater", of_layer(Floater, BATCH))  # torch.compile would unroll its ten thousand steps
+    variant("floater", of_layer(Floater, BATCH))
+    # torch.compile would unroll ten thousand steps: it takes one at a time
+    variant("floater_compiled", of_layer(lambda: Floater(torch.compile), BATCH))
 
     def complex_embedding(compiled=False):
         layer, tokens = ComplexEmbedding(), torch.randint(0, 256, (BATCH, STEPS))
