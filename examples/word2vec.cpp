@@ -21,7 +21,8 @@ namespace ct = cotangent;
 namespace zoo = cotangent::zoo;
 using ct::Tensor;
 
-const std::vector<std::string> kLosses{"negative_sampling", "nce", "hierarchical_softmax"};  // as in zoo::Word2VecLoss
+constexpr zoo::Word2VecLoss kLosses[] = {zoo::Word2VecLoss::negative_sampling, zoo::Word2VecLoss::nce,
+                                         zoo::Word2VecLoss::hierarchical_softmax};
 
 /// The vectors with length 1, and without what all have in common: their products are cosines.
 Tensor directions(const Tensor& vectors) {
@@ -88,12 +89,12 @@ Tensor counts_of(const Tensor& tokens, int64_t vocabulary) {
 
 void show_languages(int64_t sentences) {
   std::printf("%-22s %-10s %16s %20s\n", "loss", "", "grid: analogies", "topics: contrast");
-  for (size_t loss = 0; loss < kLosses.size(); ++loss)
+  for (const zoo::Word2VecLoss loss : kLosses)
     for (const bool cbow : {false, true}) {
       const auto learned = [&](const Tensor& text, int64_t window) {
         const int64_t vocabulary = ct::max(text).item<int64_t>() + 1;
         ct::manual_seed(1);
-        zoo::Word2Vec model(counts_of(text, vocabulary), {.width = 16, .loss = static_cast<zoo::Word2VecLoss>(loss)});
+        zoo::Word2Vec model(counts_of(text, vocabulary), {.width = 16, .loss = loss});
         model.fit(text, {.cbow = cbow,
                          .window = window,
                          .epochs = 10,
@@ -105,7 +106,7 @@ void show_languages(int64_t sentences) {
       ct::Generator g(2);
       const double analogies = grid_analogies(learned(grid_text(sentences, g), 2));
       const double contrast = topic_contrast(learned(topic_text(sentences / 4, g), 5));
-      std::printf("%-22s %-10s %14.1f %% %20.3f\n", kLosses[loss].c_str(), cbow ? "CBOW" : "skip-gram", 100 * analogies,
+      std::printf("%-22s %-10s %14.1f %% %20.3f\n", zoo::name(loss), cbow ? "CBOW" : "skip-gram", 100 * analogies,
                   contrast);
       std::fflush(stdout);
     }
@@ -182,9 +183,8 @@ struct Settings {
   std::vector<std::string> words{"three", "father", "computer", "water", "monday", "president"};
 };
 
-void learn_text(const Settings& s) {
+void learn_text(const Settings& s, const std::string& text) {
   using ct::data::WordVocabulary;
-  const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
   const WordVocabulary vocabulary(text, s.min_count);
   Tensor tokens = vocabulary.encode(text);
   tokens = ct::index_select(tokens, 0, ct::nonzero(tokens != WordVocabulary::unknown).flatten());
@@ -192,9 +192,8 @@ void learn_text(const Settings& s) {
               static_cast<long long>(vocabulary.size() - 2));
 
   ct::manual_seed(1);
-  const auto loss = std::find(kLosses.begin(), kLosses.end(), s.loss) - kLosses.begin();
-  zoo::Word2Vec model(counts_of(tokens, vocabulary.size()),
-                      {.width = s.width, .loss = static_cast<zoo::Word2VecLoss>(loss)});
+  const auto* loss = std::ranges::find(kLosses, s.loss, zoo::name);
+  zoo::Word2Vec model(counts_of(tokens, vocabulary.size()), {.width = s.width, .loss = *loss});
   const auto start = std::chrono::steady_clock::now();
   const double last =
       model.fit(tokens, {.cbow = s.cbow, .window = s.window, .epochs = s.epochs, .boundary = WordVocabulary::boundary});
@@ -205,7 +204,10 @@ void learn_text(const Settings& s) {
   const Tensor v = directions(model.in);
   for (const std::string& word : s.words) {
     const int64_t token = vocabulary.token(word);
-    if (token == WordVocabulary::unknown) continue;
+    if (token == WordVocabulary::unknown) {
+      std::printf("%-12s comes less than %lld times\n", word.c_str(), static_cast<long long>(s.min_count));
+      continue;
+    }
     const auto [cosines, nearest] = ct::topk(ct::matmul(v, v[token]), 9);
     std::printf("%-12s", word.c_str());
     for (int64_t i = 1; i < 9; ++i)
@@ -218,20 +220,21 @@ void learn_text(const Settings& s) {
 int main(int argc, char** argv) {
   Settings s;
   CommandLine options("word2vec", "Learns vectors of words, from two made-up languages and from a text.", 1);
-  options.add("--sentences", s.sentences, "Of the made-up languages; 0 leaves them out", kNotNegative);
+  options.add("--sentences", s.sentences, "Sentences of the made-up languages; 0 leaves them out", kNotNegative);
   options.group("The text");
   options.add("--text", s.text, "A file instead of Debian's fortunes");
-  options.add("--loss", s.loss, "What the vectors are asked");
-  options.allow("--loss", kLosses);
-  options.add("--cbow", s.cbow, "Words from the mean of those around them, instead of those around from the word");
-  options.add("--width", s.width, "Of a vector", kPositive);
+  options.add("--loss", s.loss, "The loss by which the vectors are learned");
+  options.allow("--loss", {zoo::name(kLosses[0]), zoo::name(kLosses[1]), zoo::name(kLosses[2])});
+  options.add("--cbow", s.cbow, "Predict a word from the mean of those around it, not those around from the word");
+  options.add("--width", s.width, "Numbers in a vector", kPositive);
   options.add("--window", s.window, "Words on either side, at most", kPositive);
   options.add("--epochs", s.epochs, "Passes over the text", kPositive);
   options.add("--min-count", s.min_count, "Rarer words are left out", kPositive);
-  options.add("--words", s.words, "What is next to these is shown");
-  options.add("--out", s.out, "Where the picture goes");
+  options.add("--words", s.words, "Words whose nearest neighbours are printed");
+  options.add("--out", s.out, "Directory for the picture");
   return options.run(argc, argv, [&] {
+    const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
     if (s.sentences > 0) show_languages(s.sentences);
-    learn_text(s);
+    learn_text(s, text);
   });
 }

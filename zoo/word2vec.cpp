@@ -17,8 +17,6 @@
 namespace cotangent::zoo {
 namespace {
 
-constexpr const char* kLossNames[] = {"negative_sampling", "nce", "hierarchical_softmax"};
-
 Tensor noise_of(const Tensor& counts, const Word2VecOptions& o) {
   if (o.width < 1 || o.negatives < 1 || !std::isfinite(o.power))
     fail<ValueError>("[Word2Vec] width {}, {} negatives and a power of {}; there must be at least 1 of the former",
@@ -30,10 +28,11 @@ Tensor noise_of(const Tensor& counts, const Word2VecOptions& o) {
 }
 
 /// The mean of the rows at the context's tokens.
-Tensor mean_of_context(const Tensor& in, const Tensor& context) {
-  const Tensor there = (context >= 0).to(in.dtype());
-  const Tensor rows = embedding(in, clamp(context, 0)) * there.unsqueeze(2);
-  return sum(rows, 1) / sum(there, 1, true);
+Tensor mean_of_context(const char* who, const Tensor& in, const Tensor& context) {
+  const Tensor there = (context >= 0).to(in.dtype()), count = sum(there, 1, true);
+  if (any(count == 0).item<bool>())
+    fail<ValueError>("[{}] a row of the context has no token; at least one must not be -1", who);
+  return sum(embedding(in, clamp(context, 0)) * there.unsqueeze(2), 1) / count;
 }
 
 void check_tokens(const char* who, const Tensor& context, const Tensor& target) {
@@ -41,10 +40,16 @@ void check_tokens(const char* who, const Tensor& context, const Tensor& target) 
     fail<ShapeError>("[{}] a context {} and targets {}; they must be (B, C) and (B)", who, context.shape(),
                      target.defined() ? target.shape() : Shape{});
   if (context.dtype() != int64 || (target.defined() && target.dtype() != int64))
-    fail<DTypeError>("[{}] tokens are int64", who);
+    fail<DTypeError>("[{}] tokens are {}; they must be int64", who,
+                     context.dtype() != int64 ? context.dtype() : target.dtype());
 }
 
 }  // namespace
+
+const char* name(Word2VecLoss loss) {
+  constexpr const char* names[] = {"negative_sampling", "nce", "hierarchical_softmax"};
+  return names[static_cast<size_t>(loss)];
+}
 
 Word2Vec::Word2Vec(const Tensor& counts, const Word2VecOptions& o) : options(o), noise_(noise_of(counts, o)) {
   const int64_t tokens = counts.numel();
@@ -56,9 +61,7 @@ Word2Vec::Word2Vec(const Tensor& counts, const Word2VecOptions& o) : options(o),
   out = zeros({tree ? tokens - 1 : tokens, o.width}, o.dtype);
 }
 
-std::string Word2Vec::settings() const {
-  return fmt::format("{}, {}, {}", in.size(0), in.size(1), kLossNames[static_cast<int>(options.loss)]);
-}
+std::string Word2Vec::settings() const { return fmt::format("{}, {}, {}", in.size(0), in.size(1), name(options.loss)); }
 
 Tensor Word2Vec::draw_negatives(int64_t count, Generator& generator) const {
   return noise_.draw({count, options.negatives}, generator);
@@ -83,7 +86,7 @@ Tensor Word2Vec::forward(const Tensor& context, const Tensor& target) {
 Tensor Word2Vec::loss(const Tensor& context, const Tensor& target, const Tensor& negatives) const {
   check_tokens("Word2Vec", context, target);
   const Asked a = asked(target, negatives);
-  const Tensor h = mean_of_context(in, context);
+  const Tensor h = mean_of_context("Word2Vec", in, context);
   Tensor scores = matmul(embedding(out, a.rows), h.unsqueeze(2)).squeeze(2);
   if (a.offsets.defined()) scores = scores - a.offsets;
   return -sum(log_sigmoid(scores * a.signs) * abs(a.signs)) / static_cast<double>(target.size(0));
@@ -91,7 +94,7 @@ Tensor Word2Vec::loss(const Tensor& context, const Tensor& target, const Tensor&
 
 Tensor Word2Vec::log_probabilities(const Tensor& context) const {
   check_tokens("log_probabilities", context, {});
-  const Tensor scores = linear(mean_of_context(in, context), out);
+  const Tensor scores = linear(mean_of_context("log_probabilities", in, context), out);
   if (options.loss == Word2VecLoss::nce) return scores;
   if (options.loss == Word2VecLoss::negative_sampling) return scores + offsets_.to(scores.dtype());
   const Tensor turns = tree_.turns.to(scores.dtype());

@@ -11,9 +11,9 @@
 namespace cotangent::zoo {
 namespace {
 
-constexpr int64_t kExamples = 4096;  // that are made before their steps are taken
+constexpr int64_t kExamples = 4096;  // so many are collected before their steps are taken
 
-/// Numbers in [0, 1), one after the other.
+/// Random numbers, uniform in [0, 1), one after the other.
 class Uniforms {
  public:
   explicit Uniforms(Generator& generator) : generator_(generator) {}
@@ -34,7 +34,14 @@ class Uniforms {
 void check(const Word2VecFit& o) {
   if (o.window < 1 || o.epochs < 1)
     fail<ValueError>("[fit] a window of {} and {} epochs; both must be at least 1", o.window, o.epochs);
-  if (!(o.rate >= 0 && o.rate < INFINITY)) fail<ValueError>("[fit] the rate is {}; it must be above 0", o.rate);
+  if (o.rate && !(*o.rate > 0 && *o.rate < INFINITY))
+    fail<ValueError>("[fit] the rate is {}; it must be above 0", *o.rate);
+}
+
+int64_t checked_token(const char* who, int64_t token, int64_t vocabulary) {
+  if (token < 0 || token >= vocabulary)
+    fail<IndexError>("[{}] there is no token {}; there are {}, counted from 0", who, token, vocabulary);
+  return token;
 }
 
 }  // namespace
@@ -77,12 +84,19 @@ double Word2Vec::step(const Tensor& context, const Tensor& target, const Tensor&
   if (context.rank() != 2 || context.size(0) != rows || static_cast<int64_t>(noise.size()) < wanted)
     fail<ShapeError>("[step] a context {}, targets {} and {} negatives; they must be (B, C), (B) and (B, {})",
                      context.shape(), target.shape(), noise.size(), options.negatives);
+  const int64_t vocabulary = in.size(0);
+  for (int64_t j = 0; j < wanted; ++j) checked_token("step", noise[static_cast<size_t>(j)], vocabulary);
   raw::LogisticExamples e;
   for (int64_t i = 0; i < rows; ++i) {
+    const size_t before = e.inputs.size();
     for (int64_t j = i * context.size(1); j < (i + 1) * context.size(1); ++j)
-      if (inputs[static_cast<size_t>(j)] >= 0) e.inputs.push_back(inputs[static_cast<size_t>(j)]);
+      if (const int64_t token = inputs[static_cast<size_t>(j)]; token != -1)
+        e.inputs.push_back(checked_token("step", token, vocabulary));
+    if (e.inputs.size() == before)
+      fail<ValueError>("[step] row {} of the context has no token; at least one must not be -1", i);
     e.input_ends.push_back(static_cast<int64_t>(e.inputs.size()));
-    add_outputs(e, targets[static_cast<size_t>(i)], noise.data() + (wanted > 0 ? i * options.negatives : 0));
+    add_outputs(e, checked_token("step", targets[static_cast<size_t>(i)], vocabulary),
+                noise.data() + (wanted > 0 ? i * options.negatives : 0));
     e.rates.push_back(rate);
   }
   return raw::logistic_steps(in.detach(), out.detach(), e);
@@ -95,13 +109,12 @@ double Word2Vec::fit(const Tensor& tokens, const Word2VecFit& o, Generator& gene
   const int64_t vocabulary = in.size(0);
   std::vector<double> counts(static_cast<size_t>(vocabulary), 0);
   for (const int64_t token : text) {
-    if (token < 0 || token >= vocabulary)
-      fail<IndexError>("[fit] there is no token {}; there are {}, counted from 0", token, vocabulary);
+    checked_token("fit", token, vocabulary);
     if (token != o.boundary) ++counts[static_cast<size_t>(token)];
   }
   const std::vector<double> keep =
       keep_probabilities(from_vector(counts, {vocabulary}), o.subsampling, o.threshold).to_vector<double>();
-  const double start = o.rate > 0 ? o.rate : o.cbow ? 0.05 : 0.025;
+  const double start = o.rate.value_or(o.cbow ? 0.05 : 0.025);
 
   Uniforms uniform(generator);
   raw::LogisticExamples examples;

@@ -24,7 +24,6 @@ using zoo::Word2VecLoss;
 
 namespace {
 
-constexpr const char* kLossNames[] = {"negative_sampling", "nce", "hierarchical_softmax"};
 constexpr Word2VecLoss kLosses[] = {Word2VecLoss::negative_sampling, Word2VecLoss::nce,
                                     Word2VecLoss::hierarchical_softmax};
 
@@ -45,8 +44,8 @@ TEST_CASE("Word2Vec: the losses and gradients are those of PyTorch, and a step i
                counts = from_vector(reference["counts"].get<Values>(), {6});
   for (size_t i = 0; i < std::size(kLosses); ++i) {
     const Json test = reference["cases"][i];
-    INFO(kLossNames[i]);
-    CHECK(test["loss"] == kLossNames[i]);
+    INFO(zoo::name(kLosses[i]));
+    CHECK(test["loss"] == zoo::name(kLosses[i]));
     Word2Vec model = moved(counts, kLosses[i], reference["width"], reference["negatives_each"]);
     model.in.detach().copy_(unpacked(test["in"]));
     model.out.detach().copy_(unpacked(test["out"]));
@@ -74,7 +73,7 @@ TEST_CASE("Word2Vec: gradients, dtypes and keys") {
   const Tensor counts = tensor({9, 5, 3, 2, 1}), context = tensor({{0, 3}, {2, -1}, {1, 1}}),
                target = tensor({4, 0, 2});
   for (const Word2VecLoss loss : kLosses) {
-    INFO(kLossNames[static_cast<int>(loss)]);
+    INFO(zoo::name(loss));
     const Word2Vec model = moved(counts, loss, 2, 2);
     CHECK_THAT(gradcheck(model, {context, target}), GradientsAreRight());
     check_precisions(model, {1}, [&](Word2Vec& m, const Tensor& x) { return m(context, target) * x; });
@@ -187,6 +186,63 @@ TEST_CASE("Word2Vec: fit takes the steps of a loop over windows of one") {
   }
 }
 
+TEST_CASE("Word2Vec: fit draws the tokens that it keeps, its windows and its noise as its contract says") {
+  // The same by a loop over the random numbers. A pass takes one for each token that it may leave out, then one for the
+  // window of each token, and K for the noise of each example.
+  const std::vector<int64_t> text{0, 1, 2, 1, 1, 3, 1, 4, 1, 2, 0, 1, 1, 5, 1, 3, 2, 1, 0, 4, 1, 1, 2, 1, 5, 1, 0};
+  const auto size = static_cast<int64_t>(text.size());
+  const Tensor counts = tensor({0, 13, 4, 2, 2, 2});
+  const auto keep = keep_probabilities(counts, Subsampling::paper, 0.05).to_vector<double>();
+  const zoo::AliasTable noise(pow(counts.to(float64), 0.75));
+  for (const Word2VecLoss loss : kLosses)
+    for (const bool cbow : {false, true}) {
+      INFO(zoo::name(loss) << (cbow ? ", CBOW" : ", skip-gram"));
+      Word2Vec model = moved(counts, loss, 4, 2), other = model.clone();
+      Generator generator(7), again(7);
+      const Tensor numbers = rand({1 << 14}, float64, again);
+      int64_t used = 0;
+      const auto uniform = [&] { return numbers.data<double>()[used++]; };
+      model.fit(from_vector(text, {size}),
+                {.cbow = cbow,
+                 .window = 3,
+                 .epochs = 3,
+                 .subsampling = Subsampling::paper,
+                 .threshold = 0.05,
+                 .rate = 0.1,
+                 .boundary = 0},
+                generator);
+      for (int epoch = 0; epoch < 3; ++epoch) {
+        std::vector<int64_t> kept;
+        for (const int64_t token : text)
+          if (token == 0 || uniform() < keep[static_cast<size_t>(token)]) kept.push_back(token);
+        const auto n = static_cast<int64_t>(kept.size());
+        CHECK(n < size);
+        for (int64_t t = 0; t < n; ++t) {
+          const int64_t own = kept[static_cast<size_t>(t)];
+          if (own == 0) continue;
+          const auto window = 1 + static_cast<int64_t>(3 * uniform());
+          std::vector<int64_t> around;
+          for (int64_t j = t - 1; j >= t - window && kept[static_cast<size_t>(j)] != 0; --j)
+            around.insert(around.begin(), kept[static_cast<size_t>(j)]);
+          for (int64_t j = t + 1; j <= t + window && kept[static_cast<size_t>(j)] != 0; ++j)
+            around.push_back(kept[static_cast<size_t>(j)]);
+          const auto step = [&](const std::vector<int64_t>& context, int64_t target) {
+            const Tensor negatives = zeros({1, 2}, int64);
+            if (loss != Word2VecLoss::hierarchical_softmax)
+              for (const int64_t k : {0, 1}) negatives[0][k].fill_(static_cast<double>(noise.at(uniform())));
+            other.step(from_vector(context, {1, static_cast<int64_t>(context.size())}), tensor({target}), negatives,
+                       0.1 * (1 - (epoch + static_cast<double>(t) / static_cast<double>(n)) / 3));
+          };
+          if (cbow && !around.empty()) step(around, own);
+          for (const int64_t token : around)
+            if (!cbow) step({own}, token);
+        }
+      }
+      CHECK(close(model.in, other.in));
+      CHECK(close(model.out, other.out));
+    }
+}
+
 TEST_CASE("Word2Vec: words of one topic come together") {
   // 4 topics of 10 words; a sentence has 8 words of one topic, each of which may be a word of any with probability 1/5
   Generator generator(1);
@@ -200,7 +256,7 @@ TEST_CASE("Word2Vec: words of one topic come together") {
   const Tensor same = ((row - remainder(row, 10)) == (column - remainder(column, 10))).to(float32), others = 1 - same;
   for (const Word2VecLoss loss : kLosses)
     for (const bool cbow : {false, true}) {
-      INFO(kLossNames[static_cast<int>(loss)] << (cbow ? ", CBOW" : ", skip-gram"));
+      INFO(zoo::name(loss) << (cbow ? ", CBOW" : ", skip-gram"));
       manual_seed(2);
       Word2Vec model(counts, {.width = 10, .loss = loss});
       const Generator::State before = default_generator().state();
@@ -239,21 +295,34 @@ TEST_CASE("Word2Vec: what it cannot take") {
   Word2Vec model(counts);
   const Tensor text = tensor({0, 1, 2});
   CHECK_THAT(error_of([&] { model(text, text); }), Contains("they must be (B, C) and (B)"));
-  CHECK_THAT(error_of([&] { model(text.unsqueeze(1).to(float32), text); }), Contains("tokens are int64"));
+  CHECK_THAT(error_of([&] { model(text.unsqueeze(1).to(float32), text); }),
+             Contains("tokens are float32; they must be int64"));
   CHECK_THAT(error_of([&] { model.loss(text.unsqueeze(1), text, text); }), Contains("they must be (B, K)"));
   CHECK_THAT(error_of([&] { model.step(text.unsqueeze(1), text, {}, 1); }), Contains("[step]"));
-  CHECK_THAT(error_of([&] {
-               model.step(full({1, 2}, -1, int64), tensor({0}), zeros({1, 5}, int64), 1);
-             }),
-             Contains("example 0 has no inputs"));
-  CHECK_THAT(error_of([&] {
-               model.step(tensor({{3}}), tensor({0}), zeros({1, 5}, int64), 1);
-             }),
-             Contains("row 3 of a table of 3"));
+  const Tensor none = full({1, 2}, -1, int64), noise = zeros({1, 5}, int64);
+  CHECK(error_of([&] { model.step(none, tensor({0}), noise, 1); }) ==
+        "[step] row 0 of the context has no token; at least one must not be -1");
+  CHECK(error_of([&] { model.loss(none, tensor({0}), noise); }) ==
+        "[Word2Vec] a row of the context has no token; at least one must not be -1");
+  CHECK_THROWS_AS(model.log_probabilities(none), ValueError);
+  for (const Word2VecLoss loss : kLosses) {  // also where a table of the tree or the noise would be read beyond its end
+    Word2Vec own(counts, {.loss = loss});
+    const auto step = [&](int64_t context, int64_t target, int64_t negative) {
+      return error_of([&] { own.step(tensor({{context}}), tensor({target}), full({1, 5}, negative, int64), 1); });
+    };
+    CHECK(step(3, 0, 0) == "[step] there is no token 3; there are 3, counted from 0");
+    CHECK_THAT(step(-2, 0, 0), Contains("no token -2"));
+    CHECK_THAT(step(0, 3, 0), Contains("no token 3"));
+    CHECK_THAT(step(0, -1, 0), Contains("no token -1"));
+    if (loss != Word2VecLoss::hierarchical_softmax) CHECK_THAT(step(0, 0, 1 << 20), Contains("no token 1048576"));
+    CHECK_THROWS_AS(own.loss(tensor({{0}}), tensor({3}), noise), IndexError);
+    CHECK_THROWS_AS(own.loss(tensor({{3}}), tensor({0}), noise), IndexError);
+  }
   CHECK_THAT(error_of([&] { model.fit(text, {.window = 0}); }), Contains("a window of 0"));
   CHECK_THAT(error_of([&] { model.fit(text, {.epochs = 0}); }), Contains("0 epochs"));
   CHECK_THAT(error_of([&] { model.fit(text, {.threshold = 0}); }), Contains("t is 0"));
-  CHECK_THAT(error_of([&] { model.fit(text, {.rate = -1}); }), Contains("the rate is -1"));
+  CHECK_THAT(error_of([&] { model.fit(text, {.rate = -1.0}); }), Contains("the rate is -1"));
+  CHECK_THAT(error_of([&] { model.fit(text, {.rate = 0.0}); }), Contains("the rate is 0"));
   CHECK_THAT(error_of([&] { model.fit(tensor({0, 3})); }), Contains("there is no token 3"));
   CHECK(model.fit(text.narrow(0, 0, 1)) == 0);
   CHECK(model.fit(zeros({0}, int64)) == 0);
