@@ -14,6 +14,7 @@
 #include <cotangent/autograd/ops/sort.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
+#include <cotangent/nn/sequence/tree.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -80,7 +81,8 @@ Tensor Medusa::hits(const Tensor& x, const Tensor& y, int64_t ranks) {
   Tensors rows;
   for (size_t k = 1; k < logits.size(); ++k) {
     const auto [own, tokens] = guesses(logits[k], y, static_cast<int64_t>(k));
-    rows.push_back(mean((topk(own, ranks, 1).indices == unsqueeze(tokens, 1)).to(float64), {0}));
+    const Tensor right = (topk(own, ranks, 1).indices == unsqueeze(tokens, 1)).to(float64);
+    rows.push_back(sum(right, {0}) / static_cast<double>(std::max<int64_t>(tokens.numel(), 1)));
   }
   return stack(rows, 0);
 }
@@ -104,12 +106,12 @@ MedusaTree medusa_tree(const std::vector<std::vector<int64_t>>& paths) {
     const std::vector<int64_t> above(node.begin(), node.end() - 1);
     tree.parents.push_back(above.empty() ? 0 : 1 + (std::find(nodes.begin(), nodes.end(), above) - nodes.begin()));
     tree.ranks.push_back(node.back());
-    tree.depths.push_back(static_cast<int64_t>(node.size()));
   }
   return tree;
 }
 
 MedusaTree medusa_tree(const Tensor& hits, int64_t tokens) {
+  if (hits.rank() != 2) fail<ShapeError>("[medusa_tree] hits of shape {}; they must be (heads, ranks)", hits.shape());
   if (tokens < 1) fail<ValueError>("[medusa_tree] {} tokens; there must be 1 at least", tokens);
   struct Path {
     std::vector<int64_t> ranks;
@@ -151,85 +153,112 @@ Tensor accepted(const Tensor& logits, const Tensor& tokens, const Tensor& parent
 }
 
 /// The places of the longest path of accepted tokens, from token 0 on.
-std::vector<int64_t> longest_path(const bool* accepted, const MedusaTree& tree, size_t nodes) {
-  std::vector<bool> on(nodes, true);
-  int64_t last = 0;
-  for (size_t i = 1; i < nodes; ++i) {
+std::vector<int64_t> longest_path(const bool* accepted, const MedusaTree& tree, const std::vector<int64_t>& depths,
+                                  size_t size) {
+  std::vector<bool> on(size, true);
+  size_t last = 0;
+  for (size_t i = 1; i < size; ++i) {
     on[i] = accepted[i] && on[static_cast<size_t>(tree.parents[i])];
-    if (on[i] && tree.depths[i] > tree.depths[static_cast<size_t>(last)]) last = static_cast<int64_t>(i);
+    if (on[i] && depths[i] > depths[last]) last = i;
   }
   std::vector<int64_t> path;
-  for (; last >= 0; last = tree.parents[static_cast<size_t>(last)]) path.push_back(last);
+  for (auto i = static_cast<int64_t>(last); i >= 0; i = tree.parents[static_cast<size_t>(i)]) path.push_back(i);
   std::reverse(path.begin(), path.end());
   return path;
 }
 
-/// Row b of x (B, n, ..) at the places of index (B, m).
-Tensor rows_at(const Tensor& x, const Tensor& index) { return take_along_dim(x, unsqueeze(index, 2), 1); }
+/// The longest paths of all rows of accepted (B, n), cut to the length of the shortest: places (B, m).
+Tensor paths_to_keep(const Tensor& accepted, const MedusaTree& tree, const std::vector<int64_t>& depths) {
+  const int64_t batch = accepted.size(0), size = accepted.size(1);
+  std::vector<std::vector<int64_t>> paths;
+  for (int64_t b = 0; b < batch; ++b)
+    paths.push_back(longest_path(accepted.data<bool>() + b * size, tree, depths, static_cast<size_t>(size)));
+  size_t kept = paths[0].size();
+  for (const auto& path : paths) kept = std::min(kept, path.size());
+  std::vector<int64_t> places;
+  for (auto& path : paths) {
+    path.resize(kept);
+    places.insert(places.end(), path.begin(), path.end());
+  }
+  return from_vector(places, {batch, static_cast<int64_t>(kept)});
+}
+
+/// The first tokens of a tree, (B, size): the next one (B, 1), and depth by depth what the heads guess from h
+/// (B, width).
+Tensor guessed_tokens(std::vector<MedusaHead>& heads, const Tensor& h, const Tensor& next, const MedusaTree& tree,
+                      const std::vector<int64_t>& depths, size_t size) {
+  Tensors tokens{next};
+  for (size_t i = 1, k = 0; i < size; ++k) {
+    std::vector<int64_t> ranks;
+    for (; i < size && depths[i] == static_cast<int64_t>(k) + 1; ++i) ranks.push_back(tree.ranks[i]);
+    const Tensor best = topk(heads[k](h), 1 + *std::max_element(ranks.begin(), ranks.end()), 1).indices;
+    tokens.push_back(index_select(best, 1, from_vector(ranks, {static_cast<int64_t>(ranks.size())})));
+  }
+  return cat(tokens, 1);
+}
+
+/// The depths of a tree, for which there must be heads.
+std::vector<int64_t> checked_tree(const MedusaTree& tree, size_t heads, int64_t vocabulary) {
+  const auto& [parents, ranks] = tree;
+  if (parents.empty() || parents.size() != ranks.size())
+    fail<ValueError>("[Medusa] a tree of {} parents and {} ranks; each of its tokens must have both", parents.size(),
+                     ranks.size());
+  std::vector<int64_t> depths =
+      nn::checked_depths("Medusa", from_vector(parents, {static_cast<int64_t>(parents.size())}));
+  if (std::count(depths.begin(), depths.end(), 0) > 1)
+    fail<ValueError>("[Medusa] a tree with several tokens that follow on -1; only token 0 may");
+  if (depths.back() > static_cast<int64_t>(heads))
+    fail<ValueError>("[Medusa] a tree {} deep for {} heads; there must be a head for each depth", depths.back(), heads);
+  for (const int64_t rank : ranks)
+    if (rank < 0 || rank >= vocabulary)
+      fail<ValueError>("[Medusa] a tree with rank {}; those of {} tokens are from 0 to {}", rank, vocabulary,
+                       vocabulary - 1);
+  return depths;
+}
 
 }  // namespace
 
 MedusaText Medusa::write(const Tensor& prompt, int64_t count, const MedusaTree& tree, const MedusaOptions& o,
                          Generator& generator) {
   const NoGrad guard;
-  const int64_t depth = tree.depths.back(), ranks = 1 + *std::max_element(tree.ranks.begin(), tree.ranks.end());
   if (prompt.rank() != 2 || prompt.numel() == 0)
     fail<ShapeError>("[Medusa] a prompt of shape {}; it must be (B, T) with a token at least", prompt.shape());
   if (count < 0) fail<ValueError>("[Medusa] {} tokens; there must be 0 or more", count);
-  if (depth > static_cast<int64_t>(heads.size()))
-    fail<ValueError>("[Medusa] a tree {} deep for {} heads; there must be a head for each depth", depth, heads.size());
-  if (ranks > model.head.weight.size(0))
-    fail<ValueError>("[Medusa] a tree with rank {} of {} tokens", ranks - 1, model.head.weight.size(0));
+  const std::vector<int64_t> depths = checked_tree(tree, heads.size(), model.head.weight.size(0));
 
   const int64_t batch = prompt.size(0), wanted = prompt.size(1) + count;
   const nn::SamplingOptions own =
       o.acceptance == Acceptance::greedy ? nn::SamplingOptions{.temperature = 0} : o.sampling;
   nn::StreamState state = model.start(batch);
   MedusaText text{prompt};
-  // Reads all that is written from a new state on, but no more than fits: the hidden state (B, width) of the last
+  // Reads the text into a new state, or its end where the context is too short: the hidden state (B, width) of the last
   // token.
-  const auto begin = [&](int64_t most) {
+  const auto begin = [&] {
     state = model.start(batch);
-    const int64_t kept = std::min(most, text.tokens.size(1));
-    return select(model.step_hidden(narrow(text.tokens, 1, text.tokens.size(1) - kept, kept), state), 1, -1);
+    const int64_t length = text.tokens.size(1);
+    const int64_t kept = length <= model.context ? length : std::max<int64_t>(model.context / 2, 1);
+    return select(model.step_hidden(narrow(text.tokens, 1, length - kept, kept), state), 1, -1);
   };
-  const int64_t half = std::max<int64_t>(model.context / 2, 1);
-  Tensor h = begin(prompt.size(1) > model.context ? half : model.context);
+  Tensor h = begin();
 
   while (text.tokens.size(1) < wanted) {
     const Tensor next = unsqueeze(nn::sample(model.head(h), own, generator), 1);  // (B, 1): token 0
     ++text.steps;
-    if (state.length == model.context) {
+    const int64_t before = state.length;
+    if (before == model.context) {
       text.tokens = cat({text.tokens, next}, 1);
-      h = begin(half);
+      h = begin();
       continue;
     }
-    size_t nodes = 1;  // those that the context has places for
-    while (nodes < tree.parents.size() && state.length + tree.depths[nodes] < model.context) ++nodes;
-    const auto size = static_cast<int64_t>(nodes);
-    const Tensor parents = from_span(std::span(tree.parents).first(nodes), {size});
-    Tensors guessed{next};
-    for (size_t i = 1, k = 0; i < nodes; ++k) {  // the heads' best, depth by depth
-      const Tensor best = topk(heads[k](h), ranks, 1).indices;
-      std::vector<int64_t> own_ranks;
-      for (; i < nodes && tree.depths[i] == static_cast<int64_t>(k) + 1; ++i) own_ranks.push_back(tree.ranks[i]);
-      guessed.push_back(index_select(best, 1, from_vector(own_ranks, {static_cast<int64_t>(own_ranks.size())})));
-    }
-    const Tensor tokens = cat(guessed, 1);
-
-    const int64_t before = state.length;
+    size_t size = 1;  // of the part of the tree for which the context has places
+    while (size < depths.size() && before + depths[size] < model.context) ++size;
+    const Tensor tokens = guessed_tokens(heads, h, next, tree, depths, size);
+    const Tensor parents = from_span(std::span(tree.parents).first(size), {static_cast<int64_t>(size)});
     const Tensor hidden = model.step_tree(tokens, state, parents);
-    const Tensor ok = accepted(model.head(hidden), tokens, parents, o).contiguous();
-    std::vector<std::vector<int64_t>> paths;
-    for (int64_t b = 0; b < batch; ++b) paths.push_back(longest_path(ok.data<bool>() + b * size, tree, nodes));
-    size_t kept = paths[0].size();
-    for (const auto& path : paths) kept = std::min(kept, path.size());
-    std::vector<int64_t> flat;
-    for (const auto& path : paths) flat.insert(flat.end(), path.begin(), path.begin() + static_cast<int64_t>(kept));
-    const Tensor path = from_vector(flat, {batch, static_cast<int64_t>(kept)});
-
+    const Tensor path = paths_to_keep(accepted(model.head(hidden), tokens, parents, o).contiguous(), tree, depths);
     text.tokens = cat({text.tokens, take_along_dim(tokens, path, 1)}, 1);
-    h = select(rows_at(hidden, narrow(path, 1, path.size(1) - 1, 1)), 1, 0);
+    const Tensor last = unsqueeze(narrow(path, 1, path.size(1) - 1, 1), 2);
+    h = select(take_along_dim(hidden, last, 1), 1, 0);
     state.keep(cat({expand(arange(before), {batch, before}), path + before}, 1));
   }
   text.tokens = narrow(text.tokens, 1, 0, wanted);

@@ -18,39 +18,43 @@ struct MedusaHead : nn::Module {
   Tensor forward(const Tensor& h);
 };
 
-/// The guesses that a step checks: token 0 is the next one, which the model itself chose, and each other is the guess
-/// number `rank`, from 0 on, of head `depth` behind its parent. In order of depth, as step_tree() takes them.
+/// The tree of guesses that a step checks. Token 0 is the next one, which the model itself has chosen. Each other token
+/// stands behind its parent, at a depth of k, and is guess number `rank` of head k, where 0 is the likeliest. Tokens
+/// come in order of depth, as step_tree() takes them (nn/sequence/tree.hpp).
 struct MedusaTree {
-  std::vector<int64_t> parents{-1}, ranks{0}, depths{0};
+  std::vector<int64_t> parents{-1}, ranks{0};
 };
-/// The tree with these paths, each a list of ranks by depth, and all that begin one: {{0, 0}} holds {0} too, and none
-/// is taken twice. A ValueError for a rank below 0 and for a path without ranks.
+/// The tree that has these paths, each a list of ranks by depth, and every beginning of a path: {{0, 0}} holds {0} too.
+/// What several paths share stands in the tree once. A ValueError for a rank below 0 and for a path without ranks.
 MedusaTree medusa_tree(const std::vector<std::vector<int64_t>>& paths);
-/// The tree of `tokens` tokens that is likely to go furthest, where head k's guess number r is right with the
-/// probability hits[k - 1][r] whatever the others are.   hits (heads, ranks). A ValueError for less than one token.
+/// The tree of `tokens` tokens of which the expected number that is accepted is largest, if head k's guess number r is
+/// right with the probability hits[k - 1][r] whatever the others are; smaller where there are not so many guesses.
+///   hits (heads, ranks), as Medusa::hits measures it. A ShapeError for another shape, a ValueError for less than one
+///   token.
 MedusaTree medusa_tree(const Tensor& hits, int64_t tokens);
 
 struct MedusaLossOptions {
-  double decay = 0.8;  ///< head k counts decay^k
-  double joint = 0;    ///< above 0, the model is trained too: its own loss plus `joint` times that of the heads
+  double decay = 0.8;  ///< the loss of head k is weighted by decay^k
+  double joint = 0;    ///< above 0 the model is trained too: its own loss plus `joint` times that of the heads
 };
 
-/// Which guesses a step keeps: the longest path, of equal ones the first, each of whose tokens is accepted behind its
-/// parent.
+/// When a guess is accepted. A step keeps the longest path all of whose tokens are accepted, and of equally long ones
+/// the first.
 enum class Acceptance : uint8_t {
-  greedy,  ///< it is the model's likeliest: the text is that of GPT::write at temperature 0, token for token
-  typical  ///< its probability p exceeds min(epsilon, delta e^-H), H the entropy of what may stand there
+  greedy,  ///< if it is the model's likeliest token there: the text is that of GPT::write at temperature 0, exactly
+  typical  ///< if its probability p exceeds min(epsilon, delta e^-H), where H is the entropy of the model's prediction
 };
 
 struct MedusaOptions {
   Acceptance acceptance = Acceptance::greedy;
-  double epsilon = 0.3, delta = 0.09;                ///< of typical acceptance
-  nn::SamplingOptions sampling{.temperature = 0.7};  ///< of typical acceptance: p, and how the model's own are drawn
+  double epsilon = 0.3, delta = 0.09;  ///< of typical acceptance
+  /// Of typical acceptance: what makes probabilities p of logits, and draws the token that the model itself chooses.
+  nn::SamplingOptions sampling{.temperature = 0.7};
 };
 
 struct MedusaText {
-  Tensor tokens;      ///< (B, T + count): the prompt and what follows
-  int64_t steps = 0;  ///< calls of the model behind the prompt
+  Tensor tokens;      ///< (B, T + count): the prompt and what follows it
+  int64_t steps = 0;  ///< calls of the model, without the one that reads the prompt
 };
 
 /// A language model with heads 1 to K, of which head k guesses the token k places after the one that comes next.
@@ -64,15 +68,18 @@ struct Medusa : nn::Module {
 
   /// The logits of the model and of each head: tokens (B, T) -> K + 1 of (B, T, vocabulary).
   Tensors forward(const Tensor& tokens);
-  /// sum_k decay^k of the cross-entropy of head k, for x (B, T) and the tokens y (B, T) that follow each. Without a
-  /// joint loss only the heads get gradients. A head that guesses beyond y has no loss.
+  /// sum_k decay^k L_k, where L_k is the mean cross-entropy of head k at the places whose token y holds, and 0 if there
+  /// are none.   x (B, T), and y (B, T) the tokens that follow each -> ()
+  /// Without a joint loss only the heads get gradients.
   Tensor loss(const Tensor& x, const Tensor& y, const MedusaLossOptions& options = {});
-  /// How often the guesses of each head are right: of x and y as in loss(), the share of places where the token is its
-  /// guess number 0, 1, ..   -> float64 (heads, ranks)
+  /// How often each head's guesses number 0, 1, .. are right, as a share of the places whose token y holds; 0 if there
+  /// are none.   x (B, T) and y (B, T) as for loss() -> float64 (heads, ranks)
   Tensor hits(const Tensor& x, const Tensor& y, int64_t ranks);
-  /// Continues a prompt (B, T) by `count` tokens. Sequences go on at one pace: each step keeps as many guesses as the
-  /// one of which it accepts least. When the context is full it starts anew as GPT::write does. Call eval() first where
-  /// there is dropout. A ValueError for a tree deeper than the heads, or with more ranks than tokens.
+  /// Continues a prompt (B, T) by `count` tokens. All sequences of a batch grow by the same number of tokens a step:
+  /// that of the sequence of which the fewest are accepted. When the context is full it starts anew with the later half
+  /// of the text, as GPT::write does. Call eval() first where there is dropout. A ShapeError for a prompt without
+  /// tokens; a ValueError for a tree that is none (see MedusaTree), is deeper than there are heads, or has a rank that
+  /// is not below the number of tokens.
   MedusaText write(const Tensor& prompt, int64_t count, const MedusaTree& tree, const MedusaOptions& options = {},
                    Generator& generator = default_generator());
 };

@@ -195,13 +195,13 @@ TEST_CASE("the loss of Medusa's heads is that of the tokens further on, and leav
   const Tensor hits = medusa.hits(x, y, 5);
   CHECK(close(sum(hits, {1}), ones({2}, float64)));
   CHECK(close(hits[1][0], mean((argmax(logits[2].narrow(1, 0, 4), -1) == y.narrow(1, 2, 4)).to(float64))));
+  CHECK(equal(medusa.hits(x.narrow(1, 0, 1), y.narrow(1, 0, 1), 2), zeros({2, 2}, float64)));
 }
 
 TEST_CASE("medusa_tree holds what begins a path, and of shares of hits the likeliest paths") {
   const zoo::MedusaTree tree = zoo::medusa_tree({{1, 0}, {0}, {1, 2, 0}, {0}});
   CHECK(tree.parents == std::vector<int64_t>{-1, 0, 0, 1, 1, 4});
   CHECK(tree.ranks == std::vector<int64_t>{0, 1, 0, 0, 2, 0});
-  CHECK(tree.depths == std::vector<int64_t>{0, 1, 1, 2, 2, 3});
   // paths by chance: 0 (0.6), 0 0 (0.3), 1 (0.2), 0 1 (0.12), 1 0 (0.1), 1 1 (0.04)
   const Tensor hits = tensor({{0.6, 0.2}, {0.5, 0.2}}, float64);
   CHECK(zoo::medusa_tree(hits, 5).ranks == std::vector<int64_t>{0, 0, 1, 0, 1});
@@ -254,7 +254,16 @@ TEST_CASE("Medusa and trees say what they do not take") {
           medusa.write(prompt, 3, zoo::medusa_tree({{0, 0}}));
         }) == "[Medusa] a tree 2 deep for 1 heads; there must be a head for each depth");
   CHECK(error_of([&] { medusa.write(prompt, 3, zoo::medusa_tree({{5}})); }) ==
-        "[Medusa] a tree with rank 5 of 5 tokens");
+        "[Medusa] a tree with rank 5; those of 5 tokens are from 0 to 4");
+  const auto hand_made = [&](const std::vector<int64_t>& parents, const std::vector<int64_t>& ranks) {
+    return error_of([&] { medusa.write(prompt, 3, {parents, ranks}); });
+  };
+  CHECK(hand_made({}, {}) == "[Medusa] a tree of 0 parents and 0 ranks; each of its tokens must have both");
+  CHECK(hand_made({-1, 0}, {0}) == "[Medusa] a tree of 2 parents and 1 ranks; each of its tokens must have both");
+  CHECK(hand_made({-1, -1}, {0, 0}) == "[Medusa] a tree with several tokens that follow on -1; only token 0 may");
+  CHECK(hand_made({-1, 0}, {0, -1}) == "[Medusa] a tree with rank -1; those of 5 tokens are from 0 to 4");
+  CHECK(hand_made({-1, 1}, {0, 0}) == "[Medusa] token 1 of the tree follows on 1; it must be one before it, or -1");
+  CHECK_THROWS_AS(zoo::medusa_tree(zeros({3}), 2), ShapeError);
   CHECK_THROWS_AS(medusa.write(zeros({1, 0}, int64), 3, {}), ShapeError);
   CHECK_THROWS_AS(zoo::medusa_tree({{}}), ValueError);
   CHECK_THROWS_AS(zoo::medusa_tree({{-1}}), ValueError);
