@@ -5,9 +5,9 @@
 
 namespace cotangent::nn {
 
-/// h + up(f(down(h))), with a narrow inside.   h (.., width) -> the same shape
-///   down.weight (bottleneck, width), up.weight (width, bottleneck): normal with the standard deviation `std`, cut at
-///   two of them; biases 0
+/// h + up(f(down(h))), where the inside is narrow.   h (.., width) -> the same shape
+///   down.weight (bottleneck, width), up.weight (width, bottleneck): at the start normal with the standard deviation
+///   `std`, cut at two of them; biases 0
 struct Bottleneck : Module {
   Bottleneck(int64_t width, int64_t bottleneck, Activation activation, double std, Dtype dtype);
   Linear down, up;
@@ -17,17 +17,17 @@ struct Bottleneck : Module {
 };
 
 struct AdapterOptions {
-  /// Modules behind which one stands: linear layers and layers of sequences, here those before the two residuals of a
-  /// transformer layer.
+  /// Modules behind which an adapter stands: linear layers and layers of sequences. These are the two of a transformer
+  /// layer whose results go into the residuals.
   std::vector<std::string> targets = {"self_attn", "linear2"};
   int64_t bottleneck = 64;
   Activation activation = Activation::gelu;
-  double std = 0.01;  ///< of the weights at the start, which is near the model, and is the model for 0
+  double std = 0.01;  ///< of the weights at the start, which is near the model; with 0 the start is the model
 };
 
-/// Adapters: a Bottleneck for each target, NAME.adapter, through which its results go. A ValueError for targets that
-/// are not in the model or have no width, and for a gated activation. Houlsby et al., arXiv:1902.00751 (which also
-/// trains the normalizations: base.apply<nn::LayerNorm>(..) can let them).
+/// Adapters: the results of each target go through a Bottleneck, NAME.adapter. A ValueError for targets that are not in
+/// the model or have no known width, a bottleneck below 1, a std below 0, and a gated activation. Houlsby et al.,
+/// arXiv:1902.00751, who also train the normalizations; base.apply<nn::LayerNorm>(..) can have them trained.
 struct Adapter : Tuner {
   using Options = AdapterOptions;
   Adapter(Module& base, const AdapterOptions& options);

@@ -10,8 +10,10 @@
 namespace cotangent::nn {
 
 IA3::IA3(Module& base, const IA3Options& o) {
-  const std::vector<detail::FoundTarget> outputs = detail::find_targets("IA3", base, o.outputs);
-  const std::vector<detail::FoundTarget> inputs = detail::find_targets("IA3", base, o.inputs);
+  using Targets = std::vector<detail::FoundTarget>;
+  if (o.outputs.empty() && o.inputs.empty()) fail<ValueError>("[IA3] no parameter is named as a target");
+  const Targets outputs = o.outputs.empty() ? Targets() : detail::find_targets("IA3", base, o.outputs);
+  const Targets inputs = o.inputs.empty() ? Targets() : detail::find_targets("IA3", base, o.inputs);
   for (const detail::FoundTarget& t : outputs) {
     for (const detail::FoundTarget& other : inputs)
       if (other.parameter == t.parameter)

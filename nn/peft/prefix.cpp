@@ -14,7 +14,7 @@
 namespace cotangent::nn {
 namespace {
 
-/// An attention's numbers for each place: keys and values.
+/// How many numbers the keys and values of one place are.
 int64_t prefix_width(const MultiHeadAttention& a) { return 2 * a.kv_heads * (a.width() / a.heads); }
 
 void check_length(const char* tuner, int64_t length) {

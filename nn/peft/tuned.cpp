@@ -27,10 +27,11 @@ bool same(std::string_view text, std::string_view pattern) {
   return false;
 }
 
-/// What the patterns choose of `all`; each must choose something.
+/// What the patterns choose of `all`: there must be patterns, and each must choose something.
 template <class T, class F>
 std::vector<T> chosen(const char* tuner, const char* what, std::vector<T> all, const std::vector<std::string>& patterns,
                       F matches) {
+  if (patterns.empty()) fail<ValueError>("[{}] no {} is named as a target", tuner, what);
   for (const std::string& pattern : patterns)
     if (std::none_of(all.begin(), all.end(), [&](const T& x) { return matches(x, pattern); })) {
       std::vector<std::string> names;

@@ -15,67 +15,69 @@ namespace detail {
 class Tuning;
 }
 
-/// The part of a Tuned that is trained. A way to fine-tune overrides what it does.
+/// The part of a Tuned that is trained. Each way to fine-tune overrides these functions.
 struct Tuner : Module {
-  /// What it does to a call of the model: it puts other tensors into its places, or modules behind its modules.
+  /// Prepares a call of the model: puts other tensors into the places of its parameters, or functions behind its
+  /// modules.
   virtual void enter(detail::Tuning& call) = 0;
-  /// What it adds to rows of a weight that it has asked to hear of: to y, a linear map of x.
+  /// What is added to y = x W^T for the rows of a target that enter() has named by Tuning::beside.
   virtual Tensor beside(size_t target, const Tensor& x) const;
-  /// What becomes of the model's result.
+  /// What the tuned model gives where the model itself gives y.
   virtual Tensor finish(const Tensor& y) const { return y; }
 };
 
-/// What a tuner changes: a parameter, or rows of it. It is named by the path of the parameter, to which
-/// HeadedAttention's in_proj_weight (nn/attention/headed.hpp) adds the part: "blocks.0.self_attn.in_proj_weight.q".
+/// What a tuner changes: a parameter, or `rows` of its rows from `first` on. The name is the path of the parameter; for
+/// a part of HeadedAttention's in_proj_weight (nn/attention/headed.hpp) that of the part follows, as in
+/// "blocks.0.self_attn.in_proj_weight.q".
 struct TuningTarget {
   std::string name, parameter;
   int64_t first, rows;
 };
 
-/// A way that changes weights alone, and so can be merged.
+/// A tuner that only changes weights, and so can be merged into them.
 struct WeightTuner : Tuner {
   std::vector<TuningTarget> targets;
-  /// The rows of a target, (rows, ...), as the model is to see them.
+  /// The rows of a target that the model computes with, for the rows w that it has.   (rows, ..) -> the same shape
   virtual Tensor tuned(size_t target, const Tensor& w) const = 0;
-  /// Whether a target comes beside the weight in this call, and leaves the weight as it is.
+  /// Whether in this call the change of a target is added by beside(), and the weight is left as it is.
   virtual bool is_beside(size_t) const { return false; }
   void enter(detail::Tuning& call) override;
 };
 
 namespace detail {
 
-/// Names of parameters and modules: a pattern is a name or the end of one, from a dot on, where * stands for any
-/// characters.
+/// Whether a pattern matches the name of a parameter or module. It is a name, or the end of one that begins behind a
+/// dot, and * in it stands for any characters.
 bool name_matches(std::string_view name, std::string_view pattern);
 
-/// A place in a module and what it is for.
+/// A target in a module.
 struct FoundTarget : TuningTarget {
-  Tensor values;  ///< the rows
-  Module* owner;  ///< whose parameter it is
+  Tensor values;  ///< its rows
+  Module* owner;  ///< the module whose parameter it is
 };
-/// The targets of any of the patterns, in the order of the model: parameters of two dimensions at least. A part of an
-/// in_proj_weight is meant by a pattern that ends in it. A ValueError in the name of a tuner for a pattern that matches
-/// none, and for targets that overlap.
+/// The targets that match any of the patterns, in the order of the model: parameters of two dimensions at least. A
+/// pattern means a part of an in_proj_weight if it ends in the name of that part. A ValueError in the name of a tuner
+/// if there are no patterns, for a pattern that matches nothing, and for targets that overlap.
 std::vector<FoundTarget> find_targets(const char* tuner, Module& base, const std::vector<std::string>& patterns);
-/// The modules of any of the patterns. A ValueError as above.
+/// The modules that match any of the patterns. A ValueError as above.
 std::vector<NamedModule> find_modules(const char* tuner, Module& base, const std::vector<std::string>& patterns);
 
-/// A call of a model that is tuned, while it lasts. Then all is as before.
+/// A call of a tuned model, as long as it lives. Its destructor puts everything back.
 class Tuning : Listener {
  public:
-  /// Of which nothing is tuned.
+  /// A call in which nothing is tuned yet.
   explicit Tuning(Module& base);
-  /// The same without a tuner.
+  /// A call that the tuner has entered; with null, one in which nothing is tuned.
   Tuning(Module& base, Tuner* tuner);
   ~Tuning() override;
 
   const Tensor& parameter(std::string_view name) const;
-  /// Puts values into the place of a parameter, and wherever else it stands.
+  /// Puts values into the place of a parameter, and into all other places where the same parameter stands.
   void put(std::string_view parameter, const Tensor& values);
   void put(Tensor& place, const Tensor& values);
-  /// The results of that module go through f(object, y).
+  /// From here on the results of that module are f(object, y).
   void after(std::string_view module, Tensor (*f)(void* object, const Tensor& y), void* object);
-  /// tuner.beside(target, x) is added to what the rows of the weight give.
+  /// From here on tuner.beside(target, x) is added to what these rows of the weight give for x.
   void beside(size_t target, const TuningTarget& rows);
   Module& module(std::string_view name) const;
 
@@ -107,7 +109,7 @@ class Tuning : Listener {
   std::vector<Rows> rows_;
 };
 
-/// The weights of a model that were changed by merge(), and what they were.
+/// The weights of a model that merge() has changed, with their values of before.
 using MergedWeights = std::vector<NamedTensor>;
 void merge(Module& base, const WeightTuner& tuner, MergedWeights& before);
 void unmerge(Module& base, MergedWeights& before);
@@ -117,12 +119,13 @@ Module& frozen(Module& m);
 
 }  // namespace detail
 
-/// A model with a tuner. Called as the model is, it gives what the tuner makes of it.
+/// A model with a tuner. It is called as the model is, and gives what the tuner makes of the model.
 ///
-/// The model is a copy, and a copy of a module shares its parameters: they are frozen in both, and trained in neither.
-/// `model` itself, called without the tuner, stays what it was. The state has the model's tensors under their names, as
-/// if nothing were around it, and those of the tuner after them; tuner.state_dict() are its own alone, which fit each
-/// model with such names. A Tuned can be tuned again. It must not be called by two threads at once; a copy can.
+/// `base` is a copy of the model, which shares its parameters as all copies of modules do. They are frozen in both, and
+/// trained in neither. The model that was given, called by itself, stays what it was. The state has the model's tensors
+/// under the names that they have without a tuner, and those of the tuner after them; tuner.state_dict() has those of
+/// the tuner only, and fits every model with such names. A Tuned can be tuned again. Two threads must not call it at
+/// once, but each may call a copy.
 template <class T, class M>
 struct Tuned : Module {
   /// A ValueError as of the tuner, such as for a target that the model does not have.
@@ -160,10 +163,10 @@ struct Tuned : Module {
   }
 
   /// Writes what the tuner makes of the weights into the weights, so that all modules that share them give the same
-  /// without it. A ValueError where that was done before, and where a call would draw numbers: in training, with
-  /// dropout.
+  /// without the tuner. A ValueError if they are merged already, and if a call would have dropout before A, as in
+  /// training.
   void merge() { detail::merge(base, tuner, before_); }
-  /// Gives the weights their values of before, to the bit. A ValueError where they were not merged.
+  /// Gives the weights back the values that they had before merge(), exactly. A ValueError if they are not merged.
   void unmerge() { detail::unmerge(base, before_); }
   bool is_merged() const { return !before_.empty(); }
 
@@ -171,7 +174,7 @@ struct Tuned : Module {
   detail::MergedWeights before_;
 };
 
-/// A Tuned with a tuner of type T, frozen and in the mode of the model.
+/// A model with a tuner of type T, in the mode (training or evaluation) of the model. A ValueError as of the tuner.
 template <class T, class M>
 Tuned<T, M> tune(const M& model, const typename T::Options& options = {}) {
   Tuned<T, M> result(model, options);

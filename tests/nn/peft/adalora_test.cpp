@@ -91,4 +91,6 @@ TEST_CASE("options of AdaLoRA out of range are errors") {
   CHECK(error({.steps = 400}) ==
         "[AdaLoRA] 100 initial and 300 final of 400 steps, by 10; some must be left between, by 1 or more");
   CHECK_THAT(error({.interval = 0}), Catch::Contains("by 0;"));
+  CHECK(error_of([] { nn::tune<nn::AdaLoRA>(nn::Linear(2, 2), {.targets = {}}); }) ==
+        "[AdaLoRA] no parameter is named as a target");
 }

@@ -13,7 +13,9 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/attention/relative.hpp>
 #include <cotangent/nn/conv.hpp>
+#include <cotangent/nn/peft/adalora.hpp>
 #include <cotangent/nn/peft/ia3.hpp>
+#include <cotangent/nn/peft/lora.hpp>
 #include <cotangent/nn/peft/prefix.hpp>
 #include <cotangent/optim/sgd.hpp>
 
@@ -37,9 +39,9 @@ void check_training(const typename T::Options& options) {
     sum(square(tuned(kTokens) - 1)).backward();
     optimizer.step();
   }
-  for (const auto& [name, x] : tuned.state_dict()) {
+  for (const auto& [name, p] : tuned.named_parameters()) {
     INFO(name);
-    CHECK(equal(x, before.contains(name) ? before[name] : start[name]) == before.contains(name));
+    CHECK(equal(p, before.contains(name) ? before[name] : start[name]) == before.contains(name));
   }
 }
 
@@ -54,6 +56,8 @@ TEST_CASE("adapters, (IA)3, prefixes and prompts equal PyTorch, gradients includ
 }
 
 TEST_CASE("training moves what a tuner declares, and nothing else") {
+  check_training<nn::LoRA>({.r = 2});
+  check_training<nn::AdaLoRA>({.r = 2, .target_r = 1});
   check_training<nn::Adapter>({.bottleneck = 3, .std = 0.5});
   check_training<nn::IA3>({});
   check_training<nn::Prefix>({.length = 3, .hidden = 5});
@@ -226,6 +230,9 @@ TEST_CASE("adapters, prefixes and prompts refuse what they can't be put on") {
   CHECK(adapter({.std = -1}) == "[Adapter] a standard deviation of -1; it must not be negative");
   CHECK_THAT(adapter({.activation = nn::Activation::swiglu}), Catch::Contains("a gated activation"));
   CHECK_THAT(prefix({.targets = {"head"}}), Catch::StartsWith("[Prefix] head is a Linear; a prefix goes before"));
+  CHECK(adapter({.targets = {}}) == "[Adapter] no module is named as a target");
+  CHECK(error_of([] { nn::tune<nn::IA3>(Tiny(), {.outputs = {}, .inputs = {}}); }) ==
+        "[IA3] no parameter is named as a target");
   CHECK(prefix({.length = 0}) == "[Prefix] a length of 0; it must be 1 at least");
   CHECK_THAT(prefix({.hidden = -1}), Catch::StartsWith("[Prefix] a hidden width of -1"));
   CHECK_THAT(prompt({.embedding = "head"}),

@@ -272,6 +272,7 @@ TEST_CASE("targets that a model does not have are errors that name what there is
   CHECK_THAT(error({"linear1.bias"}), Catch::Contains("no parameter linear1.bias"));
   CHECK_THAT(error({"0.self_attn.in_proj_weight", "in_proj_weight.k"}),
              Catch::Contains("in_proj_weight.k is part of blocks.layers.0.self_attn.in_proj_weight; take either"));
+  CHECK(error({}) == "[LoRA] no parameter is named as a target");
   CHECK(nn::tune<nn::LoRA>(Tiny(), {.targets = {"blocks.*"}}).tuner.targets.size() == 8);
   CHECK(nn::tune<nn::LoRA>(Tiny(), {.targets = {"*.q", "*.v"}}).tuner.targets.size() == 4);
   CHECK_THAT(
