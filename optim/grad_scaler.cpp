@@ -64,12 +64,12 @@ void GradScaler::unscale_(Optimizer& optimizer) {
           "optimizer's keep_masters()",
           i);
   bool found_inf = false;
+  const double inverse = rounded(1 / scale_);
   for (size_t i = 0; i < masters.size(); ++i) {
     const Tensor& parameter = optimizer.parameters()[i];
     Tensor g = parameter.grad();
     if (!g.defined()) continue;
     found_inf |= !is_finite(g);
-    const double inverse = rounded(1 / scale_);
     if (masters[i].impl() == parameter.impl())
       g.mul_(inverse);
     else

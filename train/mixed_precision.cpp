@@ -9,8 +9,7 @@ namespace {
 bool is_norm(const nn::Module& m) {
   const auto is_a = [&]<class... T>(std::type_identity<T>...) { return (dynamic_cast<const T*>(&m) || ...); };
   return is_a(std::type_identity<nn::BatchNormLayer>(), std::type_identity<nn::InstanceNormLayer>(),
-              std::type_identity<nn::LayerNorm>(), std::type_identity<nn::RMSNorm>(),
-              std::type_identity<nn::GroupNorm>());
+              std::type_identity<nn::GroupNorm>(), std::type_identity<nn::FeatureNorm>());
 }
 
 void convert(nn::Module& model, Dtype dtype, bool norms) {

@@ -34,11 +34,12 @@ class MixedPrecision {
   MixedPrecision(nn::Module& model, PrecisionLevel level, Dtype dtype = float16,
                  const optim::GradScalerOptions& scaler = {});
 
-  /// Gives it master weights, where the level has them. An optimizer that was made before the model was converted
-  /// holds other tensors: its step() says so.
+  /// Gives the optimizer master weights, if the level has them. The optimizer must be made after the model was
+  /// converted, as one that was made before holds other tensors; its step() says so.
   void prepare(optim::Optimizer& optimizer) const;
 
-  /// model(inputs...), in the precision of the level: floating inputs are converted for it, and results to float32.
+  /// model(inputs...), in the precision of the level: float32 inputs are converted for it, and a tensor that comes out
+  /// is converted to float32.
   template <class M, class... X>
   auto operator()(M& model, const X&... inputs) const {
     const Autocast guard(dtype_, level_ == PrecisionLevel::O1);

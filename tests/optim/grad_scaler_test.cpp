@@ -165,6 +165,25 @@ TEST_CASE("GradScaler: calls out of order, options out of range and float16 with
   CHECK_THROWS_WITH(scaler.load_state_dict({}), Catch::Contains("not the state of a GradScaler"));
 }
 
+TEST_CASE("GradScaler: infinity in any gradient of any optimizer counts, and large numbers of float64 do not") {
+  const Tensor a = parameter({1}), b = parameter({1}), c = parameter({1}), wide = parameter({1}, float64);
+  for (const size_t bad : {0, 1, 2, 3}) {  // 3: none
+    INFO("bad " << bad);
+    optim::SGD first({a, b}, {.lr = 1}), second({c, wide}, {.lr = 1e-200});
+    optim::GradScaler scaler({.init_scale = 4});
+    const Tensor places[] = {a, b, c};
+    for (size_t i = 0; i < 3; ++i) places[i].set_grad(full({1}, i == bad ? kInfinity : 4.0));
+    wide.set_grad(full({1}, 1e200, float64));  // whose square is beyond float64
+    const double before_a = a.item(), before_b = b.item();
+    CHECK(scaler.step(first) == (bad > 1));
+    CHECK(scaler.step(second) == (bad != 2));
+    CHECK(a.item() == (bad > 1 ? before_a - 1 : before_a));
+    CHECK(b.item() == (bad > 1 ? before_b - 1 : before_b));
+    scaler.update();
+    CHECK(scaler.scale() == (bad == 3 ? 4 : 2));
+  }
+}
+
 TEST_CASE("GradScaler goes on from a state, and is nothing when it is off") {
   const Tensor p = parameter({1});
   optim::SGD sgd({p}, {.lr = 0});
@@ -249,6 +268,21 @@ TEST_CASE("master weights: every optimizer goes the way of a float32 parameter, 
       optimizer.zero_grad();
       CHECK(!low.grad().defined());
     });
+}
+
+TEST_CASE("master weights: a gradient that is set at the master goes before the parameter's, until zero_grad()") {
+  const Tensor p = parameter({1}, float16);
+  optim::SGD sgd({p}, {.lr = 1});
+  sgd.keep_masters();
+  p.set_grad(ones({1}, float16));
+  sgd.masters()[0].set_grad(full({1}, 0.25));
+  sgd.step();
+  CHECK(p.item() == 0.75);
+  sgd.zero_grad();
+  CHECK(!sgd.masters()[0].grad().defined());
+  p.set_grad(ones({1}, float16));
+  sgd.step();
+  CHECK(p.item() == -0.25);
 }
 
 TEST_CASE("master weights follow a parameter that is written, fit their parameters, and LBFGS has none") {

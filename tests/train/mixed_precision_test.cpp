@@ -38,18 +38,22 @@ struct Trained {
   double loss;
   Tensor weight;
 };
-Trained train(PrecisionLevel level, Dtype dtype, bool by_hand = false) {
+struct Recipe {
+  bool by_hand = false, masters = true;
+  double lr = 0.02;
+};
+Trained train(PrecisionLevel level, Dtype dtype, const Recipe& recipe = {}) {
   Generator generator(2);
   const UseGenerator use(generator);
   Net net;
   const Tensor x = randn({64, 2}, float32, generator), y = sin(x.narrow(1, 0, 1) * x.narrow(1, 1, 1));
   MixedPrecision amp(net, level, dtype);
-  optim::Adam optimizer(net.parameters(), {.lr = 0.02});
-  amp.prepare(optimizer);
+  optim::Adam optimizer(net.parameters(), {.lr = recipe.lr});
+  if (recipe.masters) amp.prepare(optimizer);
   double last = 0;
   for (int step = 0; step < 120; ++step) {
     optimizer.zero_grad();
-    const Tensor out = by_hand ? net(x) : amp(net, x);
+    const Tensor out = recipe.by_hand ? net(x) : amp(net, x);
     CHECK(out.dtype() == float32);
     const Tensor loss = mse_loss(out, y);
     amp.scaler.scale(loss).backward();
@@ -89,17 +93,37 @@ TEST_CASE("levels of mixed precision: dtypes of the model, its norms, what flows
       for (size_t i = 0; i < net.parameters().size(); ++i)
         CHECK(optimizer.masters()[i].dtype() == (level == O3 ? dtype : float32));
     }
+  nn::Sequential norms(nn::LayerNorm(4), nn::RMSNorm(4), nn::ScaleNorm(4), nn::GroupNorm(2, 4), nn::InstanceNorm1d(4),
+                       nn::BatchNorm1d(4));
+  const MixedPrecision of_norms(norms, O2);
+  for (const NamedTensor& p : norms.named_parameters()) {
+    INFO(p.name);
+    CHECK(p.tensor.dtype() == float32);
+  }
   Net net;
   CHECK_THROWS_AS(MixedPrecision(net, O1, float32), DTypeError);
 }
 
 TEST_CASE("levels of mixed precision learn what float32 learns; O0 is float32") {
   using enum PrecisionLevel;
-  const Trained plain = train(O0, float16, true), level0 = train(O0, float16);
+  const Trained plain = train(O0, float16, {.by_hand = true}), level0 = train(O0, float16);
   CHECK(equal(plain.weight, level0.weight));
   for (const Dtype dtype : {float16, bfloat16})
     for (const PrecisionLevel level : {O1, O2}) {
       INFO("level O" << static_cast<int>(level) << " in " << name(dtype));
       CHECK(train(level, dtype).loss < 2 * plain.loss + 1e-3);
     }
+}
+
+TEST_CASE(
+    "levels of mixed precision: at a tiny rate bfloat16 learns with master weights as float32, and less without") {
+  const auto loss = [](PrecisionLevel level, bool masters) {
+    return train(level, bfloat16, {.masters = masters, .lr = 1e-4}).loss;
+  };
+  const double start = train(PrecisionLevel::O0, bfloat16, {.lr = 0}).loss, full = loss(PrecisionLevel::O0, true);
+  const double gained = start - full;
+  INFO("from " << start << " to " << full << "; without masters " << loss(PrecisionLevel::O2, false));
+  CHECK(gained > 0);
+  CHECK(std::fabs(loss(PrecisionLevel::O2, true) - full) < 0.15 * gained);
+  CHECK(start - loss(PrecisionLevel::O2, false) < 0.75 * gained);  // of norms, and weights near 0
 }
