@@ -5,7 +5,8 @@
 //              pairs of words are too many to count, but of like words NPLM learns like vectors
 //     text     Debian's fortunes, or a file, word by word
 //
-// Numbers are the mean surprise of the next token in nats, of tokens that no model has seen.
+// Numbers are the mean surprisal of the next token in nats (-ln of the probability that it was given), over a part of
+// the text that no model has seen.
 #include <algorithm>
 #include <cmath>
 #include <cotangent/cotangent.hpp>
@@ -40,7 +41,7 @@ const std::vector<std::pair<const char*, Smoothing>> kSmoothings{
 
 /// A row for each smoothing, a column for each order.
 void show_counts(const Texts& t, int64_t orders) {
-  std::printf("  %-22s", "order");
+  std::printf("  %-22s", "nats; by order");
   for (int64_t order = 1; order <= orders; ++order) std::printf("%8lld", static_cast<long long>(order));
   std::printf("\n");
   for (const auto& [name, smoothing] : kSmoothings) {
@@ -55,8 +56,8 @@ void show_counts(const Texts& t, int64_t orders) {
   }
 }
 
-/// The mean surprise of a model at the places of a text.
-double surprise(zoo::NPLM& model, const Tensor& tokens) {
+/// The mean surprisal of a model at the places of a text.
+double surprisal(zoo::NPLM& model, const Tensor& tokens) {
   const ct::NoGrad guard;
   const ct::data::TextDataset places(tokens, model.order - 1);
   ct::data::DataLoader loader(places, {.batch_size = 512, .workers = 0});
@@ -85,7 +86,7 @@ void show_nplm(const Texts& t, const zoo::NPLMOptions& options, int64_t steps, i
   zoo::NPLM model(t.vocabulary, options);
   train(model, t, steps, batch_size);
   std::printf("  NPLM of order %lld%s  %.3f\n", static_cast<long long>(options.order), options.direct ? ", direct" : "",
-              surprise(model, t.test));
+              surprisal(model, t.test));
   std::fflush(stdout);
 }
 
@@ -103,7 +104,7 @@ void show_markov(int64_t tokens, int64_t steps) {
   double sum = 0;  // of the last text
   const Texts t = drawn(tokens, symbols, [&](int64_t pieces) {
     const Tensor x = source.draw(pieces, kPiece, generator);
-    sum = source.surprise(x).mean().item();
+    sum = source.surprisal(x).mean().item();
     return x.flatten();
   });
   std::printf("markov: entropy %.3f; of those who know one symbol %.3f, none %.3f; of the text that is tested %.3f\n",
@@ -131,9 +132,8 @@ struct Settings {
   int64_t tokens = 100000, steps = 3000, text_steps = 0, min_count = 5;
 };
 
-void show_text(const Settings& s) {
+void show_text(const Settings& s, const std::string& text) {
   using ct::data::WordVocabulary;
-  const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
   const WordVocabulary vocabulary(text, s.min_count);
   const Tensor tokens = vocabulary.encode(text);
   const int64_t rest = tokens.numel() / 20, train = tokens.numel() - 2 * rest;
@@ -152,16 +152,18 @@ void show_text(const Settings& s) {
 int main(int argc, char** argv) {
   Settings s;
   CommandLine options("language_models", "Compares models that count words, and one that learns vectors of them.", 1);
-  options.add("--tokens", s.tokens, "To learn from, of the two made-up sources", kPositive);
-  options.add("--steps", s.steps, "Of the training of NPLM on each of these", kPositive);
+  options.add("--tokens", s.tokens, "Tokens to learn from, of each of the two made-up sources", kPositive);
+  options.add("--steps", s.steps, "Steps of NPLM's training on each of these sources", kPositive);
   options.group("The text");
   options.add("--text", s.text, "A file instead of Debian's fortunes");
-  options.add("--text-steps", s.text_steps, "Of the training of NPLM, with and without direct connections; 0: none",
+  options.add("--text-steps", s.text_steps,
+              "Steps of NPLM's training on the text, with and without direct connections; 0 leaves it out",
               kNotNegative);
   options.add("--min-count", s.min_count, "Rarer words count as one, the unknown", kPositive);
   return options.run(argc, argv, [&] {
+    const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
     show_markov(s.tokens, s.steps);
     show_classes(s.tokens, s.steps);
-    show_text(s);
+    show_text(s, text);
   });
 }

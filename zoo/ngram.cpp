@@ -256,7 +256,7 @@ Tensor NGram::probabilities(const Tensor& history) const {
   return result;
 }
 
-Tensor NGram::surprise(const Tensor& tokens) const {
+Tensor NGram::surprisal(const Tensor& tokens) const {
   const Ids ids = checked_tokens("NGram", tokens, vocabulary_, 1);
   const Tensor result = empty({static_cast<int64_t>(ids.size()) - 1}, float64);
   for (size_t t = 1; t < ids.size(); ++t)

@@ -1,5 +1,5 @@
 #pragma once
-// Language models that count: how often each token came after the last n - 1.
+// n-gram language models, which count how often each token came after the n - 1 before it.
 //
 //     const zoo::NGram model(tokens, vocabulary.size(), {.order = 3, .boundary = 0});
 //     std::printf("perplexity %.1f\n", model.perplexity(validation));
@@ -33,7 +33,7 @@ namespace cotangent::zoo {
 enum class Smoothing : uint8_t { none, add_k, interpolation, absolute, kneser_ney, modified_kneser_ney, katz };
 
 struct NGramOptions {
-  int64_t order = 3;  ///< n: a token is told from the n - 1 before it
+  int64_t order = 3;  ///< n: a token is predicted from the n - 1 before it
   Smoothing smoothing = Smoothing::kneser_ney;
   double k = 1;                          ///< for add_k
   std::vector<double> weights = {};      ///< l_0 to l_n for interpolation, which sum to 1; all the same when left out
@@ -41,28 +41,29 @@ struct NGramOptions {
   std::optional<int64_t> boundary = {};  ///< the token between two sentences: histories do not reach beyond it
 };
 
-/// P(token | those before it) by counts. Of a text every token but the first is told, as by other models that predict
-/// the next token; with a boundary, the text begins and ends with one, and so the first word of a sentence is told from
-/// the boundary, and its end is told too.
+/// P(token | tokens before it) by counts. Every token of a text but the first is predicted, as by other models of the
+/// next token. With a boundary, a text should begin and end with one: then the first word of a sentence is predicted
+/// from the boundary, and the end of a sentence is predicted like a word.
 class NGram {
  public:
-  /// tokens (N) integers in [0, vocabulary). A ValueError for fewer than 2 of them, and for options out of range; an
-  /// IndexError for a token that is none.
+  /// Counts a text: tokens (N), integers in [0, vocabulary). A ShapeError for another tensor, a ValueError for fewer
+  /// than 2 tokens and for options out of range, an IndexError for a token outside the vocabulary. The functions below
+  /// throw the same for their tokens.
   NGram(const Tensor& tokens, int64_t vocabulary, const NGramOptions& options = {});
 
-  /// P(. | history): history (T), of which the end is read -> (V), float64
+  /// P(. | history), for which the last n - 1 tokens of the history count.   history (T) -> float64 (V)
   Tensor probabilities(const Tensor& history) const;
-  /// -ln P of each token but the first, which is infinite for what is impossible: tokens (N) -> (N - 1), float64
-  Tensor surprise(const Tensor& tokens) const;
-  /// exp(mean surprise): among so many equally likely tokens one would have to choose. A ValueError that names the
-  /// first token which is impossible, and one for fewer than 2 tokens.
+  /// -ln P of each token but the first, infinite where P is 0.   tokens (N) -> float64 (N - 1)
+  Tensor surprisal(const Tensor& tokens) const;
+  /// exp(mean surprisal): the number of equally likely tokens among which a choice would be as uncertain. A ValueError
+  /// that names the first token whose P is 0, if there is one, and one for fewer than 2 tokens.
   double perplexity(const Tensor& tokens) const;
-  /// Continues a prompt by tokens drawn from the model: (T) -> (T + count)
+  /// Continues a prompt by tokens that are drawn from the model.   prompt (T) -> (T + count)
   Tensor write(const Tensor& prompt, int64_t count, const nn::SamplingOptions& sampling = {},
                Generator& generator = default_generator()) const;
 
-  /// Finds the weights of interpolation by which a text that was not counted is likeliest, by steps of expectation and
-  /// maximisation ("deleted interpolation"), and takes them. Returns l_0 to l_n. A ValueError unless the smoothing is
+  /// Changes the weights of interpolation so that a held-out text becomes more likely with each step of expectation and
+  /// maximisation (deleted interpolation), and returns them, l_0 to l_n. A ValueError unless the smoothing is
   /// interpolation.
   std::vector<double> fit_weights(const Tensor& held_out, int64_t steps = 50);
 

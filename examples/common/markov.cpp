@@ -45,7 +45,7 @@ Tensor MarkovSource::draw(int64_t batch, int64_t length, Generator& generator) c
   return ct::stack(symbols, 1);
 }
 
-Tensor MarkovSource::surprise(const Tensor& x) const {
+Tensor MarkovSource::surprisal(const Tensor& x) const {
   const int64_t n = x.size(1) - 2;
   const Tensor pair = x.narrow(1, 0, n) * symbols_ + x.narrow(1, 1, n);
   return -ct::log(next_.index({pair, x.narrow(1, 2, n)}));

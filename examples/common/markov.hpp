@@ -10,9 +10,9 @@ class MarkovSource {
 
   cotangent::Tensor draw(int64_t batch, int64_t length, cotangent::Generator& generator) const;  // (batch, length)
   /// -ln of the probability of each symbol from the third on, given the two before it: (batch, length - 2).
-  cotangent::Tensor surprise(const cotangent::Tensor& sequences) const;
+  cotangent::Tensor surprisal(const cotangent::Tensor& sequences) const;
 
-  /// The mean surprise of the next symbol in nats, exactly: of those who know the last two symbols, the last, or none.
+  /// The mean surprisal of the next symbol in nats, exactly: of those who know the last two symbols, the last, or none.
   double entropy_rate() const;
   double entropy_after_one() const;
   double entropy_of_one() const;

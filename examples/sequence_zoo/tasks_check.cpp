@@ -59,12 +59,12 @@ void check_source() {
   const double h = source.entropy_rate(), h1 = source.entropy_after_one(), h0 = source.entropy_of_one();
   expect(h > 0 && h < h1 && h1 < h0 && h0 < std::log(6.0), "markov", "who knows more is surprised less");
   ct::Generator generator(5);
-  const Tensor s = source.draw(4096, 66, generator), surprise = source.surprise(s);
+  const Tensor s = source.draw(4096, 66, generator), surprisal = source.surprisal(s);
   // rows are independent: the mean over them has this standard error
-  const Tensor by_row = ct::mean(surprise, 1);
+  const Tensor by_row = ct::mean(surprisal, 1);
   const double error = std::sqrt(ct::var(by_row).item() / 4096);
   expect(std::fabs(by_row.mean().item() - h) < 4 * error && error < 0.01 * h, "markov",
-         "the mean surprise is the entropy rate");
+         "the mean surprisal is the entropy rate");
   // stationary: the first symbol comes as often as the last
   for (int64_t c = 0; c < 6; ++c) {
     const double first = (s.select(1, 0) == c).to(ct::float64).mean().item(),

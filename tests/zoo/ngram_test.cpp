@@ -66,15 +66,15 @@ TEST_CASE("NGram: what it says is what dictionaries of n-grams and NLTK say") {
     const Tensor text = ids(reference["test"].get<Tokens>());
     if (test["perplexity"].is_null()) {
       CHECK_THAT(error_of([&] { model.perplexity(text); }), Contains("has probability 0 after"));
-      CHECK(max(model.surprise(text)).item() == INFINITY);
+      CHECK(max(model.surprisal(text)).item() == INFINITY);
     } else {
       CHECK(model.perplexity(text) == Approx(test["perplexity"].get<double>()).epsilon(1e-10));
-      CHECK(std::exp(mean(model.surprise(text)).item()) == Approx(model.perplexity(text)));
+      CHECK(std::exp(mean(model.surprisal(text)).item()) == Approx(model.perplexity(text)));
     }
   }
 }
 
-TEST_CASE("NGram: after every history the probabilities sum to one, and each is that of a surprise") {
+TEST_CASE("NGram: after every history the probabilities sum to one, and each is the exponential of minus a surprisal") {
   const Tensor text = sentences(300, 1);
   for (const Smoothing smoothing : kSmoothings)
     for (const int64_t order : {1, 2, 3, 4})
@@ -93,7 +93,7 @@ TEST_CASE("NGram: after every history the probabilities sum to one, and each is 
           for (const int64_t next : {0, 3, 7}) {
             Tokens tokens = history.to_vector<int64_t>();
             tokens.push_back(next);
-            CHECK(model.surprise(ids(tokens))[length - 1].item() == Approx(-std::log(p[next].item())));
+            CHECK(model.surprisal(ids(tokens))[length - 1].item() == Approx(-std::log(p[next].item())));
           }
         }
       }

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/engine.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
+#include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/nn/gradcheck.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -81,6 +82,24 @@ TEST_CASE("NPLM: without W and hidden units its bias is the unigram") {
   for (Tensor w : {Tensor(silent.U), Tensor(silent.W)}) w.detach().fill_(0);
   silent.b.detach().copy_(log(p));
   CHECK(cross_entropy(silent(tokens), next).item() == Approx(loss.item()));
+}
+
+TEST_CASE("NPLM: starts as its contract says") {
+  manual_seed(2);
+  const NPLM model(300, {.order = 5, .width = 50, .hidden = 100, .direct = true});
+  CHECK(mean(square(model.C)).item() == Approx(1).margin(0.05));  // 15000 values: the deviation is 0.012
+  const auto check_bound = [](const Tensor& x, double inputs) {
+    const double most = max(abs(x)).item() * std::sqrt(inputs);
+    CHECK(most <= 1.0001);
+    CHECK(most > 0.9);
+    CHECK(std::abs(mean(x).item()) * std::sqrt(inputs) < 0.2);
+  };
+  check_bound(model.H, 200);
+  check_bound(model.d, 200);
+  check_bound(model.U, 100);
+  check_bound(model.W, 200);
+  CHECK(equal(model.b, zeros({300})));
+  CHECK(to_string(model).find("NPLM(300, order = 5, width = 50, hidden = 100, direct = true)") != std::string::npos);
 }
 
 TEST_CASE("NPLM: what it cannot take") {
