@@ -29,8 +29,7 @@ class UseAutocast {
 ///
 ///   low precision   take float32 operands in `dtype`, and give it: products, convolutions, recurrent layers, attention
 ///   float32         take low-precision operands in float32, and give that: exp, log, pow, sums, norms, softmax, losses
-///   others          as without it, so that operands of different dtypes meet in the widest: add, mul, cat, where,
-///   stack
+///   others          do what they do without it: add, mul, cat, where, stack take the widest dtype of their operands
 ///
 ///     {
 ///       const ct::Autocast guard(ct::bfloat16);

@@ -26,13 +26,12 @@ struct MixtureOptions {
   int64_t top_k = 2;              ///< k of noisy_top_k
   double second_threshold = 0.5;  ///< 0.5 gives the article's min(1, 2 g2), 0.2 Mesh TensorFlow's rule, 0 keeps all
   double capacity_factor = 0;     ///< c: an expert takes ceil(c tokens / E) tokens at most; 0 for any number
-  double balance = 1e-2;          ///< weight of the loss by which all experts get as much to do
+  double balance = 1e-2;          ///< weight of the loss that spreads the tokens evenly over the experts
   double z = 1e-3;                ///< weight of router_z_loss
   Dtype dtype = default_dtype();  ///< of the router's weights
 };
 
-/// What a router says of n tokens and E experts. float16 and bfloat16 are routed in float32, also
-/// under Autocast.
+/// What a router says of n tokens and E experts. float16 and bfloat16 are routed in float32, also under Autocast.
 struct Route {
   Tensor experts;     ///< int64 (n, k), the largest gate first; -1 where none is asked
   Tensor gates;       ///< (n, k)
@@ -56,7 +55,8 @@ Tensor switch_balance_loss(const Tensor& load, const Tensor& importance);
 Tensor router_z_loss(const Tensor& logits);
 
 /// The router alone.   x (n, d) -> Route;   weight (E, d), and for noisy_top_k noise_weight (E, d)
-/// W starts normal with a variance of 0.1 / d, but for noisy_top_k. A ValueError for options out of range.
+/// At the start W is normal with a variance of 0.1 / d, but for noisy_top_k both weights are 0. A ShapeError for
+/// another x, a ValueError for options out of range.
 struct Router : Module {
   Router(int64_t width, int64_t experts, const MixtureOptions& options = {});
   Parameter weight, noise_weight;
@@ -66,7 +66,6 @@ struct Router : Module {
   std::string settings() const override;
 };
 
-/// What a mixture gives.
 struct MixtureOutput {
   Tensor output;  ///< of x's shape but for the width, which is that of the experts' results
   Tensor loss;    ///< (): what to add to the loss in training, weighted as the options say
@@ -74,11 +73,10 @@ struct MixtureOutput {
 };
 
 /// y = sum over a token's experts of gate times expert(x).   x (.., d) -> (.., d')
-/// The loss is balance (CV^2(importance) + CV^2(load)) + z router_z_loss for noisy_top_k, balance switch_balance_loss +
-/// z router_z_loss for one or two experts, and z router_z_loss for the dense mixture. Where an expert has a capacity,
-/// it takes first choices before second ones, and of each the first tokens; what is left over adds nothing, so that a
-/// token that nobody takes has y = 0 (a residual around the mixture carries it on). An expert without tokens is called
-/// with none, and gets gradients of 0.
+/// The loss is z router_z_loss, to which noisy_top_k adds balance (CV^2(importance) + CV^2(load)), and switch_top_1 and
+/// gshard_top_2 add balance switch_balance_loss. An expert that has a capacity takes first choices before second ones,
+/// and of each the first tokens. What is left over adds nothing, so that a token that nobody takes has y = 0 (a
+/// residual around the mixture carries it on). An expert without tokens is called with none, and gets gradients of 0.
 struct MixtureOfExperts : Module {
   MixtureOfExperts(int64_t width, std::vector<Sequential> experts, const MixtureOptions& options = {});
   Router router;

@@ -165,7 +165,7 @@ namespace {
 struct SpectralNorm : Parametrization {
   SpectralNorm(const Tensor& weight, int64_t rows_along, int64_t count, double least)
       : original(weight), dim(rows_along), iterations(count), eps(least) {
-    if (weight.rank() < 2) return;
+    if (weight.rank() < 2) return;  // its largest singular value is its length
     const Tensor w = rows(weight.detach(), dim);
     u = unit(randn({w.size(0)}, weight.dtype()));
     v = unit(randn({w.size(1)}, weight.dtype()));

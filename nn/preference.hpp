@@ -14,7 +14,7 @@ Tensor token_log_probabilities(const Tensor& logits, const Tensor& tokens);
 
 struct DpoOptions {
   double beta = 0.1;           ///< how close to the reference the model stays: a larger one keeps it closer
-  double label_smoothing = 0;  ///< e in [0, 1]: the part of the pairs that are thought to be the wrong way round
+  double label_smoothing = 0;  ///< e in [0, 1]: the share of pairs that are assumed to be the wrong way round
   Reduction reduction = Reduction::mean;
 };
 /// Direct preference optimization: with the margin m = beta ((chosen - reference_chosen) - (rejected -
@@ -22,7 +22,8 @@ struct DpoOptions {
 ///   -(1 - e) log sigmoid(m) - e log sigmoid(-m),   (N) each -> (), or (N) for Reduction::none
 ///   d(chosen) = -dy beta (1 - e - sigmoid(m)) = -d(rejected).   The reference gets no gradient.
 /// Where an answer is preferred with probability p, the mean is smallest at m = log(p / (1 - p)). A ShapeError unless
-/// all four have one shape; a ValueError for a beta below 0. Rafailov et al., arXiv:2305.18290.
+/// all four have one shape; a ValueError for a beta below 0, and for an e outside of [0, 1]. Rafailov et al.,
+/// arXiv:2305.18290.
 Tensor dpo_loss(const Tensor& chosen, const Tensor& rejected, const Tensor& reference_chosen,
                 const Tensor& reference_rejected, const DpoOptions& options = {});
 
@@ -31,7 +32,7 @@ Tensor dpo_loss(const Tensor& chosen, const Tensor& rejected, const Tensor& refe
 Tensor group_advantages(const Tensor& rewards);
 
 struct GrpoOptions {
-  double epsilon = 0.2;  ///< how far a ratio of probabilities is followed from 1
+  double epsilon = 0.2;  ///< ratios of probabilities are clipped to 1 - epsilon and 1 + epsilon
   double beta = 0.04;    ///< how close to the reference the model stays
   /// Multiplies the penalty by the ratio as well. Without, as in the article, its gradient is that of the divergence of
   /// the reference from the model, and with, that of the model from the reference.
@@ -41,11 +42,14 @@ struct GrpoOptions {
 };
 /// Group relative policy optimization, of N answers of T tokens: with w = exp(log_probs - old) and d = reference -
 /// log_probs of each token, and the advantage A of its answer,
-///   -mean over answers of the mean over its tokens of  min(w A, clamp(w, 1 - epsilon, 1 + epsilon) A) - beta (e^d - d
-///   - 1) log_probs, old, reference (N, T), advantages (N) -> (), or (N) for Reduction::none
+///   loss of a token = beta (e^d - d - 1) - min(w A, clamp(w, 1 - epsilon, 1 + epsilon) A),
+///   d(log_probs) = dy (beta (1 - e^d) - w A), without w A where the clamp is what counts,
+/// of which the mean is taken over the tokens of each answer, and of these the mean over the answers.
+///   log_probs, old, reference (N, T), advantages (N) -> (), or (N) for Reduction::none
 /// Only log_probs get a gradient. `old` are those of the model that wrote the answers; at the first step after these it
-/// is log_probs.detach(). An answer without a token that counts gives 0. A ShapeError where shapes do not fit; a
-/// DTypeError for a mask that is not bool. Shao et al., arXiv:2402.03300.
+/// is log_probs.detach(). An answer without a token that counts gives 0. A ShapeError where shapes do not fit, a
+/// DTypeError for a mask that is not bool, a ValueError for an epsilon or a beta below 0. Shao et al.,
+/// arXiv:2402.03300.
 Tensor grpo_loss(const Tensor& log_probs, const Tensor& old, const Tensor& reference, const Tensor& advantages,
                  const GrpoOptions& options = {});
 

@@ -56,8 +56,8 @@ struct TransformerLayerOptions {
 
 /// Attention and a feed-forward, f(x) = linear2(activation(linear1(x))), each with a residual and a layer
 /// normalization:
-///   post-norm: y = norm1(x + attention(x)),  norm2(y + f(y));   pre-norm: y = x + attention(norm1(x)),  y +
-///   f(norm2(y))
+///   post-norm: y = norm1(x + attention(x)),   result norm2(y + f(y))
+///   pre-norm:  y = x + attention(norm1(x)),   result y + f(norm2(y))
 /// Made of an attention, or another layer of sequences in its place, whose dropout and dtype are its own; or of a width
 /// and a number of heads for full softmax attention, as PyTorch's. It streams where its attention does. A ValueError
 /// for a memory, for options out of range, and for a residual with gains where the attention has no heads
