@@ -185,6 +185,6 @@ int main(int argc, char** argv) {
   std::vector<std::string> names;
   for (const Entry& entry : all_entries()) names.push_back(entry.name);
   options.allow("--only", names);
-  options.add("--out", out, "Where the picture goes");
+  options.add("--out", out, "Directory for the picture");
   return options.run(argc, argv, [&] { run(steps, width, only, out); });
 }

@@ -276,6 +276,6 @@ int main(int argc, char** argv) {
   CommandLine options("adam_vs_adamw", "Compares Adam and AdamW.");
   options.add("--steps", steps, "How many steps to train each network", {10, 100000});
   options.add("--size", size, "How many learning rates and decays to try", {3, 101});
-  options.add("--out", out, "Where to write the pictures");
+  options.add("--out", out, "Directory for the pictures");
   return options.run(argc, argv, [&] { run(steps, size, out); });
 }

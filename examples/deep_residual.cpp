@@ -149,9 +149,12 @@ void run(const Settings& s) {
   table << "layout,step,loss\n";
   const std::vector<Layout> all = layouts(s.depth);
   std::vector<Curve> curves;
-  std::printf("%lld layers of width %lld; a guess has the loss %.2f\n%-20s %10s %10s %12s\n",
-              static_cast<long long>(s.depth), static_cast<long long>(s.width), std::log(double(kTokens)), "layout",
-              "loss", "accuracy", "gradient 0/L");
+  std::printf(
+      "%lld layers of width %lld; a guess has the loss %.2f\n"
+      "fading: the gradient's norm at the start, before the first layer, over that behind the last\n"
+      "%-20s %10s %10s %12s\n",
+      static_cast<long long>(s.depth), static_cast<long long>(s.width), std::log(double(kTokens)), "layout", "loss",
+      "accuracy", "fading");
   for (const Layout& layout : all) {
     curves.push_back(train(layout, s));
     const Curve& c = curves.back();
@@ -168,13 +171,13 @@ int main(int argc, char** argv) {
   Settings s;
   CommandLine options("deep_residual", "Trains a deep narrow transformer under each layout of its residuals.", 1);
   options.add("--steps", s.steps, "How many steps to train", kPositive);
-  options.add("--depth", s.depth, "Layers", kPositive);
+  options.add("--depth", s.depth, "How many layers the model has", kPositive);
   options.add("--width", s.width, "Width of the model, an even number", kPositive);
   options.add("--length", s.length, "Tokens of a sequence", kPositive);
   options.add("--batch", s.batch, "Sequences in a batch", kPositive);
   options.add("--lr", s.lr, "The learning rate", kPositive);
   options.add("--warmup", s.warmup, "Steps over which the rate rises, where it does", kPositive);
-  options.add("--seed", s.seed, "Of the starting values and the sequences");
-  options.add("--out", s.out, "Where the picture and the table go");
+  options.add("--seed", s.seed, "Seed of the starting values and the sequences");
+  options.add("--out", s.out, "Directory for the picture and the table");
   return options.run(argc, argv, [&] { run(s); });
 }

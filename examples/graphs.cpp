@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   std::string out = "graphs";
   int64_t layers = 2;
   CommandLine options("graphs", "Writes pages that show the graphs of a two-layer network and of a small transformer.");
-  options.add("--out", out, "Where the pages go");
+  options.add("--out", out, "Directory for the pages");
   options.add("--layers", layers, "Of the transformer", kPositive);
   return options.run(argc, argv, [&] { run(out, layers); });
 }

@@ -102,6 +102,6 @@ int main(int argc, char** argv) {
   std::string out = "runs/hippo";
   CommandLine options("hippo", "Draws what memories of a few numbers know of a signal that went by.");
   options.add("--samples", samples, "The length of the signal", kPositive);
-  options.add("--out", out, "Where the picture goes");
+  options.add("--out", out, "Directory for the picture");
   return options.run(argc, argv, [&] { run(samples, out); });
 }

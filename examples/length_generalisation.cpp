@@ -184,6 +184,6 @@ int main(int argc, char** argv) {
   options.add("--batch", s.batch, "Sequences in a batch", kPositive);
   options.add("--lr", s.lr, "The learning rate at the start, of a half cosine", kPositive);
   options.add("--seed", s.seed, "Of the starting values and the sequences");
-  options.add("--out", s.out, "Where the picture goes");
+  options.add("--out", s.out, "Directory for the picture");
   return options.run(argc, argv, [&] { run(s); });
 }

@@ -80,7 +80,9 @@ void run(const std::string& path, int steps, const std::string& page) {
   const ct::WatchGraph watch;  // modules and parameters have their names in the graph
   const Tensor loss = loss_of(0);
   const ct::Graph graph(loss);  // has the values that are kept, as the backward pass will free them
-  std::ofstream(page) << to_html(graph, {.title = "microgpt", .steps = ct::backward_steps(loss)});
+  std::ofstream file(page);
+  file << to_html(graph, {.title = "microgpt", .steps = ct::backward_steps(loss)});
+  if (!file.flush()) throw ct::IOError("--page: " + page + " can't be written");
 }
 
 int main(int argc, char** argv) {
@@ -89,6 +91,6 @@ int main(int argc, char** argv) {
   CommandLine options("microgpt", "Trains the smallest GPT on names, and lets it make some up.", 1);
   options.add("--names", names, "A file with a name in each line (default: who is quoted by Debian's fortunes)");
   options.add("--steps", steps, "Steps of the training, of one name each", kPositive);
-  options.add("--page", page, "Where the page of a backward pass goes");
+  options.add("--page", page, "File for the page of a backward pass");
   return options.run(argc, argv, [&] { run(names, steps, page); });
 }

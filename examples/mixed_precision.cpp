@@ -1,7 +1,7 @@
 // Mixed precision: what two bytes a number cost, and what keeps them from failing.
 //
 // 1. Two spirals that overlap, and Fashion-MNIST, by the levels O0 to O3: loss, memory, time.
-// 2. Two spirals apart: their gradients become so small that float16 loses them, unless the loss is scaled.
+// 2. Two spirals that lie apart: the gradients become so small that float16 loses them, unless the loss is scaled.
 // 3. Tiny learning rates: a step that is small beside a weight is lost, unless there is a master copy in float32.
 #include <algorithm>
 #include <cmath>
@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../common/command_line.hpp"
-#include "../common/gnuplot.hpp"
+#include "common/command_line.hpp"
+#include "common/gnuplot.hpp"
 
 namespace ct = cotangent;
 namespace nn = cotangent::nn;
@@ -140,14 +140,14 @@ Outcome train_clothes(const Recipe& recipe, const std::string& data, int64_t ste
 
 template <class Train>
 std::vector<Outcome> print_levels(const char* title, Train train_one) {
-  std::printf("\n%s\n%-13s %9s %8s %9s %9s\n", title, "", "loss", "of O0", "MB", "ms/step");
+  std::printf("\n%s\n%-13s %9s %9s %9s %10s\n", title, "", "loss", "/ O0's", "MB held", "ms a step");
   std::vector<Outcome> outcomes;
   outcomes.reserve(kLevels.size());
   for (const Recipe& recipe : kLevels) {
     const Outcome& o = outcomes.emplace_back(train_one(recipe));
-    std::printf("%-13s %9.4f %8.3f %9.2f %9.3f", recipe.name.c_str(), o.final, o.final / outcomes[0].final, o.megabytes,
-                o.milliseconds);
-    if (o.accuracy > 0) std::printf("   accuracy %.3f", o.accuracy);
+    std::printf("%-13s %9.4f %9.3f %9.2f %10.3f", recipe.name.c_str(), o.final, o.final / outcomes[0].final,
+                o.megabytes, o.milliseconds);
+    if (o.accuracy > 0) std::printf("   right on the test images: %.1f %%", 100 * o.accuracy);
     std::printf("\n");
     std::fflush(stdout);
   }
@@ -164,7 +164,7 @@ std::vector<Curve> print_curves(const char* title, const std::vector<Recipe>& re
   std::vector<Curve> curves;
   for (const Recipe& recipe : recipes) {
     curves.push_back({recipe.name, train_spirals(recipe, 0.06, false, count, steps, lr)});
-    std::printf("%-36s first loss %8.6f  last %.3g\n", recipe.name.c_str(), curves.back().outcome.losses[0],
+    std::printf("%-36s loss at first %8.6f, at the end %.3g\n", recipe.name.c_str(), curves.back().outcome.losses[0],
                 curves.back().outcome.final);
     std::fflush(stdout);
   }
@@ -198,6 +198,7 @@ void draw(const std::string& out, const std::vector<std::pair<std::string, std::
 
 void run(int64_t steps, int64_t clothes, const std::string& data, const std::string& out) {
   std::filesystem::create_directories(out);
+  if (clothes > 0) ct::data::FashionMnist(ct::data::Split::test, data);  // an error now, if need be
   const auto levels = print_levels("Two spirals that overlap, 1000 new points a step", [&](const Recipe& recipe) {
     return train_spirals(recipe, 0.5, true, 500, steps, 3e-3);
   });
@@ -210,7 +211,7 @@ void run(int64_t steps, int64_t clothes, const std::string& data, const std::str
                  [&](const Recipe& recipe) { return train_clothes(recipe, data, clothes); });
 
   const auto scaled = print_curves(
-      "Without a scale, small gradients are lost: spirals apart, 20000 points",
+      "Without a scale, small gradients are lost: two spirals that lie apart, 20000 points",
       {{"float32", Level::O0}, {"O2 float16, scaled", Level::O2}, {"O2 float16, S = 1", Level::O2, ct::float16, false}},
       10000, std::max<int64_t>(steps / 2, 1), 3e-3);
   const auto masters = print_curves("Without a master copy, small steps are lost: a rate of 2e-5",
@@ -230,7 +231,7 @@ int main(int argc, char** argv) {
   CommandLine options("mixed_precision", "Trains in float32, float16 and bfloat16, and shows what fails.", 1);
   options.add("--steps", steps, "Steps on the spirals", kPositive);
   options.add("--clothes", clothes, "Steps on Fashion-MNIST; 0 leaves it out", kNotNegative);
-  options.add("--data", data, "Directory of its four IDX files (default: Debian's dataset-fashion-mnist)");
-  options.add("--out", out, "Where the picture goes");
+  options.add("--data", data, "Directory of Fashion-MNIST's four IDX files (default: Debian's dataset-fashion-mnist)");
+  options.add("--out", out, "Directory for the picture");
   return options.run(argc, argv, [&] { run(steps, clothes, data, out); });
 }

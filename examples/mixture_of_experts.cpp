@@ -171,11 +171,11 @@ void run(const Settings& s) {
 int main(int argc, char** argv) {
   Settings s;
   CommandLine options("mixture_of_experts", "Trains mixtures of experts on points that follow four laws.", 1);
-  options.add("--steps", s.steps, "Steps of a training", kPositive);
-  options.add("--starts", s.starts, "Trainings of each mixture, from other starting values", kPositive);
-  options.add("--batch", s.batch, "Points of a step", kPositive);
+  options.add("--steps", s.steps, "Steps of each training", kPositive);
+  options.add("--starts", s.starts, "Trainings of each mixture, each from other starting values", kPositive);
+  options.add("--batch", s.batch, "Points in a step", kPositive);
   options.add("--lr", s.lr, "The learning rate", kPositive);
-  options.add("--spread", s.spread, "Deviation of a cluster", kPositive);
-  options.add("--out", s.out, "Where the picture goes");
+  options.add("--spread", s.spread, "Standard deviation of a cluster", kPositive);
+  options.add("--out", s.out, "Directory for the picture");
   return options.run(argc, argv, [&] { run(s); });
 }

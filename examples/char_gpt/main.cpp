@@ -50,28 +50,28 @@ void take_recipe(const std::string& name, Settings& s) {
   s.lr = 1e-3, s.beta2 = 0.99, s.weight_decay = 0.1, s.clip = 1;
 }
 
-/// Calls f(name, value, help) for the settings that a checkpoint keeps.
+/// Calls f(name, value, help) for the settings that a checkpoint keeps, with the range of those that have one.
 template <class F>
 void for_each_kept(Settings& s, F f) {
   f("text", s.text, "Text file in UTF-8 (default: Debian's fortunes)");
   f("attention", s.model.attention, "How characters look at those before them");
   f("position", s.model.position, "How the model knows where a character stands");
-  f("width", s.model.width, "Numbers that stand for a character");
-  f("layers", s.model.layers, "Layers");
-  f("heads", s.model.heads, "Heads of each attention");
-  f("context", s.model.context, "Characters that the model sees");
+  f("width", s.model.width, "Numbers that stand for a character", kPositive);
+  f("layers", s.model.layers, "How many layers the model has", kPositive);
+  f("heads", s.model.heads, "Heads of each attention", kPositive);
+  f("context", s.model.context, "Characters that the model sees", kPositive);
   f("dropout", s.model.dropout, "Probability of dropping a number in training");
   f("bias", s.model.bias, "Biases of linear layers and norms");
   f("tied", s.model.tied, "The head has the weights of the embedding");
   f("gpt2-init", s.model.gpt2_init, "Weights start as GPT-2's");
-  f("batch-size", s.batch_size, "Windows of the text in a step");
-  f("steps", s.steps, "Steps of the training");
-  f("warmup", s.warmup, "Steps in which the learning rate rises, 1 or more");
-  f("eval-every", s.eval_every, "Steps between two measurements on the validation text");
-  f("lr", s.lr, "Largest learning rate");
+  f("batch-size", s.batch_size, "Windows of the text in a step", kPositive);
+  f("steps", s.steps, "Steps of the training", kPositive);
+  f("warmup", s.warmup, "Steps in which the learning rate rises", kPositive);
+  f("eval-every", s.eval_every, "Steps between two measurements on the validation text", kPositive);
+  f("lr", s.lr, "Largest learning rate", kNotNegative);
   f("beta2", s.beta2, "How much of the mean square of the gradient stays in a step");
   f("weight-decay", s.weight_decay, "How fast matrices shrink, in parts of the learning rate");
-  f("clip", s.clip, "Largest norm of the gradient");
+  f("clip", s.clip, "Largest norm of the gradient", kPositive);
   f("seed", s.seed, "Seed of the weights, the batches and the dropout");
 }
 
@@ -120,7 +120,7 @@ struct Training {
     saved.add("generator", ct::default_generator());
     saved.settings["step"] = std::to_string(step);
     saved.settings["characters"] = vocabulary.characters();
-    for_each_kept(settings, [&](const char* name, const auto& value, const char*) {
+    for_each_kept(settings, [&](const char* name, const auto& value, const auto&...) {
       std::ostringstream text;
       text.precision(17);  // so that the same double is read again
       text << value;
@@ -140,7 +140,7 @@ struct Training {
 
 /// The settings of a checkpoint in place of those of the command line.
 void take(const ct::io::Checkpoint& saved, Settings& settings) {
-  for_each_kept(settings, [&](const char* name, auto& value, const char*) {
+  for_each_kept(settings, [&](const char* name, auto& value, const auto&...) {
     const std::string& text = saved.settings.at(name);
     if constexpr (std::is_same_v<decltype(value), std::string&>)
       value = text;
@@ -244,12 +244,15 @@ void draw_curve(const std::string& out) {
 
 // ---- Writing ----
 
+Tensor prompt_of(const ct::data::CharVocabulary& vocabulary, const Settings& s) {
+  return vocabulary.encode(s.prompt.empty() ? "\n" : s.prompt).unsqueeze(0);
+}
+
 /// The prompt and what the model makes of it.
 std::string write(ct::zoo::GPT& model, const ct::data::CharVocabulary& vocabulary, const Settings& s) {
   model.eval();
   ct::Generator generator(s.sample_seed);
-  const Tensor prompt = vocabulary.encode(s.prompt.empty() ? "\n" : s.prompt).unsqueeze(0);
-  return vocabulary.decode(model.write(prompt, s.tokens, s.sampling, generator)[0]);
+  return vocabulary.decode(model.write(prompt_of(vocabulary, s), s.tokens, s.sampling, generator)[0]);
 }
 
 void run(Settings settings) {
@@ -268,6 +271,7 @@ void run(Settings settings) {
   }
 
   const Corpus corpus = read_corpus(settings.text, settings.model.context);
+  prompt_of(corpus.vocabulary, settings);  // an error now, if need be
   Training training(settings, corpus.vocabulary);
   if (settings.medusa) {
     training.load(saved);
@@ -294,8 +298,8 @@ int main(int argc, char** argv) {
   options.preset("--recipe", {"nanogpt"}, "Other values of the options below, where they are not given",
                  [&](const std::string& name) { take_recipe(name, settings); });
   options.group("Training (a checkpoint keeps these)");
-  for_each_kept(settings, [&](const char* name, auto& value, const char* help) {
-    options.add(std::string("--") + name, value, help);
+  for_each_kept(settings, [&](const char* name, auto& value, const char* help, auto... range) {
+    options.add(std::string("--") + name, value, help, range...);
   });
   options.allow("--attention", ct::zoo::gpt_attentions());
   options.allow("--position", ct::zoo::gpt_positions());
@@ -304,12 +308,12 @@ int main(int argc, char** argv) {
   options.add("--checkpoint", settings.checkpoint, "The checkpoint (default: checkpoint.safetensors in --out)");
   options.add("--resume", settings.resume, "Go on with the training of the checkpoint");
   options.add("--sample", settings.sample, "Only write, by the model of the checkpoint");
-  options.add("--pause-at", settings.pause_at, "Stop at this step, as Ctrl-C does; 0 for the end");
+  options.add("--pause-at", settings.pause_at, "Stop at this step, as Ctrl-C does; 0 for the end", kNotNegative);
   options.group("Writing");
   options.add("--prompt", settings.prompt, "What the model goes on from (default: a new line)");
-  options.add("--tokens", settings.tokens, "Characters to write");
-  options.add("--temperature", settings.sampling.temperature, "0 takes the likeliest; 1 as learned");
-  options.add("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all");
+  options.add("--tokens", settings.tokens, "Characters to write", kNotNegative);
+  options.add("--temperature", settings.sampling.temperature, "0 takes the likeliest; 1 as learned", kNotNegative);
+  options.add("--top-k", settings.sampling.top_k, "Only the k likeliest; 0 for all", kNotNegative);
   options.add("--top-p", settings.sampling.top_p, "Only the likeliest that have this probability together");
   options.add("--sample-seed", settings.sample_seed, "Seed of what is drawn");
   options.group("Several characters a step (Medusa)");

@@ -5,6 +5,7 @@
 //     lora --task reversal                       trains a model that copies, and tunes it to write backwards
 //
 // The table, a picture and what was trained (the change as a file of its own) go to runs/lora/.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -100,18 +101,21 @@ ct::StateDict compare(const ct::zoo::GPT& model, const Task& task, const Setting
 }
 
 void tune_text(const Settings& s) {
-  Base base = read_base(s.base);
   if (s.text.empty()) throw ct::ValueError("--text: name the text to tune to");
+  Base base = read_base(s.base);
   const int64_t length = base.model.context - s.training.length;
-  if (length < 1) throw ct::ValueError("--length must be below the model's context");
+  if (length < 1)
+    throw ct::ValueError("--length " + std::to_string(s.training.length) + " must be below the model's context, " +
+                         std::to_string(base.model.context));
   const auto task = text_task(tokens_of(s.text, base.vocabulary), length);
+  const ct::Tensor prompt = base.vocabulary.encode(s.prompt).unsqueeze(0);
   std::printf("%s", to_string(base.model).c_str());
   const ct::StateDict lora = compare(base.model, *task, s);
 
   const auto write = [&](const char* title) {
     ct::Generator generator(s.training.seed);
-    const ct::Tensor written = base.model.write(base.vocabulary.encode(s.prompt).unsqueeze(0), s.tokens,
-                                                {.temperature = 0.8, .top_k = 0, .top_p = 0.95}, generator);
+    const ct::Tensor written =
+        base.model.write(prompt, s.tokens, {.temperature = 0.8, .top_k = 0, .top_p = 0.95}, generator);
     std::printf("\n---- %s ----\n%s\n", title, base.vocabulary.decode(written[0]).c_str());
   };
   base.model.eval();
@@ -155,8 +159,10 @@ int main(int argc, char** argv) {
   options.add("--seed", s.training.seed, "Seed of weights, batches and the sample");
   options.add("--out", s.out, "Directory for tables, picture and what was trained");
   options.add("--prompt", s.prompt, "What the model goes on from");
-  options.add("--tokens", s.tokens, "Characters to write");
+  options.add("--tokens", s.tokens, "Characters to write", kNotNegative);
   return options.run(argc, argv, [&] {
+    if (std::ranges::none_of(methods(), [&](const std::string& name) { return finds(s.methods, name); }))
+      throw ct::ValueError("no way has a name like " + s.methods + "; there are " + joined(methods()));
     ct::manual_seed(s.training.seed);
     s.task == "text" ? tune_text(s) : tune_reversal(s);
   });
