@@ -5,9 +5,8 @@
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
-#include <cotangent/tensor/gemm.hpp>
+#include <cotangent/tensor/gemm_half.hpp>
 #include <cotangent/tensor/kernels/wrap.hpp>
-#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
 
@@ -27,6 +26,19 @@ void plain_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
       const W factor = W(a.data[i * a.row + l * a.column]);
       for (int64_t j = 0; j < n; ++j) row[j] = static_cast<T>(W(row[j]) + factor * W(b.data[l * b.row + j * b.column]));
     }
+  }
+}
+
+/// c = a b + bias in any dtype but bool.
+template <class T>
+void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, const T* bias = nullptr) {
+  if constexpr (std::is_integral_v<T>) {
+    for (int64_t i = 0; bias && i < m; ++i) std::memcpy(c + i * n, bias, static_cast<size_t>(n) * sizeof(T));
+    plain_product<T>(m, n, k, a, b, c, n, bias != nullptr);
+  } else if constexpr (sizeof(T) == 2) {
+    gemm_half<T>(m, n, k, a, b, c, n, 1, 0, bias);
+  } else {
+    gemm<T>(m, n, k, a, b, c, n, T(1), T(0), bias);
   }
 }
 
@@ -71,7 +83,6 @@ struct BatchSteps {
 
 Tensor matmul(const char* op, const Tensor& a, const Tensor& b) {
   check_operands(op, a, b);
-  if (is_low_precision(a.dtype())) return in_float32<cast>(matmul, op, a, b);
   const int ra = a.rank(), rb = b.rank();
   if (ra > 2 && rb == 2) {  // one large product, where the rows of a lie evenly
     Shape shape = a.shape();
@@ -93,23 +104,19 @@ Tensor matmul(const char* op, const Tensor& a, const Tensor& b) {
   dispatch(a.dtype(), [&]<class T> {
     const T *pa = a.data<T>(), *pb = b.data<T>();
     T* py = y.data<T>();
-    auto product = [&](int64_t i) {
+    auto one = [&](int64_t i) {
       const auto [offset_a, offset_b] = steps.at(i);
-      const Matrix<T> x{pa + offset_a, a_row, a_column}, z{pb + offset_b, b_row, b_column};
-      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-        gemm<T>(m, n, k, x, z, py + i * m * n, n);
-      else if constexpr (std::is_integral_v<T>)
-        plain_product<T>(m, n, k, x, z, py + i * m * n, n);
+      product<T>(m, n, k, {pa + offset_a, a_row, a_column}, {pb + offset_b, b_row, b_column}, py + i * m * n);
     };
     const int64_t work = std::max<int64_t>(m * n * k, 1);
     if (count == 1) {
-      product(0);
+      one(0);
     } else if (count >= num_threads() || work < kGrain) {
       parallel_for(0, count, (kGrain + work - 1) / work, [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; ++i) product(i);
+        for (int64_t i = first; i < last; ++i) one(i);
       });
     } else {
-      for (int64_t i = 0; i < count; ++i) product(i);
+      for (int64_t i = 0; i < count; ++i) one(i);
     }
   });
   return y;
@@ -120,7 +127,6 @@ Tensor addmm(const char* op, const Tensor& c, const Tensor& a, const Tensor& b, 
   if (c.defined() && c.dtype() != a.dtype())
     fail<DTypeError>("[{}] c is {} and a is {}; they must have one dtype, convert one with to()", op, c.dtype(),
                      a.dtype());
-  if (is_low_precision(a.dtype())) return in_float32<cast>(addmm, op, c, a, b, beta, alpha);
   if (!a.is_floating()) {
     const Tensor product = binary(op, Binary::mul, matmul(op, a, b), alpha);
     if (!c.defined()) return product;
@@ -131,9 +137,12 @@ Tensor addmm(const char* op, const Tensor& c, const Tensor& a, const Tensor& b, 
   const bool add = c.defined() && beta != 0;
   if (add) copy_into(op, c, y);
   if (y.numel() == 0) return y;
-  dispatch_compute(op, a.dtype(), [&]<class T> {
-    gemm<T>(m, n, k, {a.data<T>(), a.strides()[0], a.strides()[1]}, {b.data<T>(), b.strides()[0], b.strides()[1]},
-            y.data<T>(), n, static_cast<T>(alpha), static_cast<T>(add ? beta : 0));
+  dispatch(a.dtype(), [&]<class T> {
+    const Matrix<T> x{a.data<T>(), a.strides()[0], a.strides()[1]}, z{b.data<T>(), b.strides()[0], b.strides()[1]};
+    if constexpr (sizeof(T) == 2)
+      gemm_half<T>(m, n, k, x, z, y.data<T>(), n, static_cast<float>(alpha), static_cast<float>(add ? beta : 0));
+    else if constexpr (std::is_floating_point_v<T>)
+      gemm<T>(m, n, k, x, z, y.data<T>(), n, static_cast<T>(alpha), static_cast<T>(add ? beta : 0));
   });
   return y;
 }
@@ -142,7 +151,6 @@ Tensor linear(const char* op, const Tensor& x, const Tensor& weight, const Tenso
   if (x.dtype() != weight.dtype() || (bias.defined() && bias.dtype() != x.dtype()) || x.dtype() == boolean)
     fail<DTypeError>("[{}] x is {}, the weight {} and the bias {}; they must have one dtype that can be multiplied", op,
                      x.dtype(), weight.dtype(), bias.defined() ? bias.dtype() : x.dtype());
-  if (is_low_precision(x.dtype())) return in_float32<cast>(linear, op, x, weight, bias);
   Shape shape = x.shape();
   const int64_t k = shape.back(), n = weight.shape()[0], m = shape.slice(0, shape.rank() - 1).product();
   shape.back() = n;
@@ -156,15 +164,8 @@ Tensor linear(const char* op, const Tensor& x, const Tensor& weight, const Tenso
     rows = contiguous(x);
   const Tensor b = bias.defined() ? contiguous(bias) : bias;
   dispatch(x.dtype(), [&]<class T> {
-    T* py = y.data<T>();
-    const T* const pb = bias.defined() ? b.data<T>() : nullptr;
-    const Matrix<T> a{rows.data<T>(), x_row, x_column}, w{weight.data<T>(), weight.strides()[1], weight.strides()[0]};
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-      gemm<T>(m, n, k, a, w, py, n, T(1), T(0), pb);
-    else if constexpr (std::is_integral_v<T>) {
-      for (int64_t i = 0; pb && i < m; ++i) std::memcpy(py + i * n, pb, static_cast<size_t>(n) * sizeof(T));
-      plain_product<T>(m, n, k, a, w, py, n, pb != nullptr);
-    }
+    product<T>(m, n, k, {rows.data<T>(), x_row, x_column}, {weight.data<T>(), weight.strides()[1], weight.strides()[0]},
+               y.data<T>(), bias.defined() ? b.data<T>() : nullptr);
   });
   return y;
 }

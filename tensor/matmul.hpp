@@ -5,7 +5,7 @@
 namespace cotangent::raw {
 
 /// a (..., m, k) times b (..., k, n), whose leading dimensions broadcast without a copy: (..., m, n). One dtype; bool
-/// is an error. Low-precision floats are multiplied in float32. A ShapeError or DTypeError names `op`.
+/// is an error. Low-precision floats are summed in float32 (gemm_half.hpp). A ShapeError or DTypeError names `op`.
 Tensor matmul(const char* op, const Tensor& a, const Tensor& b);
 
 /// alpha a b + beta c, for matrices a (m, k) and b (k, n), and c that broadcasts to (m, n). Where beta is 0, c is not

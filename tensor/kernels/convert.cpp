@@ -1,41 +1,16 @@
 // Conversions between dtypes.
 #include <cotangent/tensor/kernels/copy.hpp>
-
-#include <cstring>
+#include <cotangent/tensor/kernels/half.hpp>
 
 namespace cotangent::kernels {
 namespace {
 
-// Storage formats by their bits: library code that is inline must not be called from here.
-struct BFloat16Bits {
-  uint16_t bits;
-};
-struct Float16Bits {
-  uint16_t bits;
-};
-
-inline float as_float(uint32_t u) {
-  float f;
-  std::memcpy(&f, &u, 4);
-  return f;
-}
-inline uint32_t as_bits(float f) {
-  uint32_t u;
-  std::memcpy(&u, &f, 4);
-  return u;
-}
 template <class T>
 inline T load(T x) {
   return x;
 }
-inline float load(BFloat16Bits x) { return as_float(static_cast<uint32_t>(x.bits) << 16); }
-inline float load(Float16Bits x) {
-  // Shift exponent and fraction into place, then multiply by 2^112: right for subnormals too.
-  const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
-  const uint32_t rest = static_cast<uint32_t>(x.bits & 0x7fffu) << 13;
-  const uint32_t scaled = as_bits(as_float(rest) * 0x1p112f);
-  return as_float(sign | (rest >= 0x0f800000u ? rest | 0x7f800000u : scaled));
-}
+inline float load(BFloat16Bits x) { return widened(x); }
+inline float load(Float16Bits x) { return widened(x); }
 template <class To>
 struct Store {
   template <class From>
@@ -50,35 +25,33 @@ struct Store<bool> {
     return x != From(0);
   }
 };
-template <>
-struct Store<BFloat16Bits> {
+template <class Half>
+struct StoreHalf {
   template <class From>
-  static BFloat16Bits convert(From x) {
-    const uint32_t u = as_bits(static_cast<float>(x));
-    const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;
-    return {static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded)};
+  static Half convert(From x) {
+    return narrowed<Half>(static_cast<float>(x));
   }
 };
 template <>
-struct Store<Float16Bits> {
-  template <class From>
-  static Float16Bits convert(From x) {
-    const uint32_t u = as_bits(static_cast<float>(x));
-    const uint32_t sign = (u >> 16) & 0x8000u, m = u & 0x7fffffffu;
-    const uint32_t normal = (m - 0x38000000u + 0xfffu + ((m >> 13) & 1u)) >> 13;
-    // adding 0.5 rounds a value below 2^-14 to a multiple of 2^-24, in the last bits of the sum
-    const uint32_t subnormal = as_bits(as_float(m) + 0.5f) - 0x3f000000u;
-    const uint32_t special = m > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    return {static_cast<uint16_t>(sign | (m >= 0x477ff000u ? special : m < 0x38800000u ? subnormal : normal))};
-  }
-};
+struct Store<BFloat16Bits> : StoreHalf<BFloat16Bits> {};
+template <>
+struct Store<Float16Bits> : StoreHalf<Float16Bits> {};
+
+template <class T>
+constexpr bool is_half = sizeof(T) == 2;
 
 template <class From, class To>
 void loop(const void* x, void* y, int64_t n) {
   const From* in = static_cast<const From*>(x);
   To* out = static_cast<To*>(y);
+  if constexpr (is_half<From> && __is_same(To, float)) {
+    widen(in, out, n);
+  } else if constexpr (__is_same(From, float) && is_half<To>) {
+    narrow(in, out, n);
+  } else {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) out[i] = Store<To>::convert(load(in[i]));
+    for (int64_t i = 0; i < n; ++i) out[i] = Store<To>::convert(load(in[i]));
+  }
 }
 
 template <class From>

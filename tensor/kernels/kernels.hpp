@@ -15,6 +15,7 @@
 #include <cotangent/tensor/kernels/elementwise.hpp>
 #include <cotangent/tensor/kernels/fft.hpp>
 #include <cotangent/tensor/kernels/gemm.hpp>
+#include <cotangent/tensor/kernels/gemm_half.hpp>
 #include <cotangent/tensor/kernels/linear_attention.hpp>
 #include <cotangent/tensor/kernels/linear_scan.hpp>
 #include <cotangent/tensor/kernels/logistic.hpp>
@@ -35,7 +36,7 @@
 namespace cotangent::kernels {
 
 /// A member for each .cpp file of the folder, which fills it. Low-precision floats are converted to float32 by the
-/// caller and have no loops of their own.
+/// caller; products alone have loops for them.
 struct Table {
   ByFloat<AttentionLoops> attention;
   BinaryTable binary;
@@ -48,6 +49,7 @@ struct Table {
   ByFloat<DepthwiseRowsLoops> depthwise_rows;
   ByFloat<FftLoops> fft;
   ByFloat<GemmLoops> gemm;
+  HalfTable gemm_half;
   ByFloat<LinearAttentionLoops> linear_attention;
   LinearScanTable linear_scan;
   ByFloat<LogisticLoops> logistic;

@@ -155,9 +155,12 @@ TEST_CASE("the kernels convert as the scalar types do") {
   for (uint32_t u = 0; u < 65536; ++u) all_half[u].bits = all_bfloat[u].bits = static_cast<uint16_t>(u);
   const std::vector<double> from_half = to(from_vector(all_half, {65536}), float64).to_vector<double>();
   const std::vector<double> from_bfloat = to(from_vector(all_bfloat, {65536}), float64).to_vector<double>();
+  const std::vector<float> wide_half = to(from_vector(all_half, {65536}), float32).to_vector<float>();
+  const std::vector<float> wide_bfloat = to(from_vector(all_bfloat, {65536}), float32).to_vector<float>();
   for (uint32_t u = 0; u < 65536; ++u) {
     wrong += !same(from_half[u], meaning(static_cast<uint16_t>(u), 5));
     wrong += !same(from_bfloat[u], meaning(static_cast<uint16_t>(u), 8));
+    wrong += !same(wide_half[u], from_half[u]) + !same(wide_bfloat[u], from_bfloat[u]);
   }
   CHECK(wrong == 0);
 }
