@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
@@ -10,7 +11,7 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
-#include <cotangent/tensor/precision_internal.hpp>
+#include <cotangent/tensor/parts_internal.hpp>
 #include <cotangent/tensor/processor_internal.hpp>
 
 namespace cotangent::raw {
@@ -255,8 +256,25 @@ static MaxPoolResult max_pool_rows(const char* op, const Tensor& x, const Shape&
   return r;
 }
 
+static Shape of_images(Shape shape, int64_t count) {
+  shape[0] = count;
+  return shape;
+}
+
 MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(max_pool, op, x, result, pooling);
+  if (is_low_precision(x.dtype())) {
+    MaxPoolResult r{empty_in_format(result, x.dtype(), pooling.format, op), {}};
+    int64_t first = 0;
+    by_parts(op, x, r.values, [&](const Tensor& part) {
+      const int64_t last = first + part.shape()[0];
+      const MaxPoolResult some = max_pool(op, part, of_images(result, last - first), pooling);
+      if (first == 0) r.indices = empty_in_format(result, some.indices.dtype(), pooling.format, op);
+      copy_into(op, some.indices, part_of(op, r.indices, first, last));
+      first = last;
+      return some.values;
+    });
+    return r;
+  }
   if (is_in_rows(pooling)) return max_pool_rows(op, x, result, pooling);
   const Tensor dense = contiguous(x);
   MaxPoolResult r{make_tensor(result, x.dtype(), op), {}};
@@ -288,7 +306,14 @@ MaxPoolResult max_pool(const char* op, const Tensor& x, const Shape& result, con
 
 Tensor max_pool_backward(const char* op, const Tensor& g, const Tensor& indices, const Shape& x_shape,
                          const Pooling& pooling) {
-  if (is_low_precision(g.dtype())) return in_float32<cast>(max_pool_backward, op, g, indices, x_shape, pooling);
+  if (is_low_precision(g.dtype())) {
+    int64_t first = 0;
+    return by_parts(op, g, empty_in_format(x_shape, g.dtype(), pooling.format, op), [&](const Tensor& part) {
+      const int64_t last = first + part.shape()[0];
+      const Tensor some = part_of(op, indices, std::exchange(first, last), last);
+      return max_pool_backward(op, part, some, of_images(x_shape, part.shape()[0]), pooling);
+    });
+  }
   const bool rows = is_in_rows(pooling);
   if (rows && (x_shape[1] < kFewChannels || indices.dtype() != (g.dtype() == float32 ? int32 : int64)))
     return in_format(max_pool_backward(op, g, indices, x_shape, in_planes(pooling)), pooling.format);
@@ -348,7 +373,10 @@ void check_distinct(const char* op, const Tensor& indices, int64_t size) {
 }
 
 Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pooling& pooling) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(avg_pool, op, x, result, pooling);
+  if (is_low_precision(x.dtype()))
+    return by_parts(op, x, empty_in_format(result, x.dtype(), pooling.format, op), [&](const Tensor& part) {
+      return avg_pool(op, part, of_images(result, part.shape()[0]), pooling);
+    });
   if (is_in_rows(pooling) && x.shape()[1] < kFewChannels)
     return in_format(avg_pool(op, x, result, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(x, pooling.format);
@@ -373,7 +401,10 @@ Tensor avg_pool(const char* op, const Tensor& x, const Shape& result, const Pool
 }
 
 Tensor avg_pool_backward(const char* op, const Tensor& g, const Shape& x_shape, const Pooling& pooling) {
-  if (is_low_precision(g.dtype())) return in_float32<cast>(avg_pool_backward, op, g, x_shape, pooling);
+  if (is_low_precision(g.dtype()))
+    return by_parts(op, g, empty_in_format(x_shape, g.dtype(), pooling.format, op), [&](const Tensor& part) {
+      return avg_pool_backward(op, part, of_images(x_shape, part.shape()[0]), pooling);
+    });
   if (is_in_rows(pooling) && x_shape[1] < kFewChannels)
     return in_format(avg_pool_backward(op, g, x_shape, in_planes(pooling)), pooling.format);
   const Tensor dense = contiguous(g, pooling.format);

@@ -9,6 +9,7 @@
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
+#include <cotangent/tensor/parts_internal.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 #include <cotangent/tensor/views.hpp>
@@ -154,9 +155,18 @@ Tensor without_repeats(const Tensor& x, uint32_t dims, int64_t& times) {
   return times == 1 ? x : detail::make_view(x, shape, x.strides(), 0);
 }
 
-/// A sum (of squares) in the dtype of x, which is one that computes.
+/// A sum (of squares) in the dtype that x is computed in.
 Tensor added(const char* op, Fold f, const Tensor& x, uint32_t dims) {
-  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), 0, x.dtype());
+  if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), 0, compute_dtype(x.dtype()));
+  if (is_low_precision(x.dtype())) {
+    if (x.rank() == 0) return added(op, f, cast(x, float32), dims);
+    const auto add = [&](const Tensor& part) { return added(op, f, part, dims); };
+    if (!has(dims, 0)) return by_parts(op, x, make_tensor(kept_shape(x.shape(), dims), float32), add);
+    Tensor sum;
+    for_parts(x.shape()[0], x.numel() / x.shape()[0],
+              [&](int64_t first, int64_t last) { add_part(op, sum, add(cast(part_of(op, x, first, last), float32))); });
+    return sum;
+  }
   int64_t times;
   Tensor y = fold(op, f, without_repeats(x, dims, times), dims);
   if (times != 1) binary_into(op, Binary::mul, y, times, y);
@@ -266,20 +276,19 @@ int64_t reduced_count(const Shape& shape, uint32_t dims) {
 }
 
 Tensor sum(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(sum, op, x, dims);
+  if (is_low_precision(x.dtype())) return cast(added(op, Fold::sum, x, dims), x.dtype());
   if (!x.is_floating() && x.dtype() != int64) return sum(op, cast(x, int64), dims);
   return added(op, Fold::sum, x, dims);
 }
 
 Tensor mean(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(mean, op, x, dims);
   Tensor y = added(op, Fold::sum, x, dims);
   binary_into(op, Binary::div, y, reduced_count(x.shape(), dims), y);
-  return y;
+  return y.dtype() == x.dtype() ? y : cast(y, x.dtype());
 }
 
 Tensor sum_squares(const char* op, const Tensor& x, uint32_t dims) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(sum_squares, op, x, dims);
+  if (is_low_precision(x.dtype())) return cast(added(op, Fold::sum_squares, x, dims), x.dtype());
   return added(op, Fold::sum_squares, x, dims);
 }
 

@@ -8,6 +8,7 @@
 #include <cotangent/tensor/elementwise.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/parallel.hpp>
+#include <cotangent/tensor/parts_internal.hpp>
 #include <cotangent/tensor/precision_internal.hpp>
 
 namespace cotangent::raw {
@@ -86,7 +87,11 @@ void lay_between(const char* op, const Tensor& parts, const ConvAxis (&axes)[3],
 }  // namespace
 
 Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
-  if (is_low_precision(x.dtype())) return in_float32<cast>(conv, op, x, w, bias, geometry);
+  if (is_low_precision(x.dtype())) {
+    const Tensor wide = cast(w, float32), start = widened<cast>(bias);
+    return by_parts(op, x, empty_in_format(conv_shape(op, x, w, bias, geometry), x.dtype(), geometry.format, op),
+                    [&](const Tensor& part) { return conv(op, part, wide, start, geometry); });
+  }
   if (geometry.format == MemoryFormat::channels_last) return conv_rows(op, x, w, bias, geometry);
   const Shape shape = conv_shape(op, x, w, bias, geometry);
   if (const Undilated u(x.shape(), w.shape(), shape, geometry); u.applies)
@@ -112,7 +117,14 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias
 
 Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const Tensor& bias, const Shape& x_shape,
                        const ConvGeometry& geometry) {
-  if (is_low_precision(g.dtype())) return in_float32<cast>(conv_input_grad, op, g, w, bias, x_shape, geometry);
+  if (is_low_precision(g.dtype())) {
+    const Tensor wide = cast(w, float32), start = widened<cast>(bias);
+    return by_parts(op, g, empty_in_format(x_shape, g.dtype(), geometry.format, op), [&](const Tensor& part) {
+      Shape shape = x_shape;
+      shape[0] = part.shape()[0];
+      return conv_input_grad(op, part, wide, start, shape, geometry);
+    });
+  }
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_input_grad(op, g, w, bias, x_shape, geometry);
   if (const Undilated u(x_shape, w.shape(), g.shape(), geometry); u.applies)
     return u.together(conv_input_grad(op, u.apart(g), w, bias, u.shape(x_shape), u.geometry));
@@ -173,7 +185,16 @@ Tensor conv_input_grad(const char* op, const Tensor& g, const Tensor& w, const T
 
 Tensor conv_weight_grad(const char* op, const Tensor& g, const Tensor& x, const Shape& w_shape,
                         const ConvGeometry& geometry) {
-  if (is_low_precision(g.dtype())) return in_float32<cast>(conv_weight_grad, op, g, x, w_shape, geometry);
+  if (is_low_precision(g.dtype())) {
+    const int64_t n = x.shape()[0];
+    Tensor sum;
+    for_parts(n, std::max(x.numel(), g.numel()) / std::max<int64_t>(n, 1), [&](int64_t first, int64_t last) {
+      add_part(op, sum,
+               conv_weight_grad(op, cast(part_of(op, g, first, last), float32),
+                                cast(part_of(op, x, first, last), float32), w_shape, geometry));
+    });
+    return cast(sum, g.dtype());
+  }
   if (geometry.format == MemoryFormat::channels_last) return conv_rows_weight_grad(op, g, x, w_shape, geometry);
   if (const Undilated u(x.shape(), w_shape, g.shape(), geometry); u.applies)
     return conv_weight_grad(op, u.apart(g), u.apart(x), w_shape, u.geometry);
