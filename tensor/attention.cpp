@@ -15,6 +15,7 @@ namespace cotangent::raw {
 namespace {
 
 using detail::make_tensor;
+using kernels::AttentionBand;
 using kernels::AttentionTile;
 
 // A tile has about 64 rows of queries, or half of that where there are few, since a causal tile on the diagonal is half
@@ -141,6 +142,90 @@ void add_product(const kernels::AttentionLoops<T>& loops, bool around_nan, const
     gemm<T>(tile.rows, width, tile.columns, {w, tile.row_stride, 1}, x, y, y_row, 1, 1);
 }
 
+/// The tables by distance of a head, and their gradients. The queries of a tile, or its keys, meet a band of rows: one
+/// for each distance between them, or fewer at the ends, which distances share.
+template <class T>
+struct HeadTables {
+  struct Table {
+    Table(bool with_keys, const Tensor& table, const Tensor& its_gradient, int64_t b, int64_t h) : of_keys(with_keys) {
+      if (!table.defined()) return;
+      rows = Heads<T>(table).rows(b, h, 0), count = table.shape()[2], width = table.shape()[3];
+      if (its_gradient.defined()) gradient = Heads<T>(its_gradient).at(b, h, 0);
+    }
+    bool of_keys;  // it is the keys that meet it
+    Matrix<T> rows{};
+    int64_t count = 0, width = 0;
+    T* gradient = nullptr;  // (count, width), contiguous
+  };
+  HeadTables(const DistanceTables& t, const DistanceTables& gradients, int64_t b, int64_t h,
+             const kernels::AttentionLoops<T>& its_loops, T* space)
+      : for_queries(false, t.for_queries, gradients.for_queries, b, h),
+        for_keys(true, t.for_keys, gradients.for_keys, b, h),
+        for_values(false, t.for_values, gradients.for_values, b, h),
+        zero(t.zero),
+        loops(its_loops),
+        scratch(space) {}
+  static int64_t scratch_size(const DistanceTables& t, int64_t tile_height) {
+    const bool any = t.for_queries.defined() || t.for_keys.defined() || t.for_values.defined();
+    return any ? tile_height * (tile_height + kColumns) : 0;
+  }
+
+  /// w += x table^T, each pair with its row, for the scores or products w of tile (i, j) and the rows x of its queries
+  /// or keys.
+  void add(const Table& table, const AttentionTile<T>& tile, int64_t i, int64_t j, Matrix<T> x, T* w) const {
+    for_bands(table, tile, i, j, [&](const AttentionBand& band, int64_t tokens, int64_t first) {
+      gemm<T>(tokens, band.count, table.width, {x.data + first * x.row, x.row, x.column},
+              {table.rows.data + band.first * table.rows.row, table.rows.column, table.rows.row}, scratch, band.count);
+      loops.add_band(band, scratch, w + first);
+    });
+  }
+  /// The transpose: where they are given, y += w table, and the gradient of the table += w^T x.
+  void sum(const Table& table, const AttentionTile<T>& tile, int64_t i, int64_t j, const T* w, Matrix<T> x, T* y,
+           int64_t y_row) const {
+    for_bands(table, tile, i, j, [&](const AttentionBand& band, int64_t tokens, int64_t first) {
+      const int64_t count = band.count, width = table.width;
+      std::fill_n(scratch, tokens * count, T(0));
+      loops.sum_band(band, w + first, scratch);
+      if (y)
+        gemm<T>(tokens, width, count, {scratch, count, 1},
+                {table.rows.data + band.first * table.rows.row, table.rows.row, table.rows.column}, y + first * y_row,
+                y_row, 1, 1);
+      if (table.gradient)
+        gemm<T>(count, width, tokens, {scratch, 1, count}, {x.data + first * x.row, x.row, x.column},
+                table.gradient + band.first * width, width, 1, 1);
+    });
+  }
+
+  Table for_queries, for_keys, for_values;
+
+ private:
+  /// Calls f(band, tokens, first token) for all queries of a tile, or for its keys by as many as there are queries: the
+  /// band of all of them would be far wider than the tile is high.
+  template <class F>
+  void for_bands(const Table& table, const AttentionTile<T>& tile, int64_t i, int64_t j, F f) const {
+    if (table.count == 0) return;
+    const int64_t step = table.of_keys ? std::max<int64_t>(tile.rows, 8) : tile.columns;
+    for (int64_t c = 0; c < tile.columns; c += step) {
+      const int64_t columns = std::min(step, tile.columns - c),
+                    row = j + c - i + zero;  // the first pair's, not clipped
+      const int64_t first = std::clamp<int64_t>(row - (tile.rows - 1), 0, table.count - 1),
+                    count = std::clamp<int64_t>(row + (columns - 1), 0, table.count - 1) + 1 - first;
+      f({.rows = tile.rows,
+         .columns = columns,
+         .row_stride = tile.row_stride,
+         .first = first,
+         .count = count,
+         .start = row - first,
+         .x_row = table.of_keys ? 0 : count,
+         .x_column = table.of_keys ? count : 0},
+        table.of_keys ? columns : tile.rows, c);
+    }
+  }
+  int64_t zero;
+  const kernels::AttentionLoops<T>& loops;
+  T* scratch;
+};
+
 // (B, H, T, d) whose memory has the order (B, T, H, d): joining the heads is then a view.
 Tensor make_heads(const Shape& shape, Dtype dtype) {
   const Tensor x = make_tensor({shape[0], shape[2], shape[1], shape[3]}, dtype);
@@ -150,7 +235,7 @@ Tensor make_heads(const Shape& shape, Dtype dtype) {
 }  // namespace
 
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-                          const Tensor& distance_bias, AttentionOptions options) {
+                          const Tensor& distance_bias, AttentionOptions options, const DistanceTables& tables) {
   const Sizes n(q, k, v);
   AttentionResult result{make_heads({n.batch, n.heads, n.queries, n.value_width}, q.dtype()),
                          make_tensor({2, n.batch, n.heads, n.queries}, q.dtype())};
@@ -176,8 +261,11 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
       HeadKeys<T> keys(hk, b, g, n.keys, n.width);
       if (packed.defined()) keys.packed.data = packed.data<T>() + (b * n.groups + g) * packed_size;
       const int64_t i = (blocks - 1 - task % blocks) * tile_height, rows = std::min(tile_height, n.queries - i);
-      const Tensor scratch = make_tensor({rows * (kScoreRow + n.value_width + 2)}, q.dtype());
-      T *scores = scratch.data<T>(), *sum = scores + rows * kScoreRow, *top = sum + rows, *acc = top + rows;
+      const Tensor scratch = make_tensor(
+          {rows * (kScoreRow + n.value_width + 2) + HeadTables<T>::scratch_size(tables, tile_height)}, q.dtype());
+      T *scores = scratch.data<T>(), *sum = scores + rows * kScoreRow, *top = sum + rows, *acc = top + rows,
+        *space = acc + rows * n.value_width;
+      const HeadTables<T> by(tables, {}, b, h, loops, space);
       const int64_t last = n.visible(options.causal, i, rows);
       const auto attend = [&](bool around_nan) {
         std::fill(sum, sum + rows, T(0));
@@ -188,8 +276,11 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
           AttentionTile<T> tile = make_tile<T>(n, options, i, rows, j, columns);
           seen.place(tile, b, h, i, j);
           keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
+          by.add(by.for_queries, tile, i, j, hq.rows(b, h, i), scores);
+          by.add(by.for_keys, tile, i, j, hk.rows(b, g, j), scores);
           loops.forward(scores, top, sum, acc, n.value_width, tile);
           add_product(loops, around_nan, tile, scores, false, hv.rows(b, g, j), n.value_width, acc, n.value_width);
+          by.sum(by.for_values, tile, i, j, scores, {}, acc, n.value_width);
         }
         T* maximum = statistics + n.row(b, h, i);
         loops.finish(acc, top, sum, rows, n.value_width, ho.at(b, h, i), ho.stride[2], maximum, maximum + n.all_rows());
@@ -203,12 +294,22 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
 
 AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const Tensor& k, const Tensor& v,
                                       const Tensor& mask, const Tensor& distance_bias, const Tensor& output,
-                                      const Tensor& statistics, AttentionOptions options, bool wants_bias) {
+                                      const Tensor& statistics, AttentionOptions options, bool wants_bias,
+                                      const DistanceTables& tables) {
   const Sizes n(q, k, v);
   const Tensor g = g_.strides()[3] == 1 ? g_ : contiguous(g_);
-  AttentionGradients result{
-      make_heads(q.shape(), q.dtype()), make_heads(k.shape(), k.dtype()), make_heads(v.shape(), v.dtype()), {}};
+  const auto like = [](const Tensor& table) {
+    return table.defined() ? make_tensor(table.shape(), table.dtype()) : table;
+  };
+  AttentionGradients result{make_heads(q.shape(), q.dtype()),
+                            make_heads(k.shape(), k.dtype()),
+                            make_heads(v.shape(), v.dtype()),
+                            {},
+                            {like(tables.for_queries), like(tables.for_keys), like(tables.for_values)}};
+  const Tensor* const of_tables[] = {&result.tables.for_queries, &result.tables.for_keys, &result.tables.for_values};
   for (const Tensor* t : {&result.q, &result.k, &result.v}) fill_into(*t, 0);
+  for (const Tensor* t : of_tables)
+    if (t->defined()) fill_into(*t, 0);
   const Mask seen(mask, distance_bias, n.queries);
   const bool hides = options.causal || seen.hides();
   const int64_t diagonals = wants_bias ? distance_bias.shape()[1] : 0;
@@ -229,13 +330,15 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
       const int64_t b = task / n.groups, group = task % n.groups;
       HeadKeys<T> keys(hk, b, group, n.keys, n.width), values(hv, b, group, n.keys, n.value_width);
       const int64_t tile_size = tile_height * kScoreRow, queries = (n.queries + 15) / 16 * 16;
-      const Tensor scratch =
-          make_tensor({2 * tile_size + queries + (several ? keys.packed_size() + values.packed_size() : 0)}, q.dtype());
+      const int64_t packed_size = several ? keys.packed_size() + values.packed_size() : 0;
+      const Tensor scratch = make_tensor(
+          {2 * tile_size + queries + packed_size + HeadTables<T>::scratch_size(tables, tile_height)}, q.dtype());
       T *scores = scratch.data<T>(), *products = scores + tile_size, *delta = products + tile_size,
-        *space = delta + queries;
+        *space = delta + queries, *band_space = space + packed_size;
       if (several) keys.pack(space), values.pack(space + keys.packed_size());
       const auto sums_of = [&](int64_t h) { return sums.data<T>() + (b * n.heads + h) * diagonals; };
       const auto differentiate_head = [&](int64_t h, bool around_nan) {
+        const HeadTables<T> by(tables, result.tables, b, h, loops, band_space);
         loops.dot_rows(hg.at(b, h, 0), hg.stride[2], ho.at(b, h, 0), ho.stride[2], n.queries, n.value_width, delta);
         const int64_t step = around_nan ? 1 : tile_height;
         for (int64_t i = 0; i < n.queries; i += step) {
@@ -249,13 +352,20 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
             seen.place(tile, b, h, i, j);
             keys.multiply(rows, j, columns, hq.rows(b, h, i), scores, kScoreRow);
             values.multiply(rows, j, columns, hg.rows(b, h, i), products, kScoreRow);
+            by.add(by.for_queries, tile, i, j, hq.rows(b, h, i), scores);
+            by.add(by.for_keys, tile, i, j, hk.rows(b, group, j), scores);
+            by.add(by.for_values, tile, i, j, hg.rows(b, h, i), products);
             loops.backward(scores, products, maximum, share, delta + i, tile);
+            if (around_nan) loops.clear_hidden(tile, scores), loops.clear_hidden(tile, products);
             const auto add = [&](const T* w, bool transposed, Matrix<T> x, int64_t width, T* y, int64_t y_row) {
               add_product(loops, around_nan, tile, w, transposed, x, width, y, y_row);
             };
             add(scores, true, hg.rows(b, h, i), n.value_width, dv.at(b, group, j), dv.stride[2]);
             add(products, false, hk.rows(b, group, j), n.width, dq.at(b, h, i), dq.stride[2]);
             add(products, true, hq.rows(b, h, i), n.width, dk.at(b, group, j), dk.stride[2]);
+            by.sum(by.for_queries, tile, i, j, products, hq.rows(b, h, i), dq.at(b, h, i), dq.stride[2]);
+            by.sum(by.for_keys, tile, i, j, products, hk.rows(b, group, j), dk.at(b, group, j), dk.stride[2]);
+            by.sum(by.for_values, tile, i, j, scores, hg.rows(b, h, i), nullptr, 0);
             if (wants_bias) loops.add_diagonals(tile, products, sums_of(h) + seen.place_of(i, j));
           }
         }
@@ -268,6 +378,8 @@ AttentionGradients attention_backward(const Tensor& g_, const Tensor& q, const T
           for (int64_t h = group * members; h < (group + 1) * members; ++h) {
             f(dq.at(b, h, 0), dq.stride[2], n.queries, n.width);
             if (wants_bias) f(sums_of(h), diagonals, 1, diagonals);
+            for (const Tensor* t : of_tables)
+              if (t->defined()) f(Heads<T>(*t).at(b, h, 0), t->shape()[3], t->shape()[2], t->shape()[3]);
           }
         };
         if (around_nan)  // once more

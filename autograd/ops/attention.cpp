@@ -148,10 +148,10 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
                      b.through([](std::span<const Tensor> x, const void* p) { return composite(x.first(5), p); }, &a);
                  return all;
                }
-               auto [dq, dk, dv, dbias] =
+               const raw::AttentionGradients d =
                    raw::attention_backward(b.grad(), b.input(0), b.input(1), b.input(2), b.input(3), b.input(4),
                                            b.output(), b.input(5), {a.scale, a.causal}, b.needs(4));
-               return Tensors{dq, dk, dv, {}, dbias};
+               return Tensors{d.q, d.k, d.v, {}, d.distance_bias};
              });
   return q.rank() == 4 ? y : reshape(y, shape);
 }

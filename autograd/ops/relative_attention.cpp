@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <cotangent/autograd/autocast_internal.hpp>
+#include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/heads_internal.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/autograd/record.hpp>
+#include <cotangent/tensor/attention.hpp>
 #include <cotangent/tensor/by_distance.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
@@ -40,6 +44,77 @@ void check_buckets(const char* op, const Tensor& x, const Tensor& buckets, int64
   const int64_t least = amin(buckets).item<int64_t>(), most = amax(buckets).item<int64_t>();
   if (least < 0 || most >= rows)
     fail<IndexError>("[{}] bucket {} is outside the table of {} rows", op, least < 0 ? least : most, rows);
+}
+
+/// A table is spread to a row for each distance, but one for all of the same bucket at either end, where `rows` ends:
+/// query i and key j meet row clip(j - i + zero, 0, R - 1). Causal, without the distances of keys that come later.
+struct Met {
+  Tensor rows;  // (R): of the table
+  int64_t zero;
+};
+Met rows_met(const Tensor& buckets, int64_t queries, int64_t keys, bool causal) {
+  const std::vector<int64_t> all = flip(buckets, 0).to_vector<int64_t>();  // ascending by j - i
+  auto begin = all.begin(), end = causal && keys > 0 ? begin + std::min(keys, buckets.size(0)) : all.end();
+  while (end - begin > 1 && begin[0] == begin[1]) ++begin;
+  while (end - begin > 1 && end[-1] == end[-2]) --end;
+  return {from_vector(std::vector(begin, end), {end - begin}), queries - 1 - (begin - all.begin())};
+}
+/// clip(j - i + zero, 0, R - 1) as buckets of R rows.
+Tensor clipped(int64_t zero, int64_t rows, int64_t queries, int64_t keys) {
+  const Tensor distance = arange(1 - keys, std::max(queries, 1 - keys));
+  return to(clamp(zero - distance, 0, static_cast<double>(std::max<int64_t>(rows, 1) - 1)), int64);
+}
+
+struct Attributes {
+  double scale;
+  bool causal;
+  double dropout;
+  int64_t zero;
+};
+
+// The definition, over the whole matrix of scores: inputs q, k, v, mask, distance_bias, and the spread tables for
+// queries, keys and values.
+Tensor over_matrix(std::span<const Tensor> x, const void* attributes) {
+  const Attributes& a = *static_cast<const Attributes*>(attributes);
+  const Tensor &q = x[0], &for_queries = x[5], &for_keys = x[6], &for_values = x[7];
+  const int64_t heads = q.size(1), queries = q.size(2), keys = x[1].size(2);
+  const Tensor k = repeat_heads(x[1], heads), v = repeat_heads(x[2], heads);
+  Tensor added = x[3], seen;
+  if (added.defined() && added.dtype() == boolean) std::swap(added, seen);
+  if (x[4].defined()) added = toeplitz(x[4], queries, keys);  // not next to a floating mask
+  if (added.defined()) seen = both_seen(added != kHidden, seen);
+  if (a.causal) seen = both_seen(causal_mask(queries, keys), seen);
+  const auto buckets = [&](const Tensor& table) { return clipped(a.zero, table.size(-2), queries, keys); };
+  const Tensor query = q * a.scale;
+  Tensor s = seen_scores(query, k, seen, 0);
+  if (for_queries.defined())
+    s = s + gather_by_distance(matmul(query, transposed(for_queries)), buckets(for_queries), keys);
+  if (for_keys.defined())
+    s = s +
+        transposed(gather_by_distance(matmul(k * a.scale, transposed(for_keys)), flip(buckets(for_keys), 0), queries));
+  if (added.defined()) s = s + added;
+  if (seen.defined()) s = where(seen, s, kHidden);
+  Tensor p = masked_softmax(s, -1);
+  if (a.dropout > 0) p = dropout(p, a.dropout);
+  const Tensor y = seen_product(p, v, seen);
+  if (!for_values.defined()) return y;
+  return y + matmul(sum_by_distance(p, buckets(for_values), for_values.size(-2)), for_values);
+}
+
+Tensor in_tiles(std::span<const Tensor> x, const Attributes& attributes) {
+  auto [y, statistics] = raw::attention(x[0], x[1], x[2], x[3], x[4], {attributes.scale, attributes.causal},
+                                        {x[5], x[6], x[7], attributes.zero});
+  return record("relative_attention", {x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], statistics}, y,
+                Keep::inputs(9) | Keep::output(), attributes, [](const Backward& b, const Attributes& a) -> Gradients {
+                  if (b.creates_graph())
+                    return b.through(
+                        [](std::span<const Tensor> all, const void* p) { return over_matrix(all.first(8), p); }, &a);
+                  const raw::AttentionGradients d = raw::attention_backward(
+                      b.grad(), b.input(0), b.input(1), b.input(2), b.input(3), b.input(4), b.output(), b.input(8),
+                      {a.scale, a.causal}, b.needs(4), {b.input(5), b.input(6), b.input(7), a.zero});
+                  return Tensors{
+                      d.q, d.k, d.v, {}, d.distance_bias, d.tables.for_queries, d.tables.for_keys, d.tables.for_values};
+                });
 }
 
 }  // namespace
@@ -85,38 +160,46 @@ Tensor relative_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
         table->dtype() != q.dtype())
       fail<ShapeError>("[{}] a table of {} and shape {}; it must be of {}, and (R, {}) or ({}, R, {})", op,
                        table->dtype(), table->shape(), q.dtype(), width, heads, width);
+    check_buckets(op, q, rows.buckets, keys, table->size(-2));
   }
+  if (rows.offset.defined() && rows.offset.shape() != Shape{q.size(3)} &&
+      rows.offset.shape() != Shape{heads, 1, q.size(3)})
+    fail<ShapeError>("[{}] an offset of shape {}; it must be ({}) or ({}, 1, {})", op, rows.offset.shape(), q.size(3),
+                     heads, q.size(3));
   if (is_low_precision(q.dtype()))
     return in_float32<to>(again, q, k, v, rows.for_queries, rows.offset, rows.for_keys, rows.for_values, options.mask,
                           options.distance_bias);
-  const double scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
-  const Tensor values = repeat_heads(v, heads), query = q * scale;
-  Tensor key = repeat_heads(k, heads), added = options.mask, seen;
-  if (added.defined() && added.dtype() == boolean) std::swap(added, seen);
-  if (options.distance_bias.defined()) {
-    const Tensor bias = toeplitz(options.distance_bias, queries, keys);
-    added = added.defined() ? added + bias : bias;
+  Attributes attributes{options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(q.size(3))),
+                        options.causal, options.dropout, 0};
+  Tensor key = k, mask = options.mask, bias = options.distance_bias, spread[3];
+  while (mask.defined() && mask.rank() < 2) mask = unsqueeze(mask, 0);
+  if (std::ranges::any_of(tables, [](const Tensor* table) { return table->defined(); })) {
+    const Met met = rows_met(rows.buckets, queries, keys, options.causal);
+    attributes.zero = met.zero;
+    for (size_t i = 0; i < 3; ++i)
+      if (tables[i]->defined()) spread[i] = index_select(*tables[i], -2, met.rows);
+    if (rows.offset.defined() && spread[0].defined()) {  // it meets the same row in all pairs of a distance
+      const Tensor offset = rows.offset.rank() == 1 ? unsqueeze(unsqueeze(rows.offset, 0), 0) : rows.offset;
+      const Tensor products = squeeze(matmul(offset, transposed(spread[0])), -2) * attributes.scale;
+      const Tensor of_offset = index_select(products, -1, clipped(met.zero, products.size(-1), queries, keys));
+      bias = bias.defined() ? bias + of_offset : of_offset;
+    }
+    for (Tensor& table : spread)
+      if (table.defined()) table = expand(table, {q.size(0), heads, table.size(-2), table.size(-1)});
   }
-  if (added.defined()) seen = both_seen(added != kHidden, seen);
-  if (options.causal) seen = both_seen(causal_mask(queries, keys), seen);
-  const auto add = [&](const Tensor& term) { added = added.defined() ? added + term : term; };
-  if (rows.for_queries.defined()) {
-    const Tensor at = rows.offset.defined() ? (q + rows.offset) * scale : query;
-    add(gather_by_distance(matmul(at, transposed(rows.for_queries)), rows.buckets, keys));
+  if (rows.for_keys.defined() && mask.defined()) {  // what nobody sees, as padding is, must not meet the table as NaN
+    Tensor seen = mask.dtype() == boolean ? mask : mask != kHidden;
+    if (options.causal && seen.size(-2) > 1) seen = both_seen(causal_mask(queries, keys), seen);
+    if (seen.rank() > 2 && seen.size(-3) > 1) key = repeat_heads(key, heads);
+    key = where(transposed(any(seen, -2, true)), key, 0);
   }
-  if (rows.for_keys.defined()) {  // what nobody sees, as padding is, must not meet the table as NaN
-    if (seen.defined()) key = where(transposed(any(seen.rank() < 2 ? unsqueeze(seen, 0) : seen, -2, true)), key, 0);
-    const Tensor products = matmul(key * scale, transposed(rows.for_keys));
-    add(transposed(gather_by_distance(products, flip(rows.buckets, 0), queries)));
-  }
-  Tensor s = seen_scores(query, key, seen, 0);
-  if (added.defined()) s = s + added;
-  if (seen.defined()) s = where(seen, s, kHidden);
-  Tensor p = masked_softmax(s, -1);
-  if (options.dropout > 0) p = dropout(p, options.dropout);
-  const Tensor y = seen_product(p, values, seen);
-  if (!rows.for_values.defined()) return y;
-  return y + matmul(sum_by_distance(p, rows.buckets, rows.for_values.size(-2)), rows.for_values);
+  if (bias.defined() && mask.defined() && mask.dtype() != boolean)
+    mask = mask + toeplitz(std::exchange(bias, {}), queries, keys);
+  if (bias.defined()) bias = expand(bias, {heads, bias.size(1)});
+  const Tensor inputs[] = {q, key, v, mask, bias, spread[0], spread[1], spread[2]};
+  return options.dropout > 0 || (mask.defined() && mask.requires_grad() && grad_enabled())
+             ? over_matrix(inputs, &attributes)
+             : in_tiles(inputs, attributes);
 }
 
 }  // namespace cotangent

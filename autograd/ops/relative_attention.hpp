@@ -28,10 +28,12 @@ struct DistanceRows {
 /// toeplitz(distance_bias)), where r is the row of the distance i - j, and a, b, c are the tables for queries, keys and
 /// values.
 ///   q (B, H, Tq, d), k (B, G, Tk, d), v (B, G, Tk, dv) -> (B, H, Tq, dv), as scaled_dot_product_attention
-/// Queries and keys are multiplied with whole tables, (T, R), and the weights summed by buckets before they meet c:
-/// memory grows with T (T + R), but not with T T d. Errors as with scaled_dot_product_attention; a ShapeError for
-/// tables that do not fit. Shaw, Uszkoreit and Vaswani, arXiv:1803.02155; Dai et al., arXiv:1901.02860; He et al.,
-/// arXiv:2006.03654.
+/// The products with the tables are formed in the tiles of scaled_dot_product_attention, and so are their gradients:
+/// memory grows with Tq + Tk. For each tile they take the rows of its distances alone, and one where all of these are
+/// of the same bucket, as distances are that a clip to the ends of a table makes equal. Dropout, the gradient of a
+/// mask, and distance_bias or offset next to a floating mask take the way over the whole matrix of scores. Errors as
+/// with scaled_dot_product_attention; a ShapeError for tables or an offset that do not fit. Shaw, Uszkoreit and
+/// Vaswani, arXiv:1803.02155; Dai et al., arXiv:1901.02860; He et al., arXiv:2006.03654.
 Tensor relative_attention(const Tensor& q, const Tensor& k, const Tensor& v, const DistanceRows& rows,
                           const AttentionOptions& options = {});
 

@@ -1,6 +1,6 @@
 #pragma once
 // Positions by tables of vectors for distances: options of MultiHeadAttention, as in {.positions = nn::Shaw(64)}. They
-// work through autograd/ops/relative_attention.hpp, over the whole matrix of scores.
+// work through autograd/ops/relative_attention.hpp, in memory linear in the length.
 #include <optional>
 
 #include <cotangent/nn/attention/multihead.hpp>

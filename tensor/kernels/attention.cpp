@@ -121,14 +121,19 @@ bool finite(const T* x, int64_t x_row, int64_t rows, int64_t width) {
   return sum == T(0);
 }
 
+/// By a mask; what is hidden for being later is not asked for.
+template <class T>
+bool is_hidden(const AttentionTile<T>& t, int64_t i, int64_t j) {
+  return (t.allowed && !t.allowed[i * t.allowed_row + j * t.allowed_column]) ||
+         (t.added && t.added[i * t.added_row + j * t.added_column] == -kInfinity<T>);
+}
+
 template <class T>
 void add_seen(const AttentionTile<T>& t, const T* w, bool transposed, const T* x, int64_t x_row, int64_t x_column,
               int64_t width, T* y, int64_t y_row) {
   for (int64_t i = 0; i < t.rows; ++i)
     for (int64_t j = 0; j < visible_keys(t, i); ++j) {
-      if ((t.allowed && !t.allowed[i * t.allowed_row + j * t.allowed_column]) ||
-          (t.added && t.added[i * t.added_row + j * t.added_column] == -kInfinity<T>))
-        continue;
+      if (is_hidden(t, i, j)) continue;
       const T weight = w[i * t.row_stride + j], *from = x + (transposed ? i : j) * x_row;
       T* to = y + (transposed ? j : i) * y_row;
       for (int64_t c = 0; c < width; ++c) to[c] += weight * from[c * x_column];
@@ -152,8 +157,61 @@ void add_diagonals(const AttentionTile<T>& t, const T* w, T* y) {
 }
 
 template <class T>
+void clear_hidden(const AttentionTile<T>& t, T* w) {
+  for (int64_t i = 0; i < t.rows; ++i, w += t.row_stride)
+    for (int64_t j = 0; j < t.columns; ++j)
+      if (is_hidden(t, i, j)) w[j] = 0;
+}
+
+/// Calls f(w, x, n, step) for up to three stretches of each row of pairs, whose x are `step` apart: those that share
+/// the first row of the table, those with a row each, those that share the last.
+template <class W, class X, class F>
+void for_stretches(const AttentionBand& b, W* w, X* x, F f) {
+  for (int64_t i = 0; i < b.rows; ++i, w += b.row_stride, x += b.x_row) {
+    const auto column = [&](int64_t j) { return j < 0 ? 0 : j > b.columns ? b.columns : j; };
+    const int64_t own = column(i - b.start), last = column(i - b.start + b.count);
+    if (own > 0) f(w, x, own, b.x_column);
+    if (last > own) f(w + own, x + own * b.x_column + (b.start - i + own), last - own, b.x_column + 1);
+    if (b.columns > last) f(w + last, x + last * b.x_column + (b.count - 1), b.columns - last, b.x_column);
+  }
+}
+
+template <class T>
+void add_band(const AttentionBand& band, const T* x, T* w) {
+  for_stretches(band, w, x, [](T* to, const T* from, int64_t n, int64_t step) {
+    if (step == 0) {
+      const T one = *from;
+      for (int64_t j = 0; j < n; ++j) to[j] += one;
+    } else if (step == 1) {
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+    } else {
+      for (int64_t j = 0; j < n; ++j) to[j] += from[j * step];
+    }
+  });
+}
+
+template <class T>
+void sum_band(const AttentionBand& band, const T* w, T* x) {
+  for_stretches(band, w, x, [](const T* from, T* to, int64_t n, int64_t step) {
+    if (step == 0) {
+      T sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t j = 0; j < n; ++j) sum += from[j];
+      *to += sum;
+    } else if (step == 1) {
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+    } else {
+      for (int64_t j = 0; j < n; ++j) to[j * step] += from[j];
+    }
+  });
+}
+
+template <class T>
 AttentionLoops<T> loops() {
-  return {forward<T>, backward<T>, finish<T>, finite<T>, add_seen<T>, add_diagonals<T>, dot_rows<T>};
+  return {forward<T>,       backward<T>, finish<T>,   finite<T>,       add_seen<T>,
+          add_diagonals<T>, add_band<T>, sum_band<T>, clear_hidden<T>, dot_rows<T>};
 }
 
 }  // namespace

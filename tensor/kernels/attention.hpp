@@ -16,6 +16,15 @@ struct AttentionTile {
   int64_t allowed_row, allowed_column, added_row, added_column;
 };
 
+/// The pairs of a tile, or of some of its columns, and the rows of a table by distance that they meet. Of the numbers x
+/// that queries or keys make with these rows, pair (i, j) has x[i * x_row + j * x_column + clip(start - i + j, 0, count
+/// - 1)].
+struct AttentionBand {
+  int64_t rows, columns, row_stride;
+  int64_t first, count;  ///< of the rows of the table
+  int64_t start, x_row, x_column;
+};
+
 template <class T>
 struct AttentionLoops {
   void (*forward)(T* scores, T* maximum, T* sum, T* accumulated, int64_t width, const AttentionTile<T>& tile);
@@ -35,6 +44,12 @@ struct AttentionLoops {
                    int64_t x_column, int64_t width, T* y, int64_t y_row);
   /// y[j - i] += w[i, j] for the products w of a tile, but for what is hidden.
   void (*add_diagonals)(const AttentionTile<T>& tile, const T* w, T* y);
+  /// w[i, j] += the x of the pair, for the scores or products w of a tile.
+  void (*add_band)(const AttentionBand& band, const T* x, T* w);
+  /// Its transpose: the x of the pair += w[i, j].
+  void (*sum_band)(const AttentionBand& band, const T* w, T* x);
+  /// w[i, j] = 0 for what is hidden by a mask.
+  void (*clear_hidden)(const AttentionTile<T>& tile, T* w);
   /// y[i] = the sum of a[i * a_row + j] * b[i * b_row + j] over `width` j.
   void (*dot_rows)(const T* a, int64_t a_row, const T* b, int64_t b_row, int64_t rows, int64_t width, T* y);
 };
