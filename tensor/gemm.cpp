@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <cotangent/tensor/blas_internal.hpp>
+#include <cotangent/tensor/few_rows_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/parallel.hpp>
@@ -18,10 +19,11 @@ using kernels::PanelProduct;
 // Rows by columns of a tile, which one thread computes: groups of strips pass over the panels, which the second cache
 // keeps. Where that would give few tiles they are smaller, so that the threads end together.
 constexpr int64_t kTileRows = 128, kTileColumns = 128, kGroupStrips = 4, kLeastTiles = 32;
-constexpr int64_t kBlock = 1024;      // rows or columns that are packed at once
-constexpr int64_t kSerial = 1000000;  // products m n k that one thread does
-constexpr int64_t kPackedStrips = 4;  // which share the lines of the cache where a lies transposed
-constexpr int64_t kThin = 16;         // rows of a result for which it does not pay to pack b
+constexpr int64_t kBlock = 1024;        // rows or columns that are packed at once
+constexpr int64_t kSerial = 1000000;    // products m n k that one thread does
+constexpr int64_t kPackedStrips = 4;    // which share the lines of the cache where a lies transposed
+constexpr int64_t kOuterChunk = 65536;  // products of an outer product that a thread does at once
+constexpr int64_t kThin = 16;           // rows of a result for which it does not pay to pack b
 
 template <class T>
 struct Product {
@@ -33,93 +35,20 @@ struct Product {
   const T* bias;
 };
 
-// ---- a matrix and a vector: bound by memory, which is read once ----
-
-// The order of sums, alike on all machines:
-constexpr int64_t kVectorChunk = 65536;   // elements of the matrix that a thread takes at once
-constexpr int64_t kVectorColumns = 1024;  // sums at once
-
-/// `count` elements that lie next to one another, times a factor: x itself where it is that already.
-template <class T>
-struct Gathered {
-  Gathered(const T* x, int64_t step, int64_t count, T factor)
-      : space(step == 1 && factor == T(1) ? 0 : count), data(step == 1 && factor == T(1) ? x : space.data()) {
-    if (data == space.data())
-      for (int64_t i = 0; i < count; ++i) space[i] = factor * x[i * step];
-  }
-  const Scratch<T> space;
-  const T* const data;
-};
-
-/// c = beta c + bias, for rows of n neighbours.
-template <class T>
-void begin_rows(int64_t m, int64_t n, T* c, int64_t c_row, T beta, const T* bias) {
-  for (int64_t i = 0; i < m; ++i, c += c_row) {
-    if (beta == T(0) && bias)
-      std::copy(bias, bias + n, c);
-    else if (beta == T(0))
-      std::fill(c, c + n, T(0));
-    else if (beta != T(1) || bias)
-      for (int64_t j = 0; j < n; ++j) c[j] = beta * c[j] + (bias ? bias[j] : T(0));
-  }
-}
-
-/// y(j) = alpha sum_i x(i) a(i, j) + beta y(j), for m rows of n neighbouring elements. Columns are cut up for the
-/// threads, and the rows of few columns too, whose sums are then added in order.
-template <class T>
-void add_rows(int64_t m, int64_t n, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step, T alpha, T beta) {
-  const auto loop = kernels::kernels().gemm.of<T>().add_rows;
-  const int64_t columns = std::min(n, kVectorColumns), across = ceil_div(n, columns),
-                rows = across > 1 ? m : std::max<int64_t>(kVectorChunk / columns, 1), down = ceil_div(m, rows);
-  const Gathered<T> factors(x, x_step, m, alpha);
-  const bool direct = down == 1 && y_step == 1;
-  const Scratch<T> space(direct ? 0 : down * n);
-  T* const sums = direct ? y : space.data();
-  begin_rows<T>(down, n, sums, n, direct ? beta : T(0), nullptr);
-  parallel_chunks(down * across, [&](int64_t task) {
-    const int64_t row = task / across * rows, column = task % across * columns;
-    loop(std::min(rows, m - row), std::min(columns, n - column), a.data + row * a.row + column, a.row,
-         factors.data + row, sums + task / across * n + column);
-  });
-  for (int64_t i = 1; i < down; ++i)
-    for (int64_t j = 0; j < n; ++j) sums[j] += sums[i * n + j];
-  for (int64_t j = 0; !direct && j < n; ++j) {
-    T& to = y[j * y_step];
-    to = beta == T(0) ? sums[j] : sums[j] + beta * to;
-  }
-}
-
-/// y(i) = alpha sum_k a(i, k) x(k) + beta y(i); false where neither rows nor columns of a are neighbours.
-template <class T>
-bool vector_product(int64_t n, int64_t k, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step, T alpha,
-                    T beta) {
-  if (a.column != 1 && a.row == 1) {
-    add_rows<T>(k, n, {a.data, a.column, 1}, x, x_step, y, y_step, alpha, beta);
-    return true;
-  }
-  if (a.column != 1) return false;
-  const auto loop = kernels::kernels().gemm.of<T>().dot_rows;
-  const Gathered<T> vector(x, x_step, k, T(1));
-  const int64_t chunk = ceil_div(std::max(kVectorChunk / k, int64_t{1}), 4) * 4;
-  parallel_chunks(ceil_div(n, chunk), [&](int64_t i) {
-    const int64_t first = i * chunk;
-    loop(std::min(chunk, n - first), k, alpha, a.data + first * a.row, a.row, vector.data, beta, y + first * y_step,
-         y_step);
-  });
-  return true;
-}
-
-// ---- one column and one row: bound by memory too ----
+// ---- one column and one row: bound by memory ----
 
 template <class T>
 void outer_product(const Product<T>& p) {
   const auto add = kernels::kernels().gemm.of<T>().axpy;
-  const Gathered<T> row(p.b.data, p.b.column, p.n, p.alpha);
-  parallel_for(0, p.m, ceil_div(kVectorChunk, p.n), [&](int64_t first, int64_t last) {
+  const bool lies = p.b.column == 1;
+  const Scratch<T> space(lies ? 0 : p.n);
+  for (int64_t j = 0; !lies && j < p.n; ++j) space[j] = p.b.data[j * p.b.column];
+  const T* const row = lies ? p.b.data : space.data();
+  parallel_for(0, p.m, ceil_div(kOuterChunk, p.n), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       T* const to = p.c + i * p.c_row;
       begin_rows(1, p.n, to, p.c_row, p.beta, p.bias);
-      add(p.n, p.a.data[i * p.a.row], row.data, to);
+      add(p.n, p.alpha * p.a.data[i * p.a.row], row, to);
     }
   });
 }
@@ -284,16 +213,15 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, int64
   if (m == 0 || n == 0) return;
   const ProductPlan<T>& plan = product_plan<T>();
   const bool blas = plan.blas;
-  if (k == 0 || (bias && (blas || m == 1 || n == 1))) {
+  if (k == 0 || (bias && blas)) {
     begin_rows(m, n, c, c_row, beta, bias);
     beta = 1, bias = nullptr;
   }
   if (k == 0) return;
   if (blas && blas_product<T>(m, n, k, a, b, c, c_row, alpha, beta)) return;
-  if (n == 1 && vector_product<T>(m, k, a, b.data, b.row, c, c_row, alpha, beta)) return;
-  if (m == 1 && vector_product<T>(n, k, {b.data, b.column, b.row}, a.data, a.column, c, 1, alpha, beta)) return;
   const Product<T> p{m, n, k, a, b, c, c_row, alpha, beta, bias};
-  if (k == 1) return outer_product(p);
+  if (k == 1 && m > 1 && n > 1) return outer_product(p);
+  if (few_rows_product<T>(m, n, k, a, b, c, c_row, alpha, beta, bias)) return;
   const bool alone = detail::task_count(2, 1) == 1;  // then larger ones gain nothing from packing a
   if (m * n * k <= kSerial || (alone && m * k * int64_t{sizeof(T)} <= processor().second_cache / 8))
     small_product(plan, p);

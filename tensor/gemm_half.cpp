@@ -176,9 +176,9 @@ class Product {
 template <class T>
 void vector_product(int64_t m, int64_t k, const T* a, int64_t a_row, const T* x, int64_t x_step, T* y, int64_t y_step,
                     float alpha, float beta, const T* bias, int64_t bias_step) {
-  constexpr int64_t chunk = 64, together = 4;  // rows
+  constexpr int64_t chunk = 64, together = 8;  // rows
   const HalfLoops& loops = loops_of<T>();
-  const auto dots = kernels::kernels().gemm.of<float>().dot_rows;
+  const auto dots = kernels::kernels().few_rows.of<float>().dots;
   const auto widen = conversion(dtype_of<T>, float32);
   const bool pairs = loops.dot_rows;
   const Scratch<T> gathered(x_step == 1 ? 0 : k);
@@ -195,7 +195,7 @@ void vector_product(int64_t m, int64_t k, const T* a, int64_t a_row, const T* x,
       for (int64_t i = 0; !pairs && i < count; i += together) {
         const int64_t some = std::min(together, count - i);
         for (int64_t j = 0; j < some; ++j) widen(a + (first + i + j) * a_row, rows.data() + j * k, k);
-        dots(some, k, 1, rows.data(), k, wide.data(), 0, sums + i, 1);
+        dots({1, some, k, wide.data(), k, 1, rows.data(), k, sums + i, some, 1, 1, 0});
       }
       for (int64_t i = 0; i < count; ++i) {
         T& to = y[(first + i) * y_step];

@@ -168,87 +168,6 @@ void axpy(int64_t n, double alpha, const T* x, T* y) {
   for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
 }
 
-// ---- a matrix and a vector ----
-
-/// The sum of the lanes: halves are added until one is left.
-template <class T, int L = kLanes<T>>
-T sum_lanes(const T* x) {
-  if constexpr (L == 1) {
-    return x[0];
-  } else {
-    T half[L / 2];
-    for (int i = 0; i < L / 2; ++i) half[i] = x[i] + x[i + L / 2];
-    return sum_lanes<T, L / 2>(half);
-  }
-}
-
-// Each row is summed in the same order, whichever rows are summed with it.
-template <class T, int M>
-void dots(int64_t k, const T* a, int64_t a_row, const T* x, T* sums) {
-  using Vector = typename Vectors<T>::Full;
-  constexpr int lanes = kLanes<T>;
-  Vector sum[M][2] = {};
-  int64_t l = 0;
-  for (; l + 2 * lanes <= k; l += 2 * lanes)
-#pragma GCC unroll 16
-    for (int i = 0; i < M; ++i)
-      for (int j = 0; j < 2; ++j)
-        sum[i][j] += *reinterpret_cast<const Vector*>(a + i * a_row + l + j * lanes) *
-                     *reinterpret_cast<const Vector*>(x + l + j * lanes);
-  if (l + lanes <= k) {
-#pragma GCC unroll 16
-    for (int i = 0; i < M; ++i)
-      sum[i][0] += *reinterpret_cast<const Vector*>(a + i * a_row + l) * *reinterpret_cast<const Vector*>(x + l);
-    l += lanes;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < M; ++i) {
-    T each[lanes];
-    *reinterpret_cast<Vector*>(each) = sum[i][0] + sum[i][1];
-    sums[i] = sum_lanes(each);
-  }
-  for (; l < k; ++l)
-    for (int i = 0; i < M; ++i) sums[i] += a[i * a_row + l] * x[l];
-}
-
-template <class T>
-void dot_rows(int64_t m, int64_t k, double alpha, const T* a, int64_t a_row, const T* x, double beta, T* y,
-              int64_t y_step) {
-  const T factor = static_cast<T>(alpha), kept = static_cast<T>(beta);
-  T sums[4];
-  for (int64_t i = 0; i < m;) {
-    const int64_t count = m - i >= 4 ? 4 : 1;
-    if (count == 4)
-      dots<T, 4>(k, a + i * a_row, a_row, x, sums);
-    else
-      dots<T, 1>(k, a + i * a_row, a_row, x, sums);
-    for (int64_t j = 0; j < count; ++j, ++i) {
-      T& to = y[i * y_step];
-      to = kept == T(0) ? factor * sums[j] : factor * sums[j] + kept * to;
-    }
-  }
-}
-
-template <class T, int M>
-void add_some(int64_t n, const T* a, int64_t a_row, const T* x, T* y) {
-  T factors[M];
-  for (int i = 0; i < M; ++i) factors[i] = x[i];
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) {
-    T sum = y[j];
-#pragma GCC unroll 16
-    for (int i = 0; i < M; ++i) sum += factors[i] * a[i * a_row + j];
-    y[j] = sum;
-  }
-}
-
-template <class T>
-void add_rows(int64_t m, int64_t n, const T* a, int64_t a_row, const T* x, T* y) {
-  int64_t i = 0;
-  for (; i + 8 <= m; i += 8) add_some<T, 8>(n, a + i * a_row, a_row, x + i, y);
-  for (; i < m; ++i) add_some<T, 1>(n, a + i * a_row, a_row, x + i, y);
-}
-
 template <class T>
 GemmLoops<T> loops() {
   return {
@@ -261,7 +180,7 @@ GemmLoops<T> loops() {
 #else
     .tiles = {kTile<T, 4, 2>, kTile<T, 4, 3>},
 #endif
-    .pack = pack<T>, .axpy = axpy<T>, .dot_rows = dot_rows<T>, .add_rows = add_rows<T>
+    .pack = pack<T>, .axpy = axpy<T>
   };
 }
 

@@ -38,11 +38,6 @@ struct GemmLoops {
   void (*pack)(int64_t width, int64_t k, int64_t n, const T* x, int64_t k_step, int64_t n_step, T* y, int64_t part);
   /// y += alpha * x
   void (*axpy)(int64_t n, double alpha, const T* x, T* y);
-  /// y[i * y_step] = alpha (x . row i of a) + beta y[i * y_step], for m rows of k neighbouring elements.
-  void (*dot_rows)(int64_t m, int64_t k, double alpha, const T* a, int64_t a_row, const T* x, double beta, T* y,
-                   int64_t y_step);
-  /// y += the sum over i of x[i] times row i of a, for m rows of n neighbouring elements.
-  void (*add_rows)(int64_t m, int64_t n, const T* a, int64_t a_row, const T* x, T* y);
 };
 
 }  // namespace cotangent::kernels

@@ -13,6 +13,7 @@
 #include <cotangent/tensor/kernels/delta_rule.hpp>
 #include <cotangent/tensor/kernels/depthwise.hpp>
 #include <cotangent/tensor/kernels/elementwise.hpp>
+#include <cotangent/tensor/kernels/few_rows.hpp>
 #include <cotangent/tensor/kernels/fft.hpp>
 #include <cotangent/tensor/kernels/gemm.hpp>
 #include <cotangent/tensor/kernels/gemm_half.hpp>
@@ -47,6 +48,7 @@ struct Table {
   ByFloat<DeltaRuleLoops> delta_rule;
   ByFloat<DepthwiseLoops> depthwise;
   ByFloat<DepthwiseRowsLoops> depthwise_rows;
+  ByFloat<FewRowsLoops> few_rows;
   ByFloat<FftLoops> fft;
   ByFloat<GemmLoops> gemm;
   HalfTable gemm_half;
