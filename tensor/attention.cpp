@@ -206,10 +206,9 @@ struct HeadTables {
     if (table.count == 0) return;
     const int64_t step = table.of_keys ? std::max<int64_t>(tile.rows, 8) : tile.columns;
     for (int64_t c = 0; c < tile.columns; c += step) {
-      const int64_t columns = std::min(step, tile.columns - c),
-                    row = j + c - i + zero;  // the first pair's, not clipped
-      const int64_t first = std::clamp<int64_t>(row - (tile.rows - 1), 0, table.count - 1),
-                    count = std::clamp<int64_t>(row + (columns - 1), 0, table.count - 1) + 1 - first;
+      const int64_t columns = std::min(step, tile.columns - c), row = i - (j + c) + zero;  // of the first pair
+      const int64_t first = std::clamp<int64_t>(row - (columns - 1), 0, table.count - 1),
+                    count = std::clamp<int64_t>(row + (tile.rows - 1), 0, table.count - 1) + 1 - first;
       f({.rows = tile.rows,
          .columns = columns,
          .row_stride = tile.row_stride,

@@ -11,8 +11,8 @@ struct AttentionOptions {
   bool causal;  ///< query i sees the keys j <= i + (Tk - Tq)
 };
 
-/// Rows by distance that queries, keys and values meet; undefined for none. That of query i and key j is row clip(j - i
-/// + zero, 0, R - 1).
+/// Rows by distance that queries, keys and values meet; undefined for none. That of query i and key j is row
+/// clip(i - j + zero, 0, R - 1).
 struct DistanceTables {
   Tensor for_queries = {};  ///< (B, H, R, d): q_i . row is added to q_i . k_j, before the scale
   Tensor for_keys = {};     ///< (B, H, R, d): k_j . row is added too

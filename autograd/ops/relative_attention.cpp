@@ -40,29 +40,33 @@ void check_buckets(const char* op, const Tensor& x, const Tensor& buckets, int64
   if (buckets.size(0) != count)
     fail<ShapeError>("[{}] {} buckets for {} queries and {} keys; there must be {}", op, buckets.size(0), x.size(-2),
                      keys, count);
-  if (x.numel() == 0) return;
+  if (x.numel() == 0 || count == 0) return;
   const int64_t least = amin(buckets).item<int64_t>(), most = amax(buckets).item<int64_t>();
   if (least < 0 || most >= rows)
     fail<IndexError>("[{}] bucket {} is outside the table of {} rows", op, least < 0 ? least : most, rows);
 }
 
-/// A table is spread to a row for each distance, but one for all of the same bucket at either end, where `rows` ends:
-/// query i and key j meet row clip(j - i + zero, 0, R - 1). Causal, without the distances of keys that come later.
+/// The rows of a table for the distances in their order, one for each, but one for all of the same bucket at either
+/// end: query i and key j meet row clip(i - j + zero, 0, R - 1). Causal, without the distances of keys that come later.
 struct Met {
-  Tensor rows;  // (R): of the table
+  std::vector<int64_t> rows;  // R
   int64_t zero;
+  Tensor of(const Tensor& table) const {
+    if (!table.defined()) return table;
+    const auto count = static_cast<int64_t>(rows.size());
+    const bool one_by_one =
+        std::ranges::adjacent_find(rows, [](int64_t a, int64_t b) { return b != a + 1; }) == rows.end();
+    return one_by_one && count > 0 ? narrow(table, -2, rows[0], count)
+                                   : index_select(table, -2, from_vector(rows, {count}));
+  }
 };
 Met rows_met(const Tensor& buckets, int64_t queries, int64_t keys, bool causal) {
-  const std::vector<int64_t> all = flip(buckets, 0).to_vector<int64_t>();  // ascending by j - i
-  auto begin = all.begin(), end = causal && keys > 0 ? begin + std::min(keys, buckets.size(0)) : all.end();
+  const std::vector<int64_t> all = buckets.to_vector<int64_t>();
+  auto begin = all.begin(), end = all.end();
+  if (causal && queries > 0 && keys > 0) begin += queries - 1;
   while (end - begin > 1 && begin[0] == begin[1]) ++begin;
   while (end - begin > 1 && end[-1] == end[-2]) --end;
-  return {from_vector(std::vector(begin, end), {end - begin}), queries - 1 - (begin - all.begin())};
-}
-/// clip(j - i + zero, 0, R - 1) as buckets of R rows.
-Tensor clipped(int64_t zero, int64_t rows, int64_t queries, int64_t keys) {
-  const Tensor distance = arange(1 - keys, std::max(queries, 1 - keys));
-  return to(clamp(zero - distance, 0, static_cast<double>(std::max<int64_t>(rows, 1) - 1)), int64);
+  return {{begin, end}, keys - 1 - (begin - all.begin())};
 }
 
 struct Attributes {
@@ -84,7 +88,10 @@ Tensor over_matrix(std::span<const Tensor> x, const void* attributes) {
   if (x[4].defined()) added = toeplitz(x[4], queries, keys);  // not next to a floating mask
   if (added.defined()) seen = both_seen(added != kHidden, seen);
   if (a.causal) seen = both_seen(causal_mask(queries, keys), seen);
-  const auto buckets = [&](const Tensor& table) { return clipped(a.zero, table.size(-2), queries, keys); };
+  const auto buckets = [&](const Tensor& table) {
+    const Tensor place = arange(std::max<int64_t>(queries + keys, 1) - 1) + (a.zero - keys + 1);
+    return to(clamp(place, 0, static_cast<double>(std::max<int64_t>(table.size(-2), 1) - 1)), int64);
+  };
   const Tensor query = q * a.scale;
   Tensor s = seen_scores(query, k, seen, 0);
   if (for_queries.defined())
@@ -177,15 +184,14 @@ Tensor relative_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
     const Met met = rows_met(rows.buckets, queries, keys, options.causal);
     attributes.zero = met.zero;
     for (size_t i = 0; i < 3; ++i)
-      if (tables[i]->defined()) spread[i] = index_select(*tables[i], -2, met.rows);
-    if (rows.offset.defined() && spread[0].defined()) {  // it meets the same row in all pairs of a distance
-      const Tensor offset = rows.offset.rank() == 1 ? unsqueeze(unsqueeze(rows.offset, 0), 0) : rows.offset;
-      const Tensor products = squeeze(matmul(offset, transposed(spread[0])), -2) * attributes.scale;
-      const Tensor of_offset = index_select(products, -1, clipped(met.zero, products.size(-1), queries, keys));
-      bias = bias.defined() ? bias + of_offset : of_offset;
-    }
-    for (Tensor& table : spread)
-      if (table.defined()) table = expand(table, {q.size(0), heads, table.size(-2), table.size(-1)});
+      if (const Tensor met_rows = met.of(*tables[i]); met_rows.defined())
+        spread[i] = expand(met_rows, {q.size(0), heads, met_rows.size(-2), met_rows.size(-1)});
+  }
+  if (rows.offset.defined() && rows.for_queries.defined()) {  // it meets the same row in all pairs of a distance
+    const Tensor offset = rows.offset.rank() == 1 ? expand(rows.offset, {heads, 1, q.size(3)}) : rows.offset;
+    const Tensor products = matmul(offset, transposed(rows.for_queries)) * attributes.scale;
+    const Tensor of_offset = squeeze(gather_by_distance(products, flip(rows.buckets, 0), rows.buckets.size(0)), -2);
+    bias = bias.defined() ? bias + of_offset : of_offset;
   }
   if (rows.for_keys.defined() && mask.defined()) {  // what nobody sees, as padding is, must not meet the table as NaN
     Tensor seen = mask.dtype() == boolean ? mask : mask != kHidden;

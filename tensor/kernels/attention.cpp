@@ -164,15 +164,15 @@ void clear_hidden(const AttentionTile<T>& t, T* w) {
 }
 
 /// Calls f(w, x, n, step) for up to three stretches of each row of pairs, whose x are `step` apart: those that share
-/// the first row of the table, those with a row each, those that share the last.
+/// the last row of the table, those with a row each, those that share the first.
 template <class W, class X, class F>
 void for_stretches(const AttentionBand& b, W* w, X* x, F f) {
   for (int64_t i = 0; i < b.rows; ++i, w += b.row_stride, x += b.x_row) {
     const auto column = [&](int64_t j) { return j < 0 ? 0 : j > b.columns ? b.columns : j; };
-    const int64_t own = column(i - b.start), last = column(i - b.start + b.count);
-    if (own > 0) f(w, x, own, b.x_column);
-    if (last > own) f(w + own, x + own * b.x_column + (b.start - i + own), last - own, b.x_column + 1);
-    if (b.columns > last) f(w + last, x + last * b.x_column + (b.count - 1), b.columns - last, b.x_column);
+    const int64_t row = b.start + i, own = column(row - (b.count - 1)), first = column(row + 1);
+    if (own > 0) f(w, x + (b.count - 1), own, b.x_column);
+    if (first > own) f(w + own, x + own * b.x_column + (row - own), first - own, b.x_column - 1);
+    if (b.columns > first) f(w + first, x + first * b.x_column, b.columns - first, b.x_column);
   }
 }
 
@@ -185,6 +185,9 @@ void add_band(const AttentionBand& band, const T* x, T* w) {
     } else if (step == 1) {
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+    } else if (step == -1) {
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) to[j] += from[-j];
     } else {
       for (int64_t j = 0; j < n; ++j) to[j] += from[j * step];
     }
@@ -202,6 +205,9 @@ void sum_band(const AttentionBand& band, const T* w, T* x) {
     } else if (step == 1) {
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+    } else if (step == -1) {
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) to[-j] += from[j];
     } else {
       for (int64_t j = 0; j < n; ++j) to[j * step] += from[j];
     }

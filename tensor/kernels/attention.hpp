@@ -17,8 +17,8 @@ struct AttentionTile {
 };
 
 /// The pairs of a tile, or of some of its columns, and the rows of a table by distance that they meet. Of the numbers x
-/// that queries or keys make with these rows, pair (i, j) has x[i * x_row + j * x_column + clip(start - i + j, 0, count
-/// - 1)].
+/// that queries or keys make with these rows, pair (i, j) has
+/// x[i * x_row + j * x_column + clip(start + i - j, 0, count - 1)].
 struct AttentionBand {
   int64_t rows, columns, row_stride;
   int64_t first, count;  ///< of the rows of the table
