@@ -131,7 +131,6 @@ void GradScaler::load_state_dict(const StateDict& state) {
   check(options);
   scale_ = rounded(options.init_scale);
   growth_tracker_ = tracker;
-  options.init_scale = options_.init_scale;
   options_ = options;
   seen_.clear();
 }

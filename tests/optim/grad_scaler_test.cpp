@@ -200,6 +200,14 @@ TEST_CASE("GradScaler goes on from a state, and is nothing when it is off") {
   CHECK(other.scale() == 32768);
   CHECK(take(other, 1));
   CHECK(other.scale() == 65536);
+  other.unscale_(sgd);
+  other.load_state_dict(scaler.state_dict());
+  other.unscale_(sgd);  // a loaded state has seen nothing yet
+
+  const Tensor half = other.scale(full({}, 2.0, float16));
+  CHECK(half.dtype() == float32);
+  CHECK(half.item() == 65536);  // more than float16 holds
+  CHECK(optim::GradScaler({.init_scale = 0.1}).scale() == double{0.1f});
 
   optim::GradScaler off({.enabled = false});
   CHECK(off.scale(full({}, 2.0)).item() == 2);

@@ -165,6 +165,16 @@ TEST_CASE("typical acceptance takes what is likelier than min(epsilon, delta e^-
   CHECK(steps(0.21, 5) == 12);
   CHECK(steps(1, 0.99) == 4);
   CHECK(steps(1, 1.01) == 12);
+
+  // where all guesses are accepted, the first of equally long paths is kept
+  const auto text = [&](const zoo::MedusaTree& tree) {
+    Generator generator(1);
+    return medusa
+        .write(prompt, 12, tree, {.acceptance = Acceptance::typical, .epsilon = 0, .delta = 0, .sampling = {}},
+               generator)
+        .tokens;
+  };
+  CHECK(equal(text(zoo::medusa_tree({{0, 0}, {1, 0}, {0, 1}})), text(zoo::medusa_tree({{0, 0}}))));
 }
 
 TEST_CASE("the loss of Medusa's heads is that of the tokens further on, and leaves the model alone") {

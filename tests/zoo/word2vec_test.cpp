@@ -184,6 +184,16 @@ TEST_CASE("Word2Vec: fit takes the steps of a loop over windows of one") {
     CHECK(close(model.out, other.out));
     CHECK(loss == Approx(first));  // of the first of 16
   }
+  // At the end the rate does not fall below 1e-4 of the first, which only long texts reach.
+  std::vector<int64_t> late(200'000, 0);
+  late.push_back(1), late.push_back(2);
+  Word2Vec model = moved(counts, Word2VecLoss::hierarchical_softmax), other = model.clone();
+  model.fit(from_vector(late, {static_cast<int64_t>(late.size())}),
+            {.window = 1, .epochs = 1, .subsampling = Subsampling::none, .rate = 1.0, .boundary = 0});
+  other.step(tensor({{1}}), tensor({2}), {}, 1e-4);
+  other.step(tensor({{2}}), tensor({1}), {}, 1e-4);
+  CHECK(close(model.in, other.in, 1e-12));
+  CHECK(close(model.out, other.out, 1e-12));
 }
 
 TEST_CASE("Word2Vec: fit draws the tokens that it keeps, its windows and its noise as its contract says") {
