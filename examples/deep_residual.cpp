@@ -130,13 +130,14 @@ void draw(const std::vector<Layout>& all, const std::vector<Curve>& curves, cons
          << "\nset multiplot layout 1,2\nset grid lt 1 lc rgb '#e8e8e8'\nset border lc rgb '#808080'\n";
   for (const char* what : {"loss", "gradient"}) {
     const bool loss = what[0] == 'l';
-    script << (loss ? "set title 'cross-entropy in training, nats'\nset xlabel 'step'\nunset key\nset yrange [0:*]\n"
-                    : "set title 'gradient by what goes into each layer, at the start'\nset xlabel 'layer'\n"
-                      "set key top right\nset logscale y\nset format y '10^{%T}'\nset yrange [*:*]\n")
+    script << (loss
+                   ? "set title 'cross-entropy in training, nats'\nset xlabel 'step'\nunset key\nset yrange [0:*]\n"
+                   : "set title 'norm of the gradient by what goes into each layer, at the start'\nset xlabel 'layer'\n"
+                     "set key top right\nset logscale y\nset format y '10^{%T}'\nset yrange [*:*]\n")
            << "plot ";
     for (size_t k = 0; k < curves.size(); ++k)
-      script << (k ? ", " : "") << '$' << what << k << " using 1:2 with lines lw 2 lc rgb '" << all[k].colour
-             << "' title " << quoted(all[k].name);
+      script << (k ? ", " : "") << '$' << what << k << " using 1:2 with lines lw 2 lc rgb '" << all[k].colour << "' dt "
+             << k % 2 + 1 << " title " << quoted(all[k].name);  // some lie upon others
     script << '\n';
   }
   script << "unset multiplot\n";

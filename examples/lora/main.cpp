@@ -63,7 +63,8 @@ void draw(const std::string& out, const char* measured, double before) {
   const std::string picture = out + "/methods.svg", data = quoted(out + "/methods.csv");
   run_gnuplot(
       "set terminal svg size 900,520 font 'sans-serif,15' background rgb 'white'\nset output " + quoted(picture) +
-          "\nset datafile separator ','\nset logscale x\nset xlabel 'trained parameters'\nset ylabel " +
+          "\nset datafile separator ','\nset title 'after tuning; the dotted line: before'\nset logscale x\nset xlabel "
+          "'trained parameters'\nset ylabel " +
           quoted(measured) + "\nset grid lt 1 lc rgb '#e0e0e0'\nset border lc rgb '#808080'\nunset key\n" +
           "set offsets graph 0.12, graph 0.12, graph 0.08, graph 0.08\nplot " + std::to_string(before) +
           " with lines dt 2 lc rgb '#808080', " + data + " skip 1 using 2:5 with points pt 7 lc rgb '#d9822b', " +
