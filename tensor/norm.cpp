@@ -9,6 +9,7 @@
 #include <cotangent/tensor/kernels/kernels.hpp>
 #include <cotangent/tensor/memory/scratch_internal.hpp>
 #include <cotangent/tensor/norm_internal.hpp>
+#include <cotangent/tensor/parts_internal.hpp>
 #include <cotangent/tensor/strided.hpp>
 
 namespace cotangent::raw {
@@ -123,14 +124,32 @@ struct Channels {
   static constexpr int64_t kWideRow = 64;
 };
 
-Tensor dense(const Tensor& x, Dtype dtype) {
-  const Tensor y = x.dtype() == dtype ? x : cast(x, dtype);
-  return contiguous(y, memory_format(y));
-}
+Tensor dense(const Tensor& x) { return contiguous(x, memory_format(x)); }
 /// dy in x's order of dimensions.
 Tensor like(const Tensor& dy, const Tensor& x) {
   const Tensor y = dy.dtype() == x.dtype() ? dy : cast(dy, x.dtype());
   return contiguous(y, x.is_contiguous() ? MemoryFormat::contiguous : MemoryFormat::channels_last);
+}
+
+/// Calls body(first, last) for all images at once, or for parts of those that become float32.
+template <class Body>
+void for_images(const Tensor& x, Body body) {
+  const int64_t n = x.shape()[0];
+  if (is_low_precision(x.dtype()))
+    for_parts(n, x.numel() / std::max<int64_t>(n, 1), body);
+  else
+    body(0, n);
+}
+/// These images of x as they are computed with.
+Tensor images(const char* op, const Tensor& x, int64_t first, int64_t last) {
+  return is_low_precision(x.dtype()) ? cast(part_of(op, x, first, last), float32) : x;
+}
+/// Where their results are computed, and their way into y.
+Tensor place_for(const Tensor& part, const Tensor& y) {
+  return is_low_precision(y.dtype()) ? empty_like(part, float32) : y;
+}
+void put(const char* op, const Tensor& result, const Tensor& y, int64_t first, int64_t last) {
+  if (is_low_precision(y.dtype())) copy_into(op, result, part_of(op, y, first, last));
 }
 
 /// Calls body(channel) for each channel, on several threads.
@@ -298,26 +317,33 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
                       const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps,
                       const Limits& limits) {
   const Dtype dtype = compute_dtype(x.dtype());
-  const Tensor in = dense(x, dtype), w = prepared(weight, dtype), b = prepared(bias, dtype);
-  const Channels c(in), wide = c.wide();
-  const Tensor y = empty_like(in, dtype), mean = make_tensor({c.channels}, float64),
-               rstd = make_tensor({c.channels}, dtype);
+  const Tensor in = dense(x), w = prepared(weight, dtype), b = prepared(bias, dtype);
+  const int64_t channels = x.shape()[1], count = Channels(in).count();
+  const Tensor y = empty_like(in, in.dtype()), mean = make_tensor({channels}, float64),
+               rstd = make_tensor({channels}, dtype);
   const Tensor old_mean = training ? Tensor() : prepared(running_mean, float64),
                old_var = training ? Tensor() : prepared(running_var, float64);
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
-    const int64_t channels = c.channels;
-    const Scratch<double> variances(channels);
+    const Scratch<double> variances(channels), some(2 * channels);
     double *means = mean.data<double>(), *vars = variances.data();
     if (!training) {
       std::copy_n(old_mean.data<double>(), channels, means);
       std::copy_n(old_var.data<double>(), channels, vars);
-    } else if (c.count() == 0) {
+    } else {
       std::fill(means, means + channels, 0.0);
       std::fill(vars, vars + channels, 0.0);
-    } else {
-      channel_moments<T>(c, in.data<T>(), means, vars);
-      const double n = static_cast<double>(c.count());
+    }
+    if (training && count > 0) {
+      int64_t before = 0;
+      for_images(in, [&](int64_t first, int64_t last) {
+        const Tensor part = images(op, in, first, last);
+        const Channels c(part);
+        channel_moments<T>(c, part.data<T>(), some.data(), some.data() + channels);
+        for (int64_t i = 0; i < channels; ++i) merge(means[i], vars[i], before, some[i], some[channels + i], c.count());
+        before += c.count();
+      });
+      const double n = static_cast<double>(count);
       for (int64_t i = 0; i < channels; ++i) vars[i] /= n - 1;  // as the running variance wants it
       update_running(running_mean, means, momentum);
       update_running(running_var, vars, momentum);
@@ -325,17 +351,22 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
     }
     T* pr = rstd.data<T>();
     for (int64_t i = 0; i < channels; ++i) pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
-    const Scratch<T> factors(3 * wide.channels);
-    const ChannelNorm<T> norm =
-        channel_norm<T>(c, means, pr, data_or_null<T>(w), data_or_null<T>(b), limits, factors.data());
-    for_parts(wide, [&](int64_t at, int64_t first, int64_t last) {
-      if (c.by_rows)
-        loops.row_normalize(norm, in.data<T>() + at, y.data<T>() + at, last - first);
-      else
-        loops.span_normalize(norm, in.data<T>(), y.data<T>(), first, last, c.inner);
+    for_images(in, [&](int64_t first_image, int64_t last_image) {
+      const Tensor part = images(op, in, first_image, last_image), result = place_for(part, y);
+      const Channels c(part), wide = c.wide();
+      const Scratch<T> factors(3 * wide.channels);
+      const ChannelNorm<T> norm =
+          channel_norm<T>(c, means, pr, data_or_null<T>(w), data_or_null<T>(b), limits, factors.data());
+      for_parts(wide, [&, from = part.data<T>(), to = result.data<T>()](int64_t at, int64_t first, int64_t last) {
+        if (c.by_rows)
+          loops.row_normalize(norm, from + at, to + at, last - first);
+        else
+          loops.span_normalize(norm, from, to, first, last, c.inner);
+      });
+      put(op, result, y, first_image, last_image);
     });
   });
-  return {in_dtype(y, x.dtype()), mean, rstd};
+  return {y, mean, rstd};
 }
 
 // With h = (x - mean) * rstd, and g = dy where y is within the limits, else 0:   dx = weight * rstd * (g - mean(g) - h
@@ -344,27 +375,29 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
                                   const Tensor& mean, const Tensor& rstd, bool training, NormWanted wanted,
                                   const Limits& limits) {
   const Dtype dtype = rstd.dtype();
-  const Tensor in = dense(x, dtype), g = like(std::exchange(dy, {}), in), w = prepared(weight, dtype),
+  const Tensor in = dense(x), g = like(std::exchange(dy, {}), in), w = prepared(weight, dtype),
                b = prepared(bias, dtype);
-  const Channels c(in), wide = c.wide();
   NormGradients result;
   dispatch_compute(op, dtype, [&]<class T> {
     const NormLoops<T>& loops = kernels().norm.of<T>();
-    const int64_t channels = c.channels;
+    const int64_t channels = x.shape()[1], count = Channels(in).count();
     const double* pm = mean.data<double>();
     const T *pr = rstd.data<T>(), *pw = data_or_null<T>(w);
-    const Scratch<T> factors(5 * wide.channels);
-    T *slope = factors.data() + 3 * wide.channels, *offset = slope + wide.channels;
-    const ChannelNorm<T> norm =
-        channel_norm<T>(c, pm, pr, pw, data_or_null<T>(b), limits, factors.data());  // as in the forward pass
-    const auto rest = [&](int64_t i) { return pm[i] - static_cast<double>(norm.mean[i]); };
-    const Scratch<double> sums(2 * channels);
-    double *sum = sums.data(), *product = sum + channels;
-    const bool reduces = training || wanted.weight || wanted.bias;
-    if (reduces && c.count() > 0)
-      channel_sums<T>(c, norm, g.data<T>(), in.data<T>(), sum, product);
-    else
-      std::fill(sum, sum + 2 * channels, 0.0);
+    const auto norm_of = [&](const Channels& c, T* factors) {  // as in the forward pass
+      return channel_norm<T>(c, pm, pr, pw, data_or_null<T>(b), limits, factors);
+    };
+    const auto rest = [&](int64_t i) { return pm[i] - static_cast<double>(static_cast<T>(pm[i])); };
+    const Scratch<double> sums(4 * channels);
+    double *sum = sums.data(), *product = sum + channels, *some = product + channels;
+    std::fill(sum, sum + 2 * channels, 0.0);
+    if ((training || wanted.weight || wanted.bias) && count > 0)
+      for_images(in, [&](int64_t first, int64_t last) {
+        const Tensor dy_part = images(op, g, first, last), part = images(op, in, first, last);
+        const Channels c(part);
+        const Scratch<T> factors(3 * c.wide().channels);
+        channel_sums<T>(c, norm_of(c, factors.data()), dy_part.data<T>(), part.data<T>(), some, some + channels);
+        for (int64_t i = 0; i < 2 * channels; ++i) sum[i] += some[i];
+      });
     for (int64_t i = 0; i < channels; ++i) product[i] -= rest(i) * sum[i];
     if (wanted.weight) {
       result.weight = make_tensor({channels}, dtype);
@@ -376,24 +409,32 @@ NormGradients batch_norm_backward(const char* op, Tensor dy, const Tensor& x, co
     }
     if (!wanted.x) return;
     result.x = in_place_of(g);
-    const double n = static_cast<double>(c.count());
-    for (int64_t i = 0; i < channels; ++i) {
-      const double a = static_cast<double>(pr[i]) * (pw ? static_cast<double>(pw[i]) : 1.0), r = pr[i];
-      const double factor = training ? -a * r * r * product[i] / n : 0;
-      slope[i] = static_cast<T>(factor);
-      offset[i] = training ? static_cast<T>(-a * sum[i] / n - factor * rest(i)) : T(0);
-    }
-    for (int64_t i = channels; i < wide.channels; ++i) slope[i] = slope[i - channels], offset[i] = offset[i - channels];
-    const T *pg = g.data<T>(), *from = in.data<T>();
-    T* to = result.x.data<T>();
-    for_parts(wide, [&](int64_t at, int64_t first, int64_t last) {
-      if (c.by_rows)
-        loops.row_gradient(norm, slope, offset, pg + at, from + at, to + at, last - first);
-      else
-        loops.span_gradient(norm, slope, offset, pg, from, to, first, last, c.inner);
+    for_images(in, [&](int64_t first_image, int64_t last_image) {
+      const Tensor dy_part = images(op, g, first_image, last_image), part = images(op, in, first_image, last_image),
+                   dx = place_for(part, result.x);
+      const Channels c(part), wide = c.wide();
+      const Scratch<T> factors(5 * wide.channels);
+      T *slope = factors.data() + 3 * wide.channels, *offset = slope + wide.channels;
+      const ChannelNorm<T> norm = norm_of(c, factors.data());
+      const double n = static_cast<double>(count);
+      for (int64_t i = 0; i < wide.channels; ++i) {
+        const int64_t k = i % channels;
+        const double a = static_cast<double>(pr[k]) * (pw ? static_cast<double>(pw[k]) : 1.0), r = pr[k];
+        const double factor = training ? -a * r * r * product[k] / n : 0;
+        slope[i] = static_cast<T>(factor);
+        offset[i] = training ? static_cast<T>(-a * sum[k] / n - factor * rest(k)) : T(0);
+      }
+      const T *pg = dy_part.data<T>(), *from = part.data<T>();
+      T* to = dx.data<T>();
+      for_parts(wide, [&](int64_t at, int64_t first, int64_t last) {
+        if (c.by_rows)
+          loops.row_gradient(norm, slope, offset, pg + at, from + at, to + at, last - first);
+        else
+          loops.span_gradient(norm, slope, offset, pg, from, to, first, last, c.inner);
+      });
+      put(op, dx, result.x, first_image, last_image);
     });
   });
-  result.x = in_dtype(result.x, x.dtype());
   return result;
 }
 

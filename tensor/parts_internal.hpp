@@ -12,12 +12,12 @@ inline Tensor part_of(const char* op, const Tensor& x, int64_t first, int64_t la
   return slice(op, x, 0, first, last, 1);
 }
 
-/// Calls body(first, last) for parts of the first dimension, of n entries with so many elements each: of about 2^18
+/// Calls body(first, last) for parts of the first dimension, of n entries with so many elements each: of about 2^16
 /// elements, or 8 entries, so that threads have enough to do; once if n is 0. The same parts on all machines, since
 /// sums over them depend on it.
 template <class Body>
 void for_parts(int64_t n, int64_t elements, Body body) {
-  const int64_t count = std::max<int64_t>((int64_t{1} << 18) / std::max<int64_t>(elements, 1), 8);
+  const int64_t count = std::max<int64_t>((int64_t{1} << 16) / std::max<int64_t>(elements, 1), 8);
   int64_t first = 0;
   do {
     body(first, std::min(first + count, n));

@@ -76,7 +76,7 @@ void fold_axis(const FoldLoops& loops, const FoldLoops& join, const char* x, cha
   }
 }
 
-/// x with its dimensions in the order of memory, dense, and the order itself. `dims` moves along.
+/// x with its dimensions in the order of memory, and the order itself. `dims` moves along.
 Tensor in_memory_order(const char* op, const Tensor& x, uint32_t& dims, Dims& order) {
   order = Dims::filled(x.rank(), 0);
   for (int d = 0; d < x.rank(); ++d) order[d] = d;
@@ -88,7 +88,7 @@ Tensor in_memory_order(const char* op, const Tensor& x, uint32_t& dims, Dims& or
   for (int i = 0; i < x.rank(); ++i)
     if (has(dims, int(order[i]))) moved |= 1u << i;
   dims = moved;
-  return contiguous(y);
+  return y;
 }
 
 Tensor back_from(const char* op, const Tensor& y, const Dims& order) {
@@ -105,7 +105,7 @@ Tensor fold(const char* op, Fold f, const Tensor& x, uint32_t dims) {
   FoldLoops loops = table[int(f)][int(dtype)];
   if (!loops.rows) fail<DTypeError>("[{}] is not defined for {}; convert with to(float32) or another dtype", op, dtype);
   Dims order;
-  const Tensor in = in_memory_order(op, x, dims, order);
+  const Tensor in = contiguous(in_memory_order(op, x, dims, order));
   const Shape result = kept_shape(in.shape(), dims);
   const Tensor y = make_tensor(result, dtype);
   if (y.numel() == 0) return back_from(op, y, order);
@@ -160,12 +160,17 @@ Tensor added(const char* op, Fold f, const Tensor& x, uint32_t dims) {
   if (x.numel() == 0) return filled(op, kept_shape(x.shape(), dims), 0, compute_dtype(x.dtype()));
   if (is_low_precision(x.dtype())) {
     if (x.rank() == 0) return added(op, f, cast(x, float32), dims);
+    Dims order;
+    const Tensor in = in_memory_order(op, x, dims, order);
     const auto add = [&](const Tensor& part) { return added(op, f, part, dims); };
-    if (!has(dims, 0)) return by_parts(op, x, make_tensor(kept_shape(x.shape(), dims), float32), add);
     Tensor sum;
-    for_parts(x.shape()[0], x.numel() / x.shape()[0],
-              [&](int64_t first, int64_t last) { add_part(op, sum, add(cast(part_of(op, x, first, last), float32))); });
-    return sum;
+    if (!has(dims, 0))
+      sum = by_parts(op, in, make_tensor(kept_shape(in.shape(), dims), float32), add);
+    else
+      for_parts(in.shape()[0], in.numel() / in.shape()[0], [&](int64_t first, int64_t last) {
+        add_part(op, sum, add(cast(part_of(op, in, first, last), float32)));
+      });
+    return back_from(op, sum, order);
   }
   int64_t times;
   Tensor y = fold(op, f, without_repeats(x, dims, times), dims);

@@ -18,6 +18,7 @@ struct Widened {
   static constexpr int64_t depth = 1;
   static void along(const Half* x, int64_t k, float* y) { widen(x, y, k); }
   static void across(const Half* x, const Half*, int64_t n, float* y) { widen(x, y, n); }
+  static float one(const Half* x, const Half*) { return widened(*x); }
 };
 
 /// Packed as pairs of neighbours along k.
@@ -40,6 +41,9 @@ struct Paired {
     } else {
       for (int64_t j = 0; j < n; ++j) y[j] = x[j].bits;
     }
+  }
+  static uint32_t one(const BFloat16Bits* x, const BFloat16Bits* next) {
+    return x->bits | (next ? static_cast<uint32_t>(next->bits) << 16 : 0);
   }
 };
 
@@ -71,7 +75,7 @@ void pack(int64_t k, int64_t n, const void* from, int64_t k_step, int64_t n_step
     if (n_step == 1)
       Way::across(x, next, n, y);
     else
-      for (int64_t j = 0; j < n; ++j) Way::across(x + j * n_step, next ? next + j * n_step : nullptr, 1, y + j);
+      for (int64_t j = 0; j < n; ++j) y[j] = Way::one(x + j * n_step, next ? next + j * n_step : nullptr);
     for (int64_t j = n; j < kHalfPanel; ++j) y[j] = 0;
   }
 }

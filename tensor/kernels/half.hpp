@@ -92,18 +92,18 @@ inline void narrow(const float* x, BFloat16Bits* y, int64_t n) {
 #ifdef __F16C__
 template <>
 inline void widen(const Float16Bits* x, float* y, int64_t n) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8)
+  const int64_t whole = n / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8)
     _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
-  for (; i < n; ++i) y[i] = widened(x[i]);
+  for (int64_t i = whole; i < n; ++i) y[i] = widened(x[i]);
 }
 template <>
 inline void narrow(const float* x, Float16Bits* y, int64_t n) {
   constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8)
+  const int64_t whole = n / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), nearest));
-  for (; i < n; ++i) y[i] = narrowed<Float16Bits>(x[i]);
+  for (int64_t i = whole; i < n; ++i) y[i] = narrowed<Float16Bits>(x[i]);
 }
 #endif
 
