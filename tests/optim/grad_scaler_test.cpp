@@ -301,7 +301,9 @@ TEST_CASE("master weights follow a parameter that is written, fit their paramete
     p.set_grad(ones({2}, bfloat16));
     sgd.step();
   };
+  const uint32_t version = p.version();
   step();
+  CHECK(p.version() > version);  // so that a backward pass notices
   CHECK(p[0].item() == 1);
   const double before = sgd.masters()[0][0].item();
   CHECK(before < 1);
@@ -313,6 +315,21 @@ TEST_CASE("master weights follow a parameter that is written, fit their paramete
   const Tensor other = parameter({1, 2}), longer = parameter({1, 2, 3}, bfloat16);
   optim::SGD of_other({other}), of_longer({longer});
   CHECK_THROWS_WITH(of_other.load_state_dict(sgd.state_dict()), Catch::Contains("belongs to another model"));
+  const Tensor second = parameter({3}, bfloat16);
+  optim::SGD both({p, second}, {.lr = 1e-4}), plain({p, second}, {.lr = 1e-4});
+  both.keep_masters();
+  StateDict half;
+  for (const auto& [name, x] : both.state_dict())
+    if (name != "state.1.master") half.add(name, x);
+  CHECK_THROWS_WITH(both.load_state_dict(half), Catch::Contains("1 master weights for 2 low-precision parameters"));
+  both.load_state_dict(plain.state_dict());  // of a training without: they start at the parameters
+  CHECK(equal(both.masters()[1].detach(), full({1}, 3.0)));
+
+  const StateDict state = sgd.state_dict().clone();
+  const double saved = state["state.0.master"][1].item();
+  sgd.load_state_dict(state);
+  step();
+  CHECK(state["state.0.master"][1].item() == saved);  // steps write to no state that was loaded
   CHECK_THROWS_WITH(of_longer.load_state_dict(sgd.state_dict()), Catch::Contains("belongs to another model"));
   optim::LBFGS lbfgs({parameter({1})});
   CHECK_THROWS_AS(lbfgs.keep_masters(), ValueError);
