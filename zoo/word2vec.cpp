@@ -53,7 +53,9 @@ const char* name(Word2VecLoss loss) {
 
 Word2Vec::Word2Vec(const Tensor& counts, const Word2VecOptions& o) : options(o), noise_(noise_of(counts, o)) {
   const int64_t tokens = counts.numel();
-  offsets_ = log(noise_.probabilities() * static_cast<double>(o.negatives));
+  // With scores of 0 for ln P all vectors would have to learn ln(1 / V) first, and would have it in common ever after.
+  const double scale = o.loss == Word2VecLoss::nce ? static_cast<double>(tokens) : 1;
+  offsets_ = log(noise_.probabilities() * (static_cast<double>(o.negatives) * scale));
   const bool tree = o.loss == Word2VecLoss::hierarchical_softmax;
   if (tree) tree_ = huffman(counts);
   const double bound = 0.5 / static_cast<double>(o.width);
@@ -95,7 +97,7 @@ Tensor Word2Vec::loss(const Tensor& context, const Tensor& target, const Tensor&
 Tensor Word2Vec::log_probabilities(const Tensor& context) const {
   check_tokens("log_probabilities", context, {});
   const Tensor scores = linear(mean_of_context("log_probabilities", in, context), out);
-  if (options.loss == Word2VecLoss::nce) return scores;
+  if (options.loss == Word2VecLoss::nce) return scores - std::log(static_cast<double>(in.size(0)));
   if (options.loss == Word2VecLoss::negative_sampling) return scores + offsets_.to(scores.dtype());
   const Tensor turns = tree_.turns.to(scores.dtype());
   const Tensor ways = index_select(scores, 1, tree_.nodes.flatten()).reshape({scores.size(0), in.size(0), -1});

@@ -19,8 +19,9 @@ namespace cotangent::zoo {
 /// and differ in what j stands for, in the scores z_j and in the signs t_j:
 ///   negative_sampling     j is o with t = 1, and n_1 to n_K with t = -1; z_j = u_j . h. The mean loss is smallest
 ///                         where u_o . h = ln(P(o | context) / (K Pn(o))).
-///   nce                   noise contrastive estimation: the same with z_j = u_j . h - ln(K Pn(j)). The mean loss is
-///                         smallest where u_o . h = ln P(o | context).
+///   nce                   noise contrastive estimation: the same with z_j = u_j . h - ln V - ln(K Pn(j)), so that
+///                         u = 0 stands for even probabilities. The mean loss is smallest where
+///                         u_o . h = ln(V P(o | context)).
 ///   hierarchical_softmax  j are the inner nodes on the way from the root of a Huffman tree to o, and t_j = 1 or -1
 ///                         for the turn there; z_j = u_j . h. The loss is -ln of a probability, and those of all
 ///                         tokens sum to one. A target takes about log2 V nodes.
@@ -79,7 +80,8 @@ struct Word2Vec : nn::Module {
   /// The same with this noise.   negatives (B, K); the hierarchical softmax does not read it
   Tensor loss(const Tensor& context, const Tensor& target, const Tensor& negatives) const;
   /// ln P(. | context): by the tree exactly, and for the other losses the value that their scores have at the optimum,
-  /// u . h for NCE and u . h + ln(K Pn) for negative sampling, so that these sum to one only as far as was learned.
+  /// u . h - ln V for NCE and u . h + ln(K Pn) for negative sampling, so that these sum to one only as far as was
+  /// learned.
   ///   context (B, C) -> (B, V)
   Tensor log_probabilities(const Tensor& context) const;
   /// Tokens of the noise.   -> int64 (count, K)
@@ -102,7 +104,7 @@ struct Word2Vec : nn::Module {
   Asked asked(const Tensor& target, const Tensor& negatives) const;
 
   AliasTable noise_;
-  Tensor offsets_;  // (V): ln(K Pn)
+  Tensor offsets_;  // (V): ln(K Pn), and ln V more for NCE
   HuffmanTree tree_;
 };
 

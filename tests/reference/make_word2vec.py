@@ -62,7 +62,7 @@ for loss_name in ("negative_sampling", "nce", "hierarchical_softmax"):
             for node, turn in ways()[o]:
                 total = total - torch.log(torch.sigmoid(turn * (out[node] @ h)))
             continue
-        shift = lambda w: math.log(K * noise[w]) if loss_name == "nce" else 0
+        shift = lambda w: math.log(V * K * noise[w]) if loss_name == "nce" else 0
         total = total - torch.log(torch.sigmoid(out[o] @ h - shift(o)))
         for w in negatives[row].tolist():
             total = total - torch.log(torch.sigmoid(-(out[w] @ h - shift(w))))
