@@ -2,7 +2,7 @@
 //
 // The points of the plane lie in four clusters, and in each the answer is another linear function. One linear layer
 // cannot be all four; four of them with a router that sends each point to one can, if each takes a cluster. Nothing
-// says so to the router. Without a loss that spreads the points evenly some experts are never asked, get no gradient,
+// says so to the router. Without noise and a loss that spread the points some experts are never asked, get no gradient,
 // and stay what they were: the mixture has collapsed. docs/mixture_of_experts.md has the formulas.
 #include <algorithm>
 #include <cotangent/cotangent.hpp>
@@ -56,19 +56,23 @@ struct Kind {
   nn::MixtureOptions options;
 };
 
-constexpr const char *kWithout = "1 of 4 (Switch)", *kWith = "1 of 4, balance 3";
+constexpr const char *kWithout = "1 of 4 (Switch)", *kWith = "1 of 4, noise, balance 1";
 
 std::vector<Kind> kinds() {
   using enum nn::Gating;
   return {{"one expert", 1, {.balance = 0, .z = 0}},
           {kWithout, 4, {.balance = 0}},
           {"1 of 4, balance 0.01", 4, {}},
-          {"1 of 4, balance 0.3", 4, {.balance = 0.3}},
           {"1 of 4, balance 1", 4, {.balance = 1}},
-          {kWith, 4, {.balance = 3}},
-          {"1 of 4, balance 3, capacity", 4, {.capacity_factor = 1.25, .balance = 3}},
+          {"1 of 4, balance 3", 4, {.balance = 3}},
+          {"1 of 4, noise", 4, {.noise = 1, .balance = 0}},
+          {"1 of 4, noise, balance 0.01", 4, {.noise = 1}},
+          {"1 of 4, noise, balance 0.1", 4, {.noise = 1, .balance = 0.1}},
+          {kWith, 4, {.noise = 1, .balance = 1}},
+          {"the same, capacity 1.25", 4, {.capacity_factor = 1.25, .noise = 1, .balance = 1}},
           {"2 of 4 (GShard)", 4, {.gating = gshard_top_2, .balance = 0}},
-          {"2 of 4, balance 3", 4, {.gating = gshard_top_2, .balance = 3}},
+          {"2 of 4, balance 1", 4, {.gating = gshard_top_2, .balance = 1}},
+          {"2 of 4, noise, balance 1", 4, {.gating = gshard_top_2, .noise = 1, .balance = 1}},
           {"2 of 4, noisy", 4, {.gating = noisy_top_k, .balance = 0}},
           {"2 of 4, noisy, balance 0.3", 4, {.gating = noisy_top_k, .balance = 0.3}},
           {"all 4 (dense)", 4, {.gating = dense}}};
@@ -130,7 +134,7 @@ void run(const Settings& s) {
   const Batch test = draw(task, 4000, s.spread, others);
   std::printf("%lld starts each; mean (worst)\n%-28s %20s %20s   %s\n", static_cast<long long>(s.starts), "mixture",
               "squared error", "purity, %", "collapsed experts of each start");
-  std::vector<Outcome> alone, together;  // of each start, without and with the balance loss
+  std::vector<Outcome> alone, together;  // of each start, without and with noise and the balance loss
   for (const Kind& kind : kinds()) {
     double error = 0, worst_error = 0, purity = 0, worst_purity = 1;
     std::string collapsed;
@@ -160,9 +164,9 @@ void run(const Settings& s) {
       << "\nset multiplot layout 1,2\nset size ratio -1\nset xrange [-3.5:3.5]; set yrange [-3.5:3.5]\n"
          "set border lc rgb '#808080'\nset grid lt 1 lc rgb '#f0f0f0'\nunset key\nunset colorbox\nset cbrange [0:3]\n"
          "set palette defined (0 '#1f5fa8', 1 '#c85a00', 2 '#2d7d46', 3 '#7a3f98')\n"
-         "set title 'The start that is worst without a balance loss'\n"
+         "set title 'The start that is worst without noise and balance'\n"
          "plot $alone using 1:2:3 with points pt 7 ps .35 palette\n"
-         "set title 'The same start with it'\nplot $together using 1:2:3 with points pt 7 ps .35 palette\n"
+         "set title 'The same start with both'\nplot $together using 1:2:3 with points pt 7 ps .35 palette\n"
          "unset multiplot\n";
   run_gnuplot(script.str(), picture);
   std::printf("the picture is in %s\n", s.out.c_str());

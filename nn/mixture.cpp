@@ -73,6 +73,7 @@ Router::Router(int64_t width, int64_t experts, const MixtureOptions& o) : option
                      chosen, experts);
   for (const auto& [option, value] : {std::pair{"second_threshold", o.second_threshold},
                                       {"capacity_factor", o.capacity_factor},
+                                      {"noise", o.noise},
                                       {"balance", o.balance},
                                       {"z", o.z}})
     cotangent::detail::check_not_negative("Router", option, value);
@@ -108,7 +109,9 @@ Route Router::forward(const Tensor& x) {
     return route;
   }
 
-  const Tensor p = softmax(logits, 1);
+  const bool noisy = is_training() && options.noise > 0 && options.gating != Gating::dense;
+  const Tensor h = noisy ? logits + options.noise * randn(logits.shape(), float32).to(wide) : logits;
+  const Tensor p = softmax(h, 1);
   route.importance = mean_of_rows(p);
   if (options.gating == Gating::dense) {
     route.experts = expand(arange(experts), {tokens, experts});
@@ -116,7 +119,7 @@ Route Router::forward(const Tensor& x) {
     route.load = ones({experts}, wide);
     return route;
   }
-  route.experts = topk(logits, options.gating == Gating::gshard_top_2 ? 2 : 1, 1).indices;
+  route.experts = topk(h, options.gating == Gating::gshard_top_2 ? 2 : 1, 1).indices;
   route.gates = gather(p, 1, route.experts);
   route.load = mean_of_rows(one_hot(select(route.experts, 1, 0), experts).to(wide));
   if (options.gating == Gating::switch_top_1) return route;

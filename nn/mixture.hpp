@@ -26,6 +26,8 @@ struct MixtureOptions {
   int64_t top_k = 2;              ///< k of noisy_top_k
   double second_threshold = 0.5;  ///< 0.5 gives the article's min(1, 2 g2), 0.2 Mesh TensorFlow's rule, 0 keeps all
   double capacity_factor = 0;     ///< c: an expert takes ceil(c tokens / E) tokens at most; 0 for any number
+  double noise = 0;               ///< of switch_top_1 and gshard_top_2: in training the choice and p are those of
+                                  ///< z + noise e, e normal, as in Riquelme et al., arXiv:2106.05974
   double balance = 1e-2;          ///< weight of the loss that spreads the tokens evenly over the experts
   double z = 1e-3;                ///< weight of router_z_loss
   Dtype dtype = default_dtype();  ///< of the router's weights

@@ -126,6 +126,35 @@ TEST_CASE("noise of noisy_top_k moves the choice, the gates and the load as the 
   CHECK(close(y.loss, nn::cv_squared(importance) + nn::cv_squared(load)));
 }
 
+TEST_CASE("noise on the logits moves the choice and the gates of one or two experts, in training alone") {
+  const Tensor x = tokens(6);
+  const NoGrad guard;
+  for (const Gating gating : {Gating::switch_top_1, Gating::gshard_top_2}) {
+    const nn::MixtureOptions options{.gating = gating, .second_threshold = 0, .noise = 2, .balance = 1, .z = 0.5};
+    const int64_t chosen = gating == Gating::gshard_top_2 ? 2 : 1;
+    nn::MixtureOfExperts m = mixture(options), silent = mixture({.gating = gating, .balance = 1, .z = 0.5});
+    CHECK(equal(both(m, x), both(silent, x)));
+    m.train();
+    manual_seed(9);
+    const nn::MixtureOutput y = m(x);
+    manual_seed(9);
+    const Tensor clean = matmul(x, t(m.router.weight)), h = clean + 2 * randn({6, 4}).to(float64), p = softmax(h, 1);
+    Tensor expected = zeros({6, 2}, float64), first = zeros({4}, float64);
+    int64_t moved = 0;
+    for (int64_t n = 0; n < 6; ++n) {
+      const Tensor best = argsort(h[n], 0, true).narrow(0, 0, chosen), gates = index_select(p[n], 0, best);
+      for (int64_t k = 0; k < chosen; ++k)
+        expected[n].add_(gates[k] / (chosen == 2 ? sum(gates) : ones({}, float64)) *
+                         m.experts[static_cast<size_t>(best[k].item<int64_t>())](x.narrow(0, n, 1))[0]);
+      first[best[0].item<int64_t>()].add_(1.0 / 6);
+      moved += best[0].item<int64_t>() != argmax(clean[n]).item<int64_t>();
+    }
+    CHECK(moved > 0);
+    CHECK(close(y.output, expected));
+    CHECK(close(y.loss, 4 * sum(first * mean(p, {0})) + 0.5 * nn::router_z_loss(clean)));
+  }
+}
+
 TEST_CASE("load_probability is how often an expert stays among the largest") {
   Generator g(2);
   const Tensor clean = tensor({{0.3, -0.2, 0.9, 0.0}}, float64), deviation = tensor({{0.5, 1.0, 0.7, 2.0}}, float64);
@@ -351,6 +380,7 @@ TEST_CASE("mixtures say what they do not take") {
         "[Router] 3 of 2 experts for each token; there must be 1 at least, and no more than there are");
   CHECK(error_of(make({.gating = Gating::gshard_top_2}, 1)).find("[Router] 2 of 1 experts") == 0);
   CHECK(error_of(make({.capacity_factor = -1})).find("[Router] capacity_factor is -1") == 0);
+  CHECK(error_of(make({.noise = -1})).find("[Router] noise is -1") == 0);
   CHECK(error_of(make({.balance = double{NAN}})).find("[Router] balance is nan") == 0);
   nn::MixtureOfExperts m = mixture({});
   CHECK(error_of([&] {
