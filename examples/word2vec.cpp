@@ -87,27 +87,35 @@ Tensor counts_of(const Tensor& tokens, int64_t vocabulary) {
   return ct::scatter_add(ct::zeros({vocabulary}), 0, tokens, (tokens != 0).to(ct::float32));
 }
 
-void show_languages(int64_t sentences) {
-  std::printf("%-22s %-10s %16s %20s\n", "loss", "", "grid: analogies", "topics: contrast");
+/// Means over some texts, each with other starting values.
+void show_languages(int64_t sentences, int64_t starts) {
+  std::printf("%-22s %-10s %16s %20s %26s\n", "loss", "", "grid: analogies", "topics: contrast",
+              "analogies by one slow pass");
   for (const zoo::Word2VecLoss loss : kLosses)
     for (const bool cbow : {false, true}) {
-      const auto learned = [&](const Tensor& text, int64_t window) {
-        const int64_t vocabulary = ct::max(text).item<int64_t>() + 1;
-        ct::manual_seed(1);
-        zoo::Word2Vec model(counts_of(text, vocabulary), {.width = 16, .loss = loss});
-        model.fit(text, {.cbow = cbow,
-                         .window = window,
-                         .epochs = 10,
-                         .subsampling = zoo::Subsampling::none,
-                         .rate = cbow ? 0.2 : 0.05,
-                         .boundary = 0});
-        return model.in;
-      };
-      ct::Generator g(2);
-      const double analogies = grid_analogies(learned(grid_text(sentences, g), 2));
-      const double contrast = topic_contrast(learned(topic_text(sentences / 4, g), 5));
-      std::printf("%-22s %-10s %14.1f %% %20.3f\n", zoo::name(loss), cbow ? "CBOW" : "skip-gram", 100 * analogies,
-                  contrast);
+      double analogies = 0, contrast = 0, slow = 0;
+      for (int64_t start = 1; start <= starts; ++start) {
+        const auto learned = [&](const Tensor& text, int64_t window, int64_t epochs, double rate) {
+          const int64_t vocabulary = ct::max(text).item<int64_t>() + 1;
+          ct::manual_seed(static_cast<uint64_t>(start));
+          zoo::Word2Vec model(counts_of(text, vocabulary), {.width = 16, .loss = loss});
+          model.fit(text, {.cbow = cbow,
+                           .window = window,
+                           .epochs = epochs,
+                           .subsampling = zoo::Subsampling::none,
+                           .rate = rate,
+                           .boundary = 0});
+          return model.in;
+        };
+        ct::Generator g(static_cast<uint64_t>(start) + 1);
+        const Tensor grid = grid_text(sentences, g), topics = topic_text(sentences / 4, g);
+        const double rate = cbow ? 0.2 : 0.05;
+        analogies += grid_analogies(learned(grid, 2, 10, rate)) / static_cast<double>(starts);
+        contrast += topic_contrast(learned(topics, 5, 10, rate)) / static_cast<double>(starts);
+        slow += grid_analogies(learned(grid, 2, 1, 0.01)) / static_cast<double>(starts);
+      }
+      std::printf("%-22s %-10s %14.1f %% %20.3f %24.1f %%\n", zoo::name(loss), cbow ? "CBOW" : "skip-gram",
+                  100 * analogies, contrast, 100 * slow);
       std::fflush(stdout);
     }
 }
@@ -179,7 +187,7 @@ void draw_groups(const zoo::Word2Vec& model, const ct::data::WordVocabulary& voc
 struct Settings {
   std::string text, loss = "negative_sampling", out = "runs/word2vec";
   bool cbow = false;
-  int64_t width = 100, window = 5, epochs = 15, min_count = 5, sentences = 20000;
+  int64_t width = 100, window = 5, epochs = 15, min_count = 5, sentences = 20000, starts = 3;
   std::vector<std::string> words{"three", "father", "computer", "water", "monday", "president"};
 };
 
@@ -221,6 +229,8 @@ int main(int argc, char** argv) {
   Settings s;
   CommandLine options("word2vec", "Learns vectors of words, from two made-up languages and from a text.", 1);
   options.add("--sentences", s.sentences, "Sentences of the made-up languages; 0 leaves them out", kNotNegative);
+  options.add("--starts", s.starts, "Texts and starting values of the made-up languages, over which means are taken",
+              kPositive);
   options.group("The text");
   options.add("--text", s.text, "A file instead of Debian's fortunes");
   options.add("--loss", s.loss, "The loss by which the vectors are learned");
@@ -234,7 +244,7 @@ int main(int argc, char** argv) {
   options.add("--out", s.out, "Directory for the picture");
   return options.run(argc, argv, [&] {
     const std::string text = s.text.empty() ? ct::data::read_fortunes() : ct::data::read_text(s.text);
-    if (s.sentences > 0) show_languages(s.sentences);
+    if (s.sentences > 0) show_languages(s.sentences, s.starts);
     learn_text(s, text);
   });
 }

@@ -138,9 +138,11 @@ struct Training {
   }
 };
 
-/// The settings of a checkpoint in place of those of the command line.
+/// The settings of a checkpoint in place of those of the command line. One from before a setting came lacks it: its
+/// training was what the default is.
 void take(const ct::io::Checkpoint& saved, Settings& settings) {
   for_each_kept(settings, [&](const char* name, auto& value, const auto&...) {
+    if (!saved.settings.contains(name)) return;
     const std::string& text = saved.settings.at(name);
     if constexpr (std::is_same_v<decltype(value), std::string&>)
       value = text;

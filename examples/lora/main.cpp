@@ -33,6 +33,9 @@ struct Base {
 Base read_base(const std::string& path) {
   const ct::io::Checkpoint saved = ct::io::load_checkpoint(path);
   const auto number = [&](const char* name) { return std::stoll(saved.settings.at(name)); };
+  const auto flag = [&](const char* name, bool old) {  // a checkpoint from before there was a choice lacks it
+    return saved.settings.contains(name) ? number(name) != 0 : old;
+  };
   const ct::data::CharVocabulary vocabulary(saved.settings.at("characters"));
   ct::zoo::GPT model(vocabulary.size(), {.attention = saved.settings.at("attention"),
                                          .position = saved.settings.at("position"),
@@ -40,8 +43,8 @@ Base read_base(const std::string& path) {
                                          .layers = number("layers"),
                                          .heads = number("heads"),
                                          .context = number("context"),
-                                         .bias = number("bias") != 0,
-                                         .tied = number("tied") != 0});
+                                         .bias = flag("bias", true),
+                                         .tied = flag("tied", false)});
   model.load_state_dict(saved["model"]);
   return {vocabulary, model};
 }
