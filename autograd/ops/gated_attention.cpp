@@ -72,66 +72,70 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
   check_past(op, state, options.causal);
   const Tensor kept = checked_key_mask(op, options.key_mask, k_quad);
   const int64_t c = options.chunk;
-  if (options.bias.defined() && options.bias.shape() != Shape{c, c})
-    fail<ShapeError>("[{}] the bias is {}; for chunks of {} it must be ({}, {})", op, options.bias.shape(), c, c, c);
+  const Tensor& bias = options.distance_bias;
+  if (bias.defined() && (bias.rank() != 1 || bias.size(0) - c != c - 1))
+    fail<ShapeError>("[{}] the distance_bias is {}; for chunks of {} it must be ({})", op, bias.shape(), c, 2 * c - 1);
   if (is_low_precision(q_quad.dtype()))
     return in_float32<to>(mixed_chunk_attention, q_quad, k_quad, q_lin, k_lin, v, options, state);
   // both parts are linear in v: there padding is 0, and whatever its keys hold must not matter
   const auto without_padding = [&](const Tensor& x) { return kept.defined() ? masked_fill(x, !kept, 0) : x; };
   Tensor kq = without_padding(k_quad), kl = without_padding(k_lin), values = without_padding(v);
   const int64_t B = v.size(0), H = v.size(1), T = v.size(2);
-  const int64_t partial = state ? state->length % c : 0, whole = (partial + T) / c,
-                count = whole + ((partial + T) % c != 0);
-  detail::check_memory(op, Dims{B, H, count, c, std::max<int64_t>(v.size(3), 1)}.product(op), item_size(v.dtype()));
   const int64_t before = state ? state->length / c : 0;  // whole chunks that came before
+  const int64_t partial = state ? state->length % c : 0, all = partial + T, whole = all / c,
+                count = whole + (all % c != 0);
   if (partial > 0) {
     kq = cat({state->k_quad, kq}, 2), kl = cat({state->k_lin, kl}, 2), values = cat({state->v, values}, 2);
   }
-  // (B, H, chunks, c, d): rows that are missing at the end, and queries that were answered before, are 0
-  const auto chunked = [&](const Tensor& x, int64_t skipped) {
-    return reshape(zero_padded(x, 2, skipped, count * c - skipped - x.size(2)), {B, H, count, c, x.size(3)});
+  // Of a single chunk, as with one more token, there are only the rows that it has. Of several all are full: rows that
+  // are missing at the end, and queries that were answered before, are 0.
+  const bool single = count <= 1;
+  const int64_t queries = single ? T : c, keys = single ? all : c, answered = single ? 0 : partial;
+  detail::check_memory(op, Dims{B, H, count, keys, std::max<int64_t>(v.size(3), 1)}.product(op), item_size(v.dtype()));
+  // (B, H, T, d) -> (B, H, chunks, rows, d)
+  const auto chunked = [&](const Tensor& x, int64_t rows, int64_t skipped) {
+    return reshape(zero_padded(x, 2, skipped, count * rows - skipped - x.size(2)), {B, H, count, rows, x.size(3)});
   };
-  const Tensor vs = chunked(values, 0);
+  const Tensor vs = chunked(values, keys, 0);
   Tensor y;
   if (options.local) {
-    const Tensor seen = options.causal ? causal_mask(c, c) : Tensor();
-    Tensor s = seen_scores(chunked(q_quad, partial), chunked(kq, 0), seen, 0) * reciprocal_root(q_quad.size(3));
-    if (options.bias.defined()) s = s + options.bias;
+    const Tensor seen = options.causal && queries > 1 ? causal_mask(queries, keys) : Tensor();
+    Tensor s = seen_scores(chunked(q_quad, queries, answered), chunked(kq, keys, 0), seen, 0) *
+               reciprocal_root(q_quad.size(3));
+    if (bias.defined() && count > 0) s = s + toeplitz(narrow(bias, 0, c - queries, queries + keys - 1), queries, keys);
     Tensor a = square(relu(s)) / static_cast<double>(c);
-    if (options.causal) a = tril(a);
+    if (seen.defined()) a = tril(a, keys - queries);
     y = seen_product(a, vs, seen);
   }
-  const Shape sums{B, H, 1, k_lin.size(3), v.size(3)};
-  const Tensor own = matmul(transposed(chunked(kl, 0)), vs);  // (B, H, chunks, s, e)
-  const Tensor start = state && state->kv.defined() ? unsqueeze(state->kv, 2) : zeros(sums, v.dtype());
+  // what chunks add to the sum, (B, H, chunks, s, e): causal, whole ones
+  const int64_t added = options.causal ? whole : count;
+  const Tensor own = matmul(transposed(narrow(chunked(kl, keys, 0), 2, 0, added)), narrow(vs, 2, 0, added));
+  const Tensor start =
+      state && state->kv.defined() ? unsqueeze(state->kv, 2) : zeros({B, H, 1, k_lin.size(3), v.size(3)}, v.dtype());
   if (options.global) {
-    Tensor far = chunked(q_lin, partial);
+    Tensor far = chunked(q_lin, queries, answered);
     if (!options.causal) {
       far = per_key(matmul(far, sum(own, 2, true)), kept.defined() ? unsqueeze(kept, 2) : kept, T);
-    } else if (count > 0) {
-      Tensor earlier = start;
-      if (count > 1) earlier = cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2);
-      far = matmul(far, earlier);
+    } else {
+      far = matmul(far, single ? start : cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2));
       if (options.norm == ChunkNorm::chunk) {
         far = far / static_cast<double>(c);
       } else {
         const Tensor tokens = clamp(arange(before, before + count, 1, v.dtype()), 1) * static_cast<double>(c);
         far = far / reshape(tokens, {count, 1, 1});
       }
-    } else {
-      far = matmul(far, own);
     }
     y = y.defined() ? y + far : far;
   }
-  if (!y.defined()) y = vs * 0;
+  if (!y.defined()) y = narrow(vs, 3, keys - queries, queries) * 0;
   if (state) {
-    state->kv = squeeze(start, 2) + sum(narrow(own, 2, 0, whole), 2);
-    const int64_t left = (partial + T) - whole * c;
+    state->kv = squeeze(whole > 0 ? start + sum(own, 2, true) : start, 2);
+    const int64_t left = all - whole * c;
     state->k_quad = narrow(kq, 2, whole * c, left), state->k_lin = narrow(kl, 2, whole * c, left);
     state->v = narrow(values, 2, whole * c, left);
     state->length += T;
   }
-  return narrow(reshape(y, {B, H, count * c, v.size(3)}), 2, partial, T);
+  return narrow(reshape(y, {B, H, count * queries, v.size(3)}), 2, answered, T);
 }
 
 }  // namespace cotangent

@@ -48,19 +48,19 @@ struct MixedChunkOptions {
   ChunkNorm norm = ChunkNorm::chunk;  ///< of the causal sum; not causal, it is divided by the number of keys
   bool local = true;                  ///< with the quadratic part within chunks
   bool global = true;                 ///< with the linear part between them
-  Tensor bias = {};                   ///< (c, c), added to the scores within a chunk
+  Tensor distance_bias = {};          ///< b (2c - 1) of the distances 1 - c to c - 1 within a chunk
   Tensor key_mask = {};               ///< bool (B, T), true: may be seen; false for padding
 };
 
 /// FLASH: squared rectified attention within chunks of c positions, and linear attention between them.
 ///
-///     o_i = sum over j in the chunk of i of max(q_i . k_j / sqrt(s) + b_ij, 0)^2 / c v_j   (with q_quad and k_quad)
+///     o_i = sum over j in the chunk of i of max(q_i . k_j / sqrt(s) + b_(i-j), 0)^2 / c v_j   (with q_quad and k_quad)
 ///         + q_i^T sum_j k_j v_j^T / T, over all j;   causal: over the chunks before that of i     (with q_lin and
 ///         k_lin)
 ///
 ///   q_quad, k_quad, q_lin and k_lin (B, H, T, s), v (B, H, T, e) -> (B, H, T, e)
-/// With a state (causal only) a sequence may come in parts of any length. A ValueError for a chunk below 1, or a state
-/// that is not causal; shapes and dtypes.
+/// With a state (causal only) a sequence may come in parts of any length: one more token costs its scores in its chunk,
+/// and a product with the sum. A ValueError for a chunk below 1, or a state that is not causal; shapes and dtypes.
 Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const Tensor& q_lin, const Tensor& k_lin,
                              const Tensor& v, const MixedChunkOptions& options = {}, MixedChunkState* state = nullptr);
 

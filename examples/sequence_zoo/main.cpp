@@ -25,6 +25,7 @@ struct Settings {
   int64_t steps = 1000, batch = 32;
   int64_t width = 32, heads = 4, layers = 2;
   double first_lr = 3e-3, last_lr = 1e-3;
+  double max_norm = 1;      // of gradients: longer ones are cut to it
   int64_t test_length = 0;  // above 0: trained models are tested on sequences of this length as well
   CostSettings cost;
   uint64_t seed = 1;
@@ -135,7 +136,7 @@ Result train(const Variant& variant, const Task& task, const Settings& s) {
     const Tensor loss = loss_of(task, model(x), y);
     check_loss(loss.item(), result.steps + 1);
     loss.backward();
-    result.gradient = std::max(result.gradient, ct::optim::clip_grad_norm_(model.parameters(), 1));
+    result.gradient = std::max(result.gradient, ct::optim::clip_grad_norm_(model.parameters(), s.max_norm));
     optimizer.step();
     if (++result.steps % test_every == 0 || result.steps == s.steps) {
       result.figure = figure_of(model, task, test);
@@ -248,6 +249,7 @@ int main(int argc, char** argv) {
   options.add("--layers", settings.layers, "Layers of a model", kPositive);
   options.add("--lr", settings.first_lr, "Learning rate at the start", kPositive);
   options.add("--last-lr", settings.last_lr, "and at the end, after half a cosine", kPositive);
+  options.add("--max-norm", settings.max_norm, "Longest gradient: longer ones are cut to it", kPositive);
   options.add(
       "--test-length", settings.test_length,
       "Test the trained models on sequences of this length as well, in tasks of any length, as shift and markov",

@@ -28,6 +28,7 @@ using AnyAttention = Any<Attention>;
 struct KeyValueCache {
   Tensor keys, values;  ///< (B, G, T, width); keys as their positions leave them
   Tensor key_mask;      ///< bool (B, T), false for padding; undefined as long as there is none
+  KnownRows rows = {};  ///< of MultiHeadAttention's positions
   /// Those of the next tokens.
   void append(const Tensor& next_keys, const Tensor& next_values, const Tensor& next_mask);
   /// Those at these places alone: int64 (B, n).

@@ -181,7 +181,7 @@ Tensor MixedChunkAttention::attend(const Tensors& maps, const Tensor& v, const S
                                 .norm = norm,
                                 .local = local,
                                 .global = global,
-                                .bias = bias_table.defined() ? toeplitz(bias_table, size, size) : Tensor(),
+                                .distance_bias = bias_table,
                                 .key_mask = call.key_mask},
                                fields<MixedChunkState>(state));
 }

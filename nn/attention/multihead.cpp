@@ -73,7 +73,7 @@ Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor
   KeyValueCache& all = state ? *fields<KeyValueCache>(state) : own;
   if (k.defined()) all.append(key(k, start), v, call.key_mask);
   return weighed(q, all.keys, all.values, start, start, combine_masks(call.mask, score_mask(all.key_mask)),
-                 all.key_mask);
+                 all.key_mask, state ? &all.rows : nullptr);
 }
 
 bool MultiHeadAttention::has_trees() const {
@@ -124,7 +124,8 @@ Tensor after_seen(int64_t count, const Tensor& mask) {
 }  // namespace
 
 Tensor MultiHeadAttention::weighed(const Tensor& q, const Tensor& own_keys, const Tensor& own_values, int64_t start,
-                                   int64_t own_before, const Tensor& own_mask, const Tensor& key_mask) const {
+                                   int64_t own_before, const Tensor& own_mask, const Tensor& key_mask,
+                                   KnownRows* known) const {
   Tensor scaled = query(q, start);
   if (scale == ScoreScale::log_length)
     scaled = scaled * row_scale(q.size(2), own_keys.size(2), own_before, key_mask, q.dtype());
@@ -136,7 +137,9 @@ Tensor MultiHeadAttention::weighed(const Tensor& q, const Tensor& own_keys, cons
                                  .scale = factor_,
                                  .dropout = is_training() ? dropout : 0,
                                  .distance_bias = distance_bias(positions, queries, keys, before, heads, q.dtype())};
-  const DistanceRows rows = distance_rows(positions, queries, keys, before, {heads, head_width(), q.dtype()});
+  const HeadSizes sizes{heads, head_width(), q.dtype()};
+  const DistanceRows rows = known ? known->find(positions, queries, keys, before, sizes)
+                                  : distance_rows(positions, queries, keys, before, sizes);
   return rows.buckets.defined() ? relative_attention(scaled, k, v, rows, options)
                                 : scaled_dot_product_attention(scaled, k, v, options);
 }

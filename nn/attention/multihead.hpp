@@ -46,9 +46,9 @@ struct MultiHeadAttention : HeadedAttention {
   /// Keys as they enter the scores.
   Tensor key(const Tensor& k, int64_t start) const;
   /// Of queries at the positions start, start + 1, .. and keys of which `before` come before the first of them: y (B,
-  /// H, Tq, dh). The key_mask is part of the mask already.
+  /// H, Tq, dh). The key_mask is part of the mask already. A stream has `known` vectors by distance.
   Tensor weighed(const Tensor& q, const Tensor& keys, const Tensor& values, int64_t start, int64_t before,
-                 const Tensor& mask, const Tensor& key_mask) const;
+                 const Tensor& mask, const Tensor& key_mask, KnownRows* known = nullptr) const;
 
  private:
   Tensor query(const Tensor& q, int64_t start) const;

@@ -1,6 +1,7 @@
 #include <cotangent/nn/attention/position.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include <cotangent/autograd/ops/convert.hpp>
@@ -118,13 +119,34 @@ Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys
   return positions->bias(distances(queries, keys, first_query), heads, dtype);
 }
 
-DistanceRows distance_rows(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
-                           const HeadSizes& n) {
+namespace {
+DistanceRows rows_of(const AnyPosition& positions, const Tensor& distance, const HeadSizes& n) {
   if (!positions) return {};
-  DistanceRows rows = positions->rows(distances(queries, keys, first_query), n);
+  DistanceRows rows = positions->rows(distance, n);
   for (Tensor* table : {&rows.for_queries, &rows.offset, &rows.for_keys, &rows.for_values})
     if (table->defined()) *table = to(*table, n.dtype);
   return rows;
+}
+}  // namespace
+
+DistanceRows distance_rows(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
+                           const HeadSizes& n) {
+  return rows_of(positions, distances(queries, keys, first_query), n);
+}
+
+DistanceRows KnownRows::find(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
+                             const HeadSizes& n) {
+  const int64_t known = rows.buckets.defined() ? rows.buckets.size(0) : 0;
+  if (known == 0 && !has_rows(positions, n)) return {};
+  const int64_t start = first_query - keys + 1, end = first_query + queries;
+  if (start < first || end > first + known) {
+    const int64_t last = std::max(first + known, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(end))));
+    first = std::min(first, start);
+    rows = rows_of(positions, arange(first, last), n);
+  }
+  DistanceRows found = rows;
+  found.buckets = narrow(rows.buckets, 0, start - first, end - start);
+  return found;
 }
 
 std::string Rotary::settings() const {

@@ -101,6 +101,16 @@ Tensor distance_bias(const AnyPosition& positions, int64_t queries, int64_t keys
 DistanceRows distance_rows(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
                            const HeadSizes& heads);
 
+/// The vectors of all distances that a stream has met, so that a token does not compute them anew.
+struct KnownRows {
+  DistanceRows rows = {};  ///< of the distances `first`, first + 1, ..
+  int64_t first = 0;
+  /// What distance_rows() gives with the parameters of the stream's first token. Where a distance is new, all are
+  /// computed, up to a power of two.
+  DistanceRows find(const AnyPosition& positions, int64_t queries, int64_t keys, int64_t first_query,
+                    const HeadSizes& heads);
+};
+
 /// rope of autograd/ops/rope.hpp on queries and keys.
 struct Rotary : Position {
   explicit Rotary(const RopeOptions& options_ = {}) : options(options_) {}

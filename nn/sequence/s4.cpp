@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <cotangent/autograd/modes.hpp>
 #include <cotangent/autograd/ops/activation.hpp>
@@ -29,6 +30,7 @@ namespace {
 /// The parts of a complex tensor, each by itself.
 struct Parts {
   Tensor re, im;
+  Parts() = default;
   Parts(Tensor re_, Tensor im_) : re(std::move(re_)), im(std::move(im_)) {}
   explicit Parts(const Tensor& pairs) : re(select(pairs, -1, 0)), im(select(pairs, -1, 1)) {}
   Tensor pairs() const { return stack({re, im}, -1); }
@@ -59,29 +61,32 @@ struct Continuous {
 /// The real form of complex row vectors a: those by which real and imaginary parts count in 2 Re sum a_n x_n.
 Tensor real_rows(const Parts& a) { return cat({a.re, -a.im}, -1) * 2; }
 
-/// x_k = Ab x_(k-1) + Bb u_k in time N. With D = (I - dt L/2)^-1, the inverse of I - dt A/2 = D^-1 + dt/2 P P* is
-/// D - D P (2/dt + P* D P)^-1 P* D.
+/// x_k = Ab x_(k-1) + Bb u_k in time N, where Ab is diagonal but for a term of rank one. With D = (I - dt L/2)^-1, the
+/// inverse of I - dt A/2 = D^-1 + dt/2 P P* is M = D - D P w P* D, w = 1 / (2/dt + P* D P) (Woodbury);
+/// Ab = M (I + dt A/2) = 2 M - I and Bb = dt M B.
 struct Stepper {
-  explicit Stepper(const Continuous& s)
-      : half(s.L * (s.dt * 0.5)),
-        D(over({ones_like(half.re), zeros_like(half.re)}, {1 - half.re, -half.im})),
-        P(s.P),
-        DP(D * s.P),
-        dB(s.B * s.dt),
-        half_P(s.P * (s.dt * 0.5)),
-        weight(1 / (2 / s.dt + product(s.P, DP))) {}
+  explicit Stepper(const Continuous& s) {
+    const Parts half = s.L * (s.dt * 0.5), D = over({ones_like(half.re), zeros_like(half.re)}, {1 - half.re, -half.im}),
+                DB = D * s.B;
+    column = D * s.P;
+    const Tensor w = 1 / (2 / s.dt + product(s.P, column));
+    diagonal = {D.re * 2 - 1, D.im * 2};
+    row = conj(D) * s.P * (w * 2);
+    input = (DB - column * (product(s.P, DB) * w)) * s.dt;
+  }
   /// x (B, d, N/2), u (B, d, 1)
   Parts operator()(const Parts& x, const Tensor& u) const {
-    const Parts v = D * (x + half * x - half_P * product(P, x) + dB * u);
-    return v - DP * (product(P, v) * weight);
+    return diagonal * x - column * product(row, x) + input * u;
   }
-  Parts half, D, P, DP, dB, half_P;
-  Tensor weight;
+  Parts diagonal, column, row, input;
 };
 
-/// The state, and the C that it is read by, which is not the parameter.
+/// The state, and what the parameters say of how to step it and how to read it: s = 2 Re read* x, where read* is not
+/// the parameter C.
 struct S4State {
-  Tensor re, im, C;
+  Parts x;
+  std::optional<Stepper> step;
+  Parts read;
 };
 
 }  // namespace
@@ -184,20 +189,15 @@ Tensor S4::run(const Tensor& x, const SequenceCall& call, StreamState* state) {
     y = transpose(fft_conv1d(transpose(u, 1, 2), narrow(kernel(), 1, 0, std::max<int64_t>(T, 1))), 1, 2);
   } else {
     auto& own = state->own.as<S4State>();
-    const Continuous s(*this);
-    if (!own.C.defined()) {
-      own.re = own.im = zeros({x.size(0), width(), A_imag.size(1)}, u.dtype());
-      own.C = readout();
+    if (!own.step) {
+      const Tensor none = zeros({x.size(0), width(), A_imag.size(1)}, u.dtype());
+      own = {{none, none}, Stepper(Continuous(*this)), conj(Parts(readout()))};
     }
-    const Stepper step(s);
-    const Parts read = conj(Parts(own.C));
-    Parts now(own.re, own.im);
     Tensors outputs;
     for (int64_t t = 0; t < T; ++t) {
-      now = step(now, unsqueeze(select(u, 1, t), 2));
-      outputs.push_back(squeeze(product(read, now), -1));
+      own.x = (*own.step)(own.x, unsqueeze(select(u, 1, t), 2));
+      outputs.push_back(squeeze(product(own.read, own.x), -1));
     }
-    own.re = now.re, own.im = now.im;
     y = stack(outputs, 1);
   }
   y = out_proj(gelu(y + u * wide(D)).to(x.dtype()));

@@ -62,14 +62,14 @@ Results attend_naively(Arguments x) {
 template <bool Causal, ChunkNorm Norm>
 Results mix(Arguments x) {
   MixedChunkOptions o{.causal = Causal, .chunk = 2, .norm = Norm};
-  for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? o.key_mask : o.bias) = t;
+  for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? o.key_mask : o.distance_bias) = t;
   return mixed_chunk_attention(x[0], x[1], x[2], x[3], x[4], o);
 }
 template <bool Causal, ChunkNorm Norm>
 Results mix_naively(Arguments x) {
   const Array q(x[0]), k(x[1]), ql(x[2]), kl(x[3]);
   const int64_t T = x[0].size(2), c = 2;
-  std::vector<double> bias(4, 0.0), kept(static_cast<size_t>(x[0].size(0) * T), 1);
+  std::vector<double> bias(3, 0.0), kept(static_cast<size_t>(x[0].size(0) * T), 1);
   for (const Tensor& t : x.subspan(5)) (t.dtype() == boolean ? kept : bias) = t.detach().to_vector<double>();
   return weighted(x[0], x[4], false, 0, [&](int64_t b, int64_t h, int64_t i, int64_t j) {
     if (kept[static_cast<size_t>(b * T + j)] == 0) return 0.0;
@@ -77,7 +77,7 @@ Results mix_naively(Arguments x) {
     for (int64_t l = 0; l < T; ++l) n += kept[static_cast<size_t>(b * T + l)];
     if (i / c == j / c && (!Causal || j <= i))
       w += squared_relu(dot(q, k, b, h, i, j) / std::sqrt(static_cast<double>(x[0].size(3))) +
-                        bias[static_cast<size_t>(i % c * c + j % c)]) /
+                        bias[static_cast<size_t>(i - j + c - 1)]) /
            static_cast<double>(c);
     if (!Causal)
       w += dot(ql, kl, b, h, i, j) / n;
@@ -110,35 +110,34 @@ COTANGENT_OP_TABLE(gated_attention) {
   const InputSpec q = normal({2, 1, 3, 2}), k = normal({2, 1, 5, 2}), v = normal({2, 1, 5, 3});
   const InputSpec bias = normal({1, 3, 5}), kept = values({2, 5}, {1, 1, 0, 1, 1, 0, 1, 1, 0, 0}, boolean);
   const InputSpec same_k = normal({2, 1, 3, 2}), same_v = normal({2, 1, 3, 3});
-  return {{"squared_relu_attention",
-           {{{q, k, v}, attend<length, false, 0>, attend_naively<length, false, 0>},
-            {{q, same_k, same_v}, attend<length, true, 4>, attend_naively<length, true, 4>},
-            {{q, k, v, bias, kept}, attend<length, true, 0>, attend_naively<length, true, 0>},
-            {{q, k, v, bias}, attend<squared_length, false, 0>, attend_naively<squared_length, false, 0>},
-            {{q, k, v, bias, kept}, attend<squared_length, false, 0>, attend_naively<squared_length, false, 0>},
-            {{q, same_k, same_v}, attend<squared_length, true, 2>, attend_naively<squared_length, true, 2>},
-            {{q, k, v, kept}, attend<row, true, 0>, attend_naively<row, true, 0>}},
-           {{{q, k, v}, attend<length, false, -1>, "a length of -1"},
-            {{q, k, v, normal({2, 5})}, attend<length, false, 0>, "broadcast"},
-            {{q, k, v, booleans({2, 3})}, attend<length, false, 0>, "the key_mask is (2, 3)"},
-            {{q, k, v},
-             [](Arguments x) -> Results {
-               return squared_relu_attention(x[0], x[1], x[2], {.mask = zeros({3, 5}, int64)});
-             },
-             "the mask is int64"},
-            {{normal({2, 1, 3, 4}), k, v}, attend<length, false, 0>, "do not fit together"}}},
-          {"mixed_chunk_attention",
-           {{{k, k, k, k, v}, mix<false, ChunkNorm::chunk>, mix_naively<false, ChunkNorm::chunk>},
-            {{k, k, k, k, v}, mix<true, ChunkNorm::chunk>, mix_naively<true, ChunkNorm::chunk>},
-            {{k, k, k, k, v, normal({2, 2}), kept}, mix<false, ChunkNorm::chunk>, mix_naively<false, ChunkNorm::chunk>},
-            {{k, k, k, k, v, normal({2, 2}), kept},
-             mix<true, ChunkNorm::preceding>,
-             mix_naively<true, ChunkNorm::preceding>},
-            {{k, k, k, k, v}, mix_in_parts, mix_naively<true, ChunkNorm::preceding>}},
-           {{{k, k, k, k, v, normal({3, 3})}, mix<true, ChunkNorm::chunk>, "for chunks of 2 it must be (2, 2)"},
-            {{q, k, k, k, v}, mix<false, ChunkNorm::chunk>, "3 queries and 5 keys"},
-            {{k, k, k, k, v}, mix_with_state<2>, "the whole sequence is needed"},
-            {{k, k, k, k, v}, mix_with_state<0>, "a chunk of 0"}}}};
+  return {
+      {"squared_relu_attention",
+       {{{q, k, v}, attend<length, false, 0>, attend_naively<length, false, 0>},
+        {{q, same_k, same_v}, attend<length, true, 4>, attend_naively<length, true, 4>},
+        {{q, k, v, bias, kept}, attend<length, true, 0>, attend_naively<length, true, 0>},
+        {{q, k, v, bias}, attend<squared_length, false, 0>, attend_naively<squared_length, false, 0>},
+        {{q, k, v, bias, kept}, attend<squared_length, false, 0>, attend_naively<squared_length, false, 0>},
+        {{q, same_k, same_v}, attend<squared_length, true, 2>, attend_naively<squared_length, true, 2>},
+        {{q, k, v, kept}, attend<row, true, 0>, attend_naively<row, true, 0>}},
+       {{{q, k, v}, attend<length, false, -1>, "a length of -1"},
+        {{q, k, v, normal({2, 5})}, attend<length, false, 0>, "broadcast"},
+        {{q, k, v, booleans({2, 3})}, attend<length, false, 0>, "the key_mask is (2, 3)"},
+        {{q, k, v},
+         [](Arguments x) -> Results {
+           return squared_relu_attention(x[0], x[1], x[2], {.mask = zeros({3, 5}, int64)});
+         },
+         "the mask is int64"},
+        {{normal({2, 1, 3, 4}), k, v}, attend<length, false, 0>, "do not fit together"}}},
+      {"mixed_chunk_attention",
+       {{{k, k, k, k, v}, mix<false, ChunkNorm::chunk>, mix_naively<false, ChunkNorm::chunk>},
+        {{k, k, k, k, v}, mix<true, ChunkNorm::chunk>, mix_naively<true, ChunkNorm::chunk>},
+        {{k, k, k, k, v, normal({3}), kept}, mix<false, ChunkNorm::chunk>, mix_naively<false, ChunkNorm::chunk>},
+        {{k, k, k, k, v, normal({3}), kept}, mix<true, ChunkNorm::preceding>, mix_naively<true, ChunkNorm::preceding>},
+        {{k, k, k, k, v}, mix_in_parts, mix_naively<true, ChunkNorm::preceding>}},
+       {{{k, k, k, k, v, normal({4})}, mix<true, ChunkNorm::chunk>, "for chunks of 2 it must be (3)"},
+        {{q, k, k, k, v}, mix<false, ChunkNorm::chunk>, "3 queries and 5 keys"},
+        {{k, k, k, k, v}, mix_with_state<2>, "the whole sequence is needed"},
+        {{k, k, k, k, v}, mix_with_state<0>, "a chunk of 0"}}}};
 }
 
 }  // namespace cotangent

@@ -2,6 +2,7 @@
 #include <cotangent/autograd/ops/gated_attention.hpp>
 
 #include <catch2/catch.hpp>
+#include <cotangent/autograd/ops/attention.hpp>
 #include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/linear_attention.hpp>
 #include <cotangent/tensor/create.hpp>
@@ -75,11 +76,12 @@ TEST_CASE("squared relu attention does not look ahead, and padded keys change no
 
 TEST_CASE("mixed chunks: one chunk without the linear part is squared relu attention") {
   const Inputs x = make(10);
-  const Tensor bias = randn({16, 16}, float64);
+  const Tensor bias = randn({31}, float64);
   for (bool causal : {true, false}) {
     const Tensor expected = squared_relu_attention(
-        x.q, x.k, x.v, {.length = 16, .causal = causal, .bias = bias.narrow(0, 0, 10).narrow(1, 0, 10)});
-    CHECK(largest_difference(mix(x, {.causal = causal, .chunk = 16, .global = false, .bias = bias}), expected) < 1e-12);
+        x.q, x.k, x.v, {.length = 16, .causal = causal, .bias = toeplitz(bias.narrow(0, 6, 19), 10, 10)});
+    CHECK(largest_difference(mix(x, {.causal = causal, .chunk = 16, .global = false, .distance_bias = bias}),
+                             expected) < 1e-12);
     CHECK(largest_difference(mix(x, {.causal = causal, .chunk = 10, .global = false}),
                              squared_relu_attention(x.q, x.k, x.v, {.causal = causal})) < 1e-12);
   }
@@ -125,7 +127,8 @@ TEST_CASE("mixed chunks: a sequence in parts gives what the whole does") {
   const Inputs x = make(13);
   for (ChunkNorm norm : {ChunkNorm::chunk, ChunkNorm::preceding})
     for (int64_t chunk : {1, 4, 7, 16}) {
-      const MixedChunkOptions o{.causal = true, .chunk = chunk, .norm = norm};
+      const MixedChunkOptions o{
+          .causal = true, .chunk = chunk, .norm = norm, .distance_bias = randn({2 * chunk - 1}, float64)};
       MixedChunkState state, single;
       CHECK(largest_difference(
                 in_parts({7, 1, 5}, 2, [&](int64_t a, int64_t n) { return mix(x.narrow(a, n), o, &state); }),

@@ -177,8 +177,9 @@ TEST_CASE("squared relu attention and mixed chunks: what is hidden does not matt
     }
   for (bool causal : {false, true}) {
     const auto mix = [&](const MaskedHeads& x, const Tensor& kept) {
-      return mixed_chunk_attention(x.q, x.k, x.q + 0.5, x.k * 0.5, x.v,
-                                   {.causal = causal, .chunk = 4, .bias = ones({4, 4}, float64), .key_mask = kept});
+      return mixed_chunk_attention(
+          x.q, x.k, x.q + 0.5, x.k * 0.5, x.v,
+          {.causal = causal, .chunk = 4, .distance_bias = ones({7}, float64), .key_mask = kept});
     };
     check_hidden([&](const MaskedHeads& x) { return mix(x, key_mask); });
   }

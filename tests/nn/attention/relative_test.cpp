@@ -74,6 +74,37 @@ TEST_CASE("positions by distance have gradients to second order") {
   }
 }
 
+TEST_CASE("a stream computes vectors by distance once, up to a power of two, with the gradients of one pass") {
+  const Tensor x = sequence(17, 8);
+  for (const nn::AnyPosition& positions : kRelative) {
+    nn::MultiHeadAttention layer = prepared(with_positions(positions));
+    const auto gradients = [&](const auto& f) {
+      layer.zero_grad();
+      sum(square(f())).backward();
+      Tensors all;
+      for (const Tensor& p : layer.parameters()) all.push_back(p.grad());
+      return all;
+    };
+    nn::StreamState state = layer.start(2);
+    const Tensors stepwise = gradients([&] {
+      return in_parts({8, 1, 7, 1}, 1, [&](int64_t t, int64_t n) { return layer.step(x.narrow(1, t, n), state); });
+    });
+    const Tensors whole = gradients([&] { return layer(x); });
+    for (size_t i = 0; i < whole.size(); ++i) CHECK(largest_difference(stepwise[i], whole[i]) < 1e-10);
+  }
+  nn::MultiHeadAttention layer = prepared(with_positions(nn::TransformerXL(8, 2)));
+  nn::StreamState state = layer.start(2);
+  const auto step = [&](int64_t tokens) {
+    layer.step(sequence(tokens, 8), state);
+    return state.own.as<nn::KeyValueCache>().rows;
+  };
+  const nn::KnownRows first = step(8), more = step(1), same = step(7), last = step(1);
+  CHECK(first.rows.buckets.numel() == 7 + 8);
+  CHECK(more.rows.buckets.numel() == 7 + 16);
+  CHECK(same.rows.for_queries.data<double>() == more.rows.for_queries.data<double>());
+  CHECK(last.rows.buckets.numel() == 7 + 32);
+}
+
 TEST_CASE("positions by distance take cross attention, no token and one") {
   for (const nn::AnyPosition& positions : kRelative) {
     nn::MultiHeadAttention layer = prepared(with_positions(positions, false));
