@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cotangent/autograd/ops/elementwise.hpp>
+#include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/nn/attention/gated.hpp>
 #include <cotangent/nn/attention/linear.hpp>
@@ -197,8 +199,14 @@ Tensor GPT::step_hidden(const Tensor& tokens, nn::StreamState& state) {
 Tensor GPT::step(const Tensor& tokens, nn::StreamState& state) { return head(step_hidden(tokens, state)); }
 
 Tensor GPT::step_tree(const Tensor& tokens, nn::StreamState& state, const Tensor& parents) {
-  const auto place = [this](const Tensor& x, int64_t position) { return placed(x, position); };
-  return blocks.step_tree(dropout(nn::by_depth(place, token(tokens), state.length, parents)), state, parents);
+  Tensor x = token(tokens);
+  if (learned || sinusoidal) {  // what is added is that of the depth
+    const auto depths = nn::checked_depths("step_tree", parents);
+    const Tensor places =
+        placed(zeros({1, depths.empty() ? 0 : depths.back() + 1, x.size(-1)}, x.dtype()), state.length);
+    x = x + index_select(places, 1, from_vector(depths, {parents.numel()}));
+  }
+  return blocks.step_tree(dropout(x), state, parents);
 }
 
 Tensor GPT::write(const Tensor& prompt, int64_t count, const nn::SamplingOptions& sampling, Generator& generator) {

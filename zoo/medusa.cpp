@@ -144,8 +144,9 @@ namespace {
 /// Whether each token (B, n) of a tree is accepted behind its parent, given the logits (B, n, V): bool (B, n), of which
 /// the first is true.
 Tensor accepted(const Tensor& logits, const Tensor& tokens, const Tensor& parents, const MedusaOptions& o) {
-  const Tensor above = index_select(logits, 1, maximum(parents, tensor(0)));  // what may stand at each
-  if (o.acceptance == Acceptance::greedy) return argmax(above, -1) == tokens;
+  const Tensor behind = maximum(parents, tensor(0));
+  if (o.acceptance == Acceptance::greedy) return index_select(argmax(logits, -1), 1, behind) == tokens;
+  const Tensor above = index_select(logits, 1, behind);  // what may stand at each
   const Tensor p = unflatten(nn::sampling_probabilities(flatten(above, 0, 1), o.sampling), 0, tokens.shape());
   const Tensor entropy = -sum(where(p > 0, p * log(p), 0), {-1});
   const Tensor threshold = minimum(tensor(o.epsilon, float64), o.delta * exp(-entropy));
@@ -183,18 +184,22 @@ Tensor paths_to_keep(const Tensor& accepted, const MedusaTree& tree, const std::
   return from_vector(places, {batch, static_cast<int64_t>(kept)});
 }
 
-/// The first tokens of a tree, (B, size): the next one (B, 1), and depth by depth what the heads guess from h
-/// (B, width).
+/// The first tokens of a tree, (B, size): the next one (B), and depth by depth what the heads guess from h (B, width).
 Tensor guessed_tokens(std::vector<MedusaHead>& heads, const Tensor& h, const Tensor& next, const MedusaTree& tree,
                       const std::vector<int64_t>& depths, size_t size) {
-  Tensors tokens{next};
+  const int64_t batch = next.size(0), row = static_cast<int64_t>(size);
+  const Tensor tokens = empty({batch, row}, int64);
+  select(tokens, 1, 0).copy_(next);
   for (size_t i = 1, k = 0; i < size; ++k) {
-    std::vector<int64_t> ranks;
-    for (; i < size && depths[i] == static_cast<int64_t>(k) + 1; ++i) ranks.push_back(tree.ranks[i]);
-    const Tensor best = topk(heads[k](h), 1 + *std::max_element(ranks.begin(), ranks.end()), 1).indices;
-    tokens.push_back(index_select(best, 1, from_vector(ranks, {static_cast<int64_t>(ranks.size())})));
+    size_t end = i;
+    while (end < size && depths[end] == depths[i]) ++end;
+    const int64_t count = 1 + *std::max_element(&tree.ranks[i], &tree.ranks[end]);
+    const Tensor best = topk(heads[k](h), count, 1).indices;
+    for (; i < end; ++i)
+      for (int64_t b = 0; b < batch; ++b)
+        tokens.data<int64_t>()[b * row + static_cast<int64_t>(i)] = best.data<int64_t>()[b * count + tree.ranks[i]];
   }
-  return cat(tokens, 1);
+  return tokens;
 }
 
 /// The depths of a tree, for which there must be heads.
@@ -231,34 +236,35 @@ MedusaText Medusa::write(const Tensor& prompt, int64_t count, const MedusaTree& 
       o.acceptance == Acceptance::greedy ? nn::SamplingOptions{.temperature = 0} : o.sampling;
   nn::StreamState state = model.start(batch);
   MedusaText text{prompt};
-  // Reads the text into a new state, or its end where the context is too short: the hidden state (B, width) of the last
-  // token.
+  Tensor h, logits;  // of the last token: (B, width), (B, V)
+  // Reads the text into a new state, or its end where the context is too short.
   const auto begin = [&] {
     state = model.start(batch);
     const int64_t length = text.tokens.size(1);
     const int64_t kept = length <= model.context ? length : std::max<int64_t>(model.context / 2, 1);
-    return select(model.step_hidden(narrow(text.tokens, 1, length - kept, kept), state), 1, -1);
+    h = select(model.step_hidden(narrow(text.tokens, 1, length - kept, kept), state), 1, -1);
+    logits = model.head(h);
   };
-  Tensor h = begin();
+  begin();
 
   while (text.tokens.size(1) < wanted) {
-    const Tensor next = unsqueeze(nn::sample(model.head(h), own, generator), 1);  // (B, 1): token 0
+    const Tensor next = nn::sample(logits, own, generator);  // token 0
     ++text.steps;
     const int64_t before = state.length;
     if (before == model.context) {
-      text.tokens = cat({text.tokens, next}, 1);
-      h = begin();
+      text.tokens = cat({text.tokens, unsqueeze(next, 1)}, 1);
+      begin();
       continue;
     }
     size_t size = 1;  // of the part of the tree for which the context has places
     while (size < depths.size() && before + depths[size] < model.context) ++size;
     const Tensor tokens = guessed_tokens(heads, h, next, tree, depths, size);
     const Tensor parents = from_span(std::span(tree.parents).first(size), {static_cast<int64_t>(size)});
-    const Tensor hidden = model.step_tree(tokens, state, parents);
-    const Tensor path = paths_to_keep(accepted(model.head(hidden), tokens, parents, o).contiguous(), tree, depths);
+    const Tensor hidden = model.step_tree(tokens, state, parents), scores = model.head(hidden);
+    const Tensor path = paths_to_keep(accepted(scores, tokens, parents, o).contiguous(), tree, depths);
     text.tokens = cat({text.tokens, take_along_dim(tokens, path, 1)}, 1);
     const Tensor last = unsqueeze(narrow(path, 1, path.size(1) - 1, 1), 2);
-    h = select(take_along_dim(hidden, last, 1), 1, 0);
+    h = select(take_along_dim(hidden, last, 1), 1, 0), logits = select(take_along_dim(scores, last, 1), 1, 0);
     state.keep(cat({expand(arange(before), {batch, before}), path + before}, 1));
   }
   text.tokens = narrow(text.tokens, 1, 0, wanted);

@@ -54,6 +54,7 @@ void KeyValueCache::keep(const Tensor& places) {
   const auto kept = [&](const Tensor& x, const Tensor& index, int64_t dim) {
     const Tensor start = narrow(x, dim, 0, same);
     if (same == count) return start;
+    if (x.size(0) == 1) return index_select(x, dim, select(places, 0, 0));  // whole rows at once
     return cat({start, take_along_dim(x, index, dim)}, dim);
   };
   const Tensor index = unsqueeze(unsqueeze(moved, 1), 3);

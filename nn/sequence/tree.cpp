@@ -14,6 +14,7 @@ std::vector<int64_t> checked_depths(const char* op, const Tensor& parents) {
   if (parents.dtype() != int64) fail<DTypeError>("[{}] the parents are {}; they must be int64", op, parents.dtype());
   const auto of = parents.to_vector<int64_t>();
   std::vector<int64_t> depths;
+  depths.reserve(of.size());
   for (const int64_t parent : of) {
     const auto i = static_cast<int64_t>(depths.size());
     if (parent < -1 || parent >= i)

@@ -60,9 +60,9 @@ struct LastLanes {
 template <class T>
 constexpr LastLanes<T> kLast;
 
-/// M rows of x by N columns of w, of which the first `done` were computed before.
+/// M rows of x by N columns of w, of which the first `done` are left alone: they were computed before.
 template <class T, int M, int N>
-[[gnu::noinline, gnu::noclone]] void dots_tile(const FewRows<T>& p, int64_t row, int64_t column, int64_t done) {
+[[gnu::noinline]] void dots_tile(const FewRows<T>& p, int64_t row, int64_t column, int64_t done) {
   constexpr int L = kLanes<T>, vectors = (M * N + L - 1) / L;
   const T *x = p.x + row * p.x_row, *w = p.w + column * p.w_step;
   const int64_t k = p.k, x_row = p.x_row, w_step = p.w_step;
@@ -78,7 +78,12 @@ template <class T, int M, int N>
     }
   };
   int64_t l = 0;
-  for (; l + L <= k; l += L) add([l](const T* v) { return load(v + l); });
+  for (; l + L <= k; l += L) {
+    if constexpr (N <= kBeside / 2) {  // few columns bring the next ones along
+      COTANGENT_UNROLL for (int j = 0; j < N; ++j) __builtin_prefetch(w + (N + j) * w_step + l);
+    }
+    add([l](const T* v) { return load(v + l); });
+  }
   if (l < k) {  // the rest lies in the last lanes of the vector that ends with the row
     const Mask rest = kLast<T>.of(k - l);
     add([k, rest](const T* v) { return (Vec<T>)((Mask)load(v + k - L) & rest); });
@@ -105,9 +110,14 @@ template <class T, int M, int N>
 template <class T, int M>
 void dots_rows(const FewRows<T>& p, int64_t row, int64_t column, int64_t end) {
   constexpr int N = kBesideRows<M>;
-  for (; column + N <= end; column += N) dots_tile<T, M, N>(p, row, column, 0);
-  if (column < end && end >= N) return dots_tile<T, M, N>(p, row, end - N, column - (end - N));
-  for (; column < end; ++column) dots_tile<T, M, 1>(p, row, column, 0);
+  if (end < N) {
+    for (; column < end; ++column) dots_tile<T, M, 1>(p, row, column, 0);
+    return;
+  }
+  for (; column < end; column += N) {
+    const int64_t first = column < end - N ? column : end - N;  // the last ones end with the matrix
+    dots_tile<T, M, N>(p, row, first, column - first);
+  }
 }
 
 /// Fewer terms than a vector has lanes.
