@@ -21,6 +21,8 @@ const Tensor& ones_(const Tensor& x) { return constant_(x, 1); }
 
 const Tensor& trunc_normal_(const Tensor& x, double mean, double std, double low, double high, Generator& generator) {
   if (!(low < high)) fail<ValueError>("[trunc_normal_] the range {} to {} is empty", low, high);
+  if (!(std > 0 && std::isfinite(std) && std::isfinite(mean)))  // or no number would ever lie in the range
+    fail<ValueError>("[trunc_normal_] mean {} and std {}; both must be finite, and std above 0", mean, std);
   // the normal distribution function and its inverse would be exact; drawing again is too, and plain
   const double z_low = (low - mean) / std, z_high = (high - mean) / std;
   if (z_low > 4 || z_high < -4)
@@ -37,7 +39,7 @@ const Tensor& trunc_normal_(const Tensor& x, double mean, double std, double low
 }
 
 const Tensor& of_std_(const Tensor& x, double mean, double std, Distribution distribution, Generator& generator) {
-  if (!(std >= 0)) fail<ValueError>("[of_std_] std {} must be 0 or more", std);
+  if (!(std >= 0 && std::isfinite(std))) fail<ValueError>("[of_std_] std {} must be 0 or more, and finite", std);
   if (std == 0) return constant_(x, mean);
   constexpr double kWidened = 1.1368472343385565;  // 1/sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
   switch (distribution) {

@@ -28,6 +28,12 @@ namespace cotangent::nn {
 Tensor cv_squared(const Tensor& x) { return var(x, {}, {.correction = 0}) / (square(mean(x)) + 1e-10); }
 
 Tensor load_probability(const Tensor& clean, const Tensor& noisy, const Tensor& deviation, int64_t k) {
+  if (clean.rank() != 2 || noisy.shape() != clean.shape() || deviation.shape() != clean.shape())
+    fail<ShapeError>("[load_probability] clean {}, noisy {} and deviation {}; all must be (tokens, experts)",
+                     clean.shape(), noisy.shape(), deviation.shape());
+  if (k < 1 || k > clean.size(1))
+    fail<ValueError>("[load_probability] the {} largest of {} experts; take 1 at least, and no more than there are", k,
+                     clean.size(1));
   if (k == clean.size(1)) return ones_like(clean);
   const Tensor best = topk(noisy, k + 1, 1).values;
   const Tensor kth = narrow(best, 1, k - 1, 1), next = narrow(best, 1, k, 1);
@@ -36,6 +42,9 @@ Tensor load_probability(const Tensor& clean, const Tensor& noisy, const Tensor& 
 }
 
 Tensor switch_balance_loss(const Tensor& load, const Tensor& importance) {
+  if (load.shape() != importance.shape())
+    fail<ShapeError>("[switch_balance_loss] load {} and importance {}; both must be (experts)", load.shape(),
+                     importance.shape());
   return static_cast<double>(load.numel()) * sum(load.detach() * importance);
 }
 
@@ -46,7 +55,11 @@ Tensor mean_of_rows(const Tensor& x) { return sum(x, {0}) / static_cast<double>(
 
 }  // namespace
 
-Tensor router_z_loss(const Tensor& logits) { return mean_of_rows(square(logsumexp(logits, {1}))); }
+Tensor router_z_loss(const Tensor& logits) {
+  if (logits.rank() != 2)
+    fail<ShapeError>("[router_z_loss] logits of shape {}; they must be (tokens, experts)", logits.shape());
+  return mean_of_rows(square(logsumexp(logits, {1})));
+}
 
 // ---- Router ----
 
@@ -152,6 +165,7 @@ std::vector<std::vector<int64_t>> places_of(const Tensor& experts, int64_t count
   for (int64_t choice = 0; choice < choices; ++choice)
     for (int64_t place = choice; place < tokens * choices; place += choices) {
       const int64_t expert = asked[static_cast<size_t>(place)];
+      if (expert >= count) fail<IndexError>("[MixtureOfExperts] a route to expert {} of {}", expert, count);
       if (expert < 0) continue;
       auto& own = places[static_cast<size_t>(expert)];
       if (own.size() < capacity) own.push_back(place);
@@ -170,6 +184,10 @@ Tensor combine(const Tensor& x, const Route& route, const std::vector<std::vecto
     rows.push_back(floor_divide(place, choices));
     const Tensor gate = index_select(gates, 0, place);
     const Tensor y = expert(i, index_select(x, 0, rows.back()), gate);
+    if (y.rank() != 2 || y.size(0) != gate.size(0) || (i > 0 && y.size(1) != results[0].size(1)))
+      fail<ShapeError>("[MixtureOfExperts] expert {} makes {} of {} tokens{}; it must be ({}, width), of one width", i,
+                       y.shape(), gate.size(0), i > 0 ? fmt::format(", and the first {}", results[0].shape()) : "",
+                       gate.size(0));
     results.push_back(y * unsqueeze(gate, 1).to(y.dtype()));
   }
   const Tensor all = cat(results, 0);
@@ -210,6 +228,12 @@ MixtureOfExperts::MixtureOfExperts(int64_t width, std::vector<Sequential> expert
     : router(width, static_cast<int64_t>(experts_.size()), o), experts(std::move(experts_)) {}
 
 MixtureOutput MixtureOfExperts::apply_route(const Tensor& x, const Route& route) {
+  if (x.rank() != 2 || route.experts.rank() != 2 || route.experts.size(0) != x.size(0) ||
+      route.gates.shape() != route.experts.shape())
+    fail<ShapeError>(
+        "[MixtureOfExperts] x {} with a route of experts {} and gates {}; they must be (tokens, {}) and "
+        "(tokens, choices) twice",
+        x.shape(), route.experts.shape(), route.gates.shape(), router.weight.size(1));
   const auto places = places_of(route.experts, static_cast<int64_t>(experts.size()), router.options.capacity_factor);
   const Tensor y =
       combine(x, route, places, [&](size_t i, const Tensor& part, const Tensor&) { return experts[i](part); });

@@ -308,6 +308,8 @@ constinit thread_local detail::Listener* t_listener = nullptr;
 detail::Listener::Listener() : around_(t_listener) { t_listener = this; }
 detail::Listener::~Listener() { t_listener = around_; }
 
+bool detail::is_heard() { return t_listener != nullptr; }
+
 Tensor detail::heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y) {
   for (Listener* l = t_listener; l; l = l->around_) l->mapped(weight, first, x, y);
   return y;

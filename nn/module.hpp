@@ -231,6 +231,8 @@ class Listener {
   friend Tensor heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y);
   Listener* around_;
 };
+/// Whether there is one on this thread: then no weight may be used but by heard() or a call of its module.
+bool is_heard();
 /// y, a linear map of x by the rows from `first` on of a weight, when all listeners have heard of it.
 Tensor heard(const Tensor& weight, int64_t first, const Tensor& x, Tensor y);
 

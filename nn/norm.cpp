@@ -1,6 +1,7 @@
 #include <cotangent/nn/norm.hpp>
 
 #include <cotangent/autograd/modes.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -101,7 +102,10 @@ ScaleNorm::ScaleNorm(int64_t size_, const ScaleNormOptions& o) : size(size_), ep
   weight = ones({}, o.dtype);
 }
 
-Tensor ScaleNorm::forward(const Tensor& x) { return rms_norm(x, {size}, {}, eps) * weight; }
+Tensor ScaleNorm::forward(const Tensor& x) {
+  const Tensor y = rms_norm(x, {size}, {}, eps);
+  return cotangent::to(y * weight, y.dtype());  // which may be below that of the weight
+}
 
 std::string ScaleNorm::settings() const { return std::to_string(size); }
 

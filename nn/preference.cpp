@@ -1,6 +1,10 @@
 #include <cotangent/nn/preference.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 #include <cotangent/autograd/ops/activation.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -9,6 +13,7 @@
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/precision_internal.hpp>
 #include <cotangent/tensor/range.hpp>
 
 namespace cotangent::nn {
@@ -26,6 +31,9 @@ void check_shape(const char* op, const char* what, const Tensor& x, const Shape&
 }  // namespace
 
 Tensor token_log_probabilities(const Tensor& logits, const Tensor& tokens) {
+  if (logits.rank() < 1 || tokens.shape() != logits.shape().slice(0, logits.rank() - 1))
+    fail<ShapeError>("[token_log_probabilities] logits {} and tokens {}; they must be (.., V) and (..)", logits.shape(),
+                     tokens.shape());
   return squeeze(gather(log_softmax(logits, -1), -1, unsqueeze(tokens, -1)), -1);
 }
 
@@ -36,6 +44,8 @@ Tensor dpo_loss(const Tensor& chosen, const Tensor& rejected, const Tensor& refe
   check_shape("dpo_loss", "reference_rejected", reference_rejected, chosen.shape());
   cotangent::detail::check_not_negative("dpo_loss", "beta", o.beta);
   cotangent::detail::check_fraction("dpo_loss", "label_smoothing", o.label_smoothing);
+  if (is_low_precision(chosen.dtype()))
+    return in_float32<to>(dpo_loss, chosen, rejected, reference_chosen, reference_rejected, o);
   const Tensor margin = o.beta * ((chosen - rejected) - (reference_chosen - reference_rejected).detach());
   Tensor losses = -log_sigmoid(margin);
   if (o.label_smoothing > 0)  // else an infinite margin that is right would cost 0 * infinity
@@ -67,16 +77,22 @@ Tensor grpo_loss(const Tensor& log_probs, const Tensor& old, const Tensor& refer
   if (masked && o.mask.dtype() != boolean)
     fail<DTypeError>("[grpo_loss] the mask is {}; it must be bool, false for what does not count", o.mask.dtype());
 
+  if (is_low_precision(log_probs.dtype())) return in_float32<to>(grpo_loss, log_probs, old, reference, advantages, o);
+
   // What does not count is put aside before anything is computed of it: it may be infinite or NaN.
   const auto counted = [&](const Tensor& x) { return masked ? where(o.mask, x, 0) : x; };
   const Tensor own = counted(log_probs), a = unsqueeze(advantages.detach(), 1);
-  const Tensor ratio = exp(own - counted(old.detach())), d = counted(reference.detach()) - own;
-  const Tensor gain = minimum(ratio * a, clamp(ratio, 1 - o.epsilon, 1 + o.epsilon) * a);
+  const Tensor log_ratio = own - counted(old.detach()), d = counted(reference.detach()) - own;
+  // min(w A, clamp(w) A) is w A cut on one side, which is the sign of A. The logarithm is cut, as an infinite w would
+  // meet a gradient of 0.
+  const double least = o.epsilon < 1 ? std::log1p(-o.epsilon) : -INFINITY;
+  const Tensor gain =
+      a * exp(where(a >= 0, clamp(log_ratio, -INFINITY, std::log1p(o.epsilon)), clamp(log_ratio, least)));
   const Tensor divergence = expm1(d) - d;
-  const Tensor each = o.beta * (o.weighted_penalty ? ratio * divergence : divergence) - gain;
-  if (!masked) return reduced(mean(each, {1}), o.reduction);
-  const Tensor count = maximum(sum(o.mask.to(each.dtype()), {1}), tensor(1));
-  return reduced(sum(where(o.mask, each, 0), {1}) / count, o.reduction);
+  const Tensor each = o.beta * (o.weighted_penalty ? exp(log_ratio) * divergence : divergence) - gain;
+  const Tensor count = masked ? maximum(sum(o.mask.to(each.dtype()), {1}), tensor(1))
+                              : full({}, std::max<int64_t>(each.size(1), 1), each.dtype());
+  return reduced(sum(masked ? where(o.mask, each, 0) : each, {1}) / count, o.reduction);
 }
 
 }  // namespace cotangent::nn

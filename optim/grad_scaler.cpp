@@ -15,9 +15,12 @@
 namespace cotangent::optim {
 namespace {
 
+constexpr double kLeast = 0x1p-126;  // by whose inverse float32 can multiply
+
 void check(const GradScalerOptions& o) {
-  if (!(o.init_scale > 0 && std::isfinite(static_cast<float>(o.init_scale))))
-    fail<ValueError>("[GradScaler] init_scale is {}; it must be positive and finite", o.init_scale);
+  if (!(o.init_scale >= kLeast && std::isfinite(static_cast<float>(o.init_scale))))
+    fail<ValueError>("[GradScaler] init_scale is {}; it must be positive and finite, in float32 as is its inverse",
+                     o.init_scale);
   if (!(o.growth_factor > 1)) fail<ValueError>("[GradScaler] growth_factor is {}; it must be above 1", o.growth_factor);
   if (!(o.backoff_factor > 0 && o.backoff_factor < 1))
     fail<ValueError>("[GradScaler] backoff_factor is {}; it must be above 0 and below 1", o.backoff_factor);
@@ -94,9 +97,9 @@ void GradScaler::update() {
   if (!options_.enabled) return;
   if (seen_.empty()) fail<ValueError>("[GradScaler] update() before any step(); nothing is known of the gradients");
   if (std::ranges::any_of(seen_, &Seen::found_inf)) {
-    scale_ = rounded(scale_ * options_.backoff_factor);
+    scale_ = std::max(rounded(scale_ * options_.backoff_factor), kLeast);
     growth_tracker_ = 0;
-  } else if (++growth_tracker_ == options_.growth_interval) {
+  } else if (++growth_tracker_ >= options_.growth_interval) {
     const double grown = rounded(scale_ * options_.growth_factor);
     if (std::isfinite(grown)) scale_ = grown;
     growth_tracker_ = 0;
@@ -118,7 +121,7 @@ StateDict GradScaler::state_dict() const {
 void GradScaler::load_state_dict(const StateDict& state) {
   const auto number = [&](const char* name) {
     const Tensor& value = state.get(name);
-    if (!value.defined() || value.numel() != 1 || state.size() != 5)
+    if (!value.defined() || value.numel() != 1 || state.size() != 5 || !std::isfinite(value.item()))
       fail<ValueError>("[load_state_dict] this is not the state of a GradScaler; {} must be one of five numbers", name);
     return value.item();
   };

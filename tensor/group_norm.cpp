@@ -1,7 +1,6 @@
 // A group is `channels / groups` spans that lie one after another, so its moments are those of one long span, and the
 // rest is done channel by channel. Of channels-last images, pixels are rows of all channels, whose moments are merged.
 #include <algorithm>
-#include <cmath>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
 #include <cotangent/tensor/kernels/kernels.hpp>
@@ -72,7 +71,7 @@ void normalize_rows(const Groups& g, const T* x, const T* weight, const T* bias,
     for (int64_t i = image * g.groups, c = 0; c < g.channels; ++i) {
       double m = 0, s = 0;
       for (int64_t k = 0; k < g.members; ++k, ++c) merge(m, s, k * g.inner, means[c], squares[c], g.inner);
-      mean[i] = m, rstd[i] = static_cast<T>(1 / std::sqrt(s / static_cast<double>(g.size) + eps));
+      mean[i] = m, rstd[i] = static_cast<T>(kernels::inverse_deviation(s / static_cast<double>(g.size) + eps));
     }
     for (int64_t c = 0; c < g.channels; ++c) {
       const int64_t i = image * g.groups + c / g.members;
@@ -151,7 +150,7 @@ Normalized group_norm(const char* op, const Tensor& x, int64_t groups, const Ten
       }
       pm[i] = m;
       const T rounded = static_cast<T>(m), rest = static_cast<T>(m - static_cast<double>(rounded));
-      pr[i] = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(g.size) + eps));
+      pr[i] = static_cast<T>(kernels::inverse_deviation(squares / static_cast<double>(g.size) + eps));
       for (int64_t k = 0; k < g.members; ++k) {
         const int64_t at = offset + k * g.inner, c = channel + k;
         const T scale = pw ? pw[c] * pr[i] : pr[i], shift = (pb ? pb[c] : T(0)) - scale * rest;

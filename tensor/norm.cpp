@@ -1,7 +1,6 @@
 #include <cotangent/tensor/norm.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include <cotangent/tensor/dispatch_internal.hpp>
@@ -350,7 +349,7 @@ Normalized batch_norm(const char* op, const Tensor& x, const Tensor& running_mea
       for (int64_t i = 0; i < channels; ++i) vars[i] *= (n - 1) / n;
     }
     T* pr = rstd.data<T>();
-    for (int64_t i = 0; i < channels; ++i) pr[i] = static_cast<T>(1 / std::sqrt(vars[i] + eps));
+    for (int64_t i = 0; i < channels; ++i) pr[i] = static_cast<T>(kernels::inverse_deviation(vars[i] + eps));
     for_images(in, [&](int64_t first_image, int64_t last_image) {
       const Tensor part = images(op, in, first_image, last_image), result = place_for(part, y);
       const Channels c(part), wide = c.wide();

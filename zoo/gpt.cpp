@@ -173,6 +173,7 @@ GPT::GPT(int64_t vocabulary, const GPTOptions& o)
       endless(has_state(o) && position(o) == "none") {
   if (position(o) == "learned") learned.emplace(o.context, o.width);
   if (position(o) == "sinusoidal") sinusoidal.emplace(o.width);
+  if (o.attention.starts_with("rwkv")) embedding_norm.emplace(o.width, nn::LayerNormOptions{.bias = o.bias});
   nn::init::normal_(token.weight, 0, sinusoidal ? 1 : 0.02);  // no smaller than what is added
   if (o.gpt2_init) {
     start_as_gpt2(blocks, o);
@@ -186,7 +187,8 @@ Tensor GPT::embed(const Tensor& tokens, int64_t start) {  // (B, T) -> (B, T, wi
 }
 
 Tensor GPT::placed(const Tensor& x, int64_t start) {
-  return learned ? (*learned)(x, start) : sinusoidal ? (*sinusoidal)(x, start) : x;
+  const Tensor y = learned ? (*learned)(x, start) : sinusoidal ? (*sinusoidal)(x, start) : x;
+  return embedding_norm ? (*embedding_norm)(y) : y;
 }
 
 Tensor GPT::hidden(const Tensor& tokens) { return blocks(embed(tokens, 0)); }

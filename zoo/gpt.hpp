@@ -29,7 +29,7 @@ struct GPTOptions {
 /// Attention: multihead, grouped, multiquery, local, strided, diagonal, linear, efficient, performer, norm, gated,
 /// flash. In its place, layers whose state does not grow (nn/sequence/), which keep the rest of the model as it is, and
 /// start as their authors have them: retention, gla, mamba, mamba2, rwkv (with its channel mixing for a feed-forward),
-/// rwkv7, mlstm, delta, gated-delta, s4, s4d, lru, min-gru, min-lstm.
+/// rwkv7 (both with a norm behind the embedding), mlstm, delta, gated-delta, s4, s4d, lru, min-gru, min-lstm.
 const std::vector<std::string>& gpt_attentions();
 /// learned and sinusoidal, which are added to the tokens; rotary, alibi and t5, which attention applies; none; and
 /// auto: none for layers with a state, which know the order of tokens by themselves, else learned
@@ -46,12 +46,13 @@ struct GPT : nn::Module {
   nn::Embedding token;
   std::optional<nn::LearnedEncoding> learned;  // one of the two, or neither where the attention knows places
   std::optional<nn::SinusoidalEncoding> sinusoidal;
+  std::optional<nn::LayerNorm> embedding_norm;  // of rwkv and rwkv7
   nn::TransformerEncoder blocks;
   nn::Linear head;
   nn::Dropout dropout;
   int64_t context;
   bool endless;  ///< no token is too late: the state neither grows nor counts places
-  COTANGENT_MODULE(token, learned, sinusoidal, blocks, head, dropout)
+  COTANGENT_MODULE(token, learned, sinusoidal, embedding_norm, blocks, head, dropout)
 
   Tensor forward(const Tensor& tokens);
   /// What the head makes logits of: tokens (B, T) -> (B, T, width).

@@ -17,6 +17,7 @@
 #include <cotangent/nn/sequence/tree.hpp>
 #include <cotangent/tensor/create.hpp>
 #include <cotangent/tensor/format_internal.hpp>
+#include <cotangent/tensor/range.hpp>
 
 namespace cotangent::zoo {
 
@@ -56,9 +57,17 @@ Guesses guesses(const Tensor& logits, const Tensor& y, int64_t ahead) {
   return {flatten(narrow(logits, 1, 0, places), 0, 1), flatten(narrow(y, 1, y.size(1) - places, places))};
 }
 
+void check_follow(const Tensor& x, const Tensor& y) {
+  if (x.rank() != 2 || y.shape() != x.shape())
+    fail<ShapeError>("[Medusa] tokens {} and those that follow {}; both must be (B, T)", x.shape(), y.shape());
+}
+
 }  // namespace
 
 Tensor Medusa::loss(const Tensor& x, const Tensor& y, const MedusaLossOptions& o) {
+  check_follow(x, y);
+  cotangent::detail::check_not_negative("Medusa", "decay", o.decay);
+  cotangent::detail::check_not_negative("Medusa", "joint", o.joint);
   const bool joint = o.joint > 0;
   Tensor h;
   if (joint) {
@@ -76,6 +85,10 @@ Tensor Medusa::loss(const Tensor& x, const Tensor& y, const MedusaLossOptions& o
 }
 
 Tensor Medusa::hits(const Tensor& x, const Tensor& y, int64_t ranks) {
+  check_follow(x, y);
+  if (ranks < 1 || ranks > model.head.weight.size(0))
+    fail<ValueError>("[Medusa] {} ranks of {} tokens; there must be 1 at least, and no more than there are", ranks,
+                     model.head.weight.size(0));
   const NoGrad guard;
   const Tensors logits = forward(x);
   Tensors rows;
@@ -113,6 +126,7 @@ MedusaTree medusa_tree(const std::vector<std::vector<int64_t>>& paths) {
 MedusaTree medusa_tree(const Tensor& hits, int64_t tokens) {
   if (hits.rank() != 2) fail<ShapeError>("[medusa_tree] hits of shape {}; they must be (heads, ranks)", hits.shape());
   if (tokens < 1) fail<ValueError>("[medusa_tree] {} tokens; there must be 1 at least", tokens);
+  if (!all(hits >= 0 && hits <= 1).item<bool>()) fail<ValueError>("[medusa_tree] hits that are no shares from 0 to 1");
   struct Path {
     std::vector<int64_t> ranks;
     double chance;  // that all of it is right
@@ -226,6 +240,8 @@ std::vector<int64_t> checked_tree(const MedusaTree& tree, size_t heads, int64_t 
 MedusaText Medusa::write(const Tensor& prompt, int64_t count, const MedusaTree& tree, const MedusaOptions& o,
                          Generator& generator) {
   const NoGrad guard;
+  cotangent::detail::check_not_negative("Medusa", "epsilon", o.epsilon);
+  cotangent::detail::check_not_negative("Medusa", "delta", o.delta);
   if (prompt.rank() != 2 || prompt.numel() == 0)
     fail<ShapeError>("[Medusa] a prompt of shape {}; it must be (B, T) with a token at least", prompt.shape());
   if (count < 0) fail<ValueError>("[Medusa] {} tokens; there must be 0 or more", count);

@@ -31,7 +31,8 @@ Ids checked_tokens(const char* who, const Tensor& tokens, int64_t vocabulary, in
 void check(const NGramOptions& o, int64_t vocabulary) {
   if (vocabulary < 1) fail<ValueError>("[NGram] a vocabulary of {}; there must be at least 1 token", vocabulary);
   if (o.order < 1 || o.order > 64) fail<ValueError>("[NGram] order {}; it must be from 1 to 64", o.order);
-  if (!(o.k > 0 && o.k < INFINITY)) fail<ValueError>("[NGram] k is {}; it must be above 0", o.k);
+  if (!(o.k > 0 && o.k * static_cast<double>(vocabulary) < INFINITY))
+    fail<ValueError>("[NGram] k is {}; it must be above 0, and finite times {} tokens", o.k, vocabulary);
   if (o.discount && !(*o.discount >= 0 && *o.discount < 1))
     fail<ValueError>("[NGram] a discount of {}; it must be in [0, 1)", *o.discount);
   if (o.boundary && (*o.boundary < 0 || *o.boundary >= vocabulary))
@@ -297,6 +298,7 @@ Tensor NGram::write(const Tensor& prompt, int64_t count, const nn::SamplingOptio
 std::vector<double> NGram::fit_weights(const Tensor& held_out, int64_t steps) {
   if (options_.smoothing != Smoothing::interpolation)
     fail<ValueError>("[fit_weights] only Smoothing::interpolation has weights");
+  if (steps < 0) fail<ValueError>("[fit_weights] {} steps; there must be 0 or more", steps);
   const Ids ids = checked_tokens("fit_weights", held_out, vocabulary_, 2);
   // A token takes the longest history, or with probability 1 - stop the next shorter one. What is counted is how often
   // each length was asked and how often it was taken, as the model of the last step has it.

@@ -28,7 +28,7 @@ NPLM::NPLM(int64_t vocabulary, const NPLMOptions& o) : order(o.order) {
         "[NPLM] {} tokens, order {}, width {} and {} hidden units; there must be at least 1 token, order 2 and width 1",
         vocabulary, o.order, o.width, o.hidden);
   C = nn::init::normal_(empty({vocabulary, o.width}, o.dtype));
-  const int64_t inputs = (o.order - 1) * o.width;
+  const int64_t inputs = Dims{o.order - 1, o.width}.product("NPLM");
   if (o.hidden > 0) {
     H = started({o.hidden, inputs}, inputs, o.dtype);
     d = started({o.hidden}, inputs, o.dtype);

@@ -24,6 +24,8 @@ Tensor noise_of(const Tensor& counts, const Word2VecOptions& o) {
   if (counts.rank() != 1 || counts.numel() < 2)
     fail<ValueError>("[Word2Vec] counts of shape {}; they must be (V), of 2 tokens at least", counts.shape());
   const Tensor c = counts.detach().to(float64);
+  if (!(min(c).item() >= 0 && max(c).item() > 0 && max(c).item() < INFINITY))
+    fail<ValueError>("[Word2Vec] counts that are negative, not finite or all 0");
   return where(c > 0, pow(c, o.power), c);
 }
 
@@ -100,7 +102,8 @@ Tensor Word2Vec::log_probabilities(const Tensor& context) const {
   if (options.loss == Word2VecLoss::nce) return scores - std::log(static_cast<double>(in.size(0)));
   if (options.loss == Word2VecLoss::negative_sampling) return scores + offsets_.to(scores.dtype());
   const Tensor turns = tree_.turns.to(scores.dtype());
-  const Tensor ways = index_select(scores, 1, tree_.nodes.flatten()).reshape({scores.size(0), in.size(0), -1});
+  const Tensor ways =
+      index_select(scores, 1, tree_.nodes.flatten()).reshape({scores.size(0), in.size(0), turns.size(1)});
   return sum(log_sigmoid(ways * turns) * abs(turns), 2);
 }
 

@@ -42,7 +42,8 @@ struct Word2VecOptions {
 ///   paper  sqrt(t / f)
 ///   code   (sqrt(f / t) + 1) t / f, which the authors' program has in its place
 enum class Subsampling : uint8_t { none, paper, code };
-/// These probabilities; 1 for a count of 0.   counts (V) -> (V), float64. A ValueError unless t > 0.
+/// These probabilities; 1 for a count of 0.   counts (V) -> (V), float64. A ValueError unless t > 0, and for counts
+/// that are negative or not finite.
 Tensor keep_probabilities(const Tensor& counts, Subsampling rule, double t);
 
 struct Word2VecFit {
@@ -91,9 +92,9 @@ struct Word2Vec : nn::Module {
   /// One step of gradient descent for each row after the other: what SGD at this rate does with the gradients of
   /// loss(), whose arguments and errors these are. Returns the mean loss of the rows 0, 16, 32, ..
   double step(const Tensor& context, const Tensor& target, const Tensor& negatives, double rate);
-  /// Goes `epochs` times through a text, tokens (N), and returns the mean loss of every 16th example of the last pass.
-  /// It runs on one thread, as each example reads what the one before has written. A ValueError for options out of
-  /// range; an IndexError for what is no token.
+  /// Goes `epochs` times through a text, tokens (N), and returns the mean loss of every 16th example of the last pass,
+  /// 0 where no token has a neighbour. It runs on one thread, as each example reads what the one before has written. A
+  /// ValueError for options out of range; an IndexError for what is no token.
   double fit(const Tensor& tokens, const Word2VecFit& fit = {}, Generator& generator = default_generator());
 
  private:

@@ -34,6 +34,7 @@ class Uniforms {
 void check(const Word2VecFit& o) {
   if (o.window < 1 || o.epochs < 1)
     fail<ValueError>("[fit] a window of {} and {} epochs; both must be at least 1", o.window, o.epochs);
+  if (!(o.threshold > 0)) fail<ValueError>("[fit] the threshold t is {}; it must be above 0", o.threshold);
   if (o.rate && !(*o.rate > 0 && *o.rate < INFINITY))
     fail<ValueError>("[fit] the rate is {}; it must be above 0", *o.rate);
 }
@@ -44,11 +45,19 @@ int64_t checked_token(const char* who, int64_t token, int64_t vocabulary) {
   return token;
 }
 
+using Ids = std::vector<int64_t>;
+Ids listed(const char* who, const Tensor& tokens) {
+  if (tokens.is_floating()) fail<DTypeError>("[{}] tokens are {}; they must be int64", who, tokens.dtype());
+  return tokens.to_vector<int64_t>();
+}
+
 }  // namespace
 
 Tensor keep_probabilities(const Tensor& counts, Subsampling rule, double t) {
   if (!(t > 0)) fail<ValueError>("[keep_probabilities] t is {}; it must be above 0", t);
   const Tensor c = counts.detach().to(float64), f = c / sum(c);
+  if (!all(c >= 0).item<bool>() || !(sum(c).item() < INFINITY))
+    fail<ValueError>("[keep_probabilities] counts that are negative or not finite");
   Tensor keep = rule == Subsampling::none    ? ones_like(f)
                 : rule == Subsampling::paper ? sqrt(t / f)
                                              : (sqrt(f / t) + 1) * (t / f);
@@ -77,15 +86,17 @@ void Word2Vec::add_outputs(raw::LogisticExamples& e, int64_t target, const int64
 }
 
 double Word2Vec::step(const Tensor& context, const Tensor& target, const Tensor& negatives, double rate) {
-  const std::vector<int64_t> inputs = context.to_vector<int64_t>(), targets = target.to_vector<int64_t>(),
-                             noise = negatives.defined() ? negatives.to_vector<int64_t>() : std::vector<int64_t>();
-  const auto rows = static_cast<int64_t>(targets.size()),
-             wanted = options.loss == Word2VecLoss::hierarchical_softmax ? 0 : rows * options.negatives;
-  if (context.rank() != 2 || context.size(0) != rows || static_cast<int64_t>(noise.size()) < wanted)
-    fail<ShapeError>("[step] a context {}, targets {} and {} negatives; they must be (B, C), (B) and (B, {})",
-                     context.shape(), target.shape(), noise.size(), options.negatives);
-  const int64_t vocabulary = in.size(0);
-  for (int64_t j = 0; j < wanted; ++j) checked_token("step", noise[static_cast<size_t>(j)], vocabulary);
+  const bool draws = options.loss != Word2VecLoss::hierarchical_softmax;
+  const int64_t rows = target.numel(), vocabulary = in.size(0);
+  if (context.rank() != 2 || context.size(0) != rows || target.rank() != 1 ||
+      (draws && (!negatives.defined() || negatives.shape() != Shape{rows, options.negatives})))
+    fail<ShapeError>("[step] a context {}, targets {} and negatives {}; they must be (B, C), (B) and (B, {})",
+                     context.shape(), target.shape(), negatives.defined() ? negatives.shape() : Shape{},
+                     options.negatives);
+  if (!std::isfinite(rate)) fail<ValueError>("[step] the rate is {}; it must be finite", rate);
+  const Ids inputs = listed("step", context), targets = listed("step", target),
+            noise = draws ? listed("step", negatives) : Ids();
+  for (const int64_t token : noise) checked_token("step", token, vocabulary);
   raw::LogisticExamples e;
   for (int64_t i = 0; i < rows; ++i) {
     const size_t before = e.inputs.size();
@@ -96,7 +107,7 @@ double Word2Vec::step(const Tensor& context, const Tensor& target, const Tensor&
       fail<ValueError>("[step] row {} of the context has no token; at least one must not be -1", i);
     e.input_ends.push_back(static_cast<int64_t>(e.inputs.size()));
     add_outputs(e, checked_token("step", targets[static_cast<size_t>(i)], vocabulary),
-                noise.data() + (wanted > 0 ? i * options.negatives : 0));
+                noise.data() + (draws ? i * options.negatives : 0));
     e.rates.push_back(rate);
   }
   return raw::logistic_steps(in.detach(), out.detach(), e);
@@ -105,8 +116,8 @@ double Word2Vec::step(const Tensor& context, const Tensor& target, const Tensor&
 double Word2Vec::fit(const Tensor& tokens, const Word2VecFit& o, Generator& generator) {
   check(o);
   if (tokens.rank() != 1) fail<ShapeError>("[fit] tokens {}; they must be (N)", tokens.shape());
-  const std::vector<int64_t> text = tokens.to_vector<int64_t>();
   const int64_t vocabulary = in.size(0);
+  const Ids text = listed("fit", tokens);
   std::vector<double> counts(static_cast<size_t>(vocabulary), 0);
   for (const int64_t token : text) {
     checked_token("fit", token, vocabulary);

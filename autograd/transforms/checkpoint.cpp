@@ -15,7 +15,19 @@ bool is_at(const Tensor& x, const Edge& e) {
   return x.defined() && x.impl()->node == e.node && x.impl()->output == e.output;
 }
 
-Reached reach(const Tensors& results, uint64_t start) {
+namespace {
+constinit thread_local FirstRun* t_first_run = nullptr;
+}
+
+FirstRun::FirstRun() : around(std::exchange(t_first_run, this)) {}
+FirstRun::~FirstRun() { t_first_run = around; }
+const FirstRun* innermost_run() { return t_first_run; }
+
+void tell_around(const std::vector<Saved>& kept) {
+  if (t_first_run) t_first_run->within.insert(t_first_run->within.end(), kept.begin(), kept.end());
+}
+
+Reached reach(const Tensors& results, uint64_t start, const std::vector<Saved>& within) {
   Reached reached;
   std::set<std::pair<const Node*, int>> ends;
   std::unordered_set<const Node*> seen;
@@ -38,6 +50,8 @@ Reached reach(const Tensors& results, uint64_t start) {
       if (s.tensor.defined() && memories.insert(s.tensor.impl()->storage).second)
         reached.kept.push_back({s.tensor.detach(), s.version});
   }
+  for (const Saved& s : within)
+    if (memories.insert(s.tensor.impl()->storage).second) reached.kept.push_back({s.tensor.detach(), s.version});
   return reached;
 }
 
@@ -67,6 +81,7 @@ struct Checkpointed {
   Surroundings first;
   std::vector<Edge> edges;  // of the node, which owns them
   std::vector<Saved> kept;  // without histories: whether what f captures was written
+  size_t edges_read;        // by f, of these
   size_t own_leaves;        // that f makes itself, and differentiates within
 };
 
@@ -99,13 +114,12 @@ Tensors run_again(const Backward& b, const void* attributes) {
             "same",
             y.dtype(), y.shape(), dy.dtype(), dy.shape());
     }
-  size_t unknown = 0;
-  for (const Edge& e : reach(results, start).edges) {
-    const bool known = std::any_of(c.edges.begin(), c.edges.end(),
-                                   [&](const Edge& other) { return other.node == e.node && other.output == e.output; });
-    unknown += !known;
-  }
-  if (unknown != c.own_leaves)
+  size_t known = 0;
+  const std::vector<Edge> edges = reach(results, start).edges;
+  for (const Edge& e : edges)
+    known += std::any_of(c.edges.begin(), c.edges.end(),
+                         [&](const Edge& other) { return other.node == e.node && other.output == e.output; });
+  if (known != c.edges_read || edges.size() - known != c.own_leaves)
     fail<GradError>(
         "[checkpoint] the function reads other tensors when it is run again; leave what it captures as it "
         "was until backward()");
@@ -132,9 +146,12 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
     if (x.requires_grad()) record_after(history(x));
   }
   const uint64_t start = newest_order();
+  std::vector<Saved> within;
   Tensors results = [&] {
-    const FirstRun guard;
-    return f(inputs);
+    FirstRun run;
+    Tensors y = f(inputs);
+    within = std::move(run.within);
+    return y;
   }();
   Tensors recorded = with_history(results);
   if (recorded.empty()) return results;
@@ -145,7 +162,8 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
           "let it write to a clone()",
           i);
 
-  Reached reached = reach(recorded, start);
+  Reached reached = reach(recorded, start, within);
+  within.clear();
   Tensors besides;  // the function's inputs: they stand for what it reads beside them
   for (const Edge& e : reached.edges)
     if (std::none_of(inputs.begin(), inputs.end(), [&](const Tensor& x) { return is_at(x, e); }))
@@ -169,8 +187,15 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
 
   std::vector<TensorRef> refs(inputs.begin(), inputs.end());
   refs.insert(refs.end(), besides.begin(), besides.end());
-  Checkpointed attributes{own(f.function),         inputs.size(), outputs.size(), first, {},
-                          std::move(reached.kept), own_leaves};
+  tell_around(reached.kept);
+  Checkpointed attributes{own(f.function),
+                          inputs.size(),
+                          outputs.size(),
+                          first,
+                          {},
+                          std::move(reached.kept),
+                          reached.edges.size() - own_leaves,
+                          own_leaves};
   for (const TensorRef& x : refs)
     if (x.tensor->requires_grad()) attributes.edges.push_back({history(*x.tensor), x.tensor->impl()->output});
   const auto rule = [](const Backward& b, const Checkpointed& c) { return b.through(run_again, &c); };

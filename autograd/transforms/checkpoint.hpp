@@ -45,10 +45,11 @@ Tensors checkpoint(FunctionRef f, OwnedFunction (*own)(void* function), const Te
 ///
 /// f is copied (a module shares its parameters with the copy), or moved where it is given away; what it refers to must
 /// live as long as the graph, and be unchanged, also in training mode or not. It must compute the same again: a
-/// GradError says so where it gives tensors of another number, shape or dtype, or reads others than before (which it
-/// may also seem to do where it captures what another thread has recorded: that must be an input); and where an input
-/// or a parameter was written in place meanwhile, or f itself writes to an input. A result that lies in the memory of
-/// an input is copied. A ValueError for more than 48 inputs. It is PyTorch's checkpoint with use_reentrant=False.
+/// GradError says so where it gives tensors of another number, shape or dtype, or reads others than before, or fewer
+/// (which it may also seem to do where it captures what another thread has recorded: that must be an input); and where
+/// an input or a parameter was written in place meanwhile, or f itself writes to an input. A result that lies in the
+/// memory of an input is copied. A ValueError for more than 48 inputs. It is PyTorch's checkpoint with
+/// use_reentrant=False.
 template <class F, class... X>
 auto checkpoint(F&& f, const X&... inputs) {
   using Function = std::remove_reference_t<F>;

@@ -17,8 +17,9 @@ struct Reached {
   /// memory of one of `others`.
   void leave_captured(const Tensors& others);
 };
-/// That of a run from what was recorded after the node of order `start`.
-Reached reach(const Tensors& results, uint64_t start);
+/// That of a run from what was recorded after the node of order `start`, and what functions within it have read that
+/// are run again themselves.
+Reached reach(const Tensors& results, uint64_t start, const std::vector<Saved>& within = {});
 bool is_at(const Tensor& x, const Edge& e);
 /// A GradError names `op` where one of them was written in place since.
 void check_unwritten(const char* op, const std::vector<Saved>& kept);
@@ -31,8 +32,16 @@ struct Surroundings {
 
 /// While it lasts, parameters are cast anew, so that a second run can do the same.
 struct FirstRun {
+  FirstRun();
+  ~FirstRun();
   UseAutocast casts{with_own_casts()};
+  FirstRun* around;
+  std::vector<Saved> within;  ///< what the functions in it have read that are run again
 };
+/// The innermost that lasts on this thread, or null.
+const FirstRun* innermost_run();
+/// Tells the run around a function what the function has read.
+void tell_around(const std::vector<Saved>& kept);
 
 /// While it lasts, default_generator() gives the numbers of the first run again, ops choose the precision that they had
 /// there, and recomputing() is true.

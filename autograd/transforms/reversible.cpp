@@ -114,12 +114,16 @@ Tensors reversible(const std::vector<FunctionRef>& functions, OwnedFunction (*ow
     c.first.emplace_back();
     const uint64_t start = newest_order();
     const Tensor leaf = pair[1].detach().requires_grad_();
+    std::vector<Saved> within;
     Tensor y = [&] {
-      const FirstRun run;
-      return applied(f, leaf);
+      FirstRun run;
+      Tensor result = applied(f, leaf);
+      within = std::move(run.within);
+      return result;
     }();
     if (y.requires_grad()) {
-      Reached reached = reach({y}, start);
+      Reached reached = reach({y}, start, within);
+      within.clear();
       for (const Edge& e : reached.edges)
         if (!is_at(leaf, e) && std::none_of(owners.begin(), owners.end(), [&](const Tensor& x) { return is_at(x, e); }))
           owners.push_back(at_edge(make_tensor({0}, e.node->slots()[e.output].dtype), e));
@@ -138,6 +142,7 @@ Tensors reversible(const std::vector<FunctionRef>& functions, OwnedFunction (*ow
   for (const TensorRef& x : inputs)
     c.edges.push_back(x.tensor->requires_grad() ? Edge{history(*x.tensor), x.tensor->impl()->output} : Edge{});
   if (!should_record(inputs.data(), inputs.size())) return pair;
+  tell_around(c.kept);
   const auto rule = [](const Backward& backward, const Couplings& all) { return pull_back_couplings(backward, all); };
   record_outputs<Couplings, decltype(rule)>("reversible", inputs.data(), inputs.size(), pair.data(), 2,
                                             Keep::output(0) | Keep::output(1), c);

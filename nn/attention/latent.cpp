@@ -78,8 +78,8 @@ Tensor LatentAttention::run(const Tensor& x, const SequenceCall& call, StreamSta
                      .causal = causal(),
                      .scale = 1 / std::sqrt(static_cast<double>(head_width + rope_width))};
   Tensor y;
-  if (start == 0) {  // as many keys as queries: narrow heads are cheaper than latents
-    const int64_t batch = x.size(0), length = x.size(1);
+  if (start == 0 || detail::is_heard()) {  // as many keys as queries: narrow heads are cheaper than latents
+    const int64_t batch = x.size(0), length = latents.size(2);
     const Tensors kv = split(in_heads(kv_b_proj(squeeze(latents, 1)), heads), {head_width, head_width}, 3);
     const Tensor k = cat({kv[0], expand(turned, {batch, heads, length, rope_width})}, 3);
     y = scaled_dot_product_attention(cat(q, 3), k, kv[1], o);

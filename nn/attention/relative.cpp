@@ -7,7 +7,6 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/join.hpp>
-#include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/view.hpp>
 #include <cotangent/nn/init.hpp>
@@ -38,6 +37,9 @@ Linear map(int64_t width, double std, Dtype dtype) {
   if (std > 0) init::normal_(layer.weight, 0, std);
   return layer;
 }
+
+/// map(x), a call, so that what computes or tunes the weight takes part in it. It changes nothing in a linear map.
+Tensor called(const Linear& map, const Tensor& x) { return const_cast<Linear&>(map)(x); }
 
 }  // namespace
 
@@ -77,7 +79,7 @@ DistanceRows TransformerXL::rows(const Tensor& distance, const HeadSizes& n) con
   check_fits("TransformerXL", heads, width / heads, n);
   const Tensor r = sinusoids(distance, width, base, proj.weight.dtype());
   return {.buckets = arange(distance.numel()),
-          .for_queries = of_heads(linear(r, proj.weight), heads),
+          .for_queries = of_heads(called(proj, r), heads),
           .offset = unsqueeze(position_bias - content_bias, 1)};
 }
 
@@ -108,7 +110,7 @@ DistanceRows Disentangled::rows(const Tensor& distance, const HeadSizes& n) cons
   const Tensor bucket = arange(2 * k + 1), last = tensor(2 * k - 1);
   const Tensor forward = minimum(bucket, last), backward = minimum(2 * k - bucket, last);
   const auto at = [&](const Linear& map, const Tensor& index) {
-    return index_select(of_heads(linear(weight, map.weight), heads), 1, index);
+    return index_select(of_heads(called(map, weight), heads), 1, index);
   };
   DistanceRows result{.buckets = clipped(distance, k)};
   if (options.content_position) result.for_queries = at(*key_proj, forward);

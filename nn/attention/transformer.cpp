@@ -15,6 +15,10 @@ namespace cotangent::nn {
 namespace {
 
 void check_options(const char* layer, const TransformerLayerOptions& o) {
+  const ResidualOptions& r = o.residual;
+  for (const double factor : {r.skip, r.gate.value_or(1), r.inner_gain, r.last_gain})
+    if (!std::isfinite(factor))
+      fail<ValueError>("[{}] a residual with a factor of {}; skip, gate and gains must be finite", layer, factor);
   cotangent::detail::check_fraction(layer, "dropout", o.dropout);
   cotangent::detail::check_not_negative(layer, "eps", o.eps);
 }
@@ -32,7 +36,8 @@ MultiHeadAttention softmax_attention(const char* layer, int64_t width, int64_t h
   return MultiHeadAttention(width, heads, {.causal = causal, .bias = o.bias, .dropout = o.dropout, .dtype = o.dtype});
 }
 
-Linear first_linear(int64_t width, const TransformerLayerOptions& o) {
+Linear first_linear(const char* layer, int64_t width, const TransformerLayerOptions& o) {
+  if (o.inner < 1) fail<ValueError>("[{}] an inner width of {}; it must be at least 1", layer, o.inner);
   return Linear(width, is_gated(o.activation) ? 2 * o.inner : o.inner, {.bias = o.bias, .dtype = o.dtype});
 }
 Linear second_linear(int64_t width, const TransformerLayerOptions& o) {
@@ -161,7 +166,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(AnySequenceLayer attention, con
       norm_first(o.norm_first),
       residual(o.residual) {
   if (o.inner != 0) {
-    linear1 = first_linear(width(), o);
+    linear1 = first_linear("TransformerEncoderLayer", width(), o);
     linear2 = second_linear(width(), o);
     norm2 = norm_of(width(), o);
     gate2 = first_gate(o);
@@ -225,7 +230,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(AnyAttention self, AnyAttention
                                                  const TransformerLayerOptions& o)
     : self_attn(std::move(self)),
       multihead_attn(std::move(cross)),
-      linear1(first_linear(checked("TransformerDecoderLayer", self_attn, o).width(), o)),
+      linear1(first_linear("TransformerDecoderLayer", checked("TransformerDecoderLayer", self_attn, o).width(), o)),
       linear2(second_linear(self_attn->width(), o)),
       norm1(norm_of(self_attn->width(), o)),
       norm2(norm_of(self_attn->width(), o)),

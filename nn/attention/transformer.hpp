@@ -27,10 +27,11 @@ struct ResidualOptions {
   double last_gain = 1;             ///< multiplies those of linear2 and out_proj, their biases included
 };
 /// DeepNorm, post-norm for hundreds of layers: skip = (2 L)^(1/4), gains (8 L)^(-1/4) in a stack of L. A step of an
-/// optimizer changes the result by as much as in a shallow stack. Wang et al., arXiv:2203.00555.
+/// optimizer changes the result by as much as in a shallow stack. Wang et al., arXiv:2203.00555, whose figure 2 has
+/// these and the following constants.
 ResidualOptions deep_norm(int64_t layers);
 /// In front of a decoder of M layers: skip = 0.81 (N^4 M)^(1/16), gains 0.87 (N^4 M)^(-1/16). Its authors' code
-/// has 1.15 in place of 0.87.
+/// (torchscale) divides by (N^4 M)^(1/16) / 1.15, which is 1.15 = 1 / 0.87 in place of 0.87.
 ResidualOptions deep_norm_encoder(int64_t encoder_layers, int64_t decoder_layers);
 /// With a memory, of whatever depth: skip = (3 M)^(1/4), gains (12 M)^(-1/4).
 ResidualOptions deep_norm_decoder(int64_t layers);
@@ -42,7 +43,8 @@ ResidualOptions rezero();
 ResidualOptions fixup(int64_t layers);
 
 struct TransformerLayerOptions {
-  int64_t inner = 2048;  ///< width between the two linear layers of the feed-forward; 0 leaves it out
+  int64_t inner =
+      2048;  ///< width between the two linear layers of the feed-forward; an encoder layer's 0 leaves it out
   double dropout = 0.1;  ///< after the attention, within and after the feed-forward; in a layer that makes its own
                          ///< attention (of a width and heads) also of the weights of the softmax, as PyTorch has it
   Activation activation = Activation::relu;  ///< a gated one takes a linear1 of twice the width

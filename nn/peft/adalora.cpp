@@ -1,6 +1,7 @@
 #include <cotangent/nn/peft/adalora.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include <cotangent/autograd/modes.hpp>
@@ -20,12 +21,14 @@ AdaLoRA::AdaLoRA(Module& base, const AdaLoRAOptions& o) : options(o) {
     fail<ValueError>("[AdaLoRA] ranks from {} to {}; take r >= target_r >= 1", o.r, o.target_r);
   if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
     fail<ValueError>("[AdaLoRA] betas {} and {} must be at least 0 and below 1", o.beta1, o.beta2);
+  if (!std::isfinite(o.alpha) || !std::isfinite(o.orthogonality))
+    fail<ValueError>("[AdaLoRA] alpha {} and orthogonality {} must be finite", o.alpha, o.orthogonality);
   if (o.initial < 0 || o.final < 0 || o.initial + o.final >= o.steps || o.interval < 1)
     fail<ValueError>("[AdaLoRA] {} initial and {} final of {} steps, by {}; some must be left between, by 1 or more",
                      o.initial, o.final, o.steps, o.interval);
   for (const detail::FoundTarget& t : detail::find_targets("AdaLoRA", base, o.targets)) {
     const Dtype dtype = t.values.dtype();
-    const int64_t out = t.rows, in = t.values.numel() / out;
+    const int64_t out = t.rows, in = t.values.shape().slice(1, t.values.rank()).product();
     Triplets d;
     d.lora_P = init::normal_(empty({out, o.r}, dtype), 0, 0.02);
     d.lora_s = zeros({o.r}, dtype);
@@ -79,17 +82,23 @@ void AdaLoRA::allocate(int64_t step) {
   const NoGrad guard;
   const int64_t last = options.steps - options.final;  // the last choice
   const auto note = [&](const Parameter& w, Buffer& mean, Buffer& deviation) {
-    if (!w.grad().defined()) fail<ValueError>("[allocate] a parameter without a gradient; call backward() before");
     const Tensor importance = abs(w * w.grad());
     mean = mean * options.beta1 + importance * (1 - options.beta1);
     deviation = deviation * options.beta2 + abs(importance - mean) * (1 - options.beta2);
   };
-  if (step <= last)
+  if (step <= last) {
+    for (const NamedTensor& w : named_parameters()) {
+      const Tensor g = w.tensor.grad();
+      if (!g.defined()) fail<ValueError>("[allocate] {} has no gradient; call backward() before", w.name);
+      if (!all(isfinite(g)).item<bool>())  // which the means would not forget
+        fail<ValueError>("[allocate] the gradient of {} is not finite; leave this step out", w.name);
+    }
     for (Triplets& d : deltas) {
       note(d.lora_P, d.mean_P, d.deviation_P);
       note(d.lora_s, d.mean_s, d.deviation_s);
       note(d.lora_Q, d.mean_Q, d.deviation_Q);
     }
+  }
   if (step == last || (step > options.initial && step < last && step % options.interval == 0))
     choose(budget(step));
   else if (step > last)  // the optimizer has moved them, if it has momentum

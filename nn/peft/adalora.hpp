@@ -60,7 +60,7 @@ struct AdaLoRA : WeightTuner {
   /// How many triplets may be kept at a step, over all targets.
   int64_t budget(int64_t step) const;
   /// Adds the gradients of this step to the importance and, at the steps of a choice, sets the singular values beyond
-  /// the budget to 0. A ValueError where a parameter has no gradient.
+  /// the budget to 0. A ValueError where a parameter has no gradient, or one that is not finite.
   void allocate(int64_t step);
   /// The rank of each target: how many of its singular values are not held at 0.
   std::vector<int64_t> ranks() const;

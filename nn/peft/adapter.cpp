@@ -1,5 +1,7 @@
 #include <cotangent/nn/peft/adapter.hpp>
 
+#include <cmath>
+
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/nn/init.hpp>
 #include <cotangent/nn/sequence/sequence.hpp>
@@ -22,7 +24,8 @@ Tensor Bottleneck::forward(const Tensor& h) { return h + up(activate(activation,
 
 Adapter::Adapter(Module& base, const AdapterOptions& o) {
   if (o.bottleneck < 1) fail<ValueError>("[Adapter] a bottleneck of {}; it must be 1 at least", o.bottleneck);
-  if (!(o.std >= 0)) fail<ValueError>("[Adapter] a standard deviation of {}; it must not be negative", o.std);
+  if (!(o.std >= 0 && std::isfinite(o.std)))
+    fail<ValueError>("[Adapter] a standard deviation of {}; it must be finite, and not negative", o.std);
   if (is_gated(o.activation)) fail<ValueError>("[Adapter] a gated activation halves the bottleneck; take another");
   for (const NamedModule& m : detail::find_modules("Adapter", base, o.targets)) {
     const auto* linear = dynamic_cast<Linear*>(m.module);

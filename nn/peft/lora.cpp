@@ -27,10 +27,12 @@ Tensor matrix(const Tensor& w) { return w.rank() > 2 ? flatten(w, 1) : w; }
 
 LoRA::LoRA(Module& base, const LoRAOptions& o) : options(o) {
   if (o.r < 1) fail<ValueError>("[LoRA] r = {}; it must be 1 at least", o.r);
+  if (!std::isfinite(o.alpha)) fail<ValueError>("[LoRA] alpha = {}; it must be finite", o.alpha);
   if (!(o.dropout >= 0 && o.dropout < 1))
     fail<ValueError>("[LoRA] dropout {} must be at least 0 and below 1", o.dropout);
   for (const detail::FoundTarget& t : detail::find_targets("LoRA", base, o.targets)) {
-    const bool linear = dynamic_cast<Linear*>(t.owner) || dynamic_cast<HeadedAttention*>(t.owner);
+    const bool linear = dynamic_cast<Linear*>(t.owner) ||
+                        (dynamic_cast<HeadedAttention*>(t.owner) && t.parameter.ends_with("proj_weight"));
     if (o.dropout > 0 && !linear)
       fail<ValueError>("[LoRA] {} is a parameter of {}, whose input is out of reach of the dropout; take dropout = 0",
                        t.name, t.owner->type_name());

@@ -49,9 +49,13 @@ struct PromptOptions {
 };
 
 /// Prompt tuning: l learned vectors stand before the embeddings of the tokens, and nothing else is trained. Their
-/// places are cut off the result, which must be (B, l + T, ..): a ShapeError otherwise. It is for models of a whole
-/// sequence at once, as in a stream the prompt would come before each step. Positions that are added to the embeddings
-/// count the prompt as well.
+/// places are cut off the result, which must be (B, l + T, ..): a ShapeError otherwise. Positions that are added to the
+/// embeddings count the prompt as well. In a stream the first step alone is tuned: the state then holds the prompt, and
+/// the model goes on by itself.
+///
+///     tuned.run([&](zoo::GPT& m) { return m.step(tokens, state); });  // (B, l + T, V)
+///     tuned.base.step(next, state);                                   // (B, 1, V), and so on
+///
 ///   prompt.weight (l, d): starts as embeddings of tokens that are drawn at random
 /// A ValueError for a length below 1, and unless one module has the name and is an Embedding. Lester, Al-Rfou and
 /// Constant, arXiv:2104.08691.

@@ -8,6 +8,7 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/join.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/autograd/transforms/recomputation_internal.hpp>
 #include <cotangent/nn/attention/headed.hpp>
 #include <cotangent/tensor/format_internal.hpp>
 
@@ -97,7 +98,7 @@ std::vector<NamedModule> detail::find_modules(const char* tuner, Module& base,
 
 namespace detail {
 
-Tuning::Tuning(Module& base) {
+Tuning::Tuning(Module& base) : run_(cotangent::detail::innermost_run()) {
   struct Walk : Members {
     explicit Walk(std::vector<Place>& to) : places(to) {}
     void parameter(const std::string& path, Parameter& p) override {
@@ -153,15 +154,27 @@ void Tuning::beside(size_t target, const TuningTarget& t) {
   rows_.push_back({place(t.parameter).tensor, t.first, t.rows, target});
 }
 
+void Tuning::check_lasting(const char* what) const {
+  if (cotangent::detail::innermost_run() != run_)
+    fail<ValueError>(
+        "[Tuned] what is tuned {} lies in a checkpoint or a reversible block, which runs it again when this call is "
+        "over; checkpoint the tuned model as a whole",
+        what);
+}
+
 void Tuning::called(const Module& m, Tensor& y) {
   for (const Behind& b : behind_)
-    if (b.module == &m) y = b.f(b.object, y);
+    if (b.module == &m) {
+      check_lasting("behind a module");
+      y = b.f(b.object, y);
+    }
 }
 
 void Tuning::mapped(const Tensor& weight, int64_t first, const Tensor& x, Tensor& y) {
   for (const Rows& r : rows_) {
     const int64_t from = r.first - first, rest = y.size(-1) - from - r.rows;
     if (r.weight != &weight || from < 0 || rest < 0) continue;
+    check_lasting("beside a weight");
     const Tensor change = tuner_->beside(r.target, x);
     if (from == 0 && rest == 0)
       y = y + change;

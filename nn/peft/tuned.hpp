@@ -101,7 +101,11 @@ class Tuning : Listener {
   };
   const Place& place(std::string_view name) const;
 
+  /// A ValueError in what will be run again, when this call is over: a checkpoint that began within it.
+  void check_lasting(const char* what) const;
+
   const Tuner* tuner_ = nullptr;
+  const void* run_;  // the innermost function around this call that will be run again, if there is one
   std::vector<Place> places_;
   std::vector<NamedModule> modules_;
   std::vector<std::pair<Tensor*, Tensor>> before_;
@@ -126,6 +130,9 @@ Module& frozen(Module& m);
 /// under the names that they have without a tuner, and those of the tuner after them; tuner.state_dict() has those of
 /// the tuner only, and fits every model with such names. A Tuned can be tuned again. Two threads must not call it at
 /// once, but each may call a copy.
+///
+/// A checkpoint or a reversible block in the model is run again when the call is over, without what a tuner adds beside
+/// weights and behind modules (LoRA's dropout, Adapter, Prompt): a ValueError there. checkpoint(tuned, x) does.
 template <class T, class M>
 struct Tuned : Module {
   /// A ValueError as of the tuner, such as for a target that the model does not have.

@@ -5,7 +5,6 @@
 
 #include <cotangent/autograd/ops/activation.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
-#include <cotangent/autograd/ops/linalg.hpp>
 #include <cotangent/autograd/ops/math.hpp>
 #include <cotangent/autograd/ops/norm.hpp>
 #include <cotangent/autograd/ops/view.hpp>
@@ -94,10 +93,8 @@ GatedDeltaNet::GatedDeltaNet(int64_t width, int64_t count, const DeltaNetOptions
   dt_bias = step_biases("GatedDeltaNet", count, 1e-3, 0.1, 0, o.dtype);
 }
 
-Tensor GatedDeltaNet::log_decay(const Tensor& x) const {
-  return -exp(a_log) * softplus(linear(x, a_proj.weight) + dt_bias);
-}
+Tensor GatedDeltaNet::log_decay(const Tensor& x) { return -exp(a_log) * softplus(a_proj(x) + dt_bias); }
 
-Tensor GatedDeltaNet::gated(const Tensor& y, const Tensor& x) const { return silu(linear(x, g_proj.weight)) * y; }
+Tensor GatedDeltaNet::gated(const Tensor& y, const Tensor& x) { return silu(g_proj(x)) * y; }
 
 }  // namespace cotangent::nn

@@ -46,9 +46,9 @@ struct DeltaLayer : SequenceLayer {
   DeltaLayer(const char* name, int64_t width, int64_t heads, const DeltaNetOptions& options);
   Tensor run(const Tensor& x, const SequenceCall& call, StreamState* state) override;
   /// Of each head (B, H, T); undefined for no decay.
-  virtual Tensor log_decay(const Tensor&) const { return {}; }
+  virtual Tensor log_decay(const Tensor&) { return {}; }
   /// What becomes of the joined and normalized heads before out_proj.
-  virtual Tensor gated(const Tensor& y, const Tensor&) const { return y; }
+  virtual Tensor gated(const Tensor& y, const Tensor&) { return y; }
 };
 
 /// DeltaNet: y = norm(o) Wo, with the root mean square norm of each head. Yang et al., arXiv:2406.06484.
@@ -74,8 +74,8 @@ struct GatedDeltaNet : DeltaLayer {
                     out_proj)
 
  protected:
-  Tensor log_decay(const Tensor& x) const override;
-  Tensor gated(const Tensor& y, const Tensor& x) const override;
+  Tensor log_decay(const Tensor& x) override;
+  Tensor gated(const Tensor& y, const Tensor& x) override;
 };
 
 }  // namespace cotangent::nn

@@ -45,7 +45,7 @@ void layer_norm(const T* x, const T* w, const T* b, T* y, double* means, T* rstd
     } else {
       add_up_row<1, T, kLong>(n, &squares, [=](int64_t i, T* s) { s[0] += x[i] * x[i]; });
     }
-    const T rstd = T(1) / m_sqrt(static_cast<T>(squares * part + eps)), m = static_cast<T>(mean);
+    const T rstd = inverse_deviation(static_cast<T>(squares * part + eps)), m = static_cast<T>(mean);
     const T lift = -static_cast<T>(mean - static_cast<double>(m)) * rstd;  // what m lacks
     means[r] = mean, rstds[r] = rstd;
     if (w && b) {

@@ -4,6 +4,14 @@
 
 namespace cotangent::kernels {
 
+/// 1 / sqrt(v) for a variance v. NaN for an infinite one: its squares were beyond the dtype, and 0 would be no result.
+[[gnu::always_inline]] inline double inverse_deviation(double v) {
+  return v < __builtin_inf() ? 1 / __builtin_sqrt(v) : __builtin_nan("");
+}
+[[gnu::always_inline]] inline float inverse_deviation(float v) {
+  return v < __builtin_inff() ? 1 / __builtin_sqrtf(v) : __builtin_nanf("");
+}
+
 /// y = (x - mean) * scale + shift of each channel, limited to [low, high]. No gradient passes a limit. The mean is
 /// rounded; the shift takes back what it lost.
 template <class T>

@@ -70,6 +70,9 @@ TEST_CASE("trunc_normal_ stays in its range") {
   CHECK(m.mean == Approx(1.42).margin(0.05));  // of the normal distribution with these bounds
   CHECK_THROWS_AS(init::trunc_normal_(w, 0, 1, 2, 2), ValueError);
   CHECK_THROWS_AS(init::trunc_normal_(w, 0, 1, 5, 6), ValueError);
+  for (const double std : {0.0, -1.0, double{NAN}, double{INFINITY}})
+    CHECK_THROWS_WITH(init::trunc_normal_(w, 0, std), Catch::Contains("both must be finite, and std above 0"));
+  CHECK_THROWS_AS(init::trunc_normal_(w, double{NAN}), ValueError);
 }
 
 // With n values the mean is off by std/sqrt(n) and the variance by sqrt((E z^4 - 1)/n) std^2, as standard deviations.
@@ -96,7 +99,7 @@ TEST_CASE("the samplers have the mean and the standard deviation that are asked 
   init::kaiming_normal_(w, {.fan = init::Fan::out}), check(0, 0.1, 3, inf);
   init::of_std_(w, 3, 0, Distribution::truncated_normal);
   CHECK(moments(w).high == 3);
-  CHECK_THROWS_WITH(init::of_std_(w, 0, -1), "[of_std_] std -1 must be 0 or more");
+  CHECK_THROWS_WITH(init::of_std_(w, 0, -1), "[of_std_] std -1 must be 0 or more, and finite");
 }
 
 TEST_CASE("second moments after the activation functions") {

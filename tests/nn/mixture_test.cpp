@@ -334,6 +334,20 @@ TEST_CASE("mixtures of no tokens, of one expert, and of tokens that are not numb
     CHECK(std::isnan(other.output[1][0].item()));
     CHECK(std::isnan(other.loss.item()));
   }
+  // two levels, of which the second may get no tokens; and one group
+  nn::HierarchicalMixture h = two_levels(1, 1);
+  CHECK(h(zeros({0, 3}, float64)).output.shape() == Shape{0, 2});
+  CHECK(std::isfinite(h(zeros({0, 3}, float64)).loss.item()));
+  CHECK(std::isfinite(h(tokens(1)).loss.item()));
+  nn::HierarchicalMixture alone = prepared_mixture(nn::HierarchicalMixture(
+      3, {nn::MixtureOfExperts(3, nn::repeat(2, expert), {.gating = Gating::noisy_top_k, .top_k = 1})},
+      {.gating = Gating::noisy_top_k, .top_k = 1}));
+  CHECK(close(alone(tokens(4)).output, alone.groups[0](tokens(4)).output));
+  const Tensor broken = tokens(4);
+  broken[1][0].fill_(double{NAN});
+  CHECK(std::isnan(h(broken).output[1][0].item()));
+  CHECK(close(h(broken).output[3], h(tokens(4)).output[3]));
+  CHECK(std::isnan(h(broken).loss.item()));
   nn::MixtureOfExperts single = mixture({.balance = 1, .z = 0}, 1);
   const Tensor x = tokens(3);
   CHECK(close(single(x).output, single.experts[0](x)));
@@ -382,12 +396,36 @@ TEST_CASE("mixtures say what they do not take") {
   CHECK(error_of(make({.capacity_factor = -1})).find("[Router] capacity_factor is -1") == 0);
   CHECK(error_of(make({.noise = -1})).find("[Router] noise is -1") == 0);
   CHECK(error_of(make({.balance = double{NAN}})).find("[Router] balance is nan") == 0);
+  CHECK(error_of(make({.second_threshold = -0.1})).find("[Router] second_threshold is -0.1") == 0);
+  CHECK(error_of(make({.z = -1})).find("[Router] z is -1") == 0);
+  CHECK(error_of(make({.gating = Gating::noisy_top_k, .top_k = 0})).find("[Router] 0 of 2 experts") == 0);
   nn::MixtureOfExperts m = mixture({});
   CHECK(error_of([&] {
           m(zeros({2, 4}, float64));
         }) == "[MixtureOfExperts] x has shape (2, 4); its last dimension must be 3");
   CHECK(error_of([&] { m.router(zeros({4}, float64)); }).find("[Router] x has shape (4,); it must be (tokens, 3)") ==
         0);
+  const Tensor x = tokens(2), gates = ones({2, 1}, float64), ids = zeros({2, 1}, int64), one = ones({}, float64);
+  const auto route = [&](const Tensor& experts, const Tensor& by) {
+    return error_of([&] { m.apply_route(x, {experts, by, ones({4}, float64), ones({4}, float64), one}); });
+  };
+  CHECK(route(ids, gates) == "nothing thrown");
+  CHECK(route(ids + 4, gates) == "[MixtureOfExperts] a route to expert 4 of 4");
+  CHECK(route(ids.narrow(0, 0, 1), gates).find("[MixtureOfExperts] x (2, 3) with a route of experts (1, 1)") == 0);
+  CHECK(route(ids, ones({2, 2}, float64)).find("and gates (2, 2)") != std::string::npos);
+  nn::MixtureOfExperts uneven(3, {nn::Sequential(nn::Linear(3, 2)), nn::Sequential(nn::Linear(3, 1))});
+  CHECK(error_of([&] { uneven(zeros({2, 3})); }).find("[MixtureOfExperts] expert 1 makes (0, 1) of 0 tokens") == 0);
+  CHECK(error_of([] {
+          nn::load_probability(ones({2, 3}), ones({2, 3}), ones({3}), 1);
+        }).find("[load_probability]") == 0);
+  for (const int64_t k : {0, 4})
+    CHECK(error_of([&] {
+            const Tensor z = ones({2, 3});
+            nn::load_probability(z, z, z, k);
+          }).find("[load_probability] the " + std::to_string(k) + " largest of 3 experts") == 0);
+  CHECK(error_of([] { nn::switch_balance_loss(ones({3}), ones({1})); }) ==
+        "[switch_balance_loss] load (3,) and importance (1,); both must be (experts)");
+  CHECK(error_of([] { nn::router_z_loss(ones({3})); }).find("[router_z_loss] logits of shape (3,)") == 0);
   CHECK(error_of([&] {
           nn::HierarchicalMixture(3, {m, m});
         }) == "[HierarchicalMixture] a router of switch_top_1; all must be noisy_top_k");

@@ -115,6 +115,29 @@ TEST_CASE("gradients of parametrized layers, originals included") {
   check_checkpoint(spectral(nn::Linear(3, 4)), randn({2, 3}));  // computed again, but the iteration goes on once
 }
 
+// In training the vectors of the iteration are constants too, if those that the call has moved.
+TEST_CASE("derivatives of spectral_norm in training are those of evaluation with the same vectors, to second order") {
+  manual_seed(4);
+  nn::Linear layer = spectral(nn::Linear(3, 4, {.dtype = float64}));
+  const Tensor x = randn({2, 3}, float64).requires_grad_(), dy = randn({2, 4}, float64);
+  const Tensor w = layer.parameters()[0], ddw = randn({4, 3}, float64);
+  const auto derivatives = [&] {
+    const Tensor y = layer(x);
+    const Tensor dw = grad({y}, {w}, {.gradients = {dy}, .create_graph = true})[0];
+    const Tensors second = grad({sum(dw * ddw)}, {w, x});
+    return Tensors{y.detach(), dw.detach(), second[0], second[1]};
+  };
+  const Tensor before = layer.named_buffers()[0].tensor.clone();
+  const Tensors training = derivatives();
+  CHECK_FALSE(equal(layer.named_buffers()[0].tensor, before));
+  layer.eval();
+  const Tensors evaluation = derivatives();  // which check_evaluated compares with differences
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(equal(training[i], evaluation[i]));
+    CHECK(training[i].abs().max().item() > 0);
+  }
+}
+
 TEST_CASE("a parametrized layer has its originals in place of the parameter") {
   nn::Linear layer(3, 2, {.dtype = float64});
   const Tensor x = randn({4, 3}, float64), y = layer(x).detach(), before = layer.weight.detach().clone();

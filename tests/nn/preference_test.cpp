@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cotangent/autograd/engine.hpp>
+#include <cotangent/autograd/ops/convert.hpp>
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/index.hpp>
 #include <cotangent/autograd/ops/math.hpp>
@@ -34,6 +35,9 @@ Tensor descend(double rate, F loss) {
     logits = (logits - rate * grad({loss(log_softmax(logits, 0))}, {logits})[0]).detach().requires_grad_();
   return softmax(logits.detach(), 0);
 }
+
+/// The same values, with the columns one after another in memory.
+Tensor by_columns(const Tensor& x) { return x.rank() == 2 ? transpose(transpose(x, 0, 1).contiguous(), 0, 1) : x; }
 
 /// What is as good as a reward and as close to the reference as can be: reference times exp(r / beta).
 Tensor tilted(const Tensor& reward, double beta) { return softmax(of(kReference) + reward / beta, 0); }
@@ -184,6 +188,70 @@ TEST_CASE(
               -cross_entropy(logits.flatten(0, 1), tokens.flatten(), {.reduction = Reduction::none}), 1e-6));
 }
 
+TEST_CASE("DPO and GRPO at the edges: no answers, no tokens, NaN, ratios beyond all numbers, half types, any layout") {
+  const Tensor none = zeros({0}, float64), no_tokens = zeros({2, 0}, float64), a = tensor({1.0, -1.0}, float64);
+  CHECK(nn::dpo_loss(none, none, none, none, {.reduction = Reduction::sum}).item() == 0);
+  CHECK(
+      nn::grpo_loss(zeros({0, 3}), zeros({0, 3}), zeros({0, 3}), zeros({0}), {.reduction = Reduction::none}).numel() ==
+      0);
+  CHECK(nn::grpo_loss(no_tokens, no_tokens, no_tokens, a).item() == 0);
+  CHECK(nn::token_log_probabilities(zeros({0, 4}), zeros({0}, int64)).shape() == Shape{0});
+
+  const Tensor x = tensor({-1.0, -2.0}, float64), bad = tensor({std::nan(""), -2.0}, float64);
+  for (int place = 0; place < 4; ++place) {
+    Tensors all(4, x);
+    all[static_cast<size_t>(place)] = bad;
+    const Tensor y = nn::dpo_loss(all[0], all[1], all[2], all[3], {.reduction = Reduction::none});
+    CHECK(std::isnan(y[0].item()));
+    CHECK(y[1].item() == Approx(std::log(2)));
+    for (Tensor& m : all) m = m.unsqueeze(1);
+    const Tensor z = nn::grpo_loss(all[0], all[1], all[2], all[3].flatten(), {.reduction = Reduction::none});
+    CHECK(std::isnan(z[0].item()));
+    CHECK(std::isfinite(z[1].item()));
+  }
+  const Tensor advantages = nn::group_advantages(tensor({{1.0, std::nan("")}, {1.0, 2.0}}, float64));
+  CHECK(all(isnan(advantages[0])).item<bool>());
+  CHECK(advantages[1][1].item() == Approx(std::sqrt(0.5)).epsilon(1e-3));
+
+  // a token 1000 times as likely as exp can say: beyond the clip it pulls no more, or pushes without a limit
+  const Tensor own = tensor({{0.0}, {0.0}, {0.0}}, float64).requires_grad_(), zero = zeros({3, 1}, float64);
+  const Tensor y = nn::grpo_loss(own, zero - 1e6, zero, tensor({2.0, 0.0, -1.0}, float64),
+                                 {.beta = 0, .reduction = Reduction::none});
+  CHECK(close(y.narrow(0, 0, 2), tensor({-2.4, 0.0}, float64)));
+  CHECK(y[2].item() == double{INFINITY});
+  y.narrow(0, 0, 2).sum().backward();
+  CHECK(equal(own.grad().narrow(0, 0, 2), zero.narrow(0, 0, 2)));
+  CHECK(close(nn::grpo_loss(own, zero, zero, ones({3}, float64), {.epsilon = 2}), tensor(-1.0, float64)));
+
+  Generator g(3);
+  for (const Dtype dtype : {float32, float16, bfloat16}) {
+    INFO(name(dtype));
+    const auto drawn = [&](const Shape& shape) { return (randn(shape, float64, g) * 3 - 5).to(dtype); };
+    const Tensor p = drawn({4, 3}), q = drawn({4, 3}), r = drawn({4, 3}), b = drawn({4});
+    const auto both = [&](Dtype own_dtype, bool transposed) {
+      const auto in = [&](const Tensor& t) {
+        const Tensor own_t = t.to(own_dtype);
+        return transposed ? by_columns(own_t) : own_t;
+      };
+      const Tensor leaf = in(p).detach().requires_grad_();
+      const Tensor loss = nn::grpo_loss(leaf, in(q), in(r), b.to(own_dtype), {.reduction = Reduction::none});
+      const Tensor first = leaf.select(1, 0);
+      const Tensor pairs = nn::dpo_loss(first, in(q).select(1, 0), in(r).select(1, 0), in(r).select(1, 1),
+                                        {.label_smoothing = 0.1, .reduction = Reduction::none});
+      CHECK(loss.dtype() == own_dtype);
+      CHECK(pairs.dtype() == own_dtype);
+      (loss.sum() + pairs.sum()).backward();
+      return Tensors{loss.detach(), pairs.detach(), leaf.grad()};
+    };
+    const Tensors wide = both(float64, false);
+    for (const bool transposed : {false, true}) {
+      const Tensors low = both(dtype, transposed);
+      for (size_t i = 0; i < 3; ++i)
+        CHECK(allclose(low[i].to(float64), wide[i], dtype == bfloat16 ? 0.02 : 0.002, 1e-4));
+    }
+  }
+}
+
 TEST_CASE("DPO and GRPO say what they do not take") {
   const Tensor x = zeros({3}), m = zeros({2, 3}), a = zeros({2});
   CHECK(error_of([&] { nn::dpo_loss(x, x, zeros({2}), x); }) ==
@@ -198,4 +266,13 @@ TEST_CASE("DPO and GRPO say what they do not take") {
   CHECK_THROWS_AS(nn::grpo_loss(m, m, m, a, {.mask = m}), DTypeError);
   CHECK_THROWS_AS(nn::grpo_loss(m, m, m, a, {.mask = ones({2, 2}, boolean)}), ShapeError);
   CHECK_THROWS_AS(nn::group_advantages(zeros({2, 1})), ShapeError);
+  CHECK(error_of([] {
+          nn::token_log_probabilities(zeros({2, 3, 4}), zeros({2, 4}, int64));
+        }) == "[token_log_probabilities] logits (2, 3, 4) and tokens (2, 4); they must be (.., V) and (..)");
+  CHECK_THROWS_AS(nn::token_log_probabilities(zeros({2, 4}), full({2}, 4, int64)), IndexError);
+  for (const double bad : {-0.1, double{NAN}}) {
+    CHECK_THROWS_AS(nn::dpo_loss(x, x, x, x, {.label_smoothing = bad}), ValueError);
+    CHECK_THROWS_AS(nn::grpo_loss(m, m, m, a, {.epsilon = bad}), ValueError);
+    CHECK_THROWS_AS(nn::grpo_loss(m, m, m, a, {.beta = bad}), ValueError);
+  }
 }

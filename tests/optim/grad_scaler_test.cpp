@@ -139,6 +139,36 @@ TEST_CASE("GradScaler: a power of 2 changes no bit") {
   CHECK(equal(run(true), run(false)));
 }
 
+TEST_CASE("GradScaler: the scale falls no further than its inverse is a number, and grows again") {
+  const Tensor p = parameter({1, -2});
+  optim::SGD optimizer({p}, {.lr = 0.1});
+  optim::GradScaler scaler({.init_scale = 1e-30, .backoff_factor = 1e-3, .growth_interval = 1});
+  for (int t = 0; t < 5; ++t) {
+    p.set_grad(from_vector(std::vector<float>{1, NAN}, {2}));
+    CHECK_FALSE(scaler.step(optimizer));
+    scaler.update();
+  }
+  CHECK(scaler.scale() == 0x1p-126);
+  optimizer.zero_grad();
+  scaler.scale(sum(p * p) * 0x1p30).backward();
+  CHECK(scaler.step(optimizer));
+  scaler.update();
+  CHECK(scaler.scale() == 0x1p-125);
+  CHECK(p[0].item() == Approx(1 - 0.2 * 0x1p30));
+  CHECK_THROWS_AS(optim::GradScaler({.init_scale = 1e-39}), ValueError);
+
+  StateDict state = scaler.state_dict();
+  Tensor(state["_growth_tracker"]).fill_(7);  // of a longer interval
+  scaler.load_state_dict(state);
+  optimizer.zero_grad();
+  scaler.scale(sum(p)).backward();
+  scaler.step(optimizer);
+  scaler.update();
+  CHECK(scaler.scale() == 0x1p-124);
+  Tensor(state["growth_interval"]).fill_(NAN);
+  CHECK_THROWS_AS(scaler.load_state_dict(state), ValueError);
+}
+
 TEST_CASE("GradScaler: calls out of order, options out of range and float16 without a master are errors") {
   using optim::GradScaler;
   CHECK_THROWS_WITH(GradScaler({.init_scale = 0}), Catch::Contains("init_scale is 0"));

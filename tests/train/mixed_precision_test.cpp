@@ -9,7 +9,9 @@
 #include <cotangent/autograd/ops/elementwise.hpp>
 #include <cotangent/autograd/ops/loss.hpp>
 #include <cotangent/autograd/ops/math.hpp>
+#include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/nn/activation.hpp>
+#include <cotangent/nn/container.hpp>
 #include <cotangent/nn/linear.hpp>
 #include <cotangent/nn/norm.hpp>
 #include <cotangent/optim/adam.hpp>
@@ -102,6 +104,12 @@ TEST_CASE("levels of mixed precision: dtypes of the model, its norms, what flows
   }
   Net net;
   CHECK_THROWS_AS(MixedPrecision(net, O1, float32), DTypeError);
+  CHECK_THROWS_AS(MixedPrecision(net, O1, float16, {.growth_factor = double{NAN}}), ValueError);
+
+  nn::Sequential mixed(nn::LayerNorm(3), nn::RMSNorm(3), nn::ScaleNorm(3), nn::Linear(3, 2));  // norms give x's dtype
+  const MixedPrecision amp(mixed, O2, bfloat16);
+  CHECK(amp(mixed, ones({0, 3})).shape() == Shape{0, 2});
+  CHECK(all(isnan(amp(mixed, full({1, 3}, NAN)))).item<bool>());
 }
 
 TEST_CASE("levels of mixed precision learn what float32 learns; O0 is float32") {

@@ -18,6 +18,8 @@
 #include <cotangent/tensor/random.hpp>
 #include <cotangent/tests/values.hpp>
 
+#include "../nn/check_layer.hpp"
+
 using namespace cotangent;
 using zoo::Acceptance;
 
@@ -119,6 +121,11 @@ TEST_CASE("Medusa's heads start as the model's own") {
   REQUIRE(logits.size() == 4);
   for (const Tensor& own : logits) CHECK(equal(own, logits[0]));
   CHECK_FALSE(medusa.heads[0].head.weight.shares_storage(model.head.weight));
+}
+
+TEST_CASE("edges and half types of a head of Medusa") {
+  check_edges(zoo::MedusaHead(nn::Linear(4, 3)), {3, 4});
+  check_layer(zoo::MedusaHead(nn::Linear(3, 2)), {2, 3});
 }
 
 TEST_CASE("greedy text by Medusa is the model's own, token for token, for any tree") {
@@ -275,6 +282,28 @@ TEST_CASE("Medusa and trees say what they do not take") {
   CHECK(hand_made({-1, 1}, {0, 0}) == "[Medusa] token 1 of the tree follows on 1; it must be one before it, or -1");
   CHECK_THROWS_AS(zoo::medusa_tree(zeros({3}), 2), ShapeError);
   CHECK_THROWS_AS(medusa.write(zeros({1, 0}, int64), 3, {}), ShapeError);
+  for (const double bad : {-1.0, double{NAN}}) {
+    CHECK_THROWS_AS(medusa.write(prompt, 3, {}, {.acceptance = Acceptance::typical, .epsilon = bad}), ValueError);
+    CHECK_THROWS_AS(medusa.write(prompt, 3, {}, {.acceptance = Acceptance::typical, .delta = bad}), ValueError);
+    CHECK(error_of([&] { medusa.loss(prompt, prompt, {.decay = bad}); }).find("[Medusa] decay is ") == 0);
+    CHECK(error_of([&] { medusa.loss(prompt, prompt, {.joint = bad}); }).find("[Medusa] joint is ") == 0);
+    CHECK_THROWS_AS(zoo::medusa_tree(full({1, 2}, bad, float64), 3), ValueError);
+  }
+  CHECK(error_of([&] {
+          medusa.loss(prompt, zeros({1, 3}, int64));
+        }) == "[Medusa] tokens (1, 2) and those that follow (1, 3); both must be (B, T)");
+  CHECK_THROWS_AS(medusa.hits(zeros({2}, int64), zeros({2}, int64), 1), ShapeError);
+  for (const int64_t ranks : {0, 6})
+    CHECK(error_of([&] {
+            medusa.hits(prompt, prompt, ranks);
+          }).find("[Medusa] " + std::to_string(ranks) + " ranks of") == 0);
+  CHECK_THROWS_AS(zoo::medusa_tree(zeros({2}), 2), ShapeError);
+  CHECK_THROWS_AS(zoo::medusa_tree(zeros({1, 1}), 0), ValueError);
+  CHECK(zoo::medusa_tree(zeros({0, 3}), 5).parents.size() == 1);
+  CHECK(medusa.loss(zeros({2, 0}, int64), zeros({2, 0}, int64)).item() == 0);
+  zoo::Medusa broken = with_heads(model.clone(), 1);
+  broken.model.head.weight.detach().fill_(NAN);
+  CHECK(error_of([&] { broken.write(prompt, 2, {}); }).find("[sample] logits that are NaN") == 0);
   CHECK_THROWS_AS(zoo::medusa_tree({{}}), ValueError);
   CHECK_THROWS_AS(zoo::medusa_tree({{-1}}), ValueError);
 

@@ -137,6 +137,24 @@ TEST_CASE("NGram: limits") {
   }
 }
 
+TEST_CASE("NGram: the smallest texts and vocabularies, and tokens that lie apart in memory") {
+  const Tensor text = sentences(300, 1), wide = stack({text, text * 0}, 1);
+  for (const Smoothing smoothing : kSmoothings) {
+    INFO(kSmoothingNames[static_cast<int>(smoothing)]);
+    for (const int64_t order : {1, 2, 64}) {
+      const NGram one(zeros({2}, int64), 1, {.order = order, .smoothing = smoothing});  // of one token
+      CHECK(close(one.probabilities(ids({})), ones({1}, float64)));
+      CHECK(one.perplexity(zeros({5}, int64)) == Approx(1));
+      const NGram bounds(zeros({4}, int64), 3, {.order = order, .smoothing = smoothing, .boundary = 0});
+      for (const Tensor& history : {ids({}), tensor({0}), tensor({2, 0}), tensor({1, 1})})
+        CHECK(std::abs(sum(bounds.probabilities(history)).item() - 1) < 1e-12);
+      CHECK(bounds.surprisal(tensor({0})).numel() == 0);
+    }
+    const NGram model(text, 8, {.smoothing = smoothing}), other(wide.select(1, 0), 8, {.smoothing = smoothing});
+    CHECK(equal(other.surprisal(wide.select(1, 0)), model.surprisal(text)));
+  }
+}
+
 TEST_CASE("NGram: worked by hand") {
   // 0 1 2 1 2 0 with 0 between sentences: 1 after 0 and after 2, 2 after 1 twice, 0 after 2
   const Tensor text = tensor({0, 1, 2, 1, 2, 0});
@@ -229,6 +247,7 @@ TEST_CASE("NGram: what it cannot take") {
   CHECK_THAT(error_of([&] { NGram(text, 3, {.order = 0}); }), Contains("order 0"));
   CHECK_THAT(error_of([&] { NGram(text, 3, {.k = 0}); }), Contains("k is 0"));
   CHECK_THAT(error_of([&] { NGram(text, 3, {.k = NAN}); }), Contains("k is nan"));
+  CHECK_THAT(error_of([&] { NGram(text, 3, {.k = 1e308}); }), Contains("finite times 3 tokens"));
   CHECK_THAT(error_of([&] { NGram(text, 3, {.weights = {0.5, 0.5}}); }), Contains("there must be 4"));
   CHECK_THAT(error_of([&] { NGram(text, 3, {.weights = {1.5, -0.5, 0, 0}}); }), Contains("and sum to 1"));
   CHECK_THAT(error_of([&] { NGram(text, 3, {.discount = 1.0}); }), Contains("a discount of 1"));
@@ -242,4 +261,9 @@ TEST_CASE("NGram: what it cannot take") {
              Contains("[perplexity] token 2 at 3 has probability 0 after 2") && Contains("Smoothing::none"));
   CHECK_THAT(error_of([&] { model.fit_weights(text); }), Contains("only Smoothing::interpolation"));
   CHECK_THAT(error_of([&] { model.write(text, -1); }), Contains("-1 tokens"));
+  CHECK_THAT(error_of([&] { NGram(text, 3, {.discount = NAN}); }), Contains("a discount of nan"));
+  CHECK_THAT(error_of([&] { NGram(text, 3, {.discount = -0.1}); }), Contains("a discount of -0.1"));
+  CHECK_THAT(error_of([&] { NGram(text, 3, {.weights = {NAN, 0, 0, 1}}); }), Contains("and sum to 1"));
+  NGram mixed(text, 3, {.order = 2, .smoothing = Smoothing::interpolation});
+  CHECK_THAT(error_of([&] { mixed.fit_weights(text, -1); }), Contains("-1 steps"));
 }

@@ -102,11 +102,29 @@ TEST_CASE("NPLM: starts as its contract says") {
   CHECK(to_string(model).find("NPLM(300, order = 5, width = 50, hidden = 100, direct = true)") != std::string::npos);
 }
 
+TEST_CASE("NPLM: one token, one word before, NaN, and tokens that lie apart in memory") {
+  NPLM model(6, {.order = 3, .width = 2, .hidden = 3, .direct = true, .dtype = float64});
+  const Tensor tokens = tensor({{0, 1}, {3, 2}, {5, 5}}), y = model(tokens);
+  CHECK(equal(model(transpose(transpose(tokens, 0, 1).contiguous(), 0, 1)), y));
+  CHECK(close(model(tokens[1]), y[1]));
+  model.C.detach()[3][0].fill_(NAN);
+  const Tensor z = model(tokens);
+  CHECK(all(isnan(z[1])).item<bool>());
+  CHECK(equal(z[0], y[0]));
+  CHECK(equal(z[2], y[2]));
+  CHECK(NPLM(1, {.order = 2, .width = 1, .hidden = 1})(zeros({4, 1}, int64)).shape() == Shape{4, 1});
+  CHECK(NPLM(3, {.order = 2, .hidden = 0})(zeros({2, 4, 1}, int64)).shape() == Shape{2, 4, 3});
+  NPLM untouched(6, {.order = 3, .width = 2, .hidden = 3});
+  untouched(zeros({0, 2}, int64)).sum().backward();
+  for (const Tensor& p : untouched.parameters()) CHECK(equal(p.grad(), zeros_like(p)));
+}
+
 TEST_CASE("NPLM: what it cannot take") {
   CHECK_THAT(error_of([] { NPLM(0); }), Contains("[NPLM] 0 tokens"));
   CHECK_THAT(error_of([] { NPLM(5, {.order = 1}); }), Contains("order 1"));
   CHECK_THAT(error_of([] { NPLM(5, {.width = 0}); }), Contains("width 0"));
   CHECK_THAT(error_of([] { NPLM(5, {.hidden = -1}); }), Contains("-1 hidden"));
+  CHECK_THAT(error_of([] { NPLM(5, {.order = int64_t{1} << 62, .width = 1 << 20}); }), Contains("[NPLM]"));
   NPLM model(5);
   CHECK_THAT(error_of([&] { model(zeros({2, 5}, int64)); }), Contains("must be the 4 tokens before"));
   CHECK_THAT(error_of([&] { model(full({2, 4}, 5, int64)); }), Contains("5"));

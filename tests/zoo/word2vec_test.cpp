@@ -327,6 +327,28 @@ TEST_CASE("Word2Vec: what it cannot take") {
     CHECK_THROWS_AS(own.loss(tensor({{0}}), tensor({3}), noise), IndexError);
     CHECK_THROWS_AS(own.loss(tensor({{3}}), tensor({0}), noise), IndexError);
   }
+  for (const Word2VecLoss loss : kLosses) {
+    Word2Vec each(counts, {.loss = loss});
+    CHECK_THAT(error_of([&] { each.step(tensor({{0.5}}), tensor({0}), noise, 1); }),
+               Contains("[step] tokens are float32; they must be int64"));
+    CHECK_THAT(error_of([&] { each.step(tensor({{0}}), tensor({0}), noise, NAN); }), Contains("the rate is nan"));
+    CHECK(std::isnan(each.loss(zeros({0, 2}, int64), zeros({0}, int64), zeros({0, 5}, int64)).item()));  // mean of none
+    CHECK(each.step(zeros({0, 2}, int64), zeros({0}, int64), zeros({0, 5}, int64), 1) == 0);
+    CHECK(each.log_probabilities(zeros({0, 2}, int64)).shape() == Shape{0, 3});
+    each.in.detach()[1].fill_(NAN);
+    CHECK(std::isnan(each.log_probabilities(tensor({{1}}))[0][0].item()));
+    CHECK(std::isnan(each.loss(tensor({{1, 0}}), tensor({0}), noise).item()));
+  }
+  for (const double bad : {-1.0, double{NAN}, double{INFINITY}}) {
+    const Tensor wrong = tensor({3.0, bad, 1.0}, float64);
+    CHECK_THAT(error_of([&] { Word2Vec{wrong}; }), Contains("[Word2Vec] counts that are negative, not finite"));
+    CHECK_THAT(error_of([&] { keep_probabilities(wrong, Subsampling::paper, 1e-3); }),
+               Contains("[keep_probabilities] counts that are negative or not finite"));
+  }
+  CHECK(equal(keep_probabilities(zeros({2}), Subsampling::code, 1e-3), ones({2}, float64)));
+  CHECK(std::isnan(zoo::cosines(zeros({1, 2}), ones({2}))[0].item()));  // nothing has no direction
+  CHECK(zoo::cosines(zeros({0, 2}), ones({2})).shape() == Shape{0});
+  CHECK_THAT(error_of([&] { model.fit(tensor({0.5, 1.0})); }), Contains("[fit] tokens are float32"));
   CHECK_THAT(error_of([&] { model.fit(text, {.window = 0}); }), Contains("a window of 0"));
   CHECK_THAT(error_of([&] { model.fit(text, {.epochs = 0}); }), Contains("0 epochs"));
   CHECK_THAT(error_of([&] { model.fit(text, {.threshold = 0}); }), Contains("t is 0"));

@@ -63,6 +63,32 @@ TEST_CASE("attention and transformer layers equal PyTorch's, gradients included"
   }
 }
 
+TEST_CASE("normalizations and residual layouts equal their formulas in PyTorch, gradients included") {
+  const Json data("residual.json");
+  CHECK(data.size() == 13);
+  for (size_t n = 0; n < data.size(); ++n) {
+    const Case test(data[n]);
+    const auto norm = test.get<std::string>("norm", ""), layout = test.get<std::string>("layout", "");
+    INFO(n << ": " << norm << ", " << layout);
+    nn::TransformerLayerOptions o{
+        .inner = 3, .dropout = 0, .norm_first = test.get("norm_first", false), .eps = 1e-3, .dtype = float64};
+    o.norm = norm == "rms"     ? nn::Normalization::rms
+             : norm == "scale" ? nn::Normalization::scale
+                               : nn::Normalization::layer;
+    o.residual = layout == "rezero"              ? nn::rezero()
+                 : layout == "fixup"             ? nn::fixup(3)
+                 : layout == "deep_norm"         ? nn::deep_norm(3)
+                 : layout == "deep_norm_encoder" ? nn::deep_norm_encoder(3, 2)
+                 : layout == "deep_norm_decoder" ? nn::deep_norm_decoder(2)
+                                                 : nn::ResidualOptions{};
+    const Tensor x = test.inputs.get("x");
+    if (test.get("cross", false))
+      compare(test, nn::TransformerDecoderLayer(4, 2, o), [&](auto& m) { return m(x, test.inputs.get("memory")); });
+    else
+      compare(test, nn::TransformerEncoderLayer(4, 2, o), [&](auto& m) { return m(x); });
+  }
+}
+
 TEST_CASE("a stack of causal layers streams") {
   auto layer = [] {
     return nn::TransformerEncoderLayer(
@@ -324,7 +350,16 @@ TEST_CASE("transformer layers say what does not fit") {
   CHECK_THROWS_WITH(layer(x, {.form = nn::SequenceForm::recurrent}), Catch::Contains("has no recurrent form"));
   CHECK_THROWS_WITH(nn::TransformerEncoderLayer(nn::AnySequenceLayer()), Catch::Contains("an empty attention"));
   CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 3), Catch::Contains("the heads must divide the width"));
-  CHECK_THROWS_AS(nn::TransformerEncoderLayer(4, 2, {.inner = -1}), ValueError);
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 2, {.inner = -1}),
+                    "[TransformerEncoderLayer] an inner width of -1; it must be at least 1");
+  CHECK_THROWS_WITH(nn::TransformerDecoderLayer(4, 2, {.inner = 0}),
+                    "[TransformerDecoderLayer] an inner width of 0; it must be at least 1");
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 2, {.residual = {.skip = double{NAN}}}),
+                    Catch::Contains("[TransformerEncoderLayer] a residual with a factor of nan"));
+  CHECK_THROWS_WITH(nn::TransformerDecoderLayer(4, 2, {.residual = {.gate = double{INFINITY}}}),
+                    Catch::Contains("[TransformerDecoderLayer] a residual with a factor of inf"));
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 2, {.dropout = 1.1}), Catch::Contains("dropout is 1.1"));
+  CHECK_THROWS_WITH(nn::TransformerEncoderLayer(4, 2, {.dropout = -0.1}), Catch::Contains("dropout is -0.1"));
   CHECK_THROWS_WITH(nn::TransformerEncoder({}), Catch::Contains("no layers"));
   CHECK_THROWS_WITH(nn::TransformerDecoder({}), Catch::Contains("no layers"));
   CHECK_THROWS_WITH(
@@ -363,7 +398,9 @@ TEST_CASE("gradients of the transformer layers, parameters included") {
     nn::TransformerLayerOptions other = o;
     other.norm = norm_first ? nn::Normalization::scale : nn::Normalization::rms;
     other.residual = norm_first ? nn::rezero() : nn::deep_norm(2);
-    for (const auto& options : {o, other})
+    nn::TransformerLayerOptions third = o;
+    third.residual = nn::fixup(2);
+    for (const auto& options : {o, other, third})
       check(nn::TransformerDecoderLayer(3, 1, options), {x, memory},
             [&](auto& layer, const Tensor& v) { return layer(v, memory.to(v.dtype())); });
   }

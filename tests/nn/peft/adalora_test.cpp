@@ -80,6 +80,20 @@ TEST_CASE("AdaLoRA starts as the model, merges, and has gradients of any order")
              GradientsAreRight());
 }
 
+TEST_CASE("AdaLoRA refuses a gradient that is not finite, and forgets nothing") {
+  nn::Linear layer(3, 2);
+  auto tuned = nn::tune<nn::AdaLoRA>(layer, {.targets = {"weight"}, .r = 2, .target_r = 1});
+  sum(tuned(ones({1, 3}))).backward();
+  tuned.tuner.allocate(1);
+  const Tensor before = tuned.tuner.deltas[0].mean_Q.clone();
+  for (const double bad : {double{NAN}, double{INFINITY}}) {
+    tuned.tuner.deltas[0].lora_Q.grad().detach()[0][1].fill_(bad);
+    CHECK(error_of([&] { tuned.tuner.allocate(2); }) ==
+          "[allocate] the gradient of weight.lora_Q is not finite; leave this step out");
+    CHECK(equal(tuned.tuner.deltas[0].mean_Q, before));
+  }
+}
+
 TEST_CASE("options of AdaLoRA out of range are errors") {
   const auto error = [](nn::AdaLoRAOptions options) {
     options.targets = {"weight"};
@@ -91,6 +105,8 @@ TEST_CASE("options of AdaLoRA out of range are errors") {
   CHECK(error({.steps = 400}) ==
         "[AdaLoRA] 100 initial and 300 final of 400 steps, by 10; some must be left between, by 1 or more");
   CHECK_THAT(error({.interval = 0}), Catch::Contains("by 0;"));
+  CHECK_THAT(error({.alpha = double{NAN}}), Catch::StartsWith("[AdaLoRA] alpha nan"));
+  CHECK_THAT(error({.beta2 = double{NAN}}), Catch::StartsWith("[AdaLoRA] betas 0.85 and nan"));
   CHECK(error_of([] { nn::tune<nn::AdaLoRA>(nn::Linear(2, 2), {.targets = {}}); }) ==
         "[AdaLoRA] no parameter is named as a target");
 }

@@ -17,6 +17,7 @@
 #include <cotangent/nn/peft/ia3.hpp>
 #include <cotangent/nn/peft/lora.hpp>
 #include <cotangent/nn/peft/prefix.hpp>
+#include <cotangent/nn/sequence/delta_net.hpp>
 #include <cotangent/optim/sgd.hpp>
 
 #include "../check_layer.hpp"
@@ -101,6 +102,17 @@ TEST_CASE("adapters come after each step of a stream, once") {
   const Tensor all = pass(nn::SequenceForm::parallel);
   CHECK(allclose(pass(nn::SequenceForm::chunked), all, 1e-4, 1e-5));
   CHECK(allclose(pass(nn::SequenceForm::recurrent), all, 1e-4, 1e-5));
+}
+
+TEST_CASE("adapters come behind projections of gates and of positions") {
+  const Tensor x = randn({1, 3, 4});
+  const auto check = [&](const auto& layer, const std::string& target) {
+    auto tuned = nn::tune<nn::Adapter>(layer, {.targets = {target}, .bottleneck = 2});
+    randomize(tuned.tuner);
+    CHECK_FALSE(allclose(tuned(x), tuned.base(x), 1e-3, 1e-3));
+  };
+  check(nn::GatedDeltaNet(4, 2), "g_proj");
+  check(nn::MultiHeadAttention(4, 2, {.positions = nn::TransformerXL(4, 2)}), "positions.proj");
 }
 
 TEST_CASE("(IA)3 merges into weights and biases") {
@@ -217,6 +229,24 @@ TEST_CASE("a prompt starts as embeddings of tokens") {
   }
 }
 
+TEST_CASE("a prompt comes before the first step of a stream, and the model goes on by itself") {
+  manual_seed(9);
+  Tiny model;
+  model.to(float64);
+  auto tuned = nn::tune<nn::Prompt>(model, {.length = 3});
+  randomize(tuned.tuner);
+  const auto step = [&](Tiny& m, nn::StreamState& state, int64_t from, int64_t count) {
+    return m.head(m.blocks.step(m.token(kTokens.narrow(1, from, count)), state));
+  };
+  const Tensor all = tuned(kTokens);
+  nn::StreamState state = model.blocks.start(2);
+  const Tensor first = tuned.run([&](Tiny& m) { return step(m, state, 0, 2); });
+  CHECK(first.shape() == Shape{2, 5, 5});
+  CHECK(state.length == 5);
+  CHECK(close(first.narrow(1, 3, 2), all.narrow(1, 0, 2), 1e-10));
+  for (int64_t t = 2; t < 4; ++t) CHECK(close(step(tuned.base, state, t, 1), all.narrow(1, t, 1), 1e-10));
+}
+
 TEST_CASE("adapters, prefixes and prompts refuse what they can't be put on") {
   const auto error = []<class T>(const typename T::Options& options, T*) {
     return error_of([&] { nn::tune<T>(Tiny(), options); });
@@ -227,7 +257,10 @@ TEST_CASE("adapters, prefixes and prompts refuse what they can't be put on") {
   CHECK(adapter({.targets = {"token"}}) ==
         "[Adapter] token is a Embedding, whose width is not known; take linear layers or layers of sequences");
   CHECK(adapter({.bottleneck = 0}) == "[Adapter] a bottleneck of 0; it must be 1 at least");
-  CHECK(adapter({.std = -1}) == "[Adapter] a standard deviation of -1; it must not be negative");
+  CHECK(adapter({.std = -1}) == "[Adapter] a standard deviation of -1; it must be finite, and not negative");
+  CHECK_THAT(adapter({.std = double{INFINITY}}), Catch::StartsWith("[Adapter] a standard deviation of inf"));
+  CHECK(prefix({.targets = {}}) == "[Prefix] no module is named as a target");
+  CHECK_THAT(prompt({.length = -2}), Catch::StartsWith("[Prompt] a length of -2"));
   CHECK_THAT(adapter({.activation = nn::Activation::swiglu}), Catch::Contains("a gated activation"));
   CHECK_THAT(prefix({.targets = {"head"}}), Catch::StartsWith("[Prefix] head is a Linear; a prefix goes before"));
   CHECK(adapter({.targets = {}}) == "[Adapter] no module is named as a target");

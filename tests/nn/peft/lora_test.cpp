@@ -11,7 +11,11 @@
 #include <cotangent/autograd/ops/random.hpp>
 #include <cotangent/autograd/ops/reduce.hpp>
 #include <cotangent/autograd/ops/view.hpp>
+#include <cotangent/nn/attention/latent.hpp>
+#include <cotangent/nn/attention/low_rank.hpp>
+#include <cotangent/nn/attention/relative.hpp>
 #include <cotangent/nn/conv.hpp>
+#include <cotangent/nn/sequence/delta_net.hpp>
 #include <cotangent/nn/sequence/rnn.hpp>
 #include <cotangent/optim/adam.hpp>
 #include <cotangent/optim/schedule.hpp>
@@ -146,6 +150,39 @@ TEST_CASE("LoRA drops before parts of a fused projection, also to a memory") {
   }
 }
 
+TEST_CASE("LoRA drops before the projections of gates, of positions and of latents") {
+  manual_seed(6);
+  // Without dropout it is in the weight, with it beside: in evaluation both are the same, in training the latter draws.
+  const auto check = [](auto layer, const std::vector<std::string>& targets, auto call) {
+    layer.to(float64);
+    auto plain = nn::tune<nn::LoRA>(layer, {.targets = targets, .r = 2});
+    auto drops = nn::tune<nn::LoRA>(layer, {.targets = targets, .r = 2, .dropout = 1e-9});
+    randomize(plain.tuner);
+    drops.tuner.load_state_dict(plain.tuner.state_dict());
+    const Tensor y = plain.run(call);
+    CHECK(close(drops.run(call), y, 1e-6));
+    CHECK_FALSE(close(call(layer), y, 1e-3));
+    drops.tuner.options.dropout = 0.5;
+    CHECK_FALSE(close(drops.run(call), y, 1e-3));
+    sum(drops.run(call)).backward();
+    for (const Tensor& p : drops.tuner.parameters()) CHECK(p.grad().abs().max().item() > 0);
+  };
+  const Tensor x = randn({2, 5, 4}, float64);
+  const auto whole = [&](auto& m) { return m(x); };
+  check(nn::GatedDeltaNet(4, 2), {"a_proj.weight", "g_proj.weight"}, whole);
+  check(nn::MultiHeadAttention(4, 2, {.positions = nn::TransformerXL(4, 2)}), {"positions.proj.weight"}, whole);
+  check(nn::MultiHeadAttention(4, 2, {.positions = nn::Disentangled(4, 2, {.reach = 3})}),
+        {"positions.query_proj.weight", "positions.key_proj.weight"}, whole);
+  check(nn::LatentAttention(4, 2, {.kv_rank = 3, .rope_width = 2, .causal = true}), {"kv_b_proj.weight"}, whole);
+  check(nn::LatentAttention(4, 2, {.kv_rank = 3, .rope_width = 2, .causal = true}), {"kv_b_proj.weight"},
+        [&](auto& m) { return m(x, {.form = nn::SequenceForm::chunked, .chunk = 2}); });
+
+  // and behind or before other parameters of an attention it can not
+  nn::Linformer attention(4, 2, {.length = 6, .rank = 3});
+  CHECK_THAT(error_of([&] { nn::tune<nn::LoRA>(attention, {.targets = {"key_projection"}, .dropout = 0.1}); }),
+             Catch::Contains("whose input is out of reach of the dropout"));
+}
+
 TEST_CASE("LoRA of full rank can represent any change; the SVD of a delta loses what it cuts off") {
   manual_seed(6);
   nn::Sequential model(nn::Linear(5, 3), nn::Linear(3, 4)), other(nn::Linear(5, 3), nn::Linear(3, 4));
@@ -211,6 +248,11 @@ TEST_CASE("options of LoRA out of range are errors") {
     return error_of([&] { nn::tune<nn::LoRA>(model, options); });
   };
   CHECK(error({.targets = {"weight"}, .r = 0}, nn::Linear(2, 2)) == "[LoRA] r = 0; it must be 1 at least");
+  CHECK(error({.targets = {"weight"}, .r = -3}, nn::Linear(2, 2)) == "[LoRA] r = -3; it must be 1 at least");
+  CHECK(error({.targets = {"weight"}, .alpha = double{INFINITY}}, nn::Linear(2, 2)) ==
+        "[LoRA] alpha = inf; it must be finite");
+  for (const double p : {-0.1, 1.5, double{NAN}})
+    CHECK_THAT(error({.targets = {"weight"}, .dropout = p}, nn::Linear(2, 2)), Catch::StartsWith("[LoRA] dropout "));
   CHECK(error({.targets = {"weight"}, .dropout = 1}, nn::Linear(2, 2)) ==
         "[LoRA] dropout 1 must be at least 0 and below 1");
   CHECK(error({.targets = {"weight"}, .dropout = 0.1}, nn::Conv1d(2, 2, 1)) ==

@@ -38,8 +38,9 @@ struct Outer : nn::Module {
 /// The first layer keeps nothing for the backward pass.
 struct Frugal : nn::Module {
   nn::Linear first{3, 3}, second{3, 2};
+  bool frugal = true;
   COTANGENT_MODULE(first, second)
-  Tensor forward(const Tensor& x) { return second(checkpoint(first, x)); }
+  Tensor forward(const Tensor& x) { return second(frugal ? checkpoint(first, x) : first(x)); }
 };
 
 struct Shrinking : nn::Module {
@@ -235,6 +236,30 @@ TEST_CASE("a tuned model can be checkpointed, as a whole and in parts") {
   const Tensor w = model.first.weight + matmul(d.lora_B.detach(), a) * 8;
   sum(square(linear(linear(x, w, model.first.bias), model.second.weight, model.second.bias))).backward();
   CHECK(allclose(got[1], a.grad()));
+}
+
+TEST_CASE(
+    "what a tuner adds to calls is not lost in a checkpoint: of the whole it is there again, of a part an error") {
+  Frugal model;
+  model.to(float64);
+  const Tensor x = randn({2, 3}, float64);
+  const auto check = [&](auto tuned) {
+    randomize(tuned.tuner);
+    auto whole = tuned.clone();
+    whole.base.frugal = tuned.base.frugal = false;
+    manual_seed(3);
+    sum(square(tuned(x))).backward();
+    manual_seed(3);
+    sum(square(checkpoint(whole, x))).backward();
+    for (size_t i = 0; i < tuned.tuner.parameters().size(); ++i)
+      CHECK(equal(whole.tuner.parameters()[i].grad(), tuned.tuner.parameters()[i].grad()));
+    tuned.base.frugal = true;
+    CHECK_THAT(error_of([&] { tuned(x); }), Catch::Contains("lies in a checkpoint or a reversible block"));
+    const NoGrad guard;  // nothing is run again
+    tuned(x);
+  };
+  check(nn::tune<nn::Adapter>(model, {.targets = {"first"}, .bottleneck = 2}));
+  check(nn::tune<nn::LoRA>(model, {.targets = {"first.weight"}, .r = 2, .dropout = 0.3}));
 }
 
 TEST_CASE("a tuned model can be tuned again") {
