@@ -159,7 +159,8 @@ void run(const Settings& s) {
   for (const Layout& layout : all) {
     curves.push_back(train(layout, s));
     const Curve& c = curves.back();
-    for (size_t i = 0; i < c.losses.size(); ++i) table << layout.name << ',' << i << ',' << c.losses[i] << '\n';
+    for (size_t i = 0; i < c.losses.size(); ++i)
+      table << '"' << layout.name << "\"," << i << ',' << c.losses[i] << '\n';
     std::printf("%-20s %10.4f %9.1f%% %12.3g\n", layout.name, smoothed(c.losses, c.losses.size() - 1), 100 * c.accuracy,
                 c.gradients.front() / c.gradients.back());
     std::fflush(stdout);
