@@ -20,7 +20,7 @@ namespace nn = cotangent::nn;
 struct Settings {
   std::string task = "text", base = "runs/char_gpt/checkpoint.safetensors", text, methods = ".*", out = "runs/lora";
   std::string prompt = "\n";
-  int64_t tokens = 300;
+  int64_t tokens = 300, base_steps = 1200;
   Training training;
 };
 
@@ -136,10 +136,11 @@ void tune_text(const Settings& s) {
 void tune_reversal(const Settings& s) {
   ct::zoo::GPT model(kCopySymbols + 1,
                      {.width = 64, .layers = 2, .heads = 4, .context = 2 * kCopyLength + s.training.length});
-  const auto copying = copy_task(false), reversal = copy_task(true);
+  // With blanks before the symbols the model learns to copy from any place: a prompt moves all others on.
+  const auto copying = copy_task(false, s.training.length), reversal = copy_task(true, 0);
   Training t = s.training;
   t.batch_size = 32;
-  t.steps *= 2;
+  t.steps = s.base_steps;
   const double seconds = train(model, *copying, t, 2e-3);
   const Model call = [&](const ct::Tensor& x) { return model(x); };
   std::printf("after %lld steps, %.0f s: of copies %.4f of the symbols are right, of reversals %.4f\n",
@@ -156,6 +157,7 @@ int main(int argc, char** argv) {
   options.add("--text", s.text, "The text to tune it to, in UTF-8");
   options.add("--methods", s.methods, "Which ways, as a regular expression");
   options.add("--steps", s.training.steps, "Steps of each training", {1});
+  options.add("--base-steps", s.base_steps, "Steps in which the model learns to copy", {1});
   options.add("--batch-size", s.training.batch_size, "Examples in a step", {1});
   options.add("--rank", s.training.rank, "r of LoRA, and of AdaLoRA at the end", {1});
   options.add("--length", s.training.length, "Places of a prefix or a prompt", {1});

@@ -29,27 +29,31 @@ struct Text : Task {
 };
 
 struct Copy : Task {
-  explicit Copy(bool backwards_) : backwards(backwards_) {}
+  Copy(bool backwards_, int64_t blanks_) : backwards(backwards_), blanks(blanks_) {}
 
   ct::data::Batch batch(int64_t size, uint64_t seed, int64_t step) const override {
     ct::Generator generator(seed * 1'000'003 + static_cast<uint64_t>(step));
     const Tensor symbols = ct::randint(0, kCopySymbols, {size, kCopyLength}, ct::int64, generator);
     const Tensor again = backwards ? ct::flip(symbols, {1}) : symbols;
-    const Tensor all = ct::cat({symbols, ct::full({size, 1}, kCopySymbols, ct::int64), again}, 1);
-    const Tensor y = ct::cat({ct::full({size, kCopyLength}, -100, ct::int64), again}, 1);
-    return {all.narrow(1, 0, 2 * kCopyLength), y};
+    const auto blank = [size](int64_t count) { return ct::full({size, count}, kCopySymbols, ct::int64); };
+    const int64_t before = ct::randint(0, blanks + 1, {1}, ct::int64, generator).item<int64_t>();
+    const Tensor all = ct::cat({blank(before), symbols, blank(1), again}, 1);
+    const Tensor y = ct::cat({ct::full({size, before + kCopyLength}, -100, ct::int64), again}, 1);
+    return {all.narrow(1, 0, before + 2 * kCopyLength), y};
   }
   const char* measured() const override { return "symbols right"; }
   double measure(const Model& model) const override {
     const auto [x, y] = batch(500, 12'345, 0);
-    const Tensor said = ct::argmax(model(x).narrow(1, kCopyLength, kCopyLength), -1);
-    return ct::mean((said == y.narrow(1, kCopyLength, kCopyLength)).to(ct::float32)).item();
+    const int64_t first = x.size(1) - kCopyLength;
+    const Tensor said = ct::argmax(model(x).narrow(1, first, kCopyLength), -1);
+    return ct::mean((said == y.narrow(1, first, kCopyLength)).to(ct::float32)).item();
   }
 
   bool backwards;
+  int64_t blanks;
 };
 
 }  // namespace
 
 std::unique_ptr<Task> text_task(const Tensor& tokens, int64_t length) { return std::make_unique<Text>(tokens, length); }
-std::unique_ptr<Task> copy_task(bool backwards) { return std::make_unique<Copy>(backwards); }
+std::unique_ptr<Task> copy_task(bool backwards, int64_t blanks) { return std::make_unique<Copy>(backwards, blanks); }

@@ -20,9 +20,9 @@ struct Task {
 std::unique_ptr<Task> text_task(const cotangent::Tensor& tokens, int64_t length);
 
 /// 12 symbols of 10, a sign, then the symbols again, forwards or backwards: 25 tokens of 11, of which the model sees
-/// 24 at once. Measured by the share of right symbols.
+/// 24 at once. Each batch has 0 to `blanks` such signs before. Measured by the share of right symbols.
 constexpr int64_t kCopySymbols = 10, kCopyLength = 12;
-std::unique_ptr<Task> copy_task(bool backwards);
+std::unique_ptr<Task> copy_task(bool backwards, int64_t blanks);
 
 /// The loss of logits, where something is asked.
 cotangent::Tensor loss_of(const cotangent::Tensor& logits, const cotangent::Tensor& y);
