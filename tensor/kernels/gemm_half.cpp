@@ -21,32 +21,6 @@ struct Widened {
   static float one(const Half* x, const Half*) { return widened(*x); }
 };
 
-/// Packed as pairs of neighbours along k.
-struct Paired {
-  using Element = BFloat16Bits;
-  using Packed = uint32_t;
-  static constexpr int64_t depth = 2;
-  static void along(const BFloat16Bits* x, int64_t k, uint32_t* y) {
-    if (k == 2 * kPart) {
-      __builtin_memcpy(y, x, 4 * kPart);
-    } else {
-      __builtin_memcpy(y, x, static_cast<uint64_t>(k / 2) * 4);
-      if (k % 2) y[k / 2] = x[k - 1].bits;
-    }
-  }
-  static void across(const BFloat16Bits* x, const BFloat16Bits* next, int64_t n, uint32_t* y) {
-    if (next) {
-#pragma omp simd
-      for (int64_t j = 0; j < n; ++j) y[j] = x[j].bits | static_cast<uint32_t>(next[j].bits) << 16;
-    } else {
-      for (int64_t j = 0; j < n; ++j) y[j] = x[j].bits;
-    }
-  }
-  static uint32_t one(const BFloat16Bits* x, const BFloat16Bits* next) {
-    return x->bits | (next ? static_cast<uint32_t>(next->bits) << 16 : 0);
-  }
-};
-
 template <class Way>
 void pack(int64_t k, int64_t n, const void* from, int64_t k_step, int64_t n_step, void* to) {
   using Packed = typename Way::Packed;
@@ -104,6 +78,32 @@ void store(int64_t m, int64_t n, float* sums, int64_t sums_row, float alpha, con
 #ifdef __AVX512F__
 #define COTANGENT_PAIRS [[gnu::target("avx512bf16")]]
 constexpr int kLanes = 16;
+
+/// Packed as pairs of neighbours along k.
+struct Paired {
+  using Element = BFloat16Bits;
+  using Packed = uint32_t;
+  static constexpr int64_t depth = 2;
+  static void along(const BFloat16Bits* x, int64_t k, uint32_t* y) {
+    if (k == 2 * kPart) {
+      __builtin_memcpy(y, x, 4 * kPart);
+    } else {
+      __builtin_memcpy(y, x, static_cast<uint64_t>(k / 2) * 4);
+      if (k % 2) y[k / 2] = x[k - 1].bits;
+    }
+  }
+  static void across(const BFloat16Bits* x, const BFloat16Bits* next, int64_t n, uint32_t* y) {
+    if (next) {
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) y[j] = x[j].bits | static_cast<uint32_t>(next[j].bits) << 16;
+    } else {
+      for (int64_t j = 0; j < n; ++j) y[j] = x[j].bits;
+    }
+  }
+  static uint32_t one(const BFloat16Bits* x, const BFloat16Bits* next) {
+    return x->bits | (next ? static_cast<uint32_t>(next->bits) << 16 : 0);
+  }
+};
 
 /// M rows by N vectors of columns.
 template <int M, int N>
