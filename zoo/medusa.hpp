@@ -30,7 +30,7 @@ MedusaTree medusa_tree(const std::vector<std::vector<int64_t>>& paths);
 /// The tree of `tokens` tokens of which the expected number that is accepted is largest, if head k's guess number r is
 /// right with the probability hits[k - 1][r] whatever the others are; smaller where there are not so many guesses.
 ///   hits (heads, ranks), as Medusa::hits measures it. A ShapeError for another shape, a ValueError for less than one
-///   token.
+///   token and for hits that are not in [0, 1].
 MedusaTree medusa_tree(const Tensor& hits, int64_t tokens);
 
 struct MedusaLossOptions {
