@@ -59,7 +59,7 @@ const std::vector<Variant>& variants() {
       // scores that do not compare queries with keys, and mixtures of keys
       {"synthesizer-dense", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.length = p.longest, .causal = p.causal}); }},
       {"synthesizer-random", sparse, learned, [](P p) { return nn::Synthesizer(p.width, p.heads, {.scores = {nn::SynthesizerScores::random}, .length = p.longest, .causal = p.causal}); }},
-      {"linformer", sparse, learned, [](P p) { return nn::Linformer(p.width, p.heads, {.length = p.longest, .rank = part(p, 64), .causal = p.causal}); }},
+      {"linformer", sparse, learned, [](P p) { return nn::Linformer(p.width, p.heads, {.length = p.longest, .rank = 2 * part(p, 32), .causal = p.causal}); }},
       {"nystrom", sparse, learned, [](P p) { return nn::NystromAttention(p.width, p.heads, {.landmarks = part(p, 64), .causal = p.causal}); }},
       // sums over the keys, formed once
       {"linear", linear, learned, [](P p) { return nn::LinearAttention(p.width, p.heads, {.causal = p.causal}); }},
