@@ -10,6 +10,7 @@
 #include <cotangent/autograd/autocast_internal.hpp>
 #include <cotangent/autograd/node.hpp>
 #include <cotangent/autograd/observer_internal.hpp>
+#include <cotangent/autograd/ops/heads_internal.hpp>
 #include <cotangent/tests/autograd/op_samples.hpp>
 #include <cotangent/tests/check_gradients.hpp>
 #include <cotangent/tests/json.hpp>
@@ -161,6 +162,16 @@ TEST_CASE("autocast: every op takes float32 operands, and gives gradients of the
       }
     }
   CHECK(samples > 300);
+}
+
+TEST_CASE("autocast: products that layers of attention share compute in low precision") {
+  const Tensor q = random({1, 1, 2, 3}, 1), k = random({1, 1, 2, 3}, 2), seen = tensor({{true, false}, {true, true}});
+  const Tensor w = seen_scores(q, k, seen, 0), y = seen_product(w, k, seen);
+  const Autocast guard(bfloat16);
+  CHECK(seen_scores(q, k, seen, 0).dtype() == bfloat16);
+  CHECK(difference(seen_scores(q, k, seen, 0), w, 0.02, 0.02, false) == "");
+  CHECK(seen_product(w, k, seen).dtype() == bfloat16);
+  CHECK(difference(seen_product(w, k, seen), y, 0.02, 0.02, false) == "");
 }
 
 TEST_CASE("autocast: operands of others meet in the widest") {
