@@ -25,8 +25,9 @@ struct Settings {
   int64_t steps = 1000, batch = 32;
   int64_t width = 32, heads = 4, layers = 2;
   double first_lr = 3e-3, last_lr = 1e-3;
-  double max_norm = 1;      // of gradients: longer ones are cut to it
-  int64_t test_length = 0;  // above 0: trained models are tested on sequences of this length as well
+  double max_norm = 1;              // of gradients: longer ones are cut to it
+  int64_t test_length = 0;          // above 0: trained models are tested on sequences of this length as well
+  int64_t copied = 6, blanks = 32;  // of selcopy
   CostSettings cost;
   uint64_t seed = 1;
   bool skip_tasks = false, skip_cost = false;
@@ -254,6 +255,8 @@ int main(int argc, char** argv) {
       "--test-length", settings.test_length,
       "Test the trained models on sequences of this length as well, in tasks of any length, as shift and markov",
       Range{64});
+  options.add("--copied", settings.copied, "Symbols of selcopy", kPositive);
+  options.add("--blanks", settings.blanks, "Blanks of selcopy, among which they are", Range{0});
   options.add("--max-length", settings.cost.max_length, "Longest sequence of which time and memory are measured",
               Range{128});
   options.add("--max-seconds", settings.cost.max_seconds, "Seconds of the longest forward and backward to be measured",
@@ -273,7 +276,7 @@ int main(int argc, char** argv) {
     for (const Variant& variant : variants())
       if (finds(settings.variants, variant.name)) rows.push_back({&variant, {}, {}, {}});
     std::vector<Task> chosen;
-    for (const Task& task : tasks())
+    for (const Task& task : tasks(0, settings.copied, settings.blanks))
       if (finds(settings.tasks, task.name)) chosen.push_back(task);
     if (rows.empty())
       throw ct::ValueError("no layer has a name like " + settings.variants + "; there are " + joined(layers));

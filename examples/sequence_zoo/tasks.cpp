@@ -59,16 +59,16 @@ Task mqar() {
   return {"mqar", keys + values, 3 * most, true, Measure::accuracy, 0.95, 1.0 / values, draw};
 }
 
-Task selcopy() {
-  constexpr int64_t symbols = 8, count = 6, noise = 32, blank = symbols, marker = symbols + 1;
-  auto draw = [](int64_t batch, Generator& generator) {
+Task selcopy(int64_t count, int64_t blanks) {
+  constexpr int64_t symbols = 8, blank = symbols, marker = symbols + 1;
+  auto draw = [count, blanks](int64_t batch, Generator& generator) {
     const Tensor word = ct::randint(0, symbols, {batch, count}, ct::int64, generator);
-    const Tensor places = ct::multinomial(ct::ones({batch, count + noise}), count, false, generator);  // each once
-    const Tensor x = ct::scatter(repeated(blank, batch, count + noise), 1, ct::sort(places).values, word);
+    const Tensor places = ct::multinomial(ct::ones({batch, count + blanks}), count, false, generator);  // each once
+    const Tensor x = ct::scatter(repeated(blank, batch, count + blanks), 1, ct::sort(places).values, word);
     return Examples{ct::cat({x, repeated(marker, batch, count)}, 1),
-                    ct::cat({not_asked(batch, count + noise), word}, 1)};
+                    ct::cat({not_asked(batch, count + blanks), word}, 1)};
   };
-  return {"selcopy", symbols + 2, 2 * count + noise, true, Measure::accuracy, 0.95, 1.0 / symbols, draw};
+  return {"selcopy", symbols + 2, 2 * count + blanks, true, Measure::accuracy, 0.95, 1.0 / symbols, draw};
 }
 
 Task markov(int64_t length) {
@@ -94,7 +94,7 @@ Task delay(int64_t length) {
 
 }  // namespace
 
-std::vector<Task> tasks(int64_t length) {
+std::vector<Task> tasks(int64_t length, int64_t copied, int64_t blanks) {
   if (length > 0) return {shift(length), induct(length), markov(length), delay(length)};
-  return {copy(), shift(32), induct(32), mqar(), selcopy(), markov(32), delay(128)};
+  return {copy(), shift(32), induct(32), mqar(), selcopy(copied, blanks), markov(32), delay(128)};
 }

@@ -52,7 +52,8 @@ struct Task {
 };
 
 /// copy, shift, induct, mqar, selcopy, markov and delay. With a length above 0, only those whose sequences may be of
-/// any, shift, induct, markov and delay, with sequences of that length.
-std::vector<Task> tasks(int64_t length = 0);
+/// any, shift, induct, markov and delay, with sequences of that length. selcopy has `copied` symbols
+/// among `blanks`.
+std::vector<Task> tasks(int64_t length = 0, int64_t copied = 6, int64_t blanks = 32);
 /// Tests whether their examples are what this file says: an Error that says what is not. tasks_check.cpp
 void check_tasks();
