@@ -117,7 +117,9 @@ Tensor mixed_chunk_attention(const Tensor& q_quad, const Tensor& k_quad, const T
     if (!options.causal) {
       far = per_key(matmul(far, sum(own, 2, true)), kept.defined() ? unsqueeze(kept, 2) : kept, T);
     } else {
-      far = matmul(far, single ? start : cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2));
+      Tensor earlier = start;
+      if (!single) earlier = cat({start, start + cumsum(narrow(own, 2, 0, count - 1), 2)}, 2);
+      far = matmul(far, earlier);
       if (options.norm == ChunkNorm::chunk) {
         far = far / static_cast<double>(c);
       } else {
