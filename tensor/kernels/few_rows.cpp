@@ -111,6 +111,8 @@ template <class T, int M>
 void dots_rows(const FewRows<T>& p, int64_t row, int64_t column, int64_t end) {
   constexpr int N = kBesideRows<M>;
   if (end < N) {
+    if constexpr (N > 4)
+      if (column + 4 <= end) dots_tile<T, M, 4>(p, row, column, 0), column += 4;
     for (; column < end; ++column) dots_tile<T, M, 1>(p, row, column, 0);
     return;
   }
@@ -186,6 +188,8 @@ void add_some(const FewRows<T>& p, int64_t row, int64_t column, int64_t n, int64
   constexpr int R = kBesideRows<M>;
   const int64_t end = k + count;
   for (; k + R <= end; k += R) add_rows<T, M, R>(p, row, column, n, k);
+  if constexpr (R > 4)
+    if (k + 4 <= end) add_rows<T, M, 4>(p, row, column, n, k), k += 4;
   for (; k < end; ++k) add_rows<T, M, 1>(p, row, column, n, k);
 }
 
