@@ -114,7 +114,8 @@ void draw_tasks(const std::vector<Row>& rows, const std::vector<Task>& tasks, co
   for (size_t j = 0; j < tasks.size(); ++j) script << (j ? ", " : "") << quoted(tasks[j].name) << ' ' << j;
   script << ")\nset ytics (";
   for (size_t i = 0; i < rows.size(); ++i) script << (i ? ", " : "") << quoted(rows[i].variant->name) << ' ' << i;
-  script << ")\nplot $cells using 1:2:3 with image pixels, $cells using ($1-0.03):2:4 with labels right tc "
-         << "rgb '#202020', $cells using ($1+0.06):2:5 with labels left font 'sans-serif,12' tc rgb '#1f4e79'\n";
+  script << ")\nplot $cells using 1:2:(0.5):(0.5):3 with boxxyerror fill solid noborder lc palette, "
+         << "$cells using ($1-0.03):2:4 with labels right tc rgb '#202020', $cells using ($1+0.06):2:5 with labels "
+            "left font 'sans-serif,12' tc rgb '#1f4e79'\n";
   run_gnuplot(script.str(), picture);
 }
