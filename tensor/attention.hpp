@@ -17,7 +17,7 @@ struct DistanceTables {
   Tensor for_queries = {};  ///< (B, H, R, d): q_i . row is added to q_i . k_j, before the scale
   Tensor for_keys = {};     ///< (B, H, R, d): k_j . row is added too
   Tensor for_values = {};   ///< (B, H, R, dv): row is added to v_j
-  int64_t zero = 0;
+  int64_t zero = 0;         ///< the row of distance 0, where clip leaves it
 };
 
 struct AttentionResult {

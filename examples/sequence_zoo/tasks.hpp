@@ -9,9 +9,9 @@
 //              - - - - - - 5            one finds the token before, the next finds a place by what it saw
 //     mqar     a 3 b 1 c 4 b a c        4 to 8 pairs of key and value, then the keys in another order. How much is held
 //              - - - - - - 1 3 4        in memory? ("multi-query associative recall", Arora et al., arXiv:2312.04927)
-//     selcopy  . 3 . . 1 4 . > > >      6 symbols of 8 at random places among 32 blanks, then 6 markers, which ask for
-//              - - - - - - - 3 1 4      them in order. Can it choose what to remember? ("selective copying", Gu and
-//                                       Dao, arXiv:2312.00752)
+//     selcopy  . 3 . . 1 4 . > > >      6 symbols of 8 at random places among 32 blanks (or as you say of both),
+//              - - - - - - - 3 1 4      then markers, which ask for them in order. Can it choose what to remember?
+//                                       ("selective copying", Gu and Dao, arXiv:2312.00752)
 //     markov   3 1 4 1 5 9              the next token of a random source that looks two tokens back. Nobody can do
 //              - 4 1 5 9 2              better than its entropy
 //     delay    .3 -1 .7 2 .1            numbers of a normal distribution: what came 32 steps ago, K of 128 in all. How
